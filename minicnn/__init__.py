@@ -1,0 +1,65 @@
+"""minicnn: convolutional networks in plain NumPy, small, correct, fast, and made to be read."""
+
+from minicnn.errors import FileFormatError
+from minicnn.layers import (
+    BatchNorm,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAveragePool2D,
+    Layer,
+    LeakyReLU,
+    Pool2D,
+    ReLU,
+    Sequential,
+    Sigmoid,
+    Softmax,
+    Tanh,
+)
+from minicnn.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
+from minicnn.parameter import Parameter
+from minicnn.training import (
+    Callback,
+    Checkpoint,
+    CSVLogger,
+    EarlyStopping,
+    History,
+    Trainer,
+    load_weights,
+    save_weights,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "SGD",
+    "Adam",
+    "AdamW",
+    "BatchNorm",
+    "CSVLogger",
+    "Callback",
+    "Checkpoint",
+    "Conv2D",
+    "Dense",
+    "Dropout",
+    "EarlyStopping",
+    "FileFormatError",
+    "Flatten",
+    "GlobalAveragePool2D",
+    "History",
+    "Layer",
+    "LeakyReLU",
+    "Optimizer",
+    "Parameter",
+    "Pool2D",
+    "RMSprop",
+    "ReLU",
+    "Sequential",
+    "Sigmoid",
+    "Softmax",
+    "Tanh",
+    "Trainer",
+    "load_weights",
+    "save_weights",
+]

@@ -1,0 +1,61 @@
+"""Arguments are checked once, at the edge, and refused in a sentence: what must hold, then what came."""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import Any
+
+import numpy as np
+
+
+def real(
+    value: Any, name: str, low: float = 0.0, high: float = math.inf, *, above_low: bool = False
+) -> float:
+    """Return `value` as a finite Python float in [low, high), or in (low, high) with `above_low`.
+
+    >>> real(1.2, "rate", high=1)
+    Traceback (most recent call last):
+    ValueError: `rate` must be in [0, 1), got 1.2
+    """
+    try:
+        number = math.nan if isinstance(value, str) else float(value)
+    except (TypeError, ValueError):
+        number = None
+    if number is None or isinstance(value, str):
+        raise TypeError(f"`{name}` must be a number, got {value!r}")
+    if not low <= number < high or not math.isfinite(number) or (above_low and number == low):
+        raise ValueError(f"`{name}` must be in {'(' if above_low else '['}{low:g}, {high:g}), got {number:g}")
+    return number
+
+
+def integer(value: Any, name: str, low: int = 0) -> int:
+    """Return `value` as a Python int that is at least `low`.
+
+    >>> integer(np.int64(3), "steps", low=1)
+    3
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"`{name}` must be an integer, got {value!r}") from None
+    if number < low:
+        raise ValueError(f"`{name}` must be at least {low}, got {number}")
+    return number
+
+
+def class_numbers(labels: np.ndarray, classes: int) -> np.ndarray:
+    """Return one-dimensional labels as indices, if they are integers in [0, classes).
+
+    >>> class_numbers(np.array([3, -1]), 10)
+    Traceback (most recent call last):
+    ValueError: labels must be class numbers in [0, 10), got -1
+    """
+    if labels.dtype.kind not in "iu":
+        raise TypeError(f"labels of shape (N,) must be integers, got {labels.dtype}")
+    index = labels.astype(np.intp)
+    # Read as unsigned, negative numbers are huge: one comparison finds both kinds of wrong label.
+    wrong = index.view(np.uintp) >= classes
+    if wrong.any():
+        raise ValueError(f"labels must be class numbers in [0, {classes}), got {labels[wrong][0]}")
+    return index

@@ -1,0 +1,129 @@
+"""The first values of weights: functions `f(shape, rng)` that return a float64 array.
+
+`Layer.build` casts to the layer's dtype, so that float32 and float64 nets start from the same numbers.
+Names and formulas are Keras's; its random numbers cannot be, they come from another generator.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+import numpy as np
+
+from minicnn.arguments import real
+
+Initializer: TypeAlias = Callable[[Sequence[int], np.random.Generator], np.ndarray]
+
+# The standard deviation that is left of a standard normal after cutting it at two of them.
+_TRUNCATED_STD = 0.87962566103423978
+
+
+def zeros(shape: Sequence[int], rng: np.random.Generator) -> np.ndarray:
+    """Return zeros; `rng` is not used."""
+    return np.zeros(shape)
+
+
+def ones(shape: Sequence[int], rng: np.random.Generator) -> np.ndarray:
+    """Return ones; `rng` is not used."""
+    return np.ones(shape)
+
+
+def constant(value: float) -> Initializer:
+    """Return an initializer that fills with `value`.
+
+    >>> constant(0.5)((3,), np.random.default_rng(0))
+    array([0.5, 0.5, 0.5])
+    """
+    return functools.partial(_constant, value=real(value, "value", -math.inf))
+
+
+def normal(std: float = 0.05) -> Initializer:
+    """Return an initializer that draws from the normal distribution around 0, not truncated.
+
+    Papers of 2012 to 2014 name their weights' standard deviation (AlexNet: `normal(0.01)`).
+    """
+    return functools.partial(_normal, std=real(std, "std"))
+
+
+def he_normal(shape: Sequence[int], rng: np.random.Generator) -> np.ndarray:
+    """Draw from the truncated normal of variance 2 / fan_in: for ReLU (He et al., 2015).
+
+    Parameters
+    ----------
+    shape : sequence of int
+        (kh, kw, c_in, c_out) or (in, out); in a convolution with groups, c_in is that of one group.
+    rng : numpy.random.Generator
+        Where the numbers come from.
+
+    Returns
+    -------
+    ndarray of float64
+
+    Examples
+    --------
+    >>> he_normal((5, 5, 1, 6), np.random.default_rng(0)).shape
+    (5, 5, 1, 6)
+    """
+    return _truncated_normal(shape, rng, 2.0 / _fans(shape)[0])
+
+
+def he_uniform(shape: Sequence[int], rng: np.random.Generator) -> np.ndarray:
+    """Draw uniformly with variance 2 / fan_in: for ReLU (He et al., 2015)."""
+    return _uniform(shape, rng, 2.0 / _fans(shape)[0])
+
+
+def glorot_normal(shape: Sequence[int], rng: np.random.Generator) -> np.ndarray:
+    """Draw from the truncated normal of variance 2 / (fan_in + fan_out) (Glorot and Bengio, 2010)."""
+    return _truncated_normal(shape, rng, 2.0 / sum(_fans(shape)))
+
+
+def glorot_uniform(shape: Sequence[int], rng: np.random.Generator) -> np.ndarray:
+    """Draw uniformly with variance 2 / (fan_in + fan_out): Keras's default (Glorot and Bengio, 2010)."""
+    return _uniform(shape, rng, 2.0 / sum(_fans(shape)))
+
+
+def lecun_normal(shape: Sequence[int], rng: np.random.Generator) -> np.ndarray:
+    """Draw from the truncated normal of variance 1 / fan_in (LeCun et al., 1998)."""
+    return _truncated_normal(shape, rng, 1.0 / _fans(shape)[0])
+
+
+def lecun_uniform(shape: Sequence[int], rng: np.random.Generator) -> np.ndarray:
+    """Draw uniformly with variance 1 / fan_in (LeCun et al., 1998)."""
+    return _uniform(shape, rng, 1.0 / _fans(shape)[0])
+
+
+def _fans(shape: Sequence[int]) -> tuple[int, int]:
+    """Return how many inputs one output sees, and how many outputs one input reaches, as Keras counts."""
+    if len(shape) < 2:
+        fan_in = fan_out = math.prod(shape)
+    else:
+        window = math.prod(shape[:-2])
+        fan_in, fan_out = window * shape[-2], window * shape[-1]
+    return max(fan_in, 1), max(fan_out, 1)
+
+
+def _constant(shape: Sequence[int], rng: np.random.Generator, value: float) -> np.ndarray:
+    return np.full(shape, value)
+
+
+def _normal(shape: Sequence[int], rng: np.random.Generator, std: float) -> np.ndarray:
+    return rng.normal(0.0, std, shape)
+
+
+def _uniform(shape: Sequence[int], rng: np.random.Generator, variance: float) -> np.ndarray:
+    limit = math.sqrt(3.0 * variance)
+    return rng.uniform(-limit, limit, shape)
+
+
+def _truncated_normal(shape: Sequence[int], rng: np.random.Generator, variance: float) -> np.ndarray:
+    """Draw until no value is further than two standard deviations out; `variance` is that of the result."""
+    draws = rng.standard_normal(math.prod(shape))
+    outside = np.flatnonzero(np.abs(draws) > 2.0)
+    while outside.size:
+        draws[outside] = rng.standard_normal(outside.size)
+        outside = outside[np.abs(draws[outside]) > 2.0]
+    draws *= math.sqrt(variance) / _TRUNCATED_STD
+    return draws.reshape(shape)

@@ -1,0 +1,106 @@
+"""Activations: functions of each value alone, and Softmax, of each row.
+
+What a layer caches is never the array that it returned, since the caller may write into that one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minicnn.arguments import real
+from minicnn.layers.base import Layer
+from minicnn.ops.activations import sigmoid, softmax
+
+
+class ReLU(Layer):
+    """max(x, 0); its derivative at 0 is 0 (as TensorFlow and PyTorch)."""
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Return x where it is positive, else 0."""
+        if self.training:
+            self.cache = x > 0
+        return np.maximum(x, 0)
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        """Return dy where x was positive, else 0."""
+        return dy * self.cache
+
+
+class LeakyReLU(Layer):
+    """x where it is positive, else `slope` * x (as Keras, whose default is 0.3).
+
+    Parameters
+    ----------
+    slope : float
+        Slope for x <= 0, at least 0.
+    """
+
+    def __init__(self, slope: float = 0.3) -> None:
+        self.slope = real(slope, "slope")
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Return x, scaled by the slope where it is not positive."""
+        factor = np.where(x > 0, 1.0, self.slope).astype(x.dtype)
+        self.cache = factor
+        return x * factor
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        """Return dy times the slope of the side that x was on."""
+        return dy * self.cache
+
+
+class Tanh(Layer):
+    """amplitude * tanh(steepness * x).
+
+    Parameters
+    ----------
+    amplitude, steepness : float
+        1 and 1 are the plain tanh; LeNet-5 of 1998 has 1.7159 and 2/3 (LeCun et al. 1998, appendix A).
+    """
+
+    def __init__(self, amplitude: float = 1.0, steepness: float = 1.0) -> None:
+        self.amplitude, self.steepness = amplitude, steepness
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Return the scaled tanh."""
+        tanh = np.tanh(x * self.steepness)
+        if self.training:
+            self.cache = (1 - tanh * tanh) * (self.amplitude * self.steepness)
+        return tanh * self.amplitude
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        """Return dy times amplitude * steepness * (1 - tanh^2)."""
+        return dy * self.cache
+
+
+class Sigmoid(Layer):
+    """1 / (1 + exp(-x)), without overflow."""
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Return the logistic function of x."""
+        y = sigmoid(x)
+        if self.training:
+            self.cache = y * (1 - y)
+        return y
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        """Return dy * y * (1 - y)."""
+        return dy * self.cache
+
+
+class Softmax(Layer):
+    """Probabilities along the last axis: exp(x) / sum(exp(x)).
+
+    For training, `softmax_cross_entropy` takes logits and needs no Softmax layer before it.
+    """
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Return the probabilities."""
+        y = softmax(x)
+        self.cache = y.copy() if self.training else None
+        return y
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        """Return y * (dy - sum(dy * y))."""
+        y = self.cache
+        return y * (dy - (dy * y).sum(axis=-1, keepdims=True))

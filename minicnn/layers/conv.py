@@ -1,0 +1,106 @@
+"""The convolution layer."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from minicnn.arguments import integer
+from minicnn.initializers import Initializer, he_normal
+from minicnn.layers.base import Layer
+from minicnn.ops.conv import conv2d, conv2d_backward
+from minicnn.ops.padding import Pads, Pair, check_padding, pair
+from minicnn.parameter import Parameter
+
+
+class Conv2D(Layer):
+    """Convolve images with learned kernels: (N, H, W, C) -> (N, OH, OW, filters).
+
+    Parameters
+    ----------
+    filters : int
+        Number of kernels, and of output channels.
+    kernel_size : int or (int, int)
+        Rows and columns of a kernel.
+    strides, dilation : int or (int, int)
+        Steps of the window, and of the cells inside it.
+    padding : {"valid", "same"} or ((top, bottom), (left, right))
+        "same" is TensorFlow's: ceil(H / stride) output rows, the odd padding row goes after.
+    groups : int
+        Divide channels and filters into so many groups that do not see each other.
+    use_bias : bool
+        Whether to add a learned number to each output channel, zero at first.
+    kernel_initializer : callable
+        `f(shape, rng) -> array`, see `minicnn.initializers`.
+
+    Attributes
+    ----------
+    kernel : Parameter, shape (kh, kw, C / groups, filters)
+    bias : Parameter, shape (filters,), or None
+
+    Examples
+    --------
+    >>> layer = Conv2D(16, (5, 3), strides=(2, 1), padding="same").build((28, 28, 6), rng=0)
+    >>> layer(np.zeros((1, 28, 28, 6), np.float32)).shape
+    (1, 14, 28, 16)
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int | Pair,
+        strides: int | Pair = 1,
+        padding: str | Pads = "valid",
+        dilation: int | Pair = 1,
+        groups: int = 1,
+        use_bias: bool = True,
+        kernel_initializer: Initializer = he_normal,
+    ) -> None:
+        self.filters = integer(filters, "filters", low=1)
+        self.groups = integer(groups, "groups", low=1)
+        pair(kernel_size, "kernel_size"), pair(strides, "strides"), pair(dilation, "dilation")
+        check_padding(padding)
+        self.kernel_size, self.strides, self.padding, self.dilation = kernel_size, strides, padding, dilation
+        self.use_bias = use_bias
+        self.kernel_initializer = kernel_initializer
+        if filters % groups:
+            raise ValueError(f"`groups` must divide `filters`, got {groups} groups of {filters} filters")
+
+    def init_params(self, input_shape: tuple[int, ...], rng: np.random.Generator) -> None:
+        """Make the kernel and, where wanted, the bias."""
+        if len(input_shape) != 3 or input_shape[2] % self.groups:
+            raise ValueError(
+                f"Conv2D needs images (H, W, C) with C divisible by {self.groups} group(s), got {input_shape}"
+            )
+        shape = (*pair(self.kernel_size, "kernel_size"), input_shape[2] // self.groups, self.filters)
+        self.kernel = Parameter(self.kernel_initializer(shape, rng))
+        self.bias = Parameter(np.zeros(self.filters)) if self.use_bias else None
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Return the convolved images."""
+        self.cache = x
+        bias = self.bias.value if self.bias is not None else None
+        return conv2d(x, self.kernel.value, bias, self.strides, self.padding, self.dilation, self.groups)
+
+    def backward(self, dy: np.ndarray) -> np.ndarray | None:
+        """Return dL/dx; add the gradients of kernel and bias."""
+        dx, dkernel, dbias = conv2d_backward(
+            dy,
+            self.cache,
+            self.kernel.value,
+            self.strides,
+            self.padding,
+            self.dilation,
+            self.groups,
+            need_dx=self.needs_dx,
+            need_dbias=self.bias is not None,
+        )
+        self.kernel.add_grad(dkernel)
+        if self.bias is not None:
+            self.bias.add_grad(dbias)
+        return dx
+
+    def multiply_adds(self) -> int:
+        """Return the products of one example: one a kernel cell, channel of the group, and output value."""
+        return math.prod(self.output_shape) * math.prod(self.kernel.shape[:3])

@@ -1,0 +1,71 @@
+"""The fully connected layer."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minicnn.arguments import integer
+from minicnn.initializers import Initializer, he_normal
+from minicnn.layers.base import Layer
+from minicnn.parameter import Parameter
+
+
+class Dense(Layer):
+    """Multiply by a learned matrix: (N, ..., features) -> (N, ..., units).
+
+    Parameters
+    ----------
+    units : int
+        Number of outputs.
+    use_bias : bool
+        Whether to add a learned number to each output, zero at first.
+    kernel_initializer : callable
+        `f(shape, rng) -> array`, see `minicnn.initializers`.
+
+    Attributes
+    ----------
+    kernel : Parameter, shape (features, units)
+    bias : Parameter, shape (units,), or None
+
+    Examples
+    --------
+    >>> Dense(10).build((84,), rng=0).kernel
+    Parameter(shape=(84, 10), dtype=float32)
+    """
+
+    def __init__(
+        self, units: int, use_bias: bool = True, kernel_initializer: Initializer = he_normal
+    ) -> None:
+        self.units = integer(units, "units", low=1)
+        self.use_bias = use_bias
+        self.kernel_initializer = kernel_initializer
+
+    def init_params(self, input_shape: tuple[int, ...], rng: np.random.Generator) -> None:
+        """Make the kernel and, where wanted, the bias."""
+        self.kernel = Parameter(self.kernel_initializer((input_shape[-1], self.units), rng))
+        self.bias = Parameter(np.zeros(self.units)) if self.use_bias else None
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Return x @ kernel + bias."""
+        if x.ndim < 2 or x.shape[-1] != self.kernel.shape[0]:
+            raise ValueError(f"Dense needs (N, ..., {self.kernel.shape[0]}), got {x.shape}")
+        self.cache = x
+        y = x @ self.kernel.value.astype(x.dtype, copy=False)
+        if self.bias is not None:
+            y += self.bias.value
+        return y
+
+    def backward(self, dy: np.ndarray) -> np.ndarray | None:
+        """Return dL/dx; add the gradients of kernel and bias."""
+        x = self.cache
+        if dy.shape != (*x.shape[:-1], self.units):
+            raise ValueError(f"dy must have the output's shape {(*x.shape[:-1], self.units)}, got {dy.shape}")
+        rows, drows = x.reshape(-1, x.shape[-1]), dy.reshape(-1, self.units)
+        self.kernel.add_grad(rows.T @ drows)
+        if self.bias is not None:
+            self.bias.add_grad(drows.sum(axis=0))
+        return dy @ self.kernel.value.T.astype(dy.dtype, copy=False) if self.needs_dx else None
+
+    def multiply_adds(self) -> int:
+        """Return the products of one example."""
+        return self.kernel.size * int(np.prod(self.output_shape[:-1]))

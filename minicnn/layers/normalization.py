@@ -1,0 +1,63 @@
+"""Batch normalisation."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minicnn.arguments import real
+from minicnn.layers.base import Layer
+from minicnn.ops.normalization import batch_norm, batch_norm_backward
+from minicnn.parameter import Parameter
+
+
+class BatchNorm(Layer):
+    """Normalise each channel over the batch, then scale and shift it (Ioffe and Szegedy 2015; as Keras).
+
+    In training the statistics are the batch's, over all axes but the last, and running averages of them
+    are kept; in evaluation the running averages serve. They are saved with the weights.
+
+    Parameters
+    ----------
+    momentum : float
+        In [0, 1): how much of the running average stays at each step.
+    eps : float
+        Added to the variance.
+
+    Attributes
+    ----------
+    gamma, beta : Parameter, shape (C,)
+        Scale and shift.
+    running_mean, running_var : Parameter, shape (C,), not trainable
+        Running averages; the variance is the biased one, as in Keras.
+    """
+
+    def __init__(self, momentum: float = 0.99, eps: float = 1e-3) -> None:
+        self.momentum = real(momentum, "momentum", high=1)
+        self.eps = real(eps, "eps", above_low=True)
+
+    def init_params(self, input_shape: tuple[int, ...], rng: np.random.Generator) -> None:
+        """Make scale, shift and running statistics, in Keras's order."""
+        channels = input_shape[-1]
+        self.gamma = Parameter(np.ones(channels))
+        self.beta = Parameter(np.zeros(channels))
+        self.running_mean = Parameter(np.zeros(channels), trainable=False)
+        self.running_var = Parameter(np.ones(channels), trainable=False)
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Return the normalised batch."""
+        if not self.training:
+            scale = self.gamma.value / np.sqrt(self.running_var.value + self.eps)
+            return (x - self.running_mean.value) * scale + self.beta.value
+        y, normalized, mean, var = batch_norm(x, self.gamma.value, self.beta.value, self.eps)
+        self.cache = normalized, var
+        for running, new in ((self.running_mean, mean), (self.running_var, var)):
+            running.value += (1 - self.momentum) * (new - running.value)
+        return y
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        """Return dL/dx, through the batch's statistics too; add the gradients of gamma and beta."""
+        normalized, var = self.cache
+        dx, dgamma, dbeta = batch_norm_backward(dy, normalized, self.gamma.value, var, self.eps)
+        self.gamma.add_grad(dgamma)
+        self.beta.add_grad(dbeta)
+        return dx

@@ -1,0 +1,95 @@
+"""Layers one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from minicnn.layers.base import Layer
+from minicnn.layers.summary import summary_table
+
+
+class Sequential(Layer):
+    """Run layers one after the other; itself a layer, so that it nests.
+
+    Parameters
+    ----------
+    layers : iterable of Layer
+        In order. Each object may stand in it once: layers cache.
+
+    Examples
+    --------
+    >>> from minicnn import Dense, ReLU
+    >>> model = Sequential([Dense(8), ReLU(), Dense(2)]).build((4,), rng=0)
+    >>> len(model), model[1], [type(layer).__name__ for layer in model]
+    (3, ReLU(), ['Dense', 'ReLU', 'Dense'])
+    """
+
+    def __init__(self, layers: Iterable[Layer] = ()) -> None:
+        self.layers = list(layers)
+        for i, layer in enumerate(self.layers):
+            if not isinstance(layer, Layer):
+                got = f"the class {layer.__name__}" if isinstance(layer, type) else repr(layer)
+                raise TypeError(f"layer {i} must be a Layer object, got {got}")
+
+    @property
+    def needs_dx(self) -> bool:
+        """Whether the first layer must compute dL/dx."""
+        return self.layers[0].needs_dx if self.layers else True
+
+    @needs_dx.setter
+    def needs_dx(self, needed: bool) -> None:
+        if self.layers:
+            self.layers[0].needs_dx = needed
+
+    def init_params(self, input_shape: tuple[int, ...], rng: np.random.Generator) -> None:
+        """Build each layer for the output shape of the one before."""
+        for i, layer in enumerate(self.layers):
+            _named(i, layer, input_shape, layer.build, input_shape, rng)
+            input_shape = layer.output_shape
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Return the last layer's output."""
+        x = x if self.layers else x.copy()
+        for i, layer in enumerate(self.layers):
+            x = _named(i, layer, x.shape, layer, x)
+        return x
+
+    def backward(self, dy: np.ndarray) -> np.ndarray | None:
+        """Return dL/dx, having given every weight its gradient."""
+        dy = dy if self.layers else dy.copy()
+        for i, layer in reversed(list(enumerate(self.layers))):
+            dy = _named(i, layer, np.shape(dy), layer.backward, dy)
+        return dy
+
+    def multiply_adds(self) -> int:
+        """Return the sum over the layers."""
+        return sum(layer.multiply_adds() for layer in self.layers)
+
+    def summary(self) -> str:
+        """Return a table of the built layers: output shapes, parameters, multiply-adds, bytes cached."""
+        return summary_table(self, self.layers)
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self.layers)
+
+    def __getitem__(self, index: int) -> Layer:
+        return self.layers[index]
+
+    def __repr__(self) -> str:
+        lines = "".join(f"    {line}\n" for layer in self.layers for line in f"{layer!r},".splitlines())
+        return f"Sequential([\n{lines}])" if lines else "Sequential([])"
+
+
+def _named(index: int, layer: Layer, shape: tuple[int, ...], call: Callable, *args: Any) -> Any:
+    """Call; an error gets the layer's index and class and the shape that reached it into its message."""
+    try:
+        return call(*args)
+    except (ValueError, TypeError, RuntimeError) as error:
+        kind = next(kind for kind in (ValueError, TypeError, RuntimeError) if isinstance(error, kind))
+        raise kind(f"layer {index} ({type(layer).__name__}), given {shape}: {error}") from error

@@ -1,0 +1,154 @@
+"""The original LeNet-5 (LeCun, Bottou, Bengio and Haffner 1998), with the two layers that only it has.
+
+"Section" and "Table" below are those of the paper, "Gradient-based learning applied to document
+recognition", Proceedings of the IEEE 86(11).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from minicnn.layers import Conv2D, Dense, Flatten, Layer, Sequential, Tanh
+from minicnn.ops.conv import conv2d, conv2d_backward
+from minicnn.ops.pool import avg_pool2d, avg_pool2d_backward
+from minicnn.parameter import Parameter
+
+# Table I: the maps of S2 that each of the sixteen maps of C3 sees.
+C3_TABLE = (
+    *((0, 1, 2), (1, 2, 3), (2, 3, 4), (3, 4, 5), (0, 4, 5), (0, 1, 5)),
+    *((0, 1, 2, 3), (1, 2, 3, 4), (2, 3, 4, 5), (0, 3, 4, 5), (0, 1, 4, 5), (0, 1, 2, 5)),
+    *((0, 1, 3, 4), (1, 2, 4, 5), (0, 2, 3, 5)),
+    (0, 1, 2, 3, 4, 5),
+)
+
+
+def lenet5_1998(num_classes: int = 10) -> Sequential:
+    """Return the original LeNet-5, for images of 32x32x1: MNIST with two pixels of padding on each side.
+
+    The squashing function is 1.7159 tanh(2x/3), subsampling has a trained factor and bias, C3 sees S2
+    through the paper's connection table, C5 is a convolution, and weights are drawn from
+    +-2.4 / fan-in (appendix A). One thing is not the paper's: the output of ten Gaussian RBF units with
+    fixed codes is replaced by a dense layer of logits, for the softmax cross-entropy of today.
+
+    Parameters
+    ----------
+    num_classes : int
+        Number of logits.
+
+    Examples
+    --------
+    >>> model = lenet5_1998().build((32, 32, 1), rng=0)
+    >>> sum(p.size for layer in list(model)[:-1] for p in layer.parameters())    # section II-B: 60,000
+    60000
+    """
+    return Sequential(
+        [
+            Conv2D(6, 5, kernel_initializer=_init_1998),  # C1
+            _squash(),
+            Subsample(),  # S2
+            _squash(),
+            PartialConv2D(C3_TABLE, 5),  # C3
+            _squash(),
+            Subsample(),  # S4
+            _squash(),
+            Conv2D(120, 5, kernel_initializer=_init_1998),  # C5
+            _squash(),
+            Flatten(),
+            Dense(84, kernel_initializer=_init_1998),  # F6
+            _squash(),
+            Dense(num_classes, kernel_initializer=_init_1998),
+        ]
+    )
+
+
+class Subsample(Layer):
+    """Add the four values of each 2x2 block, multiply by a trained factor, add a trained bias.
+
+    Section II-B: one factor and one bias for each map.
+    """
+
+    def init_params(self, input_shape: tuple[int, ...], rng: np.random.Generator) -> None:
+        """Start as the plain mean: a factor of 1/4."""
+        self.factor = Parameter(np.full(input_shape[-1], 0.25))
+        self.bias = Parameter(np.zeros(input_shape[-1]))
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Return factor * (sum of the block) + bias."""
+        sums = avg_pool2d(x, 2) * 4
+        self.cache = x, sums
+        return sums * self.factor.value.astype(x.dtype) + self.bias.value.astype(x.dtype)
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        """Return dL/dx; add the gradients of factor and bias."""
+        x, sums = self.cache
+        self.factor.add_grad((dy * sums).sum(axis=(0, 1, 2)))
+        self.bias.add_grad(dy.sum(axis=(0, 1, 2)))
+        return avg_pool2d_backward(dy * (4 * self.factor.value).astype(dy.dtype), x, 2)
+
+
+class PartialConv2D(Layer):
+    """A convolution in which each filter sees only some of the channels (Table I).
+
+    Parameters
+    ----------
+    table : sequence of sequences of int
+        For each filter, the channels that it sees.
+    kernel_size : int
+        Rows and columns of a kernel.
+
+    Attributes
+    ----------
+    kernel : Parameter, shape (kernel_size, kernel_size, connections)
+        Only the weights that exist, filter by filter.
+    bias : Parameter, shape (filters,)
+    """
+
+    def __init__(self, table: Sequence[Sequence[int]], kernel_size: int) -> None:
+        self.table = table
+        self.kernel_size = kernel_size
+
+    def init_params(self, input_shape: tuple[int, ...], rng: np.random.Generator) -> None:
+        """Draw the kernels, each filter's by its own fan-in."""
+        self.channels = np.array([channel for seen in self.table for channel in seen])
+        self.filters = np.repeat(np.arange(len(self.table)), [len(seen) for seen in self.table])
+        size = self.kernel_size
+        self.full_shape = (size, size, input_shape[-1], len(self.table))
+        fan_in = np.array([len(seen) * size**2 for seen in self.table])[self.filters]
+        self.kernel = Parameter(rng.uniform(-2.4, 2.4, (size, size, len(self.channels))) / fan_in)
+        self.bias = Parameter(np.zeros(len(self.table)))
+
+    def _full_kernel(self, dtype: np.dtype) -> np.ndarray:
+        """Return the kernel of an ordinary convolution, zero where there is no connection."""
+        full = np.zeros(self.full_shape, dtype)
+        full[:, :, self.channels, self.filters] = self.kernel.value
+        return full
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Return the convolved images."""
+        self.cache = x
+        return conv2d(x, self._full_kernel(x.dtype), self.bias.value)
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        """Return dL/dx; add the gradients of the weights that exist."""
+        x = self.cache
+        dx, dkernel, dbias = conv2d_backward(dy, x, self._full_kernel(x.dtype))
+        self.kernel.add_grad(dkernel[:, :, self.channels, self.filters])
+        self.bias.add_grad(dbias)
+        return dx
+
+    def multiply_adds(self) -> int:
+        """Return the products of one example, along existing connections."""
+        return math.prod(self.output_shape[:2]) * self.kernel.size
+
+
+def _squash() -> Tanh:
+    return Tanh(amplitude=1.7159, steepness=2 / 3)
+
+
+def _init_1998(shape: Sequence[int], rng: np.random.Generator) -> np.ndarray:
+    """Return uniform values in +-2.4 / fan-in (appendix A)."""
+    bound = 2.4 / math.prod(shape[:-1])
+    return rng.uniform(-bound, bound, shape)

@@ -1,0 +1,1 @@
+"""Stateless kernels on plain arrays: what the layers compute, without the layers."""

@@ -1,0 +1,40 @@
+"""Softmax and sigmoid, for the layers and for the losses; exact where exp alone would overflow."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def softmax(x: np.ndarray) -> np.ndarray:
+    """Return exp(x) / sum(exp(x)) along the last axis, in x's dtype.
+
+    >>> softmax(np.array([1e4, 1e4, 0.0]))
+    array([0.5, 0.5, 0. ])
+    """
+    # Subtracting the maximum changes nothing but the range: the largest exp is 1, the sum at least 1.
+    y = x - x.max(axis=-1, keepdims=True)
+    np.exp(y, out=y)
+    y /= y.sum(axis=-1, keepdims=True)
+    return y
+
+
+def log_softmax(x: np.ndarray) -> np.ndarray:
+    """Return log(softmax(x)) along the last axis, finite also where softmax is 0.
+
+    >>> log_softmax(np.array([1e4, 0.0]))
+    array([     0., -10000.])
+    """
+    y = x - x.max(axis=-1, keepdims=True)
+    y -= np.log(np.exp(y).sum(axis=-1, keepdims=True))
+    return y
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    """Return 1 / (1 + exp(-x)), in x's dtype and with full relative precision for very negative x.
+
+    >>> sigmoid(np.array([-1000.0, 0.0, 1000.0]))
+    array([0. , 0.5, 1. ])
+    """
+    e = np.exp(-np.abs(x))
+    y = 1.0 / (1.0 + e)
+    return np.where(x >= 0, y, e * y)

@@ -1,0 +1,124 @@
+"""Shape arithmetic of windows: pairs, padding rules, output sizes, and the padded array itself.
+
+Convolution and pooling both slide a window over an image; what they share about *where* the window
+goes stands here, as pure functions of integers.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any, TypeAlias
+
+import numpy as np
+
+Pair: TypeAlias = tuple[int, int]
+Pads: TypeAlias = tuple[Pair, Pair]
+
+
+def pair(value: Any, name: str) -> Pair:
+    """Return `value`, an integer or two of them (rows, columns), as a pair of integers >= 1.
+
+    >>> pair(3, "strides")
+    (3, 3)
+    """
+    try:
+        first, second = value if np.iterable(value) else (value, value)
+        result = (operator.index(first), operator.index(second))
+    except (TypeError, ValueError):
+        raise TypeError(f"`{name}` must be an integer or two of them, got {value!r}") from None
+    if min(result) < 1:
+        raise ValueError(f"`{name}` must be at least 1, got {value!r}")
+    return result
+
+
+def check_padding(padding: Any) -> str | Pads:
+    """Return `padding` if it is "valid", "same" or ((top, bottom), (left, right)); raise otherwise."""
+    if isinstance(padding, str) and padding in ("valid", "same"):
+        return padding
+    try:
+        (top, bottom), (left, right) = padding
+        pads = tuple(map(operator.index, (top, bottom, left, right)))
+    except (TypeError, ValueError):
+        raise ValueError(
+            f'`padding` must be "valid", "same" or ((top, bottom), (left, right)), got {padding!r}'
+        ) from None
+    if min(pads) < 0:
+        raise ValueError(f"`padding` must not be negative, got {padding!r}")
+    return (pads[0], pads[1]), (pads[2], pads[3])
+
+
+def resolve_padding(padding: Any, size: Pair, window: Pair, strides: Pair) -> Pads:
+    """Return the rows and columns of padding around an image, ((top, bottom), (left, right)).
+
+    Parameters
+    ----------
+    padding : {"valid", "same"} or ((int, int), (int, int))
+        "same" is TensorFlow's: the output has ceil(n / stride) cells, the odd one goes after.
+    size : (int, int)
+        Height and width of the image.
+    window : (int, int)
+        Rows and columns that a window spans, dilation included.
+    strides : (int, int)
+        Steps of the window.
+
+    >>> resolve_padding("same", (28, 28), (2, 5), (1, 1))
+    ((0, 1), (2, 2))
+    """
+    padding = check_padding(padding)
+    if padding == "valid":
+        return (0, 0), (0, 0)
+    if padding != "same":
+        return padding
+    pads = []
+    for n, k, s in zip(size, window, strides, strict=True):
+        total = max((-(-n // s) - 1) * s + k - n, 0)
+        pads.append((total // 2, total - total // 2))
+    return pads[0], pads[1]
+
+
+def output_size(size: Pair, window: Pair, strides: Pair, pads: Pads) -> Pair:
+    """Return the number of window positions down and across.
+
+    Raises
+    ------
+    ValueError
+        If the window is larger than the padded image.
+
+    >>> output_size((227, 227), (11, 11), (4, 4), ((0, 0), (0, 0)))
+    (55, 55)
+    """
+    padded = (size[0] + sum(pads[0]), size[1] + sum(pads[1]))
+    if padded[0] < window[0] or padded[1] < window[1]:
+        raise ValueError(
+            f"the window must fit into the padded input: it spans {window[0]}x{window[1]}, "
+            f"the padded input has {padded[0]}x{padded[1]}"
+        )
+    return (padded[0] - window[0]) // strides[0] + 1, (padded[1] - window[1]) // strides[1] + 1
+
+
+def pad(x: np.ndarray, pads: Pads, value: float = 0.0) -> np.ndarray:
+    """Return `x` (N, H, W, C) with rows and columns of `value` around each image, contiguous.
+
+    Negative padding crops. With nothing to add the result is `x` itself or a view: read only.
+    """
+    (top, bottom), (left, right) = pads
+    n, h, w, c = x.shape
+    x = x[:, max(-top, 0) : h - max(-bottom, 0), max(-left, 0) : w - max(-right, 0)]
+    top, bottom, left, right = max(top, 0), max(bottom, 0), max(left, 0), max(right, 0)
+    if not (top or bottom or left or right):
+        return np.ascontiguousarray(x)
+    _, h, w, _ = x.shape
+    padded = np.empty((n, top + h + bottom, left + w + right, c), x.dtype)
+    padded[:, :top], padded[:, top + h :] = value, value
+    rows = padded[:, top : top + h]
+    rows[:, :, :left], rows[:, :, left + w :] = value, value
+    rows[:, :, left : left + w] = x
+    return padded
+
+
+def check_images(x: np.ndarray) -> None:
+    """Raise unless `x` is a floating-point array of images, (N, H, W, C)."""
+    if getattr(x, "ndim", None) != 4:
+        raise ValueError(f"the input must be images of shape (N, H, W, C), got {np.shape(x)}")
+    if x.dtype not in (np.float32, np.float64):
+        raise TypeError(f"the input must be float32 or float64, got {x.dtype}")

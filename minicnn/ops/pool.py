@@ -1,0 +1,226 @@
+"""2-D max and average pooling and their gradients.
+
+A window is never gathered: its kh * kw cells are as many strided views of the image, one for each place
+in the window, and each view takes part as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from minicnn.ops.padding import Pads, Pair, check_images, output_size, pad, pair, resolve_padding
+
+TIES = ("first", "all", "split")
+
+
+def max_pool2d(
+    x: np.ndarray,
+    pool_size: int | Pair,
+    strides: int | Pair | None = None,
+    padding: str | Pads = "valid",
+) -> np.ndarray:
+    """Return the largest value in each window.
+
+    Parameters
+    ----------
+    x : ndarray of float32 or float64, shape (N, H, W, C)
+        Images; never written.
+    pool_size : int or (int, int)
+        Rows and columns of the window.
+    strides : int or (int, int), optional
+        Steps of the window; its size where none are given.
+    padding : {"valid", "same"} or ((top, bottom), (left, right))
+        As in `conv2d`. Padded cells never win, also where all inputs are negative (as TensorFlow).
+
+    Returns
+    -------
+    ndarray, shape (N, OH, OW, C), dtype of `x`
+
+    Raises
+    ------
+    ValueError
+        If a window does not fit into the padded image, or could lie in the padding alone.
+    TypeError
+        If `x` is not float32 or float64.
+
+    Examples
+    --------
+    >>> max_pool2d(np.arange(16.0).reshape(1, 4, 4, 1), 2)[0, :, :, 0]
+    array([[ 5.,  7.],
+           [13., 15.]])
+    """
+    window, strides, pads, size = _geometry(x, pool_size, strides, padding)
+    return _reduce(pad(x, pads, -np.inf), window, strides, size, np.maximum)
+
+
+def max_pool2d_backward(
+    dy: np.ndarray,
+    x: np.ndarray,
+    pool_size: int | Pair,
+    strides: int | Pair | None = None,
+    padding: str | Pads = "valid",
+    ties: str = "first",
+    y: np.ndarray | None = None,
+) -> np.ndarray:
+    """Return the gradient of `max_pool2d` with respect to `x`.
+
+    Parameters
+    ----------
+    dy : ndarray, shape (N, OH, OW, C)
+        The gradient of the loss with respect to the output; never written.
+    x, pool_size, strides, padding
+        As given to `max_pool2d`.
+    ties : {"first", "all", "split"}
+        Which of several equal maxima in a window gets the gradient: the first in row-major order (as
+        TensorFlow, Keras and PyTorch), each of them the whole (the textbook rule), or each its share.
+    y : ndarray, shape (N, OH, OW, C), optional
+        What `max_pool2d` returned; computed again where it is not given.
+
+    Returns
+    -------
+    ndarray, shape (N, H, W, C), dtype of `x`
+
+    Raises
+    ------
+    ValueError
+        As `max_pool2d`, and if `dy` has not the output's shape or `ties` is none of the three.
+
+    Examples
+    --------
+    >>> x, dy = np.zeros((1, 2, 2, 1)), np.ones((1, 1, 1, 1))
+    >>> [max_pool2d_backward(dy, x, 2, ties=rule).ravel().tolist() for rule in ("first", "all", "split")]
+    [[1.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0], [0.25, 0.25, 0.25, 0.25]]
+    """
+    check_ties(ties)
+    window, strides, pads, size = _geometry(x, pool_size, strides, padding)
+    _check_dy(dy, x, size)
+    padded = pad(x, pads, -np.inf)
+    if y is None:
+        y = _reduce(padded, window, strides, size, np.maximum)
+    cells = list(_cells(padded, window, strides, size))
+    rest = np.array(dy, x.dtype)
+    if ties == "split":
+        rest /= sum(cell == y for cell in cells)
+    dpadded = np.zeros(padded.shape, x.dtype)
+    for cell, dcell in zip(cells, _cells(dpadded, window, strides, size), strict=True):
+        # A product with a mask is a pass that vectorises; choosing by the mask is ten times slower.
+        taken = rest * (cell == y)
+        dcell += taken
+        if ties == "first":
+            rest -= taken  # who comes later in the window finds nothing left
+    return _crop(dpadded, pads)
+
+
+def avg_pool2d(
+    x: np.ndarray,
+    pool_size: int | Pair,
+    strides: int | Pair | None = None,
+    padding: str | Pads = "valid",
+) -> np.ndarray:
+    """Return the mean of each window; padded cells do not count (as TensorFlow).
+
+    Parameters, returned value and errors are those of `max_pool2d`.
+
+    Examples
+    --------
+    >>> avg_pool2d(np.arange(16.0).reshape(1, 4, 4, 1), 2)[0, :, :, 0]
+    array([[ 2.5,  4.5],
+           [10.5, 12.5]])
+    """
+    window, strides, pads, size = _geometry(x, pool_size, strides, padding)
+    y = _reduce(pad(x, pads), window, strides, size, np.add)
+    y /= _real_cells(x, window, strides, pads, size)
+    return y
+
+
+def avg_pool2d_backward(
+    dy: np.ndarray,
+    x: np.ndarray,
+    pool_size: int | Pair,
+    strides: int | Pair | None = None,
+    padding: str | Pads = "valid",
+) -> np.ndarray:
+    """Return the gradient of `avg_pool2d` with respect to `x`, of which only shape and dtype matter.
+
+    Parameters, returned value and errors are those of `max_pool2d_backward`.
+
+    Examples
+    --------
+    >>> avg_pool2d_backward(np.ones((1, 1, 1, 1)), np.zeros((1, 2, 2, 1)), 2).ravel()
+    array([0.25, 0.25, 0.25, 0.25])
+    """
+    window, strides, pads, size = _geometry(x, pool_size, strides, padding)
+    _check_dy(dy, x, size)
+    share = np.asarray(dy, x.dtype) / _real_cells(x, window, strides, pads, size)
+    (top, bottom), (left, right) = pads
+    n, h, w, c = x.shape
+    dpadded = np.zeros((n, top + h + bottom, left + w + right, c), x.dtype)
+    for dcell in _cells(dpadded, window, strides, size):
+        dcell += share
+    return _crop(dpadded, pads)
+
+
+def check_ties(ties: str) -> None:
+    """Raise unless `ties` is one of the three rules."""
+    if ties not in TIES:
+        raise ValueError(f"`ties` must be one of {', '.join(map(repr, TIES))}, got {ties!r}")
+
+
+def _geometry(
+    x: np.ndarray, pool_size: int | Pair, strides: int | Pair | None, padding: str | Pads
+) -> tuple[Pair, Pair, Pads, Pair]:
+    """Return window, strides, padding and output size, checked."""
+    check_images(x)
+    window = pair(pool_size, "pool_size")
+    strides = window if strides is None else pair(strides, "strides")
+    size = (x.shape[1], x.shape[2])
+    pads = resolve_padding(padding, size, window, strides)
+    if max(pads[0]) >= window[0] or max(pads[1]) >= window[1]:
+        raise ValueError(f"pooling's padding must be smaller than its window {window}, got {pads}")
+    return window, strides, pads, output_size(size, window, strides, pads)
+
+
+def _check_dy(dy: np.ndarray, x: np.ndarray, size: Pair) -> None:
+    expected = (x.shape[0], *size, x.shape[3])
+    if np.shape(dy) != expected:
+        raise ValueError(f"dy must have the output's shape {expected}, got {np.shape(dy)}")
+
+
+def _places(first: int, count: int, stride: int) -> slice:
+    return slice(first, first + (count - 1) * stride + 1, stride)
+
+
+def _cells(padded: np.ndarray, window: Pair, strides: Pair, size: Pair) -> Iterator[np.ndarray]:
+    """Yield, for each place in a window in row-major order, that cell of all windows: (N, OH, OW, C)."""
+    for i in range(window[0]):
+        for j in range(window[1]):
+            yield padded[:, _places(i, size[0], strides[0]), _places(j, size[1], strides[1])]
+
+
+def _reduce(padded: np.ndarray, window: Pair, strides: Pair, size: Pair, combine: Callable) -> np.ndarray:
+    """Combine the cells of each window: whole rows first, which are long and contiguous, then columns."""
+    rows = padded[:, _places(0, size[0], strides[0])]
+    for i in range(1, window[0]):
+        rows = combine(rows, padded[:, _places(i, size[0], strides[0])], out=None if i == 1 else rows)
+    y = rows[:, :, _places(0, size[1], strides[1])].copy()
+    for j in range(1, window[1]):
+        combine(y, rows[:, :, _places(j, size[1], strides[1])], out=y)
+    return y
+
+
+def _real_cells(x: np.ndarray, window: Pair, strides: Pair, pads: Pads, size: Pair) -> np.ndarray:
+    """Return how many cells of each window are not padding, (OH, OW, 1)."""
+    counts = []
+    for n, k, s, (before, _), out in zip(x.shape[1:3], window, strides, pads, size, strict=True):
+        first = np.arange(out) * s - before
+        counts.append(np.minimum(first + k, n) - np.maximum(first, 0))
+    return np.outer(*counts).astype(x.dtype)[:, :, None]
+
+
+def _crop(padded: np.ndarray, pads: Pads) -> np.ndarray:
+    if pads == ((0, 0), (0, 0)):
+        return padded
+    (top, bottom), (left, right) = pads
+    return padded[:, top : padded.shape[1] - bottom, left : padded.shape[2] - right].copy()

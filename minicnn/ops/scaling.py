@@ -1,0 +1,18 @@
+"""From the pictures that people have to the floats that layers compute with."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+
+def to_float(images: np.ndarray, dtype: DTypeLike = np.float32) -> np.ndarray:
+    """Return a batch as floats: uint8 images are scaled to [0, 1], anything else is only cast.
+
+    >>> to_float(np.array([0, 51, 255], np.uint8))
+    array([0. , 0.2, 1. ], dtype=float32)
+    """
+    images = np.asarray(images)
+    if images.dtype == np.uint8:
+        return np.divide(images, 255, dtype=dtype)
+    return images.astype(dtype, copy=False)

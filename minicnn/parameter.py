@@ -1,0 +1,105 @@
+"""A weight of a layer: one value buffer for life, and its accumulated gradient."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+class Parameter:
+    """A named place for a weight: its value and the gradient of the loss with respect to it.
+
+    The value lives in one buffer for ever: assigning to `value` copies into it, so that replicas of a
+    model, optimizers and other holders of the buffer all see the change.
+
+    Parameters
+    ----------
+    value : array_like of float
+        The initial value; copied.
+    trainable : bool
+        False for state that is saved with the weights but that no optimizer may change
+        (the running statistics of `BatchNorm`), or to freeze a weight.
+
+    Examples
+    --------
+    >>> p = Parameter([1.0, 2.0])
+    >>> p.add_grad(np.ones(2))
+    >>> p.add_grad(np.ones(2))
+    >>> p.grad
+    array([2., 2.])
+    """
+
+    def __init__(self, value: Any, trainable: bool = True) -> None:
+        value = np.array(value, order="C")
+        self._value = value if np.issubdtype(value.dtype, np.floating) else value.astype(np.float64)
+        self._grad: np.ndarray | None = None
+        self.trainable = trainable
+
+    @property
+    def value(self) -> np.ndarray:
+        """The weight's array; assigning copies into it and demands the exact shape."""
+        return self._value
+
+    @value.setter
+    def value(self, new: Any) -> None:
+        new = np.asarray(new)
+        if new.shape != self._value.shape:
+            raise ValueError(f"a value must have the parameter's shape {self._value.shape}, got {new.shape}")
+        self._value[...] = new
+
+    @property
+    def grad(self) -> np.ndarray:
+        """The accumulated gradient, of the value's shape and dtype; zeros until something was added."""
+        if self._grad is None:
+            self._grad = np.zeros_like(self._value)
+        return self._grad
+
+    def add_grad(self, grad: np.ndarray) -> None:
+        """Add `grad` to the accumulated gradient.
+
+        Raises
+        ------
+        ValueError
+            If the shapes differ: a gradient that would have to be broadcast is a wrong gradient.
+        """
+        if np.shape(grad) != self._value.shape:
+            raise ValueError(
+                f"a gradient must have the parameter's shape {self._value.shape}, got {np.shape(grad)}"
+            )
+        self.grad.__iadd__(grad)
+
+    def zero_grad(self) -> None:
+        """Forget the accumulated gradient."""
+        if self._grad is not None:
+            self._grad.fill(0.0)
+
+    def cast(self, dtype: np.dtype) -> None:
+        """Change the dtype of value and gradient; only `Layer.build` does this, once."""
+        self._value = self._value.astype(dtype, copy=False)
+        self._grad = None
+
+    def replica(self) -> Parameter:
+        """Return a parameter that shares this one's value buffer but has a gradient of its own."""
+        twin = Parameter.__new__(Parameter)
+        twin._value, twin._grad, twin.trainable = self._value, None, self.trainable
+        return twin
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The value's shape."""
+        return self._value.shape
+
+    @property
+    def size(self) -> int:
+        """The number of values."""
+        return self._value.size
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The value's dtype."""
+        return self._value.dtype
+
+    def __repr__(self) -> str:
+        frozen = "" if self.trainable else ", trainable=False"
+        return f"Parameter(shape={self.shape}, dtype={self.dtype}{frozen})"

@@ -1,0 +1,170 @@
+import dataclasses
+import tracemalloc
+
+import numpy as np
+import pytest
+from cases import conv_cases
+from hypothesis import given
+from hypothesis import strategies as st
+from references import naive_conv2d, naive_conv2d_backward
+
+from minicnn.ops import windows
+from minicnn.ops.conv import conv2d, conv2d_backward
+
+
+def assert_close(actual, expected, tolerance=1e-12):
+    scale = max(np.abs(expected).max(initial=0.0), 1.0)
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance * scale)
+
+
+def check_against_loops(case):
+    x, kernel, bias = case.arrays()
+    y = conv2d(x, kernel, bias, *case.geometry)
+    assert_close(y, naive_conv2d(x, kernel, bias, case.strides, case.pads, case.dilation, case.groups))
+    dy = np.random.default_rng(case.seed + 1).standard_normal(y.shape)
+    actual = conv2d_backward(dy, x, kernel, *case.geometry)
+    expected = naive_conv2d_backward(dy, x, kernel, case.strides, case.pads, case.dilation, case.groups)
+    for gradient, naive in zip(actual, expected, strict=True):
+        assert_close(gradient, naive)
+
+
+@given(conv_cases())
+def test_conv2d_and_gradients_equal_loops(case):
+    check_against_loops(case)
+
+
+@given(case=conv_cases(), block_bytes=st.integers(1, 2000))
+def test_conv2d_does_not_depend_on_how_the_work_is_cut(case, block_bytes):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(windows, "BLOCK_BYTES", block_bytes)
+        windows._plan.cache_clear()
+        check_against_loops(case)
+    windows._plan.cache_clear()
+
+
+@given(case=conv_cases(max_stride=1, max_dilation=1, max_groups=1), data=st.data())
+def test_every_band_width_gives_the_same_convolution(case, data):
+    x, kernel, _ = case.arrays()
+    plan = windows.plan_windows(x, kernel, *case.geometry)
+    width = data.draw(st.sampled_from([t for t in range(1, plan.ow + 1) if plan.ow % t == 0]))
+    plan = dataclasses.replace(plan, columns=width)
+    matrix = plan.to_matrix(kernel)
+    y, dmatrix = np.empty(plan.y_shape), np.zeros(plan.matrix_shape)
+    dy = np.random.default_rng(case.seed + 1).standard_normal(y.shape)
+    for images, rows, cols in windows.gathered(plan, x):
+        plan.grouped(y[images, rows])[...] = cols @ matrix
+        dmatrix += cols.transpose(0, 2, 1) @ plan.grouped(dy[images, rows])
+    zeros = np.zeros(plan.filters)
+    assert_close(y, naive_conv2d(x, kernel, zeros, case.strides, case.pads, (1, 1), 1))
+    dx, dkernel, _ = naive_conv2d_backward(dy, x, kernel, case.strides, case.pads, (1, 1), 1)
+    assert_close(plan.from_matrix(dmatrix), dkernel)
+    assert_close(windows.scatter(plan, dy, matrix.transpose(0, 2, 1)), dx)
+
+
+def test_band_width_copies_less_for_few_channels_and_is_one_for_many():
+    assert windows.band_width(5, 5, 1, 6, ow=28) > 1
+    assert windows.band_width(3, 3, 256, 384, ow=13) == 1
+    assert windows.band_width(1, 1, 256, 16, ow=28) == 1  # a 1x1 kernel has nothing to share
+
+
+@given(conv_cases())
+def test_float32_stays_float32_and_is_close_to_float64(case):
+    x, kernel, bias = case.arrays()
+    x32, kernel32, bias32 = case.arrays(np.float32)
+    y32, y = conv2d(x32, kernel32, bias32, *case.geometry), conv2d(x, kernel, bias, *case.geometry)
+    assert y32.dtype == np.float32
+    assert_close(y32, y, 1e-5)
+    gradients32 = conv2d_backward(y32, x32, kernel32, *case.geometry)
+    for gradient32, gradient in zip(gradients32, conv2d_backward(y, x, kernel, *case.geometry), strict=True):
+        assert gradient32.dtype == np.float32
+        assert_close(gradient32, gradient, 1e-4)
+
+
+def test_x_decides_the_dtype():
+    x, kernel = np.ones((1, 3, 3, 1), np.float32), np.ones((2, 2, 1, 1))
+    assert conv2d(x, kernel, np.zeros(1)).dtype == np.float32
+    dx, dkernel, dbias = conv2d_backward(np.ones((1, 2, 2, 1)), x, kernel)
+    assert dx.dtype == dkernel.dtype == dbias.dtype == np.float32
+
+
+@given(case=conv_cases())
+def test_conv2d_takes_any_memory_layout_and_writes_into_nothing(case):
+    x, kernel, bias = case.arrays()
+    y = conv2d(x, kernel, bias, *case.geometry)
+    dy = np.random.default_rng(0).standard_normal(y.shape)
+    expected = conv2d_backward(dy, x, kernel, *case.geometry)
+    arrays = [np.asfortranarray(a) for a in (x, kernel, dy)]
+    copies = [a.copy() for a in arrays]
+    for a in arrays:
+        a.flags.writeable = False
+    np.testing.assert_array_equal(conv2d(arrays[0], arrays[1], bias, *case.geometry), y)
+    actual = conv2d_backward(arrays[2], arrays[0], arrays[1], *case.geometry)
+    for a, b in zip(actual, expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+    for a, b in zip(arrays, copies, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("left_out", ["need_dx", "need_dkernel", "need_dbias"])
+def test_each_gradient_can_be_left_out(left_out):
+    rng = np.random.default_rng(0)
+    x, kernel, dy = (rng.standard_normal(s) for s in ((2, 5, 5, 2), (3, 3, 2, 4), (2, 3, 3, 4)))
+    everything = conv2d_backward(dy, x, kernel)
+    results = conv2d_backward(dy, x, kernel, **{left_out: False})
+    for name, result, expected in zip(
+        ("need_dx", "need_dkernel", "need_dbias"), results, everything, strict=True
+    ):
+        if name == left_out:
+            assert result is None
+        else:
+            np.testing.assert_array_equal(result, expected)
+
+
+def test_conv2d_without_bias_and_of_an_empty_batch():
+    kernel = np.ones((2, 2, 1, 3))
+    np.testing.assert_array_equal(conv2d(np.ones((1, 2, 2, 1)), kernel), np.full((1, 1, 1, 3), 4.0))
+    empty = np.zeros((0, 4, 4, 1))
+    assert conv2d(empty, kernel, np.ones(3)).shape == (0, 3, 3, 3)
+    dx, dkernel, dbias = conv2d_backward(np.zeros((0, 3, 3, 3)), empty, kernel)
+    assert dx.shape == empty.shape
+    assert not dkernel.any()
+    assert not dbias.any()
+
+
+def test_windows_are_never_in_memory_as_a_whole():
+    x, kernel = np.ones((64, 27, 27, 96), np.float32), np.ones((5, 5, 96, 16), np.float32)
+    all_windows = 64 * 23 * 23 * 5 * 5 * 96 * 4
+    tracemalloc.start()
+    y = conv2d(x, kernel)
+    conv2d_backward(y, x, kernel)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < all_windows / 8
+
+
+@pytest.mark.parametrize(
+    ("shape", "kernel_shape", "options", "message"),
+    [
+        ((1, 4, 4, 1), (5, 5, 1, 1), {}, "it spans 5x5, the padded input has 4x4"),
+        ((1, 4, 4, 1), (3, 3, 1, 1), {"dilation": 2}, "it spans 5x5, the padded input has 4x4"),
+        ((1, 4, 4, 2), (3, 3, 1, 1), {}, r"2 channels, the kernel has shape \(3, 3, 1, 1\), groups is 1"),
+        ((1, 4, 4, 4), (3, 3, 2, 3), {"groups": 2}, "`groups` must divide channels and filters"),
+        ((1, 4, 4, 1), (3, 3, 1, 1), {"groups": 0}, "`groups` must divide channels and filters"),
+        ((1, 4, 4, 1), (3, 3, 1), {}, "the kernel must have shape"),
+        ((1, 4, 4, 1), (0, 3, 1, 1), {}, "the kernel must have shape"),
+        ((1, 4, 4, 1), (3, 3, 1, 1), {"strides": 0}, "`strides` must be at least 1"),
+        ((1, 4, 4, 1), (3, 3, 1, 1), {"padding": "full"}, "`padding` must be"),
+        ((4, 4), (3, 3, 1, 1), {}, "must be images"),
+        ((1, 4, 4, 1), (3, 3, 1, 2), {"bias": np.zeros(3)}, r"one value a filter, \(2,\), got \(3,\)"),
+    ],
+)
+def test_conv2d_refuses_what_does_not_fit(shape, kernel_shape, options, message):
+    with pytest.raises(ValueError, match=message):
+        conv2d(np.zeros(shape), np.zeros(kernel_shape), **options)
+
+
+def test_conv2d_backward_refuses_another_dy():
+    with pytest.raises(
+        ValueError, match=r"dy must have the output's shape \(1, 2, 2, 1\), got \(1, 3, 3, 1\)"
+    ):
+        conv2d_backward(np.zeros((1, 3, 3, 1)), np.zeros((1, 3, 3, 1)), np.zeros((2, 2, 1, 1)))

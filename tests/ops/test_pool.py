@@ -1,0 +1,114 @@
+import numpy as np
+import pytest
+from cases import pool_cases
+from hypothesis import given
+from hypothesis import strategies as st
+from references import naive_pool2d, naive_pool2d_backward
+
+from minicnn.ops.pool import avg_pool2d, avg_pool2d_backward, max_pool2d, max_pool2d_backward
+
+rules = st.sampled_from(["first", "all", "split"])
+
+
+@given(case=pool_cases())
+def test_max_pool2d_equals_loops(case):
+    y = max_pool2d(case.x(), case.window, case.strides, case.padding)
+    np.testing.assert_array_equal(y, naive_pool2d(case.x(), case.window, case.strides, case.pads, "max"))
+
+
+@given(case=pool_cases(), ties=rules, pass_y=st.booleans())
+def test_max_pool2d_backward_equals_loops(case, ties, pass_y):
+    x, geometry = case.x(), (case.window, case.strides, case.padding)
+    y = max_pool2d(x, *geometry)
+    dy = np.random.default_rng(case.seed + 1).standard_normal(y.shape)
+    dx = max_pool2d_backward(dy, x, *geometry, ties, y if pass_y else None)
+    expected = naive_pool2d_backward(dy, x, case.window, case.strides, case.pads, "max", ties)
+    np.testing.assert_allclose(dx, expected, rtol=1e-12, atol=1e-12)
+
+
+@given(case=pool_cases())
+def test_avg_pool2d_and_gradient_equal_loops(case):
+    x, geometry = case.x(), (case.window, case.strides, case.padding)
+    y = avg_pool2d(x, *geometry)
+    expected = naive_pool2d(x, case.window, case.strides, case.pads, "avg")
+    np.testing.assert_allclose(y, expected, rtol=1e-12, atol=1e-12)
+    dy = np.random.default_rng(case.seed + 1).standard_normal(y.shape)
+    dx = avg_pool2d_backward(dy, x, *geometry)
+    expected = naive_pool2d_backward(dy, x, case.window, case.strides, case.pads, "avg")
+    np.testing.assert_allclose(dx, expected, rtol=1e-12, atol=1e-12)
+
+
+@given(case=pool_cases(), ties=st.sampled_from(["first", "split"]))
+def test_pooling_gradients_neither_make_nor_lose_mass(case, ties):
+    x, geometry = case.x(), (case.window, case.strides, case.padding)
+    dy = np.random.default_rng(case.seed).integers(1, 9, max_pool2d(x, *geometry).shape).astype(float)
+    for dx in (max_pool2d_backward(dy, x, *geometry, ties), avg_pool2d_backward(dy, x, *geometry)):
+        np.testing.assert_allclose(dx.sum(), dy.sum(), rtol=1e-12)
+
+
+@given(case=pool_cases(), ties=rules)
+def test_pooling_keeps_float32_takes_any_layout_and_writes_into_nothing(case, ties):
+    x, geometry = np.asfortranarray(case.x(np.float32)), (case.window, case.strides, case.padding)
+    x.flags.writeable = False
+    y = max_pool2d(x, *geometry)
+    dy = np.asfortranarray(np.random.default_rng(0).standard_normal(y.shape).astype(np.float32))
+    before = dy.copy()
+    dy.flags.writeable = False
+    results = [y, max_pool2d_backward(dy, x, *geometry, ties)]
+    results += [avg_pool2d(x, *geometry), avg_pool2d_backward(dy, x, *geometry)]
+    for result in results:
+        assert result.dtype == np.float32
+        assert not np.shares_memory(result, x)
+        assert not np.shares_memory(result, dy)
+    np.testing.assert_array_equal(dy, before)
+    np.testing.assert_array_equal(x, case.x(np.float32))
+
+
+def test_padded_cells_never_win_and_do_not_count():
+    x = np.full((1, 2, 2, 1), -5.0)
+    np.testing.assert_array_equal(max_pool2d(x, 2, 1, "same"), x)
+    np.testing.assert_array_equal(avg_pool2d(x, 2, 1, "same"), x)
+
+
+def test_overlapping_windows_add_their_gradients():
+    x = np.array([0.0, 9.0, 0.0]).reshape(1, 1, 3, 1)
+    dx = max_pool2d_backward(np.array([2.0, 3.0]).reshape(1, 1, 2, 1), x, (1, 2), 1)
+    np.testing.assert_array_equal(dx.ravel(), [0.0, 5.0, 0.0])
+
+
+def test_nan_wins():
+    x = np.array([1.0, np.nan]).reshape(1, 1, 2, 1)
+    assert np.isnan(max_pool2d(x, (1, 2))).all()
+
+
+def test_pooling_of_an_empty_batch():
+    x, dy = np.zeros((0, 4, 4, 2)), np.zeros((0, 2, 2, 2))
+    assert max_pool2d(x, 2).shape == avg_pool2d(x, 2).shape == dy.shape
+    assert max_pool2d_backward(dy, x, 2).shape == avg_pool2d_backward(dy, x, 2).shape == x.shape
+
+
+@pytest.mark.parametrize("function", [max_pool2d, avg_pool2d])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"pool_size": 5}, "it spans 5x5, the padded input has 4x4"),
+        ({"pool_size": 0}, "`pool_size` must be at least 1"),
+        ({"pool_size": 2, "strides": 0}, "`strides` must be at least 1"),
+        ({"pool_size": 2, "padding": ((0, 2), (0, 0))}, r"must be smaller than its window \(2, 2\)"),
+        ({"pool_size": 2, "padding": ((0, 0), (2, 0))}, r"must be smaller than its window \(2, 2\)"),
+    ],
+)
+def test_pooling_refuses_what_does_not_fit(function, options, message):
+    with pytest.raises(ValueError, match=message):
+        function(np.zeros((1, 4, 4, 1)), **options)
+
+
+def test_pooling_backward_refuses_another_dy_and_unknown_ties():
+    x = np.zeros((1, 4, 4, 1))
+    for function in (max_pool2d_backward, avg_pool2d_backward):
+        with pytest.raises(
+            ValueError, match=r"dy must have the output's shape \(1, 2, 2, 1\), got \(1, 4, 4, 1\)"
+        ):
+            function(x, x, 2)
+    with pytest.raises(ValueError, match="`ties` must be one of 'first', 'all', 'split', got 'last'"):
+        max_pool2d_backward(x, x, 1, ties="last")

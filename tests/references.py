@@ -1,0 +1,80 @@
+"""Naive loops: slow, obvious, and written from the definitions, not from the package's code."""
+
+import numpy as np
+
+
+def naive_conv2d(x, kernel, bias, strides, pads, dilation, groups):
+    n, h, w, _ = x.shape
+    kh, kw, cg, f = kernel.shape
+    (top, bottom), (left, right) = pads
+    oh = (h + top + bottom - (kh - 1) * dilation[0] - 1) // strides[0] + 1
+    ow = (w + left + right - (kw - 1) * dilation[1] - 1) // strides[1] + 1
+    y = np.zeros((n, oh, ow, f))
+    for image, row, column, out in np.ndindex(n, oh, ow, f):
+        total = bias[out]
+        for i, j, channel in np.ndindex(kh, kw, cg):
+            r = row * strides[0] + i * dilation[0] - top
+            s = column * strides[1] + j * dilation[1] - left
+            if 0 <= r < h and 0 <= s < w:
+                group = out // (f // groups)
+                total += x[image, r, s, group * cg + channel] * kernel[i, j, channel, out]
+        y[image, row, column, out] = total
+    return y
+
+
+def naive_conv2d_backward(dy, x, kernel, strides, pads, dilation, groups):
+    _, h, w, _ = x.shape
+    kh, kw, cg, f = kernel.shape
+    (top, _), (left, _) = pads
+    dx, dkernel, dbias = np.zeros(x.shape), np.zeros(kernel.shape), np.zeros(f)
+    for image, row, column, out in np.ndindex(dy.shape):
+        g = dy[image, row, column, out]
+        dbias[out] += g
+        for i, j, channel in np.ndindex(kh, kw, cg):
+            r = row * strides[0] + i * dilation[0] - top
+            s = column * strides[1] + j * dilation[1] - left
+            if 0 <= r < h and 0 <= s < w:
+                source = out // (f // groups) * cg + channel
+                dx[image, r, s, source] += g * kernel[i, j, channel, out]
+                dkernel[i, j, channel, out] += g * x[image, r, s, source]
+    return dx, dkernel, dbias
+
+
+def naive_windows(x, window, strides, pads):
+    """Yield (index of the output cell, indices of the real input cells in row-major order)."""
+    n, h, w, c = x.shape
+    (top, bottom), (left, right) = pads
+    oh = (h + top + bottom - window[0]) // strides[0] + 1
+    ow = (w + left + right - window[1]) // strides[1] + 1
+    for image, row, column, channel in np.ndindex(n, oh, ow, c):
+        cells = [
+            (image, r, s, channel)
+            for r in range(row * strides[0] - top, row * strides[0] - top + window[0])
+            for s in range(column * strides[1] - left, column * strides[1] - left + window[1])
+            if 0 <= r < h and 0 <= s < w
+        ]
+        yield (image, row, column, channel), cells
+
+
+def naive_pool2d(x, window, strides, pads, mode):
+    windows = list(naive_windows(x, window, strides, pads))
+    y = np.zeros([size + 1 for size in windows[-1][0]])
+    for out, cells in windows:
+        values = [x[cell] for cell in cells]
+        y[out] = max(values) if mode == "max" else sum(values) / len(values)
+    return y
+
+
+def naive_pool2d_backward(dy, x, window, strides, pads, mode, ties="first"):
+    dx = np.zeros(x.shape)
+    for out, cells in naive_windows(x, window, strides, pads):
+        if mode == "avg":
+            winners, share = cells, 1 / len(cells)
+        else:
+            largest = max(x[cell] for cell in cells)
+            winners = [cell for cell in cells if x[cell] == largest]
+            winners = winners[:1] if ties == "first" else winners
+            share = 1 / len(winners) if ties == "split" else 1
+        for cell in winners:
+            dx[cell] += dy[out] * share
+    return dx
