@@ -1,12 +1,12 @@
 """2-D convolution (cross-correlation) as gather and matrix product, and its three gradients.
 
-Each window of the image is copied into one row of a matrix; the kernel, flattened, multiplies it:
+Each window of the image is copied into one column of a matrix; the kernel, flattened, multiplies it:
 
-    y = gather(x) @ kernel            forward
-    dkernel = gather(x).T @ dy        the same rows again, transposed
-    dx = scatter(dy @ kernel.T)       scatter adds each row back to where gather took it from
+    y = kernel @ gather(x)            forward
+    dkernel = dy @ gather(x).T        the same columns again, transposed
+    dx = scatter(kernel.T @ dy)       scatter adds each column back to where gather took it from
 
-How the windows are laid out, and how many at a time, is `minicnn.ops.windows`' part.
+How the windows lie in memory, and how many at a time, is the part of `minicnn.ops.windows`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from minicnn.ops.padding import Pads, Pair, check_images
-from minicnn.ops.windows import gathered, plan_windows, scatter
+from minicnn.ops.windows import batch_first, batch_last, gathered, plan_windows, scatter
 
 
 def conv2d(
@@ -68,16 +68,15 @@ def conv2d(
     if bias is not None and np.shape(bias) != (plan.filters,):
         raise ValueError(f"the bias must have one value a filter, ({plan.filters},), got {np.shape(bias)}")
     matrix = plan.to_matrix(np.asarray(kernel, x.dtype))
-    # One long row of repeated biases: ufuncs are slow on rows as short as one pixel's filters.
-    bias_row = None if bias is None else np.tile(np.asarray(bias, x.dtype), plan.ow)
-    y = np.empty(plan.y_shape, x.dtype)
-    for images, rows, cols in gathered(plan, x):
-        block = y[images, rows]
-        np.matmul(cols, matrix, out=plan.grouped(block))
-        if bias_row is not None:
-            block = block.reshape(-1, bias_row.size)
-            np.add(block, bias_row, out=block)
-    return y
+    if bias is not None:
+        bias = np.asarray(bias, x.dtype).reshape(plan.groups, -1, 1)
+    y = np.empty((plan.filters, plan.oh, plan.ow, len(x)), x.dtype)
+    y_pixels = y.reshape(*matrix.shape[:2], -1)  # (G, F/G, OH * OW * N)
+    for pixels, cols in gathered(plan, x):
+        block = np.matmul(matrix, cols, out=y_pixels[:, :, pixels])
+        if bias is not None:
+            block += bias
+    return batch_first(y)
 
 
 def conv2d_backward(
@@ -130,17 +129,16 @@ def conv2d_backward(
     plan = plan_windows(x, kernel, strides, padding, dilation, groups)
     if np.shape(dy) != plan.y_shape:
         raise ValueError(f"dy must have the output's shape {plan.y_shape}, got {np.shape(dy)}")
-    dy = np.ascontiguousarray(dy, x.dtype)
+    matrix = plan.to_matrix(np.asarray(kernel, x.dtype))
+    dy_pixels = batch_last(np.asarray(dy), x.dtype).reshape(*matrix.shape[:2], -1)  # (G, F/G, OH * OW * N)
     dx = dkernel = dbias = None
     if need_dx:
-        matrix = plan.to_matrix(np.asarray(kernel, x.dtype))
-        dx = scatter(plan, dy, matrix.transpose(0, 2, 1))
+        dx = scatter(plan, dy_pixels, matrix)
     if need_dkernel:
-        dmatrix = np.zeros(plan.matrix_shape, x.dtype)
-        for images, rows, cols in gathered(plan, x):
-            dmatrix += cols.transpose(0, 2, 1) @ plan.grouped(dy[images, rows])
+        dmatrix = np.zeros_like(matrix)
+        for pixels, cols in gathered(plan, x):
+            dmatrix += dy_pixels[:, :, pixels] @ cols.transpose(0, 2, 1)
         dkernel = plan.from_matrix(dmatrix)
     if need_dbias:
-        pixels = dy.reshape(-1, plan.filters)
-        dbias = np.ones(len(pixels), x.dtype) @ pixels  # BLAS sums short rows far faster than sum(axis=0)
+        dbias = dy_pixels.sum(axis=2).ravel()
     return dx, dkernel, dbias

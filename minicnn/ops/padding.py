@@ -1,4 +1,4 @@
-"""Shape arithmetic of windows: pairs, padding rules, output sizes, and the padded array itself.
+"""Shape arithmetic of windows: pairs, padding rules, output sizes.
 
 Convolution and pooling both slide a window over an image; what they share about *where* the window
 goes stands here, as pure functions of integers.
@@ -94,26 +94,6 @@ def output_size(size: Pair, window: Pair, strides: Pair, pads: Pads) -> Pair:
             f"the padded input has {padded[0]}x{padded[1]}"
         )
     return (padded[0] - window[0]) // strides[0] + 1, (padded[1] - window[1]) // strides[1] + 1
-
-
-def pad(x: np.ndarray, pads: Pads, value: float = 0.0) -> np.ndarray:
-    """Return `x` (N, H, W, C) with rows and columns of `value` around each image, contiguous.
-
-    Negative padding crops. With nothing to add the result is `x` itself or a view: read only.
-    """
-    (top, bottom), (left, right) = pads
-    n, h, w, c = x.shape
-    x = x[:, max(-top, 0) : h - max(-bottom, 0), max(-left, 0) : w - max(-right, 0)]
-    top, bottom, left, right = max(top, 0), max(bottom, 0), max(left, 0), max(right, 0)
-    if not (top or bottom or left or right):
-        return np.ascontiguousarray(x)
-    _, h, w, _ = x.shape
-    padded = np.empty((n, top + h + bottom, left + w + right, c), x.dtype)
-    padded[:, :top], padded[:, top + h :] = value, value
-    rows = padded[:, top : top + h]
-    rows[:, :, :left], rows[:, :, left + w :] = value, value
-    rows[:, :, left : left + w] = x
-    return padded
 
 
 def check_images(x: np.ndarray) -> None:

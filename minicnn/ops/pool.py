@@ -1,7 +1,8 @@
 """2-D max and average pooling and their gradients.
 
-A window is never gathered: its kh * kw cells are as many strided views of the image, one for each place
-in the window, and each view takes part as a whole.
+A window is never gathered: its kh * kw cells are as many strided views of the images, one for each place
+in the window, and each view takes part as a whole. Inside, images lie as (C, H, W, N), see
+`minicnn.ops.windows`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from minicnn.ops.padding import Pads, Pair, check_images, output_size, pad, pair, resolve_padding
+from minicnn.ops.padding import Pads, Pair, check_images, output_size, pair, resolve_padding
+from minicnn.ops.windows import batch_first, batch_last, crop, pad
 
 TIES = ("first", "all", "split")
 
@@ -52,7 +54,7 @@ def max_pool2d(
            [13., 15.]])
     """
     window, strides, pads, size = _geometry(x, pool_size, strides, padding)
-    return _reduce(pad(x, pads, -np.inf), window, strides, size, np.maximum)
+    return batch_first(_reduce(pad(x, pads, -np.inf), window, strides, size, np.maximum))
 
 
 def max_pool2d_backward(
@@ -97,20 +99,21 @@ def max_pool2d_backward(
     window, strides, pads, size = _geometry(x, pool_size, strides, padding)
     _check_dy(dy, x, size)
     padded = pad(x, pads, -np.inf)
-    if y is None:
-        y = _reduce(padded, window, strides, size, np.maximum)
+    largest = _reduce(padded, window, strides, size, np.maximum) if y is None else batch_last(y)
     cells = list(_cells(padded, window, strides, size))
-    rest = np.array(dy, x.dtype)
+    rest = np.array(np.transpose(dy, (3, 1, 2, 0)), x.dtype, order="C")
     if ties == "split":
-        rest /= sum(cell == y for cell in cells)
+        rest /= sum(cell == largest for cell in cells)
     dpadded = np.zeros(padded.shape, x.dtype)
+    overlap = strides[0] < window[0] or strides[1] < window[1]
     for cell, dcell in zip(cells, _cells(dpadded, window, strides, size), strict=True):
         # A product with a mask is a pass that vectorises; choosing by the mask is ten times slower.
-        taken = rest * (cell == y)
-        dcell += taken
+        taken = np.multiply(rest, cell == largest, out=None if overlap else dcell)
+        if overlap:
+            dcell += taken
         if ties == "first":
             rest -= taken  # who comes later in the window finds nothing left
-    return _crop(dpadded, pads)
+    return batch_first(crop(dpadded, pads))
 
 
 def avg_pool2d(
@@ -132,7 +135,7 @@ def avg_pool2d(
     window, strides, pads, size = _geometry(x, pool_size, strides, padding)
     y = _reduce(pad(x, pads), window, strides, size, np.add)
     y /= _real_cells(x, window, strides, pads, size)
-    return y
+    return batch_first(y)
 
 
 def avg_pool2d_backward(
@@ -153,13 +156,13 @@ def avg_pool2d_backward(
     """
     window, strides, pads, size = _geometry(x, pool_size, strides, padding)
     _check_dy(dy, x, size)
-    share = np.asarray(dy, x.dtype) / _real_cells(x, window, strides, pads, size)
+    share = batch_last(np.asarray(dy), x.dtype) / _real_cells(x, window, strides, pads, size)
     (top, bottom), (left, right) = pads
     n, h, w, c = x.shape
-    dpadded = np.zeros((n, top + h + bottom, left + w + right, c), x.dtype)
+    dpadded = np.zeros((c, top + h + bottom, left + w + right, n), x.dtype)
     for dcell in _cells(dpadded, window, strides, size):
         dcell += share
-    return _crop(dpadded, pads)
+    return batch_first(crop(dpadded, pads))
 
 
 def check_ties(ties: str) -> None:
@@ -193,14 +196,14 @@ def _places(first: int, count: int, stride: int) -> slice:
 
 
 def _cells(padded: np.ndarray, window: Pair, strides: Pair, size: Pair) -> Iterator[np.ndarray]:
-    """Yield, for each place in a window in row-major order, that cell of all windows: (N, OH, OW, C)."""
+    """Yield, for each place in a window in row-major order, that cell of all windows: (C, OH, OW, N)."""
     for i in range(window[0]):
         for j in range(window[1]):
             yield padded[:, _places(i, size[0], strides[0]), _places(j, size[1], strides[1])]
 
 
 def _reduce(padded: np.ndarray, window: Pair, strides: Pair, size: Pair, combine: Callable) -> np.ndarray:
-    """Combine the cells of each window: whole rows first, which are long and contiguous, then columns."""
+    """Combine the cells of each window: whole rows first, which leaves less for the columns."""
     rows = padded[:, _places(0, size[0], strides[0])]
     for i in range(1, window[0]):
         rows = combine(rows, padded[:, _places(i, size[0], strides[0])], out=None if i == 1 else rows)
@@ -217,10 +220,3 @@ def _real_cells(x: np.ndarray, window: Pair, strides: Pair, pads: Pads, size: Pa
         first = np.arange(out) * s - before
         counts.append(np.minimum(first + k, n) - np.maximum(first, 0))
     return np.outer(*counts).astype(x.dtype)[:, :, None]
-
-
-def _crop(padded: np.ndarray, pads: Pads) -> np.ndarray:
-    if pads == ((0, 0), (0, 0)):
-        return padded
-    (top, bottom), (left, right) = pads
-    return padded[:, top : padded.shape[1] - bottom, left : padded.shape[2] - right].copy()

@@ -1,4 +1,3 @@
-import dataclasses
 import tracemalloc
 
 import numpy as np
@@ -36,35 +35,9 @@ def test_conv2d_and_gradients_equal_loops(case):
 @given(case=conv_cases(), block_bytes=st.integers(1, 2000))
 def test_conv2d_does_not_depend_on_how_the_work_is_cut(case, block_bytes):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(windows, "BLOCK_BYTES", block_bytes)
-        windows._plan.cache_clear()
+        patch.setattr(windows, "GATHER_BYTES", block_bytes)
+        patch.setattr(windows, "SCATTER_BYTES", block_bytes)
         check_against_loops(case)
-    windows._plan.cache_clear()
-
-
-@given(case=conv_cases(max_stride=1, max_dilation=1, max_groups=1), data=st.data())
-def test_every_band_width_gives_the_same_convolution(case, data):
-    x, kernel, _ = case.arrays()
-    plan = windows.plan_windows(x, kernel, *case.geometry)
-    width = data.draw(st.sampled_from([t for t in range(1, plan.ow + 1) if plan.ow % t == 0]))
-    plan = dataclasses.replace(plan, columns=width)
-    matrix = plan.to_matrix(kernel)
-    y, dmatrix = np.empty(plan.y_shape), np.zeros(plan.matrix_shape)
-    dy = np.random.default_rng(case.seed + 1).standard_normal(y.shape)
-    for images, rows, cols in windows.gathered(plan, x):
-        plan.grouped(y[images, rows])[...] = cols @ matrix
-        dmatrix += cols.transpose(0, 2, 1) @ plan.grouped(dy[images, rows])
-    zeros = np.zeros(plan.filters)
-    assert_close(y, naive_conv2d(x, kernel, zeros, case.strides, case.pads, (1, 1), 1))
-    dx, dkernel, _ = naive_conv2d_backward(dy, x, kernel, case.strides, case.pads, (1, 1), 1)
-    assert_close(plan.from_matrix(dmatrix), dkernel)
-    assert_close(windows.scatter(plan, dy, matrix.transpose(0, 2, 1)), dx)
-
-
-def test_band_width_copies_less_for_few_channels_and_is_one_for_many():
-    assert windows.band_width(5, 5, 1, 6, ow=28) > 1
-    assert windows.band_width(3, 3, 256, 384, ow=13) == 1
-    assert windows.band_width(1, 1, 256, 16, ow=28) == 1  # a 1x1 kernel has nothing to share
 
 
 @given(conv_cases())

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minicnn.ops.padding import check_images, check_padding, output_size, pad, pair, resolve_padding
+from minicnn.ops.padding import check_images, check_padding, output_size, pair, resolve_padding
 
 
 @pytest.mark.parametrize(
@@ -53,13 +53,6 @@ def test_explicit_padding_is_kept():
 def test_output_size_names_window_and_padded_input():
     with pytest.raises(ValueError, match="it spans 5x3, the padded input has 4x7"):
         output_size((3, 5), (5, 3), (1, 1), ((1, 0), (2, 0)))
-
-
-@given(pads=st.tuples(*[st.tuples(st.integers(0, 3), st.integers(0, 3))] * 2), seed=st.integers(0, 99))
-def test_pad_equals_numpys(pads, seed):
-    x = np.random.default_rng(seed).standard_normal((2, 3, 4, 2))
-    expected = np.pad(x, ((0, 0), *pads, (0, 0)), constant_values=-7.0)
-    np.testing.assert_array_equal(pad(x, pads, -7.0), expected)
 
 
 def test_check_images_refuses_other_ranks_and_types():
