@@ -17,8 +17,7 @@ class ReLU(Layer):
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return x where it is positive, else 0."""
-        if self.training:
-            self.cache = x > 0
+        self.cache = x > 0 if self.training else None
         return np.maximum(x, 0)
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
@@ -64,8 +63,8 @@ class Tanh(Layer):
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return the scaled tanh."""
         tanh = np.tanh(x * self.steepness)
-        if self.training:
-            self.cache = (1 - tanh * tanh) * (self.amplitude * self.steepness)
+        slope = self.amplitude * self.steepness
+        self.cache = (1 - tanh * tanh) * slope if self.training else None
         return tanh * self.amplitude
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
@@ -79,8 +78,7 @@ class Sigmoid(Layer):
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return the logistic function of x."""
         y = sigmoid(x)
-        if self.training:
-            self.cache = y * (1 - y)
+        self.cache = y * (1 - y) if self.training else None
         return y
 
     def backward(self, dy: np.ndarray) -> np.ndarray:

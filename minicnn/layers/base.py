@@ -44,12 +44,16 @@ class Layer:
         One slot, kept only in training mode and until the next `forward`; reading it too early raises.
     input_shape, output_shape : tuple of int
         Without the batch axis; set by `build`.
+    mixes_examples : bool
+        False. True says that in training the examples of a batch influence each other (BatchNorm), so that a
+        batch must not be cut into shards.
     needs_dx : bool
         True. Whoever sets it to False (the trainer, for the first layer) does without dL/dx:
         `backward` may then return None.
     """
 
     training: bool = False
+    mixes_examples: bool = False
     needs_dx: bool = True
     input_shape: tuple[int, ...] | None = None
     output_shape: tuple[int, ...] = ()
@@ -146,6 +150,7 @@ class Layer:
                 f"a layer must be given an array of floats, got {kind}; only fit, evaluate and predict scale "
                 f"uint8 images, so pass images.astype('float32') / 255 here"
             )
+        self._cache = _NOTHING
         return self.forward(x)
 
     def predict(self, x: np.ndarray, batch_size: int = 256) -> np.ndarray:

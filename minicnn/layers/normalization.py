@@ -31,6 +31,8 @@ class BatchNorm(Layer):
         Running averages; the variance is the biased one, as in Keras.
     """
 
+    mixes_examples = True
+
     def __init__(self, momentum: float = 0.99, eps: float = 1e-3) -> None:
         self.momentum = real(momentum, "momentum", high=1)
         self.eps = real(eps, "eps", above_low=True)

@@ -1,0 +1,17 @@
+"""Training: the loop, its callbacks, and weights on disk."""
+
+from minicnn.training.callbacks import Callback, Checkpoint, CSVLogger, EarlyStopping
+from minicnn.training.history import History
+from minicnn.training.trainer import Trainer
+from minicnn.training.weights import load_weights, save_weights
+
+__all__ = [
+    "CSVLogger",
+    "Callback",
+    "Checkpoint",
+    "EarlyStopping",
+    "History",
+    "Trainer",
+    "load_weights",
+    "save_weights",
+]

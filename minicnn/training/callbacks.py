@@ -1,0 +1,168 @@
+"""What may happen beside the training: callbacks, with Keras's hooks, called by the trainer."""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from minicnn.arguments import integer, real
+from minicnn.training.weights import save_weights
+
+if TYPE_CHECKING:
+    from minicnn.training.trainer import Trainer
+
+Logs = Mapping[str, float]
+
+
+class Callback:
+    """Base of all callbacks: override what you need; each hook does nothing here.
+
+    Attributes
+    ----------
+    trainer : Trainer
+        Set before `on_train_begin`. `self.trainer.model` is the model; setting
+        `self.trainer.stop_training = True` ends the fit after the step that runs.
+
+    Examples
+    --------
+    >>> class Shout(Callback):
+    ...     def on_epoch_end(self, epoch, logs):
+    ...         print(f"epoch {epoch} done, loss {logs['loss']:.2f}")
+    """
+
+    trainer: Trainer
+
+    def on_train_begin(self) -> None:
+        """Before the first epoch."""
+
+    def on_train_end(self) -> None:
+        """After the last epoch, also where training was stopped; not after an error."""
+
+    def on_epoch_begin(self, epoch: int) -> None:
+        """Before an epoch; they count from 0."""
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """After an epoch and its validation, with the epoch's means."""
+
+    def on_batch_begin(self, step: int) -> None:
+        """Before a step; they count from 0 in each epoch."""
+
+    def on_batch_end(self, step: int, logs: Logs) -> None:
+        """After a step, with the means of the epoch so far."""
+
+
+class _Best:
+    """Remembers the best value of one of the logs; accuracies are to grow, all else to fall."""
+
+    def __init__(self, monitor: str, min_delta: float = 0.0) -> None:
+        self.monitor, self.min_delta = monitor, real(min_delta, "min_delta")
+        self.sign = -1 if "acc" in monitor else 1
+        self.value = math.inf
+
+    def improved(self, logs: Logs) -> bool:
+        if self.monitor not in logs:
+            raise ValueError(f"`monitor` must be one of {', '.join(logs)}, got {self.monitor!r}")
+        value = self.sign * logs[self.monitor]
+        if not value < self.value - self.min_delta:
+            return False
+        self.value = value
+        return True
+
+
+class EarlyStopping(Callback):
+    """End the fit when a quantity has not improved for `patience` epochs.
+
+    Parameters
+    ----------
+    monitor : str
+        Key of the logs; one with "acc" in it is to grow, any other to fall.
+    patience : int
+        So many epochs in a row without improvement end the fit, but at least one (as Keras).
+    min_delta : float
+        A smaller change is no improvement.
+    restore_best : bool
+        Whether the model ends with the weights of its best epoch, also where it was not stopped early.
+    """
+
+    def __init__(
+        self, monitor: str = "val_loss", patience: int = 0, min_delta: float = 0.0, restore_best: bool = True
+    ) -> None:
+        self.monitor, self.patience = monitor, integer(patience, "patience")
+        self.min_delta, self.restore_best = real(min_delta, "min_delta"), restore_best
+
+    def on_train_begin(self) -> None:
+        """Start anew."""
+        self.best = _Best(self.monitor, self.min_delta)
+        self.waited = 0
+        self.best_weights: list[np.ndarray] | None = None
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """Compare, remember, and perhaps stop."""
+        if self.best.improved(logs):
+            self.waited = 0
+            if self.restore_best:
+                self.best_weights = self.trainer.model.get_weights()
+        else:
+            self.waited += 1
+            if self.waited >= max(self.patience, 1):
+                self.trainer.stop_training = True
+
+    def on_train_end(self) -> None:
+        """Give the model its best weights back."""
+        if self.best_weights is not None:
+            self.trainer.model.set_weights(self.best_weights)
+
+
+class Checkpoint(Callback):
+    """Save the weights whenever a quantity is better than ever before in this fit.
+
+    Parameters
+    ----------
+    path : str or path
+        A safetensors file, written atomically; read it with `load_weights`.
+    monitor : str
+        Key of the logs; one with "acc" in it is to grow, any other to fall.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], monitor: str = "val_loss") -> None:
+        self.path, self.monitor = Path(path), monitor
+
+    def on_train_begin(self) -> None:
+        """Start anew."""
+        self.best = _Best(self.monitor)
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """Compare, and perhaps save."""
+        if self.best.improved(logs):
+            save_weights(self.trainer.model, self.path)
+
+
+class CSVLogger(Callback):
+    """Write a line an epoch into a CSV file, with a header; a new file for each fit.
+
+    Parameters
+    ----------
+    path : str or path
+        Where to. Each line is on the disk when its epoch ends.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+
+    def on_train_begin(self) -> None:
+        """Empty the file."""
+        self.path.write_text("")
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """Append a line, after the header where it is the first."""
+        with self.path.open("a", newline="") as file:
+            writer = csv.DictWriter(file, ["epoch", *logs])
+            if file.tell() == 0:
+                writer.writeheader()
+            writer.writerow({"epoch": epoch, **logs})

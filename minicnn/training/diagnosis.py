@@ -1,0 +1,76 @@
+"""Finding where the first number that is not finite came from."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from minicnn.layers.base import Layer
+
+
+class _FoundError(Exception):
+    """Carries the answer out of the middle of a forward or backward."""
+
+
+def is_finite(array: np.ndarray) -> bool:
+    """Whether no value is NaN or infinite.
+
+    >>> is_finite(np.array([1.0, 2.0])), is_finite(np.array([1.0, np.nan]))
+    (True, False)
+    """
+    flat = array.ravel()
+    # One product and one number to look at; only if that overflowed is it worth to look at each value.
+    with np.errstate(over="ignore", invalid="ignore"):
+        return math.isfinite(np.dot(flat, flat)) or bool(np.isfinite(flat).all())
+
+
+def find_nonfinite(model: Layer, x: np.ndarray, y: np.ndarray, loss: Callable) -> str:
+    """Return a sentence about the first thing in a training step that is not finite.
+
+    In the order of computation: the batch, the weights, the output of each layer, the loss's gradient, and
+    then backwards dL/dx and the weights' gradients of each layer. A copy of the model does the step again.
+    """
+    if not is_finite(x):
+        return "the batch itself has values that are not finite"
+    for name, parameter in model.named_parameters():
+        if not is_finite(parameter.value):
+            return f"the weights {name!r} are not finite"
+    model = copy.deepcopy(model).train()
+    for name, layer in (("the model", model), *model.named_layers()):
+        if not any(layer.named_layers()):
+            _watch(layer, name)
+    try:
+        with np.errstate(all="ignore"):
+            predictions = model(x)
+            value, dpredictions = loss(predictions, y)
+            if not (math.isfinite(value) and is_finite(dpredictions)):
+                return "the loss is not finite, though every layer's output is"
+            model.backward(dpredictions)
+    except _FoundError as found:
+        return str(found)
+    return "it did not happen again when the step was repeated on a copy of the model"
+
+
+def _watch(layer: Layer, name: str) -> None:
+    """Make `layer` raise as soon as its output, its dL/dx or a weight's gradient is not finite."""
+    forward, backward = layer.forward, layer.backward
+    label = f"{name} ({type(layer).__name__})"
+
+    def watched_forward(x: np.ndarray) -> np.ndarray:
+        y = forward(x)
+        if not is_finite(y):
+            raise _FoundError(f"the output of {label} is the first that is not finite")
+        return y
+
+    def watched_backward(dy: np.ndarray) -> np.ndarray | None:
+        dx = backward(dy)
+        arrays = {"dx": dx} | {f"gradient of {n!r}": p.grad for n, p in layer.named_parameters()}
+        for kind, array in arrays.items():
+            if array is not None and not is_finite(array):
+                raise _FoundError(f"the {kind} of {label} is the first that is not finite")
+        return dx
+
+    layer.forward, layer.backward = watched_forward, watched_backward  # type: ignore[method-assign]

@@ -1,0 +1,50 @@
+"""The progress bar of a fit."""
+
+from __future__ import annotations
+
+import sys
+from typing import Self
+
+from tqdm import tqdm
+
+from minicnn.training.callbacks import Callback, Logs
+
+
+class ProgressBar(Callback):
+    """A bar an epoch on stderr, with loss, metrics and images per second; none where that is no terminal."""
+
+    def __init__(self, epochs: int, images: int, batch_size: int, shown: bool = True) -> None:
+        self.epochs, self.images, self.batch_size = epochs, images, batch_size
+        self.shown = shown and sys.stderr.isatty()
+        self.bar: tqdm | None = None
+
+    def on_epoch_begin(self, epoch: int) -> None:
+        """Begin a new bar."""
+        if not self.shown:
+            return
+        self.first = getattr(self, "first", epoch)
+        title = f"epoch {epoch - self.first + 1}/{self.epochs}"
+        self.bar = tqdm(total=self.images, desc=title, unit=" images", leave=True, dynamic_ncols=True)
+
+    def on_batch_end(self, step: int, logs: Logs) -> None:
+        """Move on."""
+        if self.bar is not None:
+            self.bar.set_postfix_str(_text(logs), refresh=False)
+            self.bar.update(min(self.batch_size, self.images - self.bar.n))
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """Show the epoch's final numbers and leave the bar on the screen."""
+        if self.bar is not None:
+            self.bar.set_postfix_str(_text(logs))
+            self.bar.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+
+def _text(logs: Logs) -> str:
+    return ", ".join(f"{name} {value:.4f}" for name, value in logs.items())

@@ -1,0 +1,108 @@
+"""One training step on several threads: a replica of the model for each, on its shard of the batch.
+
+NumPy lets go of Python's lock in matrix products and in long elementwise operations, so threads help; but
+threads must share neither caches nor gradients. Replicas share the weights and nothing else. Their
+gradients are summed in a fixed order: the same number of threads gives the same numbers, bit for bit.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Self
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from minicnn.arguments import integer
+from minicnn.layers.base import Layer
+from minicnn.ops.scaling import to_float
+
+# Fewer examples than this in a shard, and starting a thread costs more than it saves.
+SMALLEST_SHARD = 8
+
+
+class Shards:
+    """Runs the steps of a fit; a context manager, since it holds threads while it is open.
+
+    Parameters
+    ----------
+    model : Layer
+        In training mode; it computes the first shard itself.
+    loss : callable
+        `f(predictions, labels) -> (mean value, dpredictions)`.
+    threads : int, optional
+        None takes the cores that this process may use. A model whose examples influence each other in
+        training (`mixes_examples`: BatchNorm) is computed in one piece, and BLAS may use the threads.
+    """
+
+    def __init__(self, model: Layer, loss: Callable, threads: int | None) -> None:
+        mixing = [
+            type(layer).__name__
+            for layer in (model, *dict(model.named_layers()).values())
+            if layer.mixes_examples
+        ]
+        if mixing and threads is not None and threads > 1:
+            raise ValueError(
+                f"`threads` must be 1 or None for a model with {mixing[0]}, whose examples influence each "
+                f"other: the result would depend on the shards; got {threads}"
+            )
+        total = available_threads() if threads is None else integer(threads, "threads", low=1)
+        self.loss = loss
+        self.models = [model, *(model.replica() for _ in range(0 if mixing else total - 1))]
+        self.parameters = [one.parameters() for one in self.models]
+        self.blas_threads = max(total // len(self.models), 1)
+
+    def __enter__(self) -> Self:
+        self.pool = ThreadPoolExecutor(max(len(self.models) - 1, 1), "minicnn-shard")
+        # Two pools of threads would fight for the same cores: BLAS works alone within each of ours.
+        self.limits = threadpool_limits(self.blas_threads, "blas")
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.limits.restore_original_limits()
+        self.pool.shutdown()
+
+    def step(self, x: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return mean loss and predictions for a batch; its gradients are then those of the model.
+
+        An exception in a shard is raised here, with its traceback, when no other shard runs any more.
+        """
+        count = min(len(self.models), max(len(x) // SMALLEST_SHARD, 1))
+        tasks = [(i, x[i::count], y[i::count], len(x)) for i in range(count)]
+        futures = [self.pool.submit(self._shard, *task) for task in tasks[1:]]
+        try:
+            results = [self._shard(*tasks[0])]
+        finally:
+            wait(futures)
+        results += [future.result() for future in futures]
+        for own, *others in zip(*self.parameters[:count], strict=True):
+            for other in others:
+                own.add_grad(other.grad)
+        if count == 1:
+            return results[0]
+        predictions = np.empty((len(x), *results[0][1].shape[1:]), results[0][1].dtype)
+        for i, (_, part) in enumerate(results):
+            predictions[i::count] = part
+        return sum(loss for loss, _ in results), predictions
+
+    def _shard(self, index: int, x: np.ndarray, y: np.ndarray, batch: int) -> tuple[float, np.ndarray]:
+        """Run one model forward and backward; return its part of the batch's mean loss, and predictions."""
+        model = self.models[index]
+        for parameter in self.parameters[index]:
+            parameter.zero_grad()
+        with np.errstate(all="ignore"):  # what overflows is found by the trainer, and named
+            predictions = model(to_float(x, model.dtype))
+            loss, dpredictions = self.loss(predictions, y)
+            if len(x) != batch:
+                loss, dpredictions = loss * len(x) / batch, dpredictions * (len(x) / batch)
+            model.backward(dpredictions)
+        return loss, predictions
+
+
+def available_threads() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,297 @@
+import pickle
+import threading
+
+import numpy as np
+import pytest
+
+from minicnn import BatchNorm, Conv2D, Dense, Dropout, Flatten, Layer, Parameter, Pool2D, ReLU, Sequential
+
+
+class Scale(Layer):
+    """The smallest layer with a weight, as the design shows it."""
+
+    def init_params(self, input_shape, rng):
+        self.factor = Parameter(np.ones(input_shape[-1]))
+
+    def forward(self, x):
+        self.cache = x
+        return x * self.factor.value
+
+    def backward(self, dy):
+        self.factor.add_grad((dy * self.cache).sum(axis=tuple(range(dy.ndim - 1))))
+        return dy * self.factor.value
+
+
+class Residual(Layer):
+    """A layer made of layers, held in different ways."""
+
+    def __init__(self, units):
+        self.units = units
+        self.inner = [Dense(units), ReLU()]
+        self.by_name = {"last": Dense(units)}
+
+    def init_params(self, input_shape, rng):
+        for layer in (*self.inner, *self.by_name.values()):
+            layer.build(input_shape, rng)
+        self.gain = Parameter(np.ones(()))
+
+    def forward(self, x):
+        y = x
+        for layer in (*self.inner, *self.by_name.values()):
+            y = layer(y)
+        self.cache = y
+        return x + self.gain.value * y
+
+    def backward(self, dy):
+        self.gain.add_grad((dy * self.cache).sum())
+        d = dy * self.gain.value
+        for layer in reversed((*self.inner, *self.by_name.values())):
+            d = layer.backward(d)
+        return dy + d
+
+
+def test_a_layer_with_a_weight_needs_nothing_but_three_methods():
+    layer = Scale().build((3,), rng=0).train()
+    layer.factor.value = [1.0, 2.0, 3.0]
+    x = np.array([[1.0, 1.0, 1.0], [2.0, 2.0, 2.0]], np.float32)
+    np.testing.assert_array_equal(layer(x), [[1, 2, 3], [2, 4, 6]])
+    np.testing.assert_array_equal(layer.backward(np.ones((2, 3), np.float32)), [[1, 2, 3], [1, 2, 3]])
+    np.testing.assert_array_equal(layer.factor.grad, [3, 3, 3])
+    assert repr(layer) == "Scale()"
+    assert layer.output_shape == (3,)
+
+
+def test_parameters_and_layers_are_found_wherever_they_are_held_in_assignment_order():
+    layer = Residual(4).build((4,), rng=0)
+    assert [name for name, _ in layer.named_parameters()] == [
+        "inner.0.kernel",
+        "inner.0.bias",
+        "by_name.last.kernel",
+        "by_name.last.bias",
+        "gain",
+    ]
+    assert [name for name, _ in layer.named_layers()] == ["inner.0", "inner.1", "by_name.last"]
+    layer.train()
+    assert all(part.training for _, part in layer.named_layers())
+    layer.eval()
+    assert not any(part.training for _, part in layer.named_layers())
+
+
+def test_backward_accumulates_until_zero_grad():
+    layer = Scale().build((2,)).train()
+    x = np.ones((1, 2), np.float32)
+    for _ in range(2):
+        layer(x)
+        layer.backward(x)
+    np.testing.assert_array_equal(layer.factor.grad, [2, 2])
+    layer.zero_grad()
+    np.testing.assert_array_equal(layer.factor.grad, [0, 0])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_only_the_outermost_build_decides_the_dtype(dtype):
+    layer = Sequential([Residual(3), Sequential([Dense(2)])]).build((3,), rng=0, dtype=dtype)
+    assert {p.dtype for p in layer.parameters()} == {np.dtype(dtype)}
+    assert layer.dtype == dtype
+    other = np.float64 if dtype == np.float32 else np.float32
+    assert layer(np.ones((1, 3), dtype)).dtype == dtype
+    for part in (Dense(2), Conv2D(2, 1)):
+        shape = (3,) if isinstance(part, Dense) else (3, 3, 1)
+        part.build(shape, rng=0, dtype=other).train()
+        y = part(np.ones((1, *shape), dtype))
+        assert y.dtype == dtype  # the input's
+        assert part.backward(y).dtype == dtype
+
+
+def test_float64_weights_are_not_rounded_through_float32():
+    exact = Sequential([Dense(3)]).build((3,), rng=0, dtype=np.float64).parameters()[0].value
+    rounded = Sequential([Dense(3)]).build((3,), rng=0).parameters()[0].value
+    assert (exact != rounded).any()
+    np.testing.assert_array_equal(exact.astype(np.float32), rounded)
+
+
+def test_build_takes_a_seed_a_generator_or_nothing():
+    by_seed = Dense(3).build((3,), rng=7).kernel.value
+    by_generator = Dense(3).build((3,), rng=np.random.default_rng(7)).kernel.value
+    np.testing.assert_array_equal(by_seed, by_generator)
+    assert (Dense(3).build((3,)).kernel.value != Dense(3).build((3,)).kernel.value).any()
+
+
+def test_build_leaves_running_statistics_and_mode_alone():
+    model = Sequential([BatchNorm()]).train().build((3,), rng=0)
+    np.testing.assert_array_equal(model[0].running_var.value, np.ones(3))
+    assert model.training
+    assert model[0].training
+
+
+@pytest.mark.parametrize(
+    ("shape", "error"), [((), ValueError), ((0, 3), ValueError), (5, TypeError), ((2.5,), TypeError)]
+)
+def test_build_refuses_what_is_no_shape(shape, error):
+    with pytest.raises(error, match="`input_shape` must"):
+        Dense(1).build(shape)
+
+
+def test_build_refuses_other_dtypes():
+    with pytest.raises(TypeError, match="`dtype` must be float32 or float64, got float16"):
+        Dense(1).build((1,), dtype=np.float16)
+
+
+def test_a_failed_build_leaves_the_layer_unbuilt():
+    model = Sequential([Conv2D(1, 3)])
+    with pytest.raises(ValueError, match=r"layer 0 \(Conv2D\), given \(2, 2, 1\): the window must fit"):
+        model.build((2, 2, 1))
+    with pytest.raises(RuntimeError, match=r"Sequential has no weights yet: call build\(input_shape\) first"):
+        model(np.zeros((1, 2, 2, 1), np.float32))
+
+
+def test_tied_weights_and_layers_are_refused():
+    class Tied(Layer):
+        def init_params(self, input_shape, rng):
+            self.a = Parameter(np.ones(1))
+            self.b = self.a
+
+    Tied.forward = lambda self, x: x
+    with pytest.raises(
+        ValueError, match="'a' and 'b' are the same Parameter: tied weights are not supported"
+    ):
+        Tied().build((1,))
+    shared = Dense(3)
+    with pytest.raises(ValueError, match=r"'layers.0' and 'layers.1' are the same Dense"):
+        Sequential([shared, shared]).build((3,))
+
+
+def test_forward_and_backward_must_be_implemented():
+    class Empty(Layer):
+        pass
+
+    with pytest.raises(NotImplementedError, match=r"Empty must implement forward\(self, x\)"):
+        Empty().forward(np.zeros(1))
+    with pytest.raises(NotImplementedError, match=r"Empty must implement backward\(self, dy\)"):
+        Empty().backward(np.zeros(1))
+
+
+def test_a_call_needs_a_build_and_floats():
+    with pytest.raises(RuntimeError, match="call build"):
+        Dense(1)(np.zeros((1, 1)))
+    layer = Dense(1).build((1,))
+    for wrong in (np.zeros((1, 1), np.uint8), [[1.0]]):
+        with pytest.raises(TypeError, match="must be given an array of floats, got"):
+            layer(wrong)
+
+
+def test_the_cache_lives_from_a_training_forward_to_the_next_forward():
+    layer, x = ReLU().build((1,)), np.ones((1, 1), np.float32)
+    layer(x)
+    with pytest.raises(RuntimeError, match=r"ReLU.backward needs a forward in training mode before it"):
+        layer.backward(x)
+    layer.train()(x)
+    layer.backward(x)
+    layer.backward(x)
+    layer.eval()(x)
+    with pytest.raises(RuntimeError, match="needs a forward in training mode"):
+        layer.backward(x)
+
+
+def test_one_model_is_not_trained_from_two_threads():
+    layer, x = Scale().build((1,)).train(), np.ones((1, 1), np.float32)
+    layer(x)
+    errors = []
+
+    def backward():
+        try:
+            layer.backward(x)
+        except RuntimeError as error:
+            errors.append(str(error))
+
+    thread = threading.Thread(target=backward)
+    thread.start()
+    thread.join()
+    assert "ran forward in another thread" in errors[0]
+    assert "replica()" in errors[0]
+
+
+def test_replicas_share_weights_and_nothing_else():
+    model = Sequential([Scale(), Dropout(0.5), BatchNorm()]).build((64,), rng=0).train()
+    x = np.ones((4, 64), np.float32)
+    model(x)
+    twin = model.replica()
+    for own, other in zip(model.parameters(), twin.parameters(), strict=True):
+        assert np.shares_memory(own.value, other.value)
+        assert not np.shares_memory(own.grad, other.grad)
+    with pytest.raises(RuntimeError, match="needs a forward"):
+        twin.backward(x)
+    assert twin.training
+    assert (model[1](x) != twin[1](x)).any()  # another random stream
+    twin[0].factor.value = np.full(64, 3.0)
+    np.testing.assert_array_equal(model[0].factor.value, np.full(64, 3.0))
+    twin(x)
+    twin.backward(x)
+    assert not model[0].factor.grad.any()
+
+
+def test_weights_go_out_as_copies_and_come_in_all_or_none():
+    layer = Dense(2).build((3,), rng=0)
+    weights = layer.get_weights()
+    weights[0][...] = 7
+    assert (layer.kernel.value != 7).all()
+    layer.set_weights([np.full((3, 2), 5), [1, 2]])
+    np.testing.assert_array_equal(layer.bias.value, [1, 2])
+    with pytest.raises(ValueError, match="there must be 2 weights, got 1"):
+        layer.set_weights([np.zeros((3, 2))])
+    with pytest.raises(ValueError, match=r"'bias' must have shape \(2,\), got \(3,\)"):
+        layer.set_weights([np.zeros((3, 2)), np.zeros(3)])
+    np.testing.assert_array_equal(layer.kernel.value, np.full((3, 2), 5))
+
+
+def test_parameter_keeps_one_buffer_and_refuses_other_shapes():
+    parameter = Parameter([1, 2])
+    buffer = parameter.value
+    parameter.value = [3.0, 4.0]
+    np.testing.assert_array_equal(buffer, [3, 4])
+    with pytest.raises(ValueError, match=r"a value must have the parameter's shape \(2,\), got \(1,\)"):
+        parameter.value = [1.0]
+    with pytest.raises(ValueError, match=r"a gradient must have the parameter's shape \(2,\), got \(\)"):
+        parameter.add_grad(np.float64(1))
+    assert parameter.size == 2
+    assert repr(Parameter(np.zeros((2, 3)), trainable=False)) == (
+        "Parameter(shape=(2, 3), dtype=float64, trainable=False)"
+    )
+
+
+def test_predict_scales_uint8_and_does_not_depend_on_the_batch_size():
+    model = Sequential([Flatten(), Dense(3), Dropout(0.5)]).build((4, 4, 1), rng=0)
+    images = np.random.default_rng(0).integers(0, 256, (7, 4, 4, 1)).astype(np.uint8)
+    expected = model((images / 255).astype(np.float32))
+    for batch_size in (1, 3, 7, 100):
+        np.testing.assert_allclose(model.predict(images, batch_size), expected, rtol=1e-6)
+    np.testing.assert_allclose(model.train().predict(images), expected, rtol=1e-6)
+    assert model.training
+    assert model.predict(images[:0]).shape == (0, 3)
+    with pytest.raises(
+        ValueError, match=r"examples must have shape \(4, 4, 1\), got an array of shape \(4, 4, 1\)"
+    ):
+        model.predict(images[0])
+    with pytest.raises(ValueError, match="`batch_size` must be at least 1, got 0"):
+        model.predict(images, 0)
+    with pytest.raises(RuntimeError, match="call build"):
+        Dense(1).predict(images)
+
+
+def test_repr_shows_what_differs_from_the_defaults():
+    assert repr(Conv2D(6, 5, padding="same")) == "Conv2D(6, 5, padding='same')"
+    assert repr(Conv2D(6, (5, 3), strides=(2, 1), use_bias=False)) == (
+        "Conv2D(6, (5, 3), strides=(2, 1), use_bias=False)"
+    )
+    assert repr(Pool2D(2, ties="all")) == "Pool2D(2, ties='all')"
+    assert repr(Conv2D(2, 1, kernel_initializer=np.ones)).endswith("kernel_initializer=ones)")
+
+
+def test_pickling_keeps_weights_and_drops_the_cache():
+    model = Sequential([Dense(2), ReLU()]).build((3,), rng=0).train()
+    x = np.ones((1, 3), np.float32)
+    y = model(x)
+    twin = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(twin(x), y)
+    with pytest.raises(RuntimeError, match="needs a forward"):
+        pickle.loads(pickle.dumps(model)).backward(y)

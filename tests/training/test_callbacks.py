@@ -1,0 +1,139 @@
+import csv
+
+import numpy as np
+import pytest
+
+from minicnn import SGD, Callback, Checkpoint, CSVLogger, Dense, EarlyStopping, Trainer, load_weights
+
+
+def data(n=24):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((n, 3)).astype(np.float32)
+    return x, (x[:, 0] > 0).astype(int)
+
+
+def trainer(lr=0.1):
+    return Trainer(Dense(2).build((3,), rng=0), SGD(lr=lr), threads=1)
+
+
+class Record(Callback):
+    def __init__(self):
+        self.calls = []
+
+    def on_train_begin(self):
+        self.calls.append("train begin")
+
+    def on_train_end(self):
+        self.calls.append("train end")
+
+    def on_epoch_begin(self, epoch):
+        self.calls.append(f"epoch {epoch} begin")
+
+    def on_epoch_end(self, epoch, logs):
+        self.calls.append(f"epoch {epoch} end {sorted(logs)}")
+
+    def on_batch_begin(self, step):
+        self.calls.append(f"batch {step} begin")
+
+    def on_batch_end(self, step, logs):
+        self.calls.append(f"batch {step} end {sorted(logs)}")
+
+
+def test_hooks_are_called_in_order():
+    record = Record()
+    trainer().fit(*data(), epochs=1, batch_size=16, callbacks=[record])
+    assert record.calls == [
+        "train begin",
+        "epoch 0 begin",
+        "batch 0 begin",
+        "batch 0 end ['accuracy', 'loss']",
+        "batch 1 begin",
+        "batch 1 end ['accuracy', 'loss']",
+        "epoch 0 end ['accuracy', 'loss']",
+        "train end",
+    ]
+
+
+def test_stop_training_ends_after_the_step_that_runs():
+    class Stop(Record):
+        def on_batch_end(self, step, logs):
+            super().on_batch_end(step, logs)
+            self.trainer.stop_training = step == 1
+
+    stop = Stop()
+    history = trainer().fit(*data(), epochs=3, batch_size=4, callbacks=[stop])
+    assert history.history == {}
+    assert [c for c in stop.calls if c.startswith("batch") and "begin" in c] == [
+        "batch 0 begin",
+        "batch 1 begin",
+    ]
+    assert stop.calls[-1] == "train end"
+
+
+class Script(Callback):
+    """Makes the logs and the weights what a test wants them to be."""
+
+    def __init__(self, values, name="val_loss"):
+        self.values, self.name = values, name
+
+    def on_epoch_end(self, epoch, logs):
+        logs[self.name] = self.values[epoch]
+        self.trainer.model.set_weights([np.full((3, 2), float(epoch)), np.zeros(2)])
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "epochs", "kept"),
+    [
+        ([3, 2, 1, 2, 3, 4], {}, 4, 2),
+        ([3, 2, 2, 1, 2, 4], {"patience": 2}, 6, 3),
+        ([3, 2, 2, 2, 2, 4], {"patience": 2}, 4, 1),
+        ([3, 2.9, 2.8, 1, 1, 1], {"min_delta": 0.5}, 2, 0),
+        ([3, 2, 1, 2, 3, 4], {"restore_best": False}, 4, 3),
+        ([6, 5, 4, 3, 2, 1], {}, 6, 5),
+        ([np.nan, 1, 2, 1, 1, 1], {"patience": 2}, 4, 1),
+    ],
+)
+def test_early_stopping_waits_and_restores(values, options, epochs, kept):
+    t = trainer()
+    history = t.fit(*data(), epochs=6, callbacks=[Script(values), EarlyStopping(**options)])
+    assert len(history.epoch) == epochs
+    assert (t.model.kernel.value == kept).all()
+
+
+def test_early_stopping_on_accuracy_wants_more():
+    t = trainer()
+    callbacks = [Script([0.5, 0.7, 0.6, 0.9], "val_accuracy"), EarlyStopping("val_accuracy")]
+    assert len(t.fit(*data(), epochs=4, callbacks=callbacks).epoch) == 3
+    assert (t.model.kernel.value == 1).all()
+
+
+def test_a_monitor_that_is_not_there_is_named():
+    with pytest.raises(ValueError, match="`monitor` must be one of loss, accuracy, got 'val_loss'"):
+        trainer().fit(*data(), callbacks=[EarlyStopping()])
+
+
+def test_checkpoint_keeps_the_best_weights(tmp_path):
+    path = tmp_path / "best.safetensors"
+    trainer().fit(*data(), epochs=4, callbacks=[Script([3, 1, 2, 5]), Checkpoint(path)])
+    model = Dense(2).build((3,), rng=9)
+    load_weights(model, path)
+    np.testing.assert_array_equal(model.kernel.value, np.ones((3, 2)))
+    assert [p.name for p in tmp_path.iterdir()] == ["best.safetensors"]
+
+
+def test_csv_logger_writes_a_line_an_epoch(tmp_path):
+    path = tmp_path / "history.csv"
+    path.write_text("of an earlier fit")
+    x, y = data()
+    history = trainer().fit(x, y, epochs=3, validation_data=(x, y), callbacks=[CSVLogger(path)])
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["0", "1", "2"]
+    for name, values in history.history.items():
+        assert [float(row[name]) for row in rows] == values
+
+
+@pytest.mark.parametrize("options", [{"patience": -1}, {"min_delta": -0.1}])
+def test_early_stopping_refuses_negative_settings(options):
+    with pytest.raises(ValueError, match="must be"):
+        EarlyStopping(**options)

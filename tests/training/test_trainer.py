@@ -1,0 +1,265 @@
+import math
+import threading
+
+import numpy as np
+import pytest
+
+from minicnn import (
+    SGD,
+    Adam,
+    BatchNorm,
+    Callback,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    Layer,
+    ReLU,
+    Sequential,
+    Trainer,
+)
+from minicnn.losses import mean_squared_error, softmax_cross_entropy
+
+
+def toy(n=50, seed=0):
+    """Return uint8 images of 6x6 and whether their left half is the brighter one."""
+    rng = np.random.default_rng(seed)
+    x = rng.integers(0, 256, (n, 6, 6, 1)).astype(np.uint8)
+    y = (x[:, :, :3].mean(axis=(1, 2, 3)) > x[:, :, 3:].mean(axis=(1, 2, 3))).astype(np.uint8)
+    return x, y
+
+
+def net(rng=0, dtype=np.float32):
+    return Sequential([Conv2D(3, 3), ReLU(), Flatten(), Dense(2)]).build((6, 6, 1), rng=rng, dtype=dtype)
+
+
+def by_hand(x, y, epochs, batch_size, dtype):
+    """Train the same net with a loop that one would write without a trainer."""
+    model, optimizer = net(dtype=dtype).train(), SGD(lr=0.1)
+    losses = []
+    for epoch in range(epochs):
+        order = np.random.default_rng([5, epoch]).permutation(len(x))
+        total = 0.0
+        for start in range(0, len(x), batch_size):
+            batch = order[start : start + batch_size]
+            logits = model((x[batch] / 255).astype(dtype))
+            loss, dlogits = softmax_cross_entropy(logits, y[batch])
+            model.zero_grad()
+            model.backward(dlogits)
+            optimizer.step(model.parameters())
+            total += loss * len(batch)
+        losses.append(total / len(x))
+    return model, losses
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("batch_size", [16, 50, 64])
+def test_fit_equals_a_loop_by_hand_also_with_the_last_smaller_batch(threads, batch_size):
+    x, y = toy()
+    model, trainer_model = None, net(dtype=np.float64)
+    model, losses = by_hand(x, y, 3, batch_size, np.float64)
+    trainer = Trainer(trainer_model, SGD(lr=0.1), seed=5, threads=threads)
+    history = trainer.fit(x, y, epochs=3, batch_size=batch_size)
+    np.testing.assert_allclose(history.history["loss"], losses, rtol=1e-12)
+    assert history.epoch == [0, 1, 2]
+    for ours, expected in zip(trainer_model.parameters(), model.parameters(), strict=True):
+        np.testing.assert_allclose(ours.value, expected.value, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_same_seed_and_threads_give_the_same_numbers_bit_for_bit(threads):
+    x, y = toy(70)
+    results = []
+    for _ in range(2):
+        model = Sequential([Flatten(), Dense(8), ReLU(), Dropout(0.5), Dense(2)]).build((6, 6, 1), rng=1)
+        history = Trainer(model, Adam(), seed=3, threads=threads).fit(x, y, epochs=2, batch_size=32)
+        results.append((history.history, model.get_weights()))
+    assert results[0][0] == results[1][0]
+    for a, b in zip(results[0][1], results[1][1], strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_history_has_keras_names_and_validation_is_evaluation():
+    x, y = toy()
+    model = net()
+    trainer = Trainer(model, Adam())
+    history = trainer.fit(x, y, epochs=2, batch_size=16, validation_data=(x[:20], y[:20]))
+    assert list(history.history) == ["loss", "accuracy", "val_loss", "val_accuracy"]
+    results = trainer.evaluate(x[:20], y[:20])
+    assert history.history["val_loss"][-1] == results["loss"]
+    logits = model((x[:20] / 255).astype(np.float32))
+    assert math.isclose(results["loss"], softmax_cross_entropy(logits, y[:20])[0], rel_tol=1e-6)
+    assert results["accuracy"] == np.mean(logits.argmax(axis=1) == y[:20])
+    np.testing.assert_array_equal(trainer.predict(x[:20]), model.predict(x[:20]))
+
+
+def test_a_second_fit_goes_on_counting_and_shuffles_anew():
+    x, y = toy()
+    once, twice = net(), net()
+    Trainer(once, SGD(0.1), threads=1).fit(x, y, epochs=4, batch_size=16)
+    trainer = Trainer(twice, SGD(0.1), threads=1)
+    trainer.fit(x, y, epochs=2, batch_size=16)
+    assert trainer.fit(x, y, epochs=2, batch_size=16).epoch == [2, 3]
+    for a, b in zip(once.get_weights(), twice.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_fit_leaves_the_model_as_it_was_but_for_the_weights():
+    x, y = toy()
+    model = net()
+    Trainer(model, SGD(0.1)).fit(x, y, batch_size=16)
+    assert not model.training
+    assert model.needs_dx
+    assert model.train()(np.ones((1, 6, 6, 1), np.float32)) is not None
+    assert model.backward(np.ones((1, 2), np.float32)).shape == (1, 6, 6, 1)
+
+
+def test_no_epochs_and_a_single_example():
+    x, y = toy()
+    model = net()
+    before = model.get_weights()
+    assert Trainer(model, SGD()).fit(x, y, epochs=0).history == {}
+    for a, b in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    history = Trainer(model, SGD()).fit(x[:1], y[:1], epochs=1)
+    assert len(history.history["loss"]) == 1
+
+
+def test_augmentation_sees_each_batch_with_its_own_stream():
+    x, y = toy()
+    seen = []
+
+    def augment(images, rng):
+        seen.append((images.dtype, len(images), rng.integers(1 << 30)))
+        return images
+
+    Trainer(net(), SGD(), augment=augment).fit(x, y, epochs=2, batch_size=32)
+    assert [entry[:2] for entry in seen] == [(np.uint8, 32), (np.uint8, 18)] * 2
+    assert len({draw for *_, draw in seen}) == 4
+
+
+def test_other_losses_have_no_accuracy_unless_asked():
+    x = np.linspace(-1, 1, 40)[:, None]
+    trainer = Trainer(Dense(1).build((1,), rng=0), SGD(0.1), mean_squared_error)
+    history = trainer.fit(x, 3 * x + 1, epochs=30, batch_size=8)
+    assert list(history.history) == ["loss"]
+    assert history.history["loss"][-1] < 1e-3
+    metrics = {"worst": lambda p, t: float(np.abs(p - t).max())}
+    trainer = Trainer(Dense(1).build((1,), rng=0), SGD(0.1), mean_squared_error, metrics=metrics)
+    assert list(trainer.evaluate(x, 3 * x + 1)) == ["loss", "worst"]
+
+
+class Poison(Layer):
+    """Lets everything pass until a given call, then turns it into NaN, forwards or backwards."""
+
+    def __init__(self, call, where):
+        self.call, self.where, self.calls = call, where, 0
+
+    def forward(self, x):
+        self.calls += self.training
+        self.cache = None
+        return x * (np.nan if self.where == "forward" and self.calls > self.call else 1)
+
+    def backward(self, dy):
+        return dy * (np.nan if self.where == "backward" and self.calls > self.call else 1)
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        ("forward", r"epoch 0, step 2: the output of layers.1 \(Poison\) is the first that is not finite"),
+        ("backward", r"epoch 0, step 2: the dx of layers.1 \(Poison\) is the first that is not finite"),
+    ],
+)
+def test_a_number_that_is_not_finite_stops_at_that_step_and_names_the_layer(where, message):
+    x, y = toy()
+    model = Sequential([Flatten(), Poison(2, where), Dense(2)]).build((6, 6, 1), rng=0)
+    weights = []
+
+    class Watch(Callback):
+        def on_batch_end(self, step, logs):
+            weights.append(model.get_weights())
+
+    if where == "backward":
+        model.layers.insert(0, Conv2D(1, 1).build((6, 6, 1), rng=0))
+        message = message.replace("layers.1", "layers.2")
+    with pytest.raises(FloatingPointError, match=message):
+        Trainer(model, SGD(0.1), threads=1).fit(x, y, batch_size=16, callbacks=[Watch()])
+    assert len(weights) == 2
+    for last, now in zip(weights[-1], model.get_weights(), strict=True):
+        np.testing.assert_array_equal(last, now)
+
+
+def test_divergence_is_named_and_no_warning_escapes():
+    x, y = toy()
+    with pytest.raises(FloatingPointError, match=r"a smaller learning rate or `clip_norm` may help"):
+        Trainer(net(), SGD(lr=1e30)).fit(x, y, epochs=5, batch_size=16)
+
+
+def test_a_batch_that_is_not_finite_is_named():
+    x = np.full((4, 2), np.inf)
+    with pytest.raises(FloatingPointError, match="the batch itself has values that are not finite"):
+        Trainer(Dense(2).build((2,)), SGD()).fit(x, np.zeros(4, int))
+
+
+def test_an_exception_in_a_shard_reaches_the_caller_and_nothing_is_updated():
+    class Fails(Layer):
+        def forward(self, x):
+            if threading.current_thread() is not threading.main_thread():
+                raise KeyError("in a shard")
+            return x.copy()
+
+        def backward(self, dy):
+            return dy.copy()
+
+    x, y = toy()
+    model = Sequential([Flatten(), Fails(), Dense(2)]).build((6, 6, 1), rng=0)
+    before = model.get_weights()
+    with pytest.raises(KeyError, match="in a shard"):
+        Trainer(model, SGD(), threads=2).fit(x, y)
+    for a, b in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert not model.training
+
+
+def test_batch_statistics_are_exact_or_refused():
+    x, y = toy()
+
+    def normalized():
+        return Sequential([Flatten(), BatchNorm(), Dense(2)]).build((6, 6, 1), rng=0)
+
+    with pytest.raises(ValueError, match="`threads` must be 1 or None for a model with BatchNorm"):
+        Trainer(normalized(), SGD(), threads=2).fit(x, y)
+    one, default = normalized(), normalized()
+    Trainer(one, SGD(0.1), threads=1).fit(x, y, batch_size=25)
+    Trainer(default, SGD(0.1)).fit(x, y, batch_size=25)
+    for a, b in zip(one.get_weights(), default.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "options", "message"),
+    [
+        (np.zeros((3, 6, 6)), np.zeros(3), {}, r"examples must have shape \(6, 6, 1\).*add a channel axis"),
+        (np.zeros((3, 5, 5, 1)), np.zeros(3), {}, r"examples must have shape \(6, 6, 1\), got an array of"),
+        (np.zeros((3, 6, 6, 1)), np.zeros(2), {}, "a label for each"),
+        (np.zeros((0, 6, 6, 1)), np.zeros(0), {}, "at least one example"),
+        (np.zeros((3, 6, 6, 1)), np.zeros(3, int), {"epochs": -1}, "`epochs` must be at least 0"),
+        (np.zeros((3, 6, 6, 1)), np.zeros(3, int), {"batch_size": 0}, "`batch_size` must be at least 1"),
+    ],
+)
+def test_fit_refuses_what_does_not_fit(x, y, options, message):
+    with pytest.raises(ValueError, match=message):
+        Trainer(net(), SGD()).fit(x, y, **options)
+
+
+def test_a_trainer_needs_a_built_model():
+    with pytest.raises(RuntimeError, match="must be built before it is trained"):
+        Trainer(Dense(1), SGD())
+
+
+def test_augmentation_and_threads_are_checked_at_once():
+    with pytest.raises(ValueError, match="`threads` must be at least 1, got 0"):
+        Trainer(net(), SGD(), threads=0)
+    with pytest.raises(ValueError, match="`seed` must be at least 0, got -1"):
+        Trainer(net(), SGD(), seed=-1)
