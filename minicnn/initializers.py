@@ -15,7 +15,8 @@ import numpy as np
 
 from minicnn.arguments import real
 
-Initializer: TypeAlias = Callable[[Sequence[int], np.random.Generator], np.ndarray]
+# As a string: NumPy loads its random numbers only when they are used.
+Initializer: TypeAlias = "Callable[[Sequence[int], np.random.Generator], np.ndarray]"
 
 # The standard deviation that is left of a standard normal after cutting it at two of them.
 _TRUNCATED_STD = 0.87962566103423978

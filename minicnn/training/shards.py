@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Self
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from minicnn.arguments import integer
 from minicnn.layers.base import Layer
@@ -55,6 +53,11 @@ class Shards:
         self.blas_threads = max(total // len(self.models), 1)
 
     def __enter__(self) -> Self:
+        # Imported when a fit begins: `import minicnn` is to take little more time than `import numpy`.
+        from concurrent.futures import ThreadPoolExecutor
+
+        from threadpoolctl import threadpool_limits
+
         self.pool = ThreadPoolExecutor(max(len(self.models) - 1, 1), "minicnn-shard")
         # Two pools of threads would fight for the same cores: BLAS works alone within each of ours.
         self.limits = threadpool_limits(self.blas_threads, "blas")
@@ -75,7 +78,8 @@ class Shards:
         try:
             results = [self._shard(*tasks[0])]
         finally:
-            wait(futures)
+            for future in futures:
+                future.exception()  # waits; nothing may run on when an exception leaves this method
         results += [future.result() for future in futures]
         for own, *others in zip(*self.parameters[:count], strict=True):
             for other in others:

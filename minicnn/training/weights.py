@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import secrets
 from pathlib import Path
 
 import numpy as np
-import safetensors
-import safetensors.numpy
 
 from minicnn.errors import FileFormatError
 from minicnn.layers.base import Layer
@@ -24,6 +21,8 @@ def save_weights(model: Layer, path: str | os.PathLike[str]) -> None:
     path : str or path
         A safetensors file. It is replaced as a whole or not at all, also on a crash or a full disk.
     """
+    import safetensors.numpy  # only who saves or loads pays for the import
+
     tensors = {name: np.ascontiguousarray(p.value) for name, p in model.named_parameters()}
     write_atomically(path, safetensors.numpy.save(tensors))
 
@@ -45,6 +44,8 @@ def load_weights(model: Layer, path: str | os.PathLike[str]) -> None:
     ValueError
         If names or shapes differ; it lists which are missing, unexpected and wrongly shaped.
     """
+    import safetensors.numpy
+
     try:
         tensors = safetensors.numpy.load(Path(path).read_bytes())
     except (safetensors.SafetensorError, ValueError, KeyError) as error:
@@ -72,7 +73,7 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
     """Write a file so that at any moment it is either the old one or the new one, whole and on the disk."""
     path = Path(path)
     # In the same folder, since a rename is atomic only within a file system.
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
     try:
         with temporary.open("xb") as file:
             file.write(data)

@@ -1,0 +1,178 @@
+"""Losses: functions `(predictions, labels) -> (mean value, dpredictions)`.
+
+The value is a Python float, the mean over the batch; dpredictions is its exact derivative, in the
+shape and dtype of the predictions, ready for `model.backward`. Softmax and sigmoid are part of the
+loss: together with the logarithm they stay finite where each alone would not.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minicnn.arguments import class_numbers
+from minicnn.ops.activations import log_softmax, sigmoid
+
+
+def softmax_cross_entropy(logits: np.ndarray, labels: Any) -> tuple[float, np.ndarray]:
+    """Return the mean of -log(softmax(logits)[label]), and its derivative.
+
+    Keras's `SparseCategoricalCrossentropy` and `CategoricalCrossentropy` with `from_logits=True`.
+
+    Parameters
+    ----------
+    logits : ndarray of float, shape (N, K)
+        What the last layer returns, before any softmax; 1e4 and more are harmless.
+    labels : array_like, shape (N,) or (N, K)
+        Class numbers (integers), or rows of probabilities: one-hot or soft.
+
+    Returns
+    -------
+    loss : float
+    dlogits : ndarray, shape (N, K)
+
+    Raises
+    ------
+    ValueError
+        If the batch is empty, the shapes do not fit, or a label is no class number or no probability.
+    TypeError
+        If the logits are not floats, or class numbers are not integers.
+
+    Examples
+    --------
+    >>> loss, dlogits = softmax_cross_entropy(np.array([[0.0, 0.0]]), [1])
+    >>> round(loss, 4), dlogits
+    (0.6931, array([[ 0.5, -0.5]]))
+    """
+    logits, labels = _floats(logits), np.asarray(labels)
+    n = len(logits)
+    if logits.ndim != 2 or labels.shape not in ((n,), logits.shape):
+        raise ValueError(
+            f"logits must have shape (N, K) and labels (N,) or (N, K), got {logits.shape} and {labels.shape}"
+        )
+    log_p = log_softmax(logits)
+    if labels.ndim == 1:
+        truth = (np.arange(n), class_numbers(labels, logits.shape[1]))
+        log_likelihood = float(log_p[truth].mean(dtype=np.float64))
+        dlogits = np.exp(log_p, out=log_p)
+        dlogits[truth] -= 1.0
+    else:
+        rows, totals = _probabilities(labels, logits.dtype)
+        log_likelihood = float(np.vdot(rows, log_p)) / n
+        dlogits = np.exp(log_p, out=log_p)
+        dlogits *= totals  # 1, up to the rounding of the labels
+        dlogits -= rows
+    dlogits *= 1.0 / n
+    return 0.0 - log_likelihood, dlogits  # never -0.0
+
+
+def mean_squared_error(predictions: np.ndarray, labels: Any) -> tuple[float, np.ndarray]:
+    """Return the mean of (predictions - labels)^2 over all elements, and its derivative.
+
+    Keras's `MeanSquaredError`.
+
+    Parameters
+    ----------
+    predictions : ndarray of float, shape (N, ...)
+        What the last layer returns.
+    labels : array_like, same shape
+        Real numbers.
+
+    Returns
+    -------
+    loss : float
+    dpredictions : ndarray, shape (N, ...)
+
+    Raises
+    ------
+    ValueError
+        If the batch is empty or the shapes differ: nothing is broadcast.
+    TypeError
+        If the predictions are not floats.
+
+    Examples
+    --------
+    >>> mean_squared_error(np.array([[1.0, 2.0]]), [[1, 0]])
+    (2.0, array([[0., 2.]]))
+    """
+    predictions, labels = _same_shape(predictions, labels)
+    difference = predictions - labels
+    loss = np.vdot(difference, difference) / difference.size
+    difference *= 2.0 / difference.size
+    return float(loss), difference
+
+
+def binary_cross_entropy_with_logits(logits: np.ndarray, labels: Any) -> tuple[float, np.ndarray]:
+    """Return the mean over all elements of -log of the probability of the label, and its derivative.
+
+    Each logit is one yes-or-no question, with probability sigmoid(logit) of yes.
+    Keras's `BinaryCrossentropy` with `from_logits=True`.
+
+    Parameters
+    ----------
+    logits : ndarray of float, shape (N, ...)
+        What the last layer returns, before any sigmoid; 1e4 and more are harmless.
+    labels : array_like, same shape
+        0 and 1, or probabilities between them.
+
+    Returns
+    -------
+    loss : float
+    dlogits : ndarray, shape (N, ...)
+
+    Raises
+    ------
+    ValueError
+        If the batch is empty, the shapes differ, or a label is not in [0, 1].
+    TypeError
+        If the logits are not floats.
+
+    Examples
+    --------
+    >>> loss, dlogits = binary_cross_entropy_with_logits(np.array([[0.0]]), [[1]])
+    >>> round(loss, 4), dlogits
+    (0.6931, array([[-0.5]]))
+    """
+    logits, labels = _same_shape(logits, labels)
+    if not (labels.min() >= 0.0 and labels.max() <= 1.0):
+        raise ValueError(f"labels must be in [0, 1], got values in [{labels.min():g}, {labels.max():g}]")
+    # log(1 + exp(x)) - x * label, arranged so that exp never sees a positive number
+    terms = np.log1p(np.exp(-np.abs(logits))) + (np.maximum(logits, 0.0) - logits * labels)
+    dlogits = sigmoid(logits)
+    dlogits -= labels
+    dlogits *= 1.0 / logits.size
+    return float(terms.mean(dtype=np.float64)), dlogits
+
+
+def _floats(predictions: Any) -> np.ndarray:
+    predictions = np.asarray(predictions)
+    if predictions.dtype.kind != "f":
+        raise TypeError(f"predictions must be floats, got {predictions.dtype}")
+    if predictions.size == 0:
+        raise ValueError(
+            f"a loss needs at least one example, got an empty batch of shape {predictions.shape}"
+        )
+    return predictions
+
+
+def _same_shape(predictions: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return both as arrays of the predictions' dtype, if their shapes are equal."""
+    predictions, labels = _floats(predictions), np.asarray(labels)
+    if labels.shape != predictions.shape:
+        raise ValueError(f"labels must have the predictions' shape {predictions.shape}, got {labels.shape}")
+    return predictions, labels.astype(predictions.dtype, copy=False)
+
+
+def _probabilities(labels: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+    """Return (N, K) labels in `dtype`, and their sums, (N, 1), if each row is a distribution."""
+    rows = labels.astype(dtype, copy=False)
+    totals = rows.sum(axis=1, keepdims=True)
+    if not rows.min() >= 0.0:
+        raise ValueError(f"labels of shape (N, K) must not be negative, got {rows.min():g}")
+    wrong = ~(np.abs(totals - 1.0) <= 1e-3)
+    if wrong.any():
+        raise ValueError(
+            f"each row of labels of shape (N, K) must sum to 1, got a sum of {totals[wrong][0]:g}"
+        )
+    return rows, totals

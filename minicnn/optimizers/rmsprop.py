@@ -1,0 +1,77 @@
+"""RMSprop: gradients divided by a running root of their mean square."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minicnn.arguments import real
+from minicnn.optimizers.base import Optimizer, Rate
+
+
+class RMSprop(Optimizer):
+    """Gradients divided by the root of their mean square (Hinton, 2012); the formulas are Keras's.
+
+    Parameters
+    ----------
+    lr : float or callable
+        Learning rate, or a function of the step.
+    rho : float
+        How much of the mean square is kept at each step, in [0, 1).
+    momentum : float
+        The share of the last update that is made again, in [0, 1).
+    eps : float
+        Added to the mean square, under the root.
+    centered : bool
+        Divide by the standard deviation of the gradients instead. Rounding never makes the variance
+        negative here; in Keras it can, and the weight is NaN then.
+    weight_decay, clip_norm
+        See `Optimizer`.
+    """
+
+    def __init__(
+        self,
+        lr: Rate = 1e-3,
+        rho: float = 0.9,
+        momentum: float = 0.0,
+        eps: float = 1e-7,
+        centered: bool = False,
+        weight_decay: float = 0.0,
+        clip_norm: float | None = None,
+    ) -> None:
+        super().__init__(lr, weight_decay, clip_norm)
+        self.rho = real(rho, "rho", high=1)
+        self.momentum = real(momentum, "momentum", high=1)
+        self.eps = real(eps, "eps", above_low=True)
+        self.centered = bool(centered)
+        self.slots = ("square", *["mean"] * self.centered, *["velocity"] * bool(self.momentum))
+
+    def update(self, grad: np.ndarray, spare: np.ndarray, rate: float, state: list[np.ndarray]) -> np.ndarray:
+        """Return rate * grad / sqrt(mean square + eps), plus momentum."""
+        square, *others = state
+        np.multiply(grad, grad, out=spare)
+        _move_mean(square, spare, self.rho)
+        variance = square
+        if self.centered:
+            mean = others[0]
+            np.copyto(spare, grad)
+            _move_mean(mean, spare, self.rho)
+            np.multiply(mean, mean, out=spare)
+            variance = np.subtract(square, spare, out=spare)
+            np.maximum(variance, 0.0, out=variance)
+        root = np.add(variance, self.eps, out=spare)
+        np.sqrt(root, out=root)
+        grad *= rate
+        grad /= root
+        if not self.momentum:
+            return grad
+        velocity = others[-1]
+        velocity *= self.momentum
+        velocity += grad
+        return velocity
+
+
+def _move_mean(mean: np.ndarray, values: np.ndarray, keep: float) -> None:
+    """Make `mean` keep * mean + (1 - keep) * values; overwrites `values`."""
+    mean *= keep
+    values *= 1.0 - keep
+    mean += values

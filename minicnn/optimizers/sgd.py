@@ -1,0 +1,62 @@
+"""Stochastic gradient descent, plain, with momentum, and with Nesterov's."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minicnn.arguments import real
+from minicnn.optimizers.base import Optimizer, Rate
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent, with momentum if wanted; the formulas are Keras's.
+
+    Parameters
+    ----------
+    lr : float or callable
+        Learning rate, or a function of the step.
+    momentum : float
+        The share of the last update that is made again, in [0, 1).
+    nesterov : bool
+        Look one momentum step ahead (Nesterov, 1983).
+    weight_decay, clip_norm
+        See `Optimizer`.
+
+    Examples
+    --------
+    >>> from minicnn.parameter import Parameter
+    >>> weight = Parameter([1.0])
+    >>> weight.add_grad(np.array([2.0]))
+    >>> SGD(lr=0.1).step([weight])
+    >>> weight.value
+    array([0.8])
+    """
+
+    def __init__(
+        self,
+        lr: Rate = 0.01,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        weight_decay: float = 0.0,
+        clip_norm: float | None = None,
+    ) -> None:
+        super().__init__(lr, weight_decay, clip_norm)
+        self.momentum = real(momentum, "momentum", high=1)
+        self.nesterov = bool(nesterov)
+        if self.nesterov and not self.momentum:
+            raise ValueError(f"`nesterov` needs a `momentum` above 0, got {self.momentum:g}")
+        self.slots = ("velocity",) if self.momentum else ()
+
+    def update(self, grad: np.ndarray, spare: np.ndarray, rate: float, state: list[np.ndarray]) -> np.ndarray:
+        """Return rate * grad, plus momentum."""
+        grad *= rate
+        if not state:
+            return grad
+        (velocity,) = state
+        velocity *= self.momentum
+        velocity += grad
+        if not self.nesterov:
+            return velocity
+        np.multiply(velocity, self.momentum, out=spare)
+        spare += grad
+        return spare

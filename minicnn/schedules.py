@@ -1,0 +1,99 @@
+"""Learning-rate schedules: plain functions of the step, counted from 0, to be passed as `lr=`.
+
+Any function `step -> float` will do; those made here also pickle, and print as the call that made them.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from typing import TypeAlias
+
+from minicnn.arguments import integer, real
+
+Schedule: TypeAlias = Callable[[int], float]
+
+
+def constant(lr: float) -> Schedule:
+    """Return a schedule that is always `lr`.
+
+    >>> constant(0.1)(1000)
+    0.1
+    """
+    return _Call(_constant, lr=real(lr, "lr"))
+
+
+def step_decay(lr: float, every: int, factor: float = 0.1) -> Schedule:
+    """Return a schedule that is multiplied by `factor` after each `every` steps.
+
+    Keras's `ExponentialDecay(lr, every, factor, staircase=True)`.
+
+    Parameters
+    ----------
+    lr : float
+        The rate of the first `every` steps.
+    every : int
+        Steps, not epochs: an epoch has ceil(examples / batch_size) of them.
+    factor : float
+        Above 0.
+
+    Examples
+    --------
+    >>> schedule = step_decay(1.0, every=100, factor=0.5)
+    >>> schedule(99), schedule(100), schedule(200)
+    (1.0, 0.5, 0.25)
+    """
+    every, factor = integer(every, "every", low=1), real(factor, "factor", above_low=True)
+    return _Call(_step_decay, lr=real(lr, "lr"), every=every, factor=factor)
+
+
+def cosine(lr: float, steps: int, warmup: int = 0, final: float = 0.0) -> Schedule:
+    """Return a schedule that rises linearly from 0 to `lr`, then falls along half a cosine to `final`.
+
+    Keras's `CosineDecay(0, steps, alpha=final / lr, warmup_target=lr, warmup_steps=warmup)`; the cosine
+    is Loshchilov and Hutter's (2016), the warm-up Goyal et al.'s (2017).
+
+    Parameters
+    ----------
+    lr : float
+        The highest rate, reached at step `warmup`.
+    steps : int
+        Length of the fall, which begins after the warm-up: `final` is reached at step `warmup + steps`,
+        and kept.
+    warmup : int
+        Length of the rise; with 0 the first step has the full rate.
+    final : float
+        The last rate itself, not a fraction of `lr` as in Keras.
+
+    Examples
+    --------
+    >>> schedule = cosine(1.0, steps=100, warmup=10)
+    >>> schedule(0), schedule(5), schedule(10), round(schedule(60), 6), schedule(110), schedule(999)
+    (0.0, 0.5, 1.0, 0.5, 0.0, 0.0)
+    """
+    steps, warmup = integer(steps, "steps", low=1), integer(warmup, "warmup")
+    return _Call(_cosine, lr=real(lr, "lr"), steps=steps, warmup=warmup, final=real(final, "final"))
+
+
+class _Call(functools.partial):
+    """A schedule's rule with its numbers filled in; all but the step."""
+
+    def __repr__(self) -> str:
+        settings = ", ".join(f"{name}={value!r}" for name, value in self.keywords.items())
+        return f"{self.func.__name__.lstrip('_')}({settings})"
+
+
+def _constant(step: int, lr: float) -> float:
+    return lr
+
+
+def _step_decay(step: int, lr: float, every: int, factor: float) -> float:
+    return lr * factor ** (step // every)
+
+
+def _cosine(step: int, lr: float, steps: int, warmup: int, final: float) -> float:
+    if step < warmup:
+        return lr * step / warmup
+    fallen = min((step - warmup) / steps, 1.0)
+    return final + (lr - final) * 0.5 * (1.0 + math.cos(math.pi * fallen))

@@ -1,0 +1,144 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minicnn.losses import binary_cross_entropy_with_logits, mean_squared_error, softmax_cross_entropy
+
+LOSSES = [softmax_cross_entropy, mean_squared_error, binary_cross_entropy_with_logits]
+
+
+def fitting_labels(loss, shape, rng):
+    """Random soft labels that the loss accepts."""
+    labels = rng.random(shape)
+    return labels / labels.sum(axis=1, keepdims=True) if loss is softmax_cross_entropy else labels
+
+
+def test_softmax_cross_entropy_equals_a_hand_calculation():
+    # softmax of (0, log 3) is (1/4, 3/4); of (log 4, 0), (4/5, 1/5)
+    logits = np.array([[0.0, math.log(3)], [math.log(4), 0.0]])
+    loss, dlogits = softmax_cross_entropy(logits, np.array([1, 1]))
+    assert type(loss) is float
+    assert loss == pytest.approx(-(math.log(3 / 4) + math.log(1 / 5)) / 2, rel=1e-15)
+    np.testing.assert_allclose(dlogits, [[1 / 8, -1 / 8], [2 / 5, -2 / 5]], rtol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.int64, bool, np.float32])
+def test_softmax_cross_entropy_one_hot_equals_integer_labels(dtype):
+    rng = np.random.default_rng(0)
+    logits, labels = rng.normal(size=(7, 4)), rng.integers(0, 4, 7)
+    loss, dlogits = softmax_cross_entropy(logits, labels)
+    one_hot_loss, one_hot_dlogits = softmax_cross_entropy(logits, np.eye(4, dtype=dtype)[labels])
+    assert one_hot_loss == pytest.approx(loss, rel=1e-15)
+    np.testing.assert_allclose(one_hot_dlogits, dlogits, rtol=1e-14, atol=1e-17)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_softmax_cross_entropy_of_huge_logits_is_exact(dtype):
+    loss, dlogits = softmax_cross_entropy(np.array([[1e4, -1e4], [1e4, 0.0]], dtype), [1, 0])
+    assert loss == 1e4  # (2e4 + 0) / 2
+    assert dlogits.tolist() == [[0.5, -0.5], [0.0, 0.0]]
+
+
+def test_softmax_cross_entropy_that_is_certain_and_right_is_plus_zero():
+    loss, _ = softmax_cross_entropy(np.array([[1e4, 0.0]]), [0])
+    assert str(loss) == "0.0"
+    loss, _ = softmax_cross_entropy(np.array([[1e4, 0.0]]), [[1, 0]])
+    assert str(loss) == "0.0"
+
+
+def test_mean_squared_error_equals_a_hand_calculation_for_any_shape():
+    loss, d = mean_squared_error(np.array([[[1.0], [2.0]], [[4.0], [8.0]]]), [[[1], [1]], [[1], [1]]])
+    assert loss == (0 + 1 + 9 + 49) / 4
+    assert d.tolist() == [[[0.0], [0.5]], [[1.5], [3.5]]]
+
+
+def test_binary_cross_entropy_equals_a_hand_calculation():
+    loss, d = binary_cross_entropy_with_logits(np.array([[math.log(3)], [-math.log(4)]]), [[1], [0.5]])
+    # sigmoid is 3/4 and 1/5
+    expected = -(math.log(3 / 4) + 0.5 * math.log(1 / 5) + 0.5 * math.log(4 / 5)) / 2
+    assert loss == pytest.approx(expected, rel=1e-14)
+    np.testing.assert_allclose(d, [[-1 / 8], [(1 / 5 - 1 / 2) / 2]], rtol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_binary_cross_entropy_of_large_logits_is_exact(dtype):
+    loss, d = binary_cross_entropy_with_logits(np.array([1e4, -1e4, 1e4, -1e4], dtype), [1, 0, 0, 1])
+    assert loss == 5e3
+    assert d.tolist() == [0.0, 0.0, 0.25, -0.25]
+    loss, _ = binary_cross_entropy_with_logits(np.array([20.0], dtype), [1])
+    assert loss == pytest.approx(math.exp(-20), rel=1e-6)  # where log(1 + exp(20)) - 20 would leave nothing
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@given(st.integers(1, 5), st.integers(1, 6), st.integers(0, 2**32))
+def test_loss_gradient_is_the_derivative(loss, n, k, seed):
+    rng = np.random.default_rng(seed)
+    x, direction = rng.normal(size=(n, k)), rng.normal(size=(n, k))
+    labels = fitting_labels(loss, (n, k), rng)
+    _, dx = loss(x, labels)
+    ahead, behind = loss(x + 1e-6 * direction, labels)[0], loss(x - 1e-6 * direction, labels)[0]
+    assert np.vdot(dx, direction) == pytest.approx((ahead - behind) / 2e-6, rel=1e-6, abs=1e-8)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_loss_keeps_the_dtype_and_writes_into_nothing(loss, dtype):
+    rng = np.random.default_rng(0)
+    predictions = rng.normal(size=(6, 3)).astype(dtype)
+    labels = fitting_labels(loss, (6, 3), rng)
+    predictions.flags.writeable = labels.flags.writeable = False
+    value, gradient = loss(predictions, labels)
+    assert type(value) is float
+    assert gradient.dtype == dtype
+    again, _ = loss(predictions, labels)
+    assert again == value
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_loss_of_what_is_no_batch_of_floats_is_refused(loss):
+    with pytest.raises(ValueError, match="at least one example, got an empty batch of shape"):
+        loss(np.zeros((0, 3)), np.zeros((0, 3)))
+    with pytest.raises(TypeError, match="predictions must be floats, got int64"):
+        loss(np.zeros((2, 3), np.int64), np.zeros((2, 3)))
+
+
+@pytest.mark.parametrize("labels", [[0], [[0], [1]], [[0, 1, 0]], [[0, 1], [1, 0]], 1])
+def test_softmax_cross_entropy_refuses_labels_of_another_shape(labels):
+    with pytest.raises(ValueError, match=r"labels \(N,\) or \(N, K\), got \(2, 3\) and "):
+        softmax_cross_entropy(np.zeros((2, 3)), labels)
+
+
+def test_softmax_cross_entropy_refuses_logits_that_are_no_matrix():
+    with pytest.raises(ValueError, match=r"logits must have shape \(N, K\)"):
+        softmax_cross_entropy(np.zeros((2, 3, 4)), [0, 1])
+
+
+@pytest.mark.parametrize(
+    ("labels", "error", "sentence"),
+    [
+        ([0, 3], ValueError, r"class numbers in \[0, 3\), got 3"),
+        ([-1, 0], ValueError, r"class numbers in \[0, 3\), got -1"),
+        ([0.0, 1.0], TypeError, "must be integers, got float64"),
+        ([[0, 1, 0], [0, -1, 2]], ValueError, "must not be negative, got -1"),
+        ([[0, 1, 0], [0, 1, 1]], ValueError, "must sum to 1, got a sum of 2"),
+        ([[0, 1, 0], [0, math.nan, 1]], ValueError, "must not be negative, got nan"),
+    ],
+)
+def test_softmax_cross_entropy_refuses_what_are_no_labels(labels, error, sentence):
+    with pytest.raises(error, match=sentence):
+        softmax_cross_entropy(np.zeros((2, 3)), labels)
+
+
+@pytest.mark.parametrize("loss", [mean_squared_error, binary_cross_entropy_with_logits])
+def test_elementwise_loss_refuses_to_broadcast(loss):
+    with pytest.raises(ValueError, match=r"the predictions' shape \(2, 3\), got \(2, 1\)"):
+        loss(np.zeros((2, 3)), np.zeros((2, 1)))
+
+
+@pytest.mark.parametrize("wrong", [-0.1, 1.1, math.nan])
+def test_binary_cross_entropy_refuses_what_is_no_probability(wrong):
+    with pytest.raises(ValueError, match=r"labels must be in \[0, 1\], got"):
+        binary_cross_entropy_with_logits(np.zeros((2, 1)), [[0.5], [wrong]])

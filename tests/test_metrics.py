@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+
+from minicnn.metrics import accuracy, confusion_matrix, top_k_accuracy
+
+SCORES = np.array([[0.1, 0.7, 0.2], [0.5, 0.1, 0.4], [0.3, 0.3, 0.4], [0.2, 0.5, 0.3]])
+
+
+def test_accuracy_counts_the_rows_whose_highest_score_is_the_labels():
+    result = accuracy(SCORES, [1, 0, 0, 2])
+    assert type(result) is float
+    assert result == 0.5
+    assert accuracy(SCORES, np.eye(3)[[1, 0, 0, 2]]) == 0.5
+    assert accuracy(SCORES, np.array([1, 0, 2, 1], np.uint8)) == 1.0
+
+
+def test_accuracy_of_tied_scores_takes_the_first():
+    assert accuracy(np.zeros((4, 3)), [0, 1, 2, 0]) == 0.5
+
+
+def test_accuracy_of_a_single_column_asks_whether_the_logit_is_above_zero():
+    logits = np.array([[3.0], [-2.0], [0.0], [0.1]])
+    assert accuracy(logits, [[1], [0], [1], [0]]) == 0.5
+    assert accuracy(logits, [1, 0, 0, 1]) == 1.0
+
+
+def test_top_k_accuracy_equals_a_hand_count():
+    labels = [2, 2, 0, 0]  # in second, second, (tied) second and last place
+    assert [top_k_accuracy(SCORES, labels, k) for k in (1, 2, 3)] == [0.0, 0.75, 1.0]
+    assert top_k_accuracy(SCORES, np.eye(3)[labels], k=2) == 0.75
+
+
+def test_top_k_accuracy_never_counts_a_label_whose_score_is_nan():
+    assert top_k_accuracy(np.array([[np.nan, 1.0, 2.0]]), [0], k=3) == 0.0
+    assert top_k_accuracy(np.array([[np.nan, 1.0, 2.0]]), [2], k=2) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("k", "error", "sentence"),
+    [
+        (0, ValueError, "`k` must be at least 1, got 0"),
+        (4, ValueError, "`k` must be at most 3, the number of classes, got 4"),
+        (1.0, TypeError, "`k` must be an integer"),
+    ],
+)
+def test_top_k_accuracy_refuses_other_k(k, error, sentence):
+    with pytest.raises(error, match=sentence):
+        top_k_accuracy(SCORES, [0, 1, 2, 0], k)
+
+
+@pytest.mark.parametrize("metric", [accuracy, top_k_accuracy])
+@pytest.mark.parametrize(
+    ("predictions", "labels", "error", "sentence"),
+    [
+        (np.zeros((0, 3)), np.zeros(0, int), ValueError, "at least one example"),
+        (np.zeros(3), [0, 1, 2], ValueError, r"got \(3,\) and \(3,\)"),
+        (np.zeros((2, 3)), [0, 1, 2], ValueError, r"got \(2, 3\) and \(3,\)"),
+        (np.zeros((2, 3)), [[0], [1]], ValueError, r"got \(2, 3\) and \(2, 1\)"),
+        (np.zeros((2, 3)), [0, 3], ValueError, r"in \[0, 3\), got 3"),
+        (np.zeros((2, 3)), [0.0, 1.0], TypeError, "integers"),
+    ],
+)
+def test_metric_refuses_what_does_not_fit(metric, predictions, labels, error, sentence):
+    with pytest.raises(error, match=sentence):
+        metric(predictions, labels)
+
+
+def test_confusion_matrix_equals_a_hand_count():
+    matrix = confusion_matrix([0, 1, 2, 1, 1], [0, 2, 2, 1, 2])
+    assert matrix.dtype == np.int64
+    assert matrix.tolist() == [[1, 0, 0], [0, 1, 2], [0, 0, 1]]
+
+
+def test_confusion_matrix_takes_scores_and_one_hot_labels():
+    expected = [[1, 0, 1], [0, 1, 0], [0, 1, 0]]  # rows: truth; the winners are 1, 0, 2, 1
+    assert confusion_matrix([1, 0, 0, 2], SCORES).tolist() == expected
+    assert confusion_matrix(np.eye(3)[[1, 0, 0, 2]], SCORES).tolist() == expected
+    assert confusion_matrix([1, 0], np.array([[2.0], [3.0]])).tolist() == [[0, 1], [0, 1]]
+
+
+def test_confusion_matrix_has_as_many_classes_as_it_is_told():
+    assert confusion_matrix([1], [1], num_classes=3).tolist() == [[0, 0, 0], [0, 1, 0], [0, 0, 0]]
+    with pytest.raises(ValueError, match=r"in \[0, 2\), got 2"):
+        confusion_matrix([2], [1], num_classes=2)
+
+
+@pytest.mark.parametrize(
+    ("labels", "predictions", "error", "sentence"),
+    [
+        ([], [], ValueError, "at least one example"),
+        ([0, 1], [0], ValueError, r"got \(2,\) and \(1,\)"),
+        (np.zeros((1, 1, 1)), [0], ValueError, r"got \(1, 1, 1\) and \(1,\)"),
+        (0, [0], ValueError, r"got \(\) and \(1,\)"),
+        ([-1], [-1], ValueError, "got -1"),
+        ([0.5], [0], TypeError, "integers"),
+        ([np.nan], [0], TypeError, "integers"),
+    ],
+)
+def test_confusion_matrix_refuses_what_does_not_fit(labels, predictions, error, sentence):
+    with pytest.raises(error, match=sentence):
+        confusion_matrix(labels, predictions)
