@@ -3,7 +3,7 @@
 Each window of the image is copied into one column of a matrix; the kernel, flattened, multiplies it:
 
     y = kernel @ gather(x)            forward
-    dkernel = dy @ gather(x).T        the same columns again, transposed
+    dkernel = gather(x) @ dy.T        the same columns again
     dx = scatter(kernel.T @ dy)       scatter adds each column back to where gather took it from
 
 How the windows lie in memory, and how many at a time, is the part of `minicnn.ops.windows`.
@@ -135,10 +135,11 @@ def conv2d_backward(
     if need_dx:
         dx = scatter(plan, dy_pixels, matrix)
     if need_dkernel:
-        dmatrix = np.zeros_like(matrix)
+        dmatrix = np.zeros_like(matrix.transpose(0, 2, 1))
         for pixels, cols in gathered(plan, x):
-            dmatrix += dy_pixels[:, :, pixels] @ cols.transpose(0, 2, 1)
-        dkernel = plan.from_matrix(dmatrix)
+            # In this order; BLAS takes twice as long for the transpose of it, where there are few filters.
+            dmatrix += cols @ dy_pixels[:, :, pixels].transpose(0, 2, 1)
+        dkernel = plan.from_matrix(dmatrix.transpose(0, 2, 1))
     if need_dbias:
         dbias = dy_pixels.sum(axis=2).ravel()
     return dx, dkernel, dbias

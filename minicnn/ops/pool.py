@@ -2,7 +2,8 @@
 
 A window is never gathered: its kh * kw cells are as many strided views of the images, one for each place
 in the window, and each view takes part as a whole. Inside, images lie as (C, H, W, N), see
-`minicnn.ops.windows`.
+`minicnn.ops.windows`. Views that skip columns are copied first: NumPy copies short runs of memory far more
+quickly than it computes with them.
 """
 
 from __future__ import annotations
@@ -100,7 +101,7 @@ def max_pool2d_backward(
     _check_dy(dy, x, size)
     padded = pad(x, pads, -np.inf)
     largest = _reduce(padded, window, strides, size, np.maximum) if y is None else batch_last(y)
-    cells = list(_cells(padded, window, strides, size))
+    cells = [cell.copy() for cell in _cells(padded, window, strides, size)]
     rest = np.array(np.transpose(dy, (3, 1, 2, 0)), x.dtype, order="C")
     if ties == "split":
         rest /= sum(cell == largest for cell in cells)
@@ -108,9 +109,11 @@ def max_pool2d_backward(
     overlap = strides[0] < window[0] or strides[1] < window[1]
     for cell, dcell in zip(cells, _cells(dpadded, window, strides, size), strict=True):
         # A product with a mask is a pass that vectorises; choosing by the mask is ten times slower.
-        taken = np.multiply(rest, cell == largest, out=None if overlap else dcell)
+        taken = rest * (cell == largest)
         if overlap:
             dcell += taken
+        else:
+            dcell[...] = taken
         if ties == "first":
             rest -= taken  # who comes later in the window finds nothing left
     return batch_first(crop(dpadded, pads))
@@ -209,7 +212,7 @@ def _reduce(padded: np.ndarray, window: Pair, strides: Pair, size: Pair, combine
         rows = combine(rows, padded[:, _places(i, size[0], strides[0])], out=None if i == 1 else rows)
     y = rows[:, :, _places(0, size[1], strides[1])].copy()
     for j in range(1, window[1]):
-        combine(y, rows[:, :, _places(j, size[1], strides[1])], out=y)
+        combine(y, rows[:, :, _places(j, size[1], strides[1])].copy(), out=y)
     return y
 
 

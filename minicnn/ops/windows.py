@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -128,8 +128,7 @@ def gathered(plan: WindowPlan, x: np.ndarray) -> Iterator[tuple[slice, np.ndarra
     """Yield ranges of output pixels, and their windows as columns of a matrix, (G, C/G * kh * kw, pixels)."""
     buffer = np.empty(0, x.dtype)
     for pixels, block in plan.blocks(plan.windows(pad(x, plan.pads)), GATHER_BYTES):
-        if buffer.size < block.size:  # only the first time: no block is larger
-            buffer = np.empty(block.size, x.dtype)
+        buffer = buffer if buffer.size else np.empty(block.size, x.dtype)  # the first block is the largest
         copied = buffer[: block.size].reshape(block.shape)
         copied[...] = block
         yield pixels, copied.reshape(plan.groups, math.prod(block.shape[1:4]), -1)
@@ -144,15 +143,27 @@ def scatter(plan: WindowPlan, dy: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     kh, kw, _, _ = plan.kernel_shape
     n, h, w, c = plan.x_shape
     (top, bottom), (left, right) = plan.pads
-    padded = np.zeros((c, top + h + bottom, left + w + right, n), dy.dtype)
+    width = left + w + right
+    padded = np.zeros((c, top + h + bottom + 1, width, n), dy.dtype)
+    if plan.strides[1] == 1 and width < 2 * plan.ow:
+        # Were the output as wide as the padded image, a cell of all windows would be one run of memory, and
+        # adding it one long loop. So dy is made as wide, with zeros. Where they go does not matter, as long
+        # as it is inside the array: past the end of a row is the next one, past the last the row above.
+        wide = np.zeros((*dy.shape[:2], plan.oh, width, n), dy.dtype)
+        wide[:, :, :, : plan.ow] = dy.reshape(*dy.shape[:2], plan.oh, plan.ow, n)
+        plan, dy = replace(plan, ow=width), wide.reshape(*dy.shape[:2], -1)
     matrix = matrix.transpose(0, 2, 1)
+    buffer = np.empty(0, dy.dtype)
     for pixels, block in plan.blocks(plan.windows(padded), SCATTER_BYTES):
-        dcols = np.matmul(matrix, dy[:, :, pixels]).reshape(block.shape)
+        buffer = buffer if buffer.size else np.empty(block.size, dy.dtype)  # the first block is the largest
+        dcols = buffer[: block.size].reshape(plan.groups, matrix.shape[1], -1)
+        np.matmul(matrix, dy[:, :, pixels], out=dcols)
+        dcols = dcols.reshape(block.shape)
         # Windows overlap, and one += must not: the same cell of different windows never does.
         for i in range(kh):
             for j in range(kw):
                 block[:, :, i, j] += dcols[:, :, i, j]
-    return batch_first(crop(padded, plan.pads))
+    return batch_first(crop(padded[:, :-1], plan.pads))
 
 
 def plan_windows(
