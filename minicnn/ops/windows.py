@@ -151,7 +151,7 @@ def scatter(plan: WindowPlan, dy: np.ndarray, matrix: np.ndarray) -> np.ndarray:
         # as it is inside the array: past the end of a row is the next one, past the last the row above.
         wide = np.zeros((*dy.shape[:2], plan.oh, width, n), dy.dtype)
         wide[:, :, :, : plan.ow] = dy.reshape(*dy.shape[:2], plan.oh, plan.ow, n)
-        plan, dy = replace(plan, ow=width), wide.reshape(*dy.shape[:2], -1)
+        plan, dy = replace(plan, ow=width), wide.reshape(dy.shape[0], dy.shape[1], -1)
     matrix = matrix.transpose(0, 2, 1)
     buffer = np.empty(0, dy.dtype)
     for pixels, block in plan.blocks(plan.windows(padded), SCATTER_BYTES):
