@@ -20,6 +20,8 @@ def real(
     """
     try:
         number = math.nan if isinstance(value, str) else float(value)
+    except OverflowError:  # an int that no float can hold
+        number = math.inf
     except (TypeError, ValueError):
         number = None
     if number is None or isinstance(value, str):

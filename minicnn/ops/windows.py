@@ -156,9 +156,8 @@ def scatter(plan: WindowPlan, dy: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     buffer = np.empty(0, dy.dtype)
     for pixels, block in plan.blocks(plan.windows(padded), SCATTER_BYTES):
         buffer = buffer if buffer.size else np.empty(block.size, dy.dtype)  # the first block is the largest
-        dcols = buffer[: block.size].reshape(plan.groups, matrix.shape[1], -1)
-        np.matmul(matrix, dy[:, :, pixels], out=dcols)
-        dcols = dcols.reshape(block.shape)
+        dcols = buffer[: block.size].reshape(block.shape)
+        np.matmul(matrix, dy[:, :, pixels], out=dcols.reshape(plan.groups, matrix.shape[1], -1))
         # Windows overlap, and one += must not: the same cell of different windows never does.
         for i in range(kh):
             for j in range(kw):
