@@ -105,6 +105,23 @@ class Shards:
         return loss, predictions
 
 
+def predict_in_threads(
+    model: Layer, x: np.ndarray, batch_size: int = 256, threads: int | None = None
+) -> np.ndarray:
+    """Return `model.predict(x, batch_size)`, each thread having computed a part of it."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from threadpoolctl import threadpool_limits
+
+    threads = available_threads() if threads is None else threads
+    # In evaluation mode a model keeps nothing of a forward, so one model serves all threads.
+    model = model.replica().eval() if model.training else model
+    with ThreadPoolExecutor(threads) as pool, threadpool_limits(1, "blas"):
+        parts = np.array_split(np.asanyarray(x), min(threads, max(len(x) // batch_size, 1)))
+        outputs = list(pool.map(lambda part: model.predict(part, batch_size), parts))
+    return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
+
+
 def available_threads() -> int:
     """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):

@@ -19,7 +19,7 @@ from minicnn.training.callbacks import Callback
 from minicnn.training.diagnosis import find_nonfinite, is_finite
 from minicnn.training.history import History
 from minicnn.training.progress import ProgressBar
-from minicnn.training.shards import Shards
+from minicnn.training.shards import Shards, predict_in_threads
 
 Loss = Callable[[np.ndarray, np.ndarray], tuple[float, np.ndarray]]
 Metric = Callable[[np.ndarray, np.ndarray], float]
@@ -221,13 +221,13 @@ class Trainer:
             Examples at a time; the result does not depend on it.
         """
         x, y = _examples(x, y, self.model)
-        predictions = self.model.predict(x, batch_size)
+        predictions = self.predict(x, batch_size)
         loss, _ = self.loss(predictions, y)
         return {"loss": loss} | {name: metric(predictions, y) for name, metric in self.metrics.items()}
 
     def predict(self, x: np.ndarray, batch_size: int = 256) -> np.ndarray:
-        """Return the model's outputs for all of `x`, see `Layer.predict`."""
-        return self.model.predict(x, batch_size)
+        """Return the model's outputs for all of `x`, see `Layer.predict`; the threads share the work."""
+        return predict_in_threads(self.model, x, batch_size, self.threads)
 
 
 def _call(hooks: Sequence[Callback], name: str, *args: Any) -> None:

@@ -91,6 +91,8 @@ def test_history_has_keras_names_and_validation_is_evaluation():
     assert math.isclose(results["loss"], softmax_cross_entropy(logits, y[:20])[0], rel_tol=1e-6)
     assert results["accuracy"] == np.mean(logits.argmax(axis=1) == y[:20])
     np.testing.assert_array_equal(trainer.predict(x[:20]), model.predict(x[:20]))
+    np.testing.assert_allclose(trainer.predict(x, batch_size=7), model.predict(x), rtol=1e-5)
+    np.testing.assert_allclose(trainer.predict(x[:0]), model.predict(x[:0]))
 
 
 def test_a_second_fit_goes_on_counting_and_shuffles_anew():
