@@ -16,7 +16,7 @@ class ProgressBar(Callback):
 
     def __init__(self, epochs: int, images: int, batch_size: int, shown: bool = True) -> None:
         self.epochs, self.images, self.batch_size = epochs, images, batch_size
-        self.shown = shown and sys.stderr.isatty()
+        self.shown = shown and on_terminal()
         self.bar: tqdm | None = None
 
     def on_epoch_begin(self, epoch: int) -> None:
@@ -47,6 +47,11 @@ class ProgressBar(Callback):
     def __exit__(self, *error: object) -> None:
         if self.bar is not None:
             self.bar.close()
+
+
+def on_terminal() -> bool:
+    """Return whether somebody looks at stderr; it may also be closed."""
+    return sys.stderr is not None and sys.stderr.isatty()
 
 
 def _text(logs: Logs) -> str:

@@ -116,9 +116,15 @@ def predict_in_threads(
     threads = available_threads() if threads is None else threads
     # In evaluation mode a model keeps nothing of a forward, so one model serves all threads.
     model = model.replica().eval() if model.training else model
+    errors = np.geterr()  # each thread has its own: those of the caller are to hold
+
+    def predict(part: np.ndarray) -> np.ndarray:
+        with np.errstate(**errors):
+            return model.predict(part, batch_size)
+
     with ThreadPoolExecutor(threads) as pool, threadpool_limits(1, "blas"):
         parts = np.array_split(np.asanyarray(x), min(threads, max(len(x) // batch_size, 1)))
-        outputs = list(pool.map(lambda part: model.predict(part, batch_size), parts))
+        outputs = list(pool.map(predict, parts))
     return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
 
 

@@ -1,0 +1,73 @@
+"""The command `minicnn`: parses, calls, prints. A file for each subcommand; the work is done elsewhere.
+
+Exit status: 0, all went well; 1, a check failed; 2, wrong input, said in one sentence; 130, interrupted.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Sequence
+
+import minicnn
+from minicnn.cli import check, evaluate, grade, predict, summary, train
+from minicnn.cli.errors import EXPECTED, sentence
+from minicnn.cli.parser import CommandParser
+
+COMMANDS = (train, evaluate, predict, summary, check, grade)  # in the order of a user's first hour
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The arguments; by default those of the process.
+    """
+    parser = _make_parser()
+    args = parser.parse_args(argv)
+    if args.run is None:
+        parser.print_help()
+        return 0
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that the terminal cannot show is no reason to fail
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        status = args.run(args)
+        _flush()
+    except BrokenPipeError:  # whoever read our output, `head` perhaps, has read enough
+        _flush(quiet=True)
+        return 128 + 13  # as a program that SIGPIPE ends
+    except KeyboardInterrupt:
+        print("minicnn: interrupted", file=sys.stderr)
+        return 130
+    except EXPECTED as error:
+        _flush(quiet=True)
+        print(f"minicnn {args.command}: {sentence(error)}", file=sys.stderr)
+        return 2
+    return status
+
+
+def _flush(quiet: bool = False) -> None:
+    """Write out what was printed; if that fails, see to it that Python does not try again at its exit."""
+    try:
+        print(end="", flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not quiet:
+            raise
+
+
+def _make_parser() -> CommandParser:
+    parser = CommandParser(
+        prog="minicnn",
+        description="Train and use small convolutional networks, in plain NumPy.",
+        epilog="The beginning: `minicnn train`. More about a command: `minicnn train --help`.",
+    )
+    parser.add_argument("--version", action="version", version=f"minicnn {minicnn.__version__}")
+    parser.set_defaults(run=None)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command")
+    for command in COMMANDS:
+        command.add_to(commands)
+    return parser

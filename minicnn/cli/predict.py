@@ -1,0 +1,60 @@
+"""`minicnn predict`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+import numpy as np
+
+from minicnn.cli.errors import sentence
+from minicnn.cli.parser import Commands, add_command
+from minicnn.ops.activations import softmax
+from minicnn.runs import Run, open_run
+from minicnn.runs.data import class_names, pad_images
+
+_TEXT = """\
+Say what is in pictures (PNG, JPEG, ... of any size, light on dark or dark on light). Each is cropped,
+scaled and centred as the authors of MNIST did it with theirs."""
+_EXAMPLE = "minicnn predict runs/first seven.png photo.jpg"
+
+
+def add_to(commands: Commands) -> None:
+    """Add the subcommand."""
+    parser = add_command(commands, "predict", run, "say what is in pictures", _TEXT, _EXAMPLE)
+    parser.add_argument("folder", metavar="RUN", help="a run folder")
+    parser.add_argument("images", metavar="IMAGE", nargs="+", help="a picture of one digit")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Predict image by image; return 2 if one could not be read, after the others."""
+    from minicnn.datasets.images import load_digit_image
+
+    trained = open_run(args.folder)
+    blank = pad_images(np.zeros((1, 28, 28, 1), np.uint8), trained.recipe.model)
+    if blank.shape[1:] != trained.model.input_shape:
+        raise ValueError(
+            f"pictures are made into digits of 28x28x1, but this model takes {trained.model.input_shape}"
+        )
+    status = 0
+    for path in args.images:
+        try:
+            image = load_digit_image(path)
+        except (ValueError, OSError) as error:
+            print(f"minicnn predict: {sentence(error)}", file=sys.stderr)
+            status = 2
+        else:
+            print(f"{path}: {answer(trained, image)}", flush=True)
+    return status
+
+
+def answer(trained: Run, image: np.ndarray) -> str:
+    """Return the most likely class of an image (28, 28, 1), and the three best with their probabilities."""
+    with np.errstate(all="ignore"):
+        logits = trained.model.predict(pad_images(image[np.newaxis], trained.recipe.model))
+    if not np.isfinite(logits).all():
+        raise ValueError("the network's outputs are not finite; its training went wrong")
+    (probabilities,) = softmax(logits)
+    names = class_names(trained.recipe.dataset, len(probabilities))
+    best = np.argsort(-probabilities, kind="stable")[:3]
+    return f"{names[best[0]]}  ({', '.join(f'{names[k]} {100 * probabilities[k]:.1f} %' for k in best)})"

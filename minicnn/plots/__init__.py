@@ -1,0 +1,17 @@
+"""Pictures of data, models and their training (extra `plot`).
+
+Each function takes arrays, draws on the axes that it is given or on a new figure, and returns the figure.
+None calls `show`, and none touches pyplot's global state, so they work without a display and in threads:
+`learning_curves(history).savefig("curves.png")`.
+"""
+
+try:
+    import matplotlib  # noqa: F401 - before the modules below, to say how to get it
+except ImportError as error:
+    raise ImportError('drawing pictures needs matplotlib: pip install "minicnn[plot]"') from error
+
+from minicnn.plots.confusion import confusion_matrix
+from minicnn.plots.curves import learning_curves
+from minicnn.plots.mistakes import mistakes
+
+__all__ = ["confusion_matrix", "learning_curves", "mistakes"]

@@ -1,0 +1,93 @@
+"""Which class was taken for which."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from minicnn.plots.style import BLUES, FAINT, INK, MUTED, REDS, SMALL, TEXT, TITLE, dress, figure_of, new_axes
+
+_MOST_WRITTEN = 20  # classes; with more there is no room for numbers in the cells
+
+
+def confusion_matrix(
+    matrix: np.ndarray, class_names: Sequence[str] | None = None, ax: Axes | None = None
+) -> Figure:
+    """Draw counts, and each count's share of its true class in per cent.
+
+    Right answers are blue. Mistakes are red, on a scale of their own: one in a hundred is to be seen, too.
+
+    Parameters
+    ----------
+    matrix : ndarray of int, shape (K, K)
+        Row, the true class; column, the answer; see `minicnn.metrics.confusion_matrix`.
+    class_names : sequence of str, optional
+        By default the numbers.
+    ax : Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    Figure
+
+    Raises
+    ------
+    ValueError
+        If the matrix is not square, or the names are not as many.
+    """
+    matrix = np.asarray(matrix)
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not matrix.size:
+        raise ValueError(f"`matrix` must be square, got an array of shape {matrix.shape}")
+    classes = len(matrix)
+    names = [str(number) for number in range(classes)] if class_names is None else list(class_names)
+    if len(names) != classes:
+        raise ValueError(f"`class_names` must have {classes} names, got {len(names)}")
+    if ax is None:
+        side = max(1.6 + 0.62 * min(classes, _MOST_WRITTEN), 4.0)
+        (ax,) = new_axes(side, side)
+    rates = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    ax.imshow(_colours(rates))
+    if classes <= _MOST_WRITTEN:
+        _write(ax, matrix, rates)
+        ticks = np.arange(classes)
+        long = max(map(len, names)) > 3
+        ax.set_xticks(ticks, names, rotation=45 if long else 0, ha="right" if long else "center")
+        ax.set_yticks(ticks, names)
+    right = np.trace(matrix) / max(matrix.sum(), 1)
+    dress(
+        ax,
+        f"{100 * right:.2f} % right, {matrix.sum() - np.trace(matrix):,} of {matrix.sum():,} images wrong",
+        "answer",
+        "truth",
+    )
+    ax.spines[:].set_visible(False)
+    edges = np.arange(classes + 1) - 0.5
+    ax.hlines(edges, edges[0], edges[-1], color=FAINT, linewidth=0.5)
+    ax.vlines(edges, edges[0], edges[-1], color=FAINT, linewidth=0.5)
+    return figure_of(ax)
+
+
+def _colours(rates: np.ndarray) -> np.ndarray:
+    """Return a colour, RGBA, for each cell: blue on the diagonal, red elsewhere, deeper for more."""
+    right = np.eye(len(rates), dtype=bool)
+    worst = max(float(rates[~right].max(initial=0.0)), 0.01)  # a lonely mistake in ten thousand is no alarm
+    blue, red = BLUES(0.75 * rates), REDS(0.75 * rates / worst)
+    return np.where(right[..., np.newaxis], blue, red)
+
+
+def _write(ax: Axes, matrix: np.ndarray, rates: np.ndarray) -> None:
+    """Write count and rate into each cell that is not empty."""
+    # The cells' texts do not reach out of the axes: leaving them out of the layout halves the time.
+    look: dict[str, Any] = {"ha": "center", "va": "center", "in_layout": False}
+    for (row, column), count in np.ndenumerate(matrix):
+        if not count:
+            ax.text(column, row, "·", fontsize=TITLE, color=MUTED, **look)
+            continue
+        rate = 100 * rates[row, column]
+        percent = f"{rate:.1f} %" if rate < 99.95 else "100 %"
+        ax.text(column, row - 0.15, f"{count:,}", fontsize=TEXT + 1, color=INK, **look)
+        ax.text(column, row + 0.2, percent, fontsize=SMALL, color=INK, **look)

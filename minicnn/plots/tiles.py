@@ -1,0 +1,45 @@
+"""Many small images on one pair of axes, each with a caption."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from minicnn.plots.style import INK, SMALL, VERMILLION, new_axes
+
+_GAP = 0.12  # between neighbours, in widths of an image
+_LINE = 0.17  # height of a line of the caption, likewise
+
+
+def tile_axes(images: np.ndarray, columns: int, width: float = 8.0) -> Axes:
+    """Return the axes of a new figure, `width` inches wide, in which so many tiles fill the room exactly."""
+    across, down = _pitch(images)
+    rows = max(-(-len(images) // columns), 1)
+    return new_axes(width, 0.35 + width * (rows * down - _GAP) / (columns * across - _GAP))[0]
+
+
+def draw_tiles(ax: Axes, images: np.ndarray, captions: Sequence[tuple[str, str]], columns: int) -> None:
+    """Draw images (N, H, W, C) in rows of `columns`, all to one scale, with two lines of text under each."""
+    across, down = _pitch(images)
+    height = images.shape[1] / images.shape[2]
+    largest = 255 if images.dtype == np.uint8 else 1
+    for i, (image, (first, second)) in enumerate(zip(images, captions, strict=True)):
+        left, top = (i % columns) * across, (i // columns) * down
+        pixels = image[..., 0] if image.shape[-1] == 1 else image
+        # extent is left, right, bottom, top: y grows downwards
+        ax.imshow(pixels, cmap="gray", vmin=0, vmax=largest, extent=(left, left + 1, top + height, top))
+        for line, text, colour in ((0.6, first, VERMILLION), (1.6, second, INK)):
+            y = top + height + line * _LINE
+            ax.text(left + 0.5, y, text, fontsize=SMALL, color=colour, ha="center", va="center")
+    rows = -(-len(images) // columns)
+    ax.set_xlim(0, columns * across - _GAP)
+    ax.set_ylim(max(rows, 1) * down - _GAP, 0)
+    ax.set_aspect("equal")
+    ax.set_axis_off()
+
+
+def _pitch(images: np.ndarray) -> tuple[float, float]:
+    """Return how far tiles are apart, across and down, in widths of an image."""
+    return 1 + _GAP, images.shape[1] / images.shape[2] + 2 * _LINE + _GAP

@@ -1,0 +1,128 @@
+"""The data of a run: a data set by name or folder, fitted to the model, with its parts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from minicnn.datasets import load_fashion_mnist, load_idx_folder, load_mnist
+from minicnn.datasets.folder import Split
+from minicnn.runs.recipe import LEAST_SIZE, Recipe
+
+DATASETS = ("mnist", "fashion-mnist")
+FASHION = (
+    "T-shirt",
+    "trouser",
+    "pullover",
+    "dress",
+    "coat",
+    "sandal",
+    "shirt",
+    "sneaker",
+    "bag",
+    "ankle boot",
+)
+
+
+@dataclass(frozen=True)
+class Data:
+    """Images, uint8 (N, H, W, C), and labels, integers (N,), of each part of a data set.
+
+    Attributes
+    ----------
+    train, test : (images, labels)
+        What is trained on; what is kept for the end.
+    validation : (images, labels) or None
+        Training images that were held out.
+    """
+
+    train: Split
+    validation: Split | None
+    test: Split
+
+    @property
+    def num_classes(self) -> int:
+        """One more than the highest label of all."""
+        parts = (self.train, self.test, *([self.validation] if self.validation else []))
+        return 1 + max(int(labels.max(initial=0)) for _, labels in parts)
+
+    @property
+    def judges(self) -> tuple[str, Split]:
+        """By what the run is judged, and its name: the held-out images, if any, else the test set."""
+        return ("test", self.test) if self.validation is None else ("validation", self.validation)
+
+
+def load_data(recipe: Recipe) -> Data:
+    """Load the recipe's data set; limit it, hold images out, and pad them, as the recipe says.
+
+    Raises
+    ------
+    FileNotFoundError, FileFormatError
+        If the data set is not there, or broken.
+    ValueError
+        If its name is unknown, or no image would be left to train on.
+    """
+    (images, labels), (x_test, y_test) = _load(recipe.dataset, recipe.data)
+    images, labels = images[: recipe.limit], labels[: recipe.limit]
+    if recipe.validation >= max(len(images), 1):
+        raise ValueError(
+            f"`validation` must leave images to train on: it must be below {len(images)}, "
+            f"got {recipe.validation}"
+        )
+    train, validation = (images, labels), None
+    if recipe.validation:
+        # A stream apart from those of the weights, of the epochs' orders and of the distortions.
+        order = np.random.default_rng([recipe.seed, 0, 0, 1]).permutation(len(images))
+        kept, held = order[: -recipe.validation], order[-recipe.validation :]
+        train, validation = (
+            (images[kept], labels[kept]),
+            (pad_images(images[held], recipe.model), labels[held]),
+        )
+    return Data(
+        (pad_images(train[0], recipe.model), train[1]), validation, (pad_images(x_test, recipe.model), y_test)
+    )
+
+
+def load_test_data(dataset: str, data: str | None, model: str) -> Split:
+    """Load only the test images of a data set, padded for the model of this name."""
+    _, (images, labels) = _load(dataset, data)
+    return pad_images(images, model), labels
+
+
+def pad_images(images: np.ndarray, model: str) -> np.ndarray:
+    """Return (N, H, W, C) images with zeros around them, evenly, up to the least size that the model takes.
+
+    >>> pad_images(np.ones((1, 28, 28, 1), np.uint8), "lenet5-1998").shape
+    (1, 32, 32, 1)
+    """
+    missing = [max(LEAST_SIZE.get(model, 0) - size, 0) for size in images.shape[1:3]]
+    if not any(missing):
+        return images
+    return np.pad(images, [(0, 0), *((size // 2, size - size // 2) for size in missing), (0, 0)])
+
+
+def class_names(dataset: str, num_classes: int) -> list[str]:
+    """Return what the classes of a data set are called: their numbers, where nobody gave them names."""
+    if dataset == "fashion-mnist" and num_classes == len(FASHION):
+        return list(FASHION)
+    return [str(number) for number in range(num_classes)]
+
+
+def _load(dataset: str, data: str | None) -> tuple[Split, Split]:
+    if data is not None and dataset != "fashion-mnist":
+        raise ValueError(f"`data` must be given only for fashion-mnist, got it for {dataset}")
+    if dataset == "mnist":
+        train, test = load_mnist()
+    elif dataset == "fashion-mnist":
+        train, test = load_fashion_mnist(data)
+    elif Path(dataset).is_dir():
+        train, test = load_idx_folder(dataset)
+    else:
+        raise FileNotFoundError(
+            f"the data set must be {', '.join(DATASETS)} or a folder with four IDX files, got {dataset!r}"
+        )
+    if not len(test[0]):
+        raise ValueError(f"there must be test images, but {dataset} has none")
+    return train, test

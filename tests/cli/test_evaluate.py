@@ -1,0 +1,88 @@
+import io
+import json
+import sys
+
+import numpy as np
+import pytest
+from toy_data import write_folder
+
+from minicnn import save_weights
+from minicnn.cli import main
+from minicnn.datasets import write_idx
+from minicnn.metrics import accuracy, confusion_matrix
+from minicnn.runs import Recipe, create_run, load_data
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Return an untrained net that was saved as a run."""
+    place = tmp_path_factory.mktemp("evaluate")
+    data = load_data(Recipe(dataset=str(write_folder(place / "toy"))))
+    run = create_run(Recipe(dataset=str(place / "toy")), data, place / "run")
+    save_weights(run.model, run.folder / "weights.safetensors")
+    return run
+
+
+def test_evaluate_json_is_what_the_metrics_say(run, capsys):
+    assert main(["evaluate", str(run.folder), "--json"]) == 0
+    images, labels = load_data(run.recipe).test
+    logits = run.model.predict(images)
+    told = json.loads(capsys.readouterr().out)
+    assert told["accuracy"] == accuracy(logits, labels)
+    assert told["confusion"] == confusion_matrix(labels, logits).tolist()
+    assert (told["images"], told["dataset"]) == (40, run.recipe.dataset)
+    powers = np.exp(logits.astype(np.float64))
+    shares = powers[np.arange(40), labels] / powers.sum(axis=1)
+    assert told["loss"] == pytest.approx(-np.log(shares).mean(), rel=1e-6)
+
+
+def test_evaluate_prints_accuracy_and_counts(run, capsys):
+    assert main(["evaluate", str(run.folder)]) == 0
+    first, empty, header, *rows = capsys.readouterr().out.splitlines()
+    images, labels = load_data(run.recipe).test
+    matrix = confusion_matrix(labels, run.model.predict(images))
+    assert first.startswith(f"accuracy {100 * np.trace(matrix) / 40:.2f} % of 40 test images of ")
+    assert header.split() == ["truth", "\\", "answer", *"0123456789", "right"]
+    assert [row.split()[1:11] for row in rows] == [[str(n) if n else "·" for n in line] for line in matrix]
+    assert not empty
+
+
+def test_evaluate_escapes_what_the_output_cannot_hold(run, monkeypatch):
+    output = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", output)
+    assert main(["evaluate", str(run.folder)]) == 0
+    assert b"  \\xb7  " in output.buffer.getvalue()
+
+
+def test_evaluate_on_another_data_set(run, tmp_path, capsys):
+    write_folder(tmp_path / "other", test=10)
+    assert main(["evaluate", str(run.folder), "--json", "--dataset", str(tmp_path / "other")]) == 0
+    assert json.loads(capsys.readouterr().out)["images"] == 10
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"size": 20}, "examples must have shape (28, 28, 1)"),
+        ({"classes": 11}, "labels must be class numbers in [0, 10), got 10"),
+    ],
+)
+def test_evaluate_refuses_data_that_do_not_fit_the_net(run, tmp_path, capsys, settings, message):
+    write_folder(tmp_path / "other", **settings)
+    assert main(["evaluate", str(run.folder), "--dataset", str(tmp_path / "other")]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_evaluate_refuses_what_is_no_run(tmp_path, capsys):
+    for folder, message in ((tmp_path / "nowhere", "is none"), (tmp_path, "a run must hold config.json")):
+        assert main(["evaluate", str(folder)]) == 2
+        captured = capsys.readouterr()
+        assert captured.err.startswith("minicnn evaluate: a run must")
+        assert message in captured.err
+
+
+def test_evaluate_refuses_a_broken_data_set(run, tmp_path, capsys):
+    write_folder(tmp_path / "other")
+    write_idx(tmp_path / "other" / "t10k-labels-idx1-ubyte", np.zeros(39, np.uint8))
+    assert main(["evaluate", str(run.folder), "--dataset", str(tmp_path / "other")]) == 2
+    assert "must hold one label for each of the 40 images" in capsys.readouterr().err

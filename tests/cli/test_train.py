@@ -1,0 +1,138 @@
+import csv
+import json
+import resource
+import subprocess
+import sys
+
+import pytest
+from toy_data import write_folder
+
+from minicnn.cli import main
+from minicnn.runs import open_run, read_result
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    return write_folder(tmp_path_factory.mktemp("toy") / "toy")
+
+
+def train(*arguments):
+    return main(["train", "--threads", "1", *map(str, arguments)])
+
+
+def test_train_writes_a_run_folder_and_tells_what_happens(dataset, tmp_path, capsys):
+    out = tmp_path / "run"
+    assert train("--dataset", dataset, "--epochs", 8, "--batch-size", 20, "--out", out) == 0
+    assert sorted(path.name for path in out.iterdir()) == [
+        *("config.json", "confusion.png", "curves.png", "errors.png"),
+        *("history.csv", "result.json", "weights.safetensors"),
+    ]
+    assert all((out / name).read_bytes().startswith(b"\x89PNG") for name in ("curves.png", "errors.png"))
+    with (out / "history.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == list("01234567")
+    assert list(rows[0]) == ["epoch", "loss", "accuracy"]
+    result = read_result(out)
+    assert result["test_accuracy"] == 1.0  # of ten squares at ten places
+    config = json.loads((out / "config.json").read_text())
+    assert config["recipe"]["dataset"] == str(dataset)
+    assert (config["input_shape"], config["num_classes"]) == ([28, 28, 1], 10)
+
+    told, progress = capsys.readouterr()
+    assert "lenet5: 12 layers, 61,706 parameters" in told
+    assert "160 images of 28x28x1, judged at the end by 40 test images" in told
+    assert "100.00 % of 40 test images (error 0.00 %" in told
+    assert f"minicnn predict {out} IMAGE..." in told
+    lines = progress.splitlines()
+    assert len(lines) == 8
+    assert lines[7].startswith(f"epoch 8/8: loss {float(rows[7]['loss']):.4f}, accuracy 1.0000, ")
+
+
+def test_every_option_reaches_the_recipe(tmp_path):
+    colour = write_folder(tmp_path / "colour", size=16, channels=3, train=60)
+    options = {
+        "model": "lenet5-1998",
+        "dataset": str(colour),
+        "epochs": 1,
+        "batch_size": 17,
+        "optimizer": "sgd",
+        "lr": 0.25,
+        "weight_decay": 0.125,
+        "schedule": "constant",
+        "seed": 9,
+        "limit": 50,
+        "validation": 10,
+        "threads": 2,
+    }
+    arguments = [
+        text for name, value in options.items() for text in (f"--{name.replace('_', '-')}", str(value))
+    ]
+    assert main(["train", *arguments, "--augment", "--out", str(tmp_path / "run")]) == 0
+    run = open_run(tmp_path / "run")
+    assert run.recipe.to_dict() == options | {"augment": True, "data": None}
+    assert run.model.input_shape == (32, 32, 3)
+    assert "validation_accuracy" in read_result(tmp_path / "run")
+
+
+def test_train_names_the_folder_and_remembers_where_the_data_are(dataset, monkeypatch, capsys):
+    monkeypatch.chdir(dataset.parent)
+    # It diverges at once, which spares the pictures.
+    assert train("--dataset", dataset.name, "--lr", 1e30, "--schedule", "constant") == 2
+    assert "runs/lenet5-toy-1\n" in capsys.readouterr().out
+    config = json.loads((dataset.parent / "runs" / "lenet5-toy-1" / "config.json").read_text())
+    assert config["recipe"]["dataset"] == str(dataset)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--epochs", "-1"], "`epochs` must be at least 0, got -1"),
+        (["--lr", "nan"], "`lr` must be in [0, inf), got nan"),
+        (["--seed", "-3"], "`seed` must be at least 0, got -3"),
+        (["--dataset", "nmist"], "the data set must be mnist, fashion-mnist or a folder"),
+        (["--dataset", "."], "must hold train-images-idx3-ubyte, plain or as .gz, but it does not"),
+        (["--data", "."], "`data` must be given only for fashion-mnist, got it for mnist"),
+        (["--dataset", "fashion-mnist", "--data", "nowhere"], "Fashion-MNIST must be in a folder"),
+        (["--dataset", "TOY", "--validation", "160"], "`validation` must leave images to train on"),
+        (["--dataset", "TOY", "--out", "full"], "a run must get a new or empty folder"),
+        (["--dataset", "TOY", "--out", "full/file/run"], "full/file/run: Not a directory"),
+        (["--dataset", "TOY", "--out", "/proc/run"], "/proc/run: No such file or directory"),
+        (["--dataset", "TOY", "--lr", "1e30", "--schedule", "constant"], "loss and gradients must be finite"),
+    ],
+)  # fmt: skip
+def test_wrong_input_ends_in_one_sentence(dataset, tmp_path, monkeypatch, capsys, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").touch()
+    assert train(*(str(dataset) if argument == "TOY" else argument for argument in arguments)) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("minicnn train: ")
+    assert message in captured.err
+    assert captured.err.count("\n") == 1
+
+
+def test_images_too_small_for_the_net_are_refused(tmp_path, capsys):
+    write_folder(tmp_path / "tiny", size=8)
+    assert train("--dataset", tmp_path / "tiny", "--out", tmp_path / "run") == 2
+    assert "layer 3 (Conv2D)" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_full_disk_is_said_in_one_sentence(dataset, tmp_path):
+    def small_files():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+
+    command = [sys.executable, "-m", "minicnn", "train", "--dataset", str(dataset), "--epochs", "1"]
+    result = subprocess.run(
+        [*command, "--out", str(tmp_path / "run")], capture_output=True, text=True, preexec_fn=small_files
+    )
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-1] == "minicnn train: cannot read or write: File too large"
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["config.json", "history.csv"]
+
+
+def test_a_ruined_net_is_reported_without_pictures(dataset, tmp_path, capsys):
+    arguments = ("--lr", 1e30, "--optimizer", "sgd", "--schedule", "constant", "--batch-size", 160)
+    assert train("--dataset", dataset, *arguments, "--epochs", 1, "--out", tmp_path / "run") == 0
+    assert "no pictures: the model's outputs must be finite" in capsys.readouterr().out
+    assert read_result(tmp_path / "run")["test_loss"] is None

@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+
+from minicnn.plots import mistakes
+
+# Right; wrong at 60 %; wrong at 90 %; right; wrong at 70 %.
+LABELS = np.array([0, 1, 2, 1, 0])
+PROBABILITIES = np.array(
+    [[0.8, 0.1, 0.1], [0.6, 0.3, 0.1], [0.05, 0.9, 0.05], [0.2, 0.7, 0.1], [0.2, 0.1, 0.7]]
+)
+IMAGES = np.arange(5 * 12, dtype=np.uint8).reshape(5, 4, 3, 1)
+
+
+def test_mistakes_come_with_the_surest_first():
+    figure = mistakes(IMAGES, LABELS, PROBABILITIES)
+    (axes,) = figure.axes
+    assert [text.get_text() for text in axes.texts] == [
+        *("1 90 %", "is 2"),
+        *("2 70 %", "is 0"),
+        *("0 60 %", "is 1"),
+    ]
+    for shown, i in zip(axes.images, (2, 4, 1), strict=True):
+        assert np.array_equal(shown.get_array(), IMAGES[i, ..., 0])
+        assert shown.get_clim() == (0, 255)
+    assert axes.get_title(loc="left").startswith("The surest of 3 mistakes in 5 images")
+    figure.draw_without_rendering()
+
+
+def test_mistakes_shows_at_most_count():
+    (axes,) = mistakes(IMAGES, LABELS, PROBABILITIES, count=2).axes
+    assert len(axes.images) == 2
+    assert axes.get_title(loc="left").startswith("The surest of 3 mistakes")
+
+
+def test_mistakes_uses_class_names():
+    (axes,) = mistakes(IMAGES, LABELS, PROBABILITIES, ["ant", "bee", "cow"], count=1).axes
+    assert [text.get_text() for text in axes.texts] == ["bee 90 %", "is cow"]
+
+
+def test_mistakes_tiles_do_not_overlap():
+    probabilities = np.tile([0.0, 1.0], (20, 1))
+    images = np.zeros((20, 6, 4, 3))  # colour, higher than wide
+    (axes,) = mistakes(images, np.zeros(20, int), probabilities).axes
+    boxes = [shown.get_extent() for shown in axes.images]
+    assert len(boxes) == 20
+    for i, (left, right, bottom, top) in enumerate(boxes):
+        assert (right - left, bottom - top) == pytest.approx((1.0, 1.5))
+        for other in boxes[:i]:
+            assert left >= other[1] or right <= other[0] or top >= other[2] or bottom <= other[3]
+
+
+def test_no_mistake_is_a_picture_too():
+    figure = mistakes(IMAGES, PROBABILITIES.argmax(axis=1), PROBABILITIES)
+    assert figure.axes[0].get_title(loc="left") == "No mistake in 5 images"
+    figure.draw_without_rendering()

@@ -1,0 +1,95 @@
+import numpy as np
+import pytest
+from toy_data import write_folder
+
+from minicnn.datasets import load_idx_folder, write_idx
+from minicnn.runs import Recipe, load_data, load_test_data
+from minicnn.runs.data import class_names, pad_images
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_folder(tmp_path_factory.mktemp("toy") / "toy")
+
+
+def test_load_data_takes_everything_as_it_is(folder):
+    data = load_data(Recipe(dataset=str(folder)))
+    (x_train, y_train), (x_test, y_test) = load_idx_folder(folder)
+    for part, (images, labels) in ((data.train, (x_train, y_train)), (data.test, (x_test, y_test))):
+        assert np.array_equal(part[0], images)
+        assert np.array_equal(part[1], labels)
+    assert data.validation is None
+    assert data.num_classes == 10
+    assert data.judges == ("test", data.test)
+
+
+def test_load_data_limits_the_training_images_only(folder):
+    data = load_data(Recipe(dataset=str(folder), limit=7))
+    assert data.train[1].tolist() == [0, 1, 2, 3, 4, 5, 6]
+    assert len(data.test[0]) == 40
+
+
+def test_load_data_holds_out_images_that_are_then_not_trained_on(folder):
+    data = load_data(Recipe(dataset=str(folder), validation=30))
+    (x, y), _ = load_idx_folder(folder)
+    trained, held = ({image.tobytes() for image in part[0]} for part in (data.train, data.validation))
+    assert (len(trained), len(held)) == (130, 30)
+    assert trained | held == {image.tobytes() for image in x}
+    label_of = {image.tobytes(): label for image, label in zip(x, y, strict=True)}
+    assert [label_of[image.tobytes()] for image in data.validation[0]] == data.validation[1].tolist()
+    assert data.judges == ("validation", data.validation)
+
+
+def test_held_out_images_follow_the_seed(folder):
+    first, again, other = (
+        load_data(Recipe(dataset=str(folder), validation=30, seed=seed)).validation[0] for seed in (3, 3, 4)
+    )
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_load_data_demands_images_to_train_on(folder):
+    with pytest.raises(ValueError, match="must be below 20, got 20"):
+        load_data(Recipe(dataset=str(folder), limit=20, validation=20))
+
+
+def test_load_data_refuses_an_unknown_name():
+    with pytest.raises(FileNotFoundError, match=r"must be mnist, fashion-mnist or a folder .*, got 'nmist'"):
+        load_data(Recipe(dataset="nmist"))
+
+
+def test_load_data_takes_a_place_for_fashion_mnist_only():
+    with pytest.raises(ValueError, match="only for fashion-mnist, got it for mnist"):
+        load_data(Recipe(data="somewhere"))
+
+
+def test_load_data_demands_test_images(tmp_path):
+    write_folder(tmp_path, test=0)
+    with pytest.raises(ValueError, match="there must be test images"):
+        load_data(Recipe(dataset=str(tmp_path)))
+
+
+def test_num_classes_counts_labels_that_only_one_part_has(tmp_path):
+    write_folder(tmp_path)
+    write_idx(tmp_path / "t10k-labels-idx1-ubyte", np.full(40, 25, np.uint8))
+    assert load_data(Recipe(dataset=str(tmp_path))).num_classes == 26
+
+
+def test_pad_images_puts_the_image_in_the_middle():
+    image = np.full((1, 28, 27, 1), 9, np.uint8)
+    padded = pad_images(image, "lenet5-1998")
+    assert padded.shape == (1, 32, 32, 1)
+    assert np.array_equal(padded[:, 2:30, 2:29], image)
+    assert padded.sum() == image.sum()
+    assert pad_images(image, "lenet5") is image
+
+
+def test_load_test_data_pads_for_the_model(folder):
+    images, labels = load_test_data(str(folder), None, "lenet5-1998")
+    assert np.array_equal(images[:, 2:-2, 2:-2], load_idx_folder(folder)[1][0])
+    assert labels[:3].tolist() == [0, 1, 2]
+
+
+def test_class_names_are_numbers_or_the_authors_words():
+    assert class_names("mnist", 3) == ["0", "1", "2"]
+    assert class_names("fashion-mnist", 10)[9] == "ankle boot"

@@ -1,0 +1,173 @@
+import json
+import math
+
+import numpy as np
+import pytest
+from toy_data import write_folder
+
+from minicnn import FileFormatError, save_weights
+from minicnn.runs import Recipe, create_run, load_data, open_run, read_history, read_result
+from minicnn.runs.folder import write_json
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = write_folder(tmp_path_factory.mktemp("toy") / "toy", train=10, test=10)
+    return load_data(Recipe(dataset=str(folder)))
+
+
+@pytest.fixture
+def saved(data, tmp_path):
+    """Return a run with weights, as a training leaves it."""
+    run = create_run(Recipe(seed=5), data, tmp_path / "run")
+    save_weights(run.model, run.folder / "weights.safetensors")
+    return run
+
+
+def test_create_run_writes_what_open_run_reads(saved):
+    opened = open_run(saved.folder)
+    assert opened.recipe == saved.recipe
+    assert opened.folder == saved.folder
+    for ours, theirs in zip(opened.model.get_weights(), saved.model.get_weights(), strict=True):
+        assert np.array_equal(ours, theirs)
+
+
+def test_open_run_takes_the_weights_of_the_file_not_of_the_seed(saved):
+    saved.model[0].bias.value = np.arange(6.0)
+    save_weights(saved.model, saved.folder / "weights.safetensors")
+    assert open_run(saved.folder).model[0].bias.value.tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_create_run_counts_folders(data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    recipe = Recipe(dataset="/somewhere/kmnist")
+    assert [str(create_run(recipe, data).folder) for _ in range(2)] == [
+        "runs/lenet5-kmnist-1",
+        "runs/lenet5-kmnist-2",
+    ]
+
+
+def test_create_run_takes_an_empty_folder_and_no_other(data, tmp_path):
+    (tmp_path / "empty").mkdir()
+    assert create_run(Recipe(), data, tmp_path / "empty").folder == tmp_path / "empty"
+    with pytest.raises(FileExistsError, match="must get a new or empty folder"):
+        create_run(Recipe(), data, tmp_path / "empty")
+    (tmp_path / "file").write_text("precious")
+    with pytest.raises(FileExistsError, match="must get a new or empty folder"):
+        create_run(Recipe(), data, tmp_path / "file")
+    assert (tmp_path / "file").read_text() == "precious"
+
+
+def test_create_run_makes_no_folder_for_a_model_that_cannot_be(tmp_path):
+    tiny = load_data(Recipe(dataset=str(write_folder(tmp_path / "tiny", size=8))))
+    with pytest.raises(ValueError, match="layer 3"):
+        create_run(Recipe(), tiny, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def change(**changes):
+    def rewrite(config):
+        for place, value in changes.items():
+            where = config["recipe"] if place in config["recipe"] else config
+            where[place] = value
+        return json.dumps(config)
+
+    return rewrite
+
+
+@pytest.mark.parametrize(
+    ("rewrite", "message"),
+    [
+        (lambda config: "", "must be JSON"),
+        (lambda config: "[1, 2]", "must be a JSON object, got list"),
+        (lambda config: "{" * 100_000, "must be JSON"),
+        (lambda config: "[" * 100_000, "must be JSON"),
+        (lambda config: json.dumps(config)[:-1], "must be JSON"),
+        (lambda config: json.dumps(config) + " " * (1 << 20), "it is far too long"),
+        (lambda config: '{"recipe": 1, "recipe": {}}', "a key occurs twice"),
+        (lambda config: "{}", "`recipe` must be dict, got None"),
+        (change(model="minicnn.models.lenet5"), "`model` must be one of"),
+        (change(model={"__reduce__": "os.system"}), "`model` must be str"),
+        (change(epochs="15"), "`epochs` must be int"),
+        (change(lr=math.nan), "`lr` must be in"),
+        (change(lr=10**400), "`lr` must be in"),
+        (change(num_classes=10.0), "`num_classes` must be int, got 10.0"),
+        (change(num_classes=True), "`num_classes` must be int, got True"),
+        (change(num_classes=10**12), "there must be 1 to 10,000 classes"),
+        (change(input_shape="28"), "`input_shape` must be list"),
+        (change(input_shape=[28, 28, "1"]), "`input_shape` must be a list of integers"),
+        (change(input_shape=[28, 10**9, 1]), "images must have a shape"),
+        (change(input_shape=[28, 28, -1]), "positive sizes"),
+    ],
+)
+def test_open_run_refuses_a_wrong_configuration(saved, rewrite, message):
+    path = saved.folder / "config.json"
+    path.write_text(rewrite(json.loads(path.read_text())))
+    with pytest.raises(FileFormatError, match=message):
+        open_run(saved.folder)
+
+
+def test_open_run_refuses_bytes_that_are_no_text(saved):
+    (saved.folder / "config.json").write_bytes(b"\xff\xfe{}")
+    with pytest.raises(FileFormatError, match="must be JSON"):
+        open_run(saved.folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("config.json", "must hold config.json"), ("weights.safetensors", "training did not come to an end")],
+)
+def test_open_run_says_which_file_is_missing(saved, name, message):
+    (saved.folder / name).unlink()
+    with pytest.raises(FileNotFoundError, match=message):
+        open_run(saved.folder)
+
+
+def test_open_run_demands_a_folder(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere is none"):
+        open_run(tmp_path / "nowhere")
+
+
+def test_open_run_refuses_truncated_weights(saved):
+    path = saved.folder / "weights.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(FileFormatError, match="must be a safetensors file"):
+        open_run(saved.folder)
+
+
+def test_open_run_refuses_the_weights_of_another_model(saved):
+    (path := saved.folder / "config.json").write_text(
+        change(num_classes=11)(json.loads((saved.folder / "config.json").read_text()))
+    )
+    assert path.exists()
+    with pytest.raises(
+        ValueError, match=r"wrongly shaped: layers.11.kernel \(84, 10\) instead of \(84, 11\)"
+    ):
+        open_run(saved.folder)
+
+
+def test_read_history_returns_the_numbers_exactly(tmp_path):
+    (tmp_path / "history.csv").write_text("epoch,loss,accuracy\n0,0.1,0.5\n1,0.30000000000000004,1.0\n")
+    history = read_history(tmp_path)
+    assert history.epoch == [0, 1]
+    assert history.history == {"loss": [0.1, 0.30000000000000004], "accuracy": [0.5, 1.0]}
+
+
+def test_read_history_of_a_run_without_an_epoch_is_empty(tmp_path):
+    (tmp_path / "history.csv").write_text("")
+    assert read_history(tmp_path).epoch == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["loss\n1\n", "epoch,loss\n0\n", "epoch,loss\n0,1,2\n", "epoch,loss\n0,low\n", "epoch,loss\nx,1\n"],
+)
+def test_read_history_refuses_anything_else(tmp_path, text):
+    (tmp_path / "history.csv").write_text(text)
+    with pytest.raises(FileFormatError, match="must be the history of a run"):
+        read_history(tmp_path)
+
+
+def test_write_json_turns_what_json_does_not_know_into_null(tmp_path):
+    write_json(tmp_path / "result.json", {"test_loss": math.nan, "test_accuracy": 0.1})
+    assert read_result(tmp_path) == {"test_loss": None, "test_accuracy": 0.1}

@@ -1,0 +1,123 @@
+import math
+import re
+
+import numpy as np
+import pytest
+
+from minicnn import SGD, AdamW, RMSprop
+from minicnn.runs import Recipe
+
+
+def test_recipe_fills_in_the_rates_of_its_optimizer():
+    assert (Recipe(optimizer="sgd").lr, Recipe(optimizer="sgd").weight_decay) == (0.05, 0.0)
+    assert Recipe(optimizer="rmsprop").lr == 1e-3
+    assert (Recipe(optimizer="sgd", lr=0.3).lr, Recipe(weight_decay=0).weight_decay) == (0.3, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ({"model": "os.system"}, "`model` must be one of lenet5, lenet5-1998, got 'os.system'"),
+        ({"optimizer": "lion"}, "`optimizer` must be one of adamw, adam, rmsprop, sgd, got 'lion'"),
+        ({"schedule": ""}, "`schedule` must be one of cosine, constant, got ''"),
+        ({"epochs": -1}, "`epochs` must be at least 0, got -1"),
+        ({"batch_size": 0}, "`batch_size` must be at least 1, got 0"),
+        ({"seed": -1}, "`seed` must be at least 0, got -1"),
+        ({"limit": 0}, "`limit` must be at least 1, got 0"),
+        ({"threads": 0}, "`threads` must be at least 1, got 0"),
+        ({"validation": -5}, "`validation` must be at least 0, got -5"),
+        ({"lr": math.nan}, "`lr` must be in [0, inf), got nan"),
+        ({"lr": -0.1}, "`lr` must be in [0, inf), got -0.1"),
+        ({"weight_decay": math.inf}, "`weight_decay` must be in [0, inf), got inf"),
+    ],
+)
+def test_recipe_refuses_values_out_of_range(choice, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        Recipe(**choice)
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ({"epochs": "3"}, "`epochs` must be int, got '3'"),
+        ({"epochs": True}, "`epochs` must be int, got True"),
+        ({"epochs": 1.0}, "`epochs` must be int, got 1.0"),
+        ({"augment": 1}, "`augment` must be bool, got 1"),
+        ({"lr": "0.1"}, "`lr` must be float or nothing, got '0.1'"),
+        ({"model": ["lenet5"]}, "`model` must be str, got ['lenet5']"),
+        ({"dataset": None}, "`dataset` must be str, got None"),
+    ],
+)
+def test_recipe_refuses_wrong_types(choice, message):
+    with pytest.raises(TypeError, match=re.escape(message)):
+        Recipe(**choice)
+
+
+def test_recipe_survives_the_way_through_a_dict():
+    recipe = Recipe(model="lenet5-1998", dataset="/data/kmnist", epochs=3, lr=0.5, limit=100, augment=True)
+    assert Recipe.from_dict(recipe.to_dict()) == recipe
+
+
+def test_from_dict_demands_what_is_trained_and_nothing_unknown():
+    choices = Recipe().to_dict()
+    del choices["dataset"]
+    with pytest.raises(ValueError, match="missing or unknown: dataset, layers"):
+        Recipe.from_dict(choices | {"layers": "import os"})
+
+
+def test_from_dict_gives_choices_of_later_versions_their_defaults():
+    assert Recipe.from_dict({"model": "lenet5", "dataset": "mnist", "lr": 0.5}) == Recipe(lr=0.5)
+
+
+def test_schedule_rises_for_a_twentieth_and_falls_to_zero():
+    schedule = Recipe(lr=0.8).make_schedule(1000)
+    assert [schedule(step) for step in (0, 25, 50)] == [0.0, 0.4, 0.8]
+    assert schedule(525) == pytest.approx(0.4)  # half of the cosine
+    assert schedule(1000) == 0.0
+
+
+def test_constant_schedule_stays_at_lr():
+    schedule = Recipe(lr=0.8, schedule="constant").make_schedule(10)
+    assert {schedule(step) for step in range(20)} == {0.8}
+
+
+def test_schedule_of_no_steps_can_be_made():
+    assert Recipe(lr=0.8).make_schedule(0)(0) == 0.8
+
+
+def test_make_optimizer_spreads_the_schedule_over_all_steps():
+    # 100 images in batches of 30 are 4 steps an epoch, the last one smaller: 20 steps, 1 of warm-up.
+    optimizer = Recipe(lr=1.0, epochs=5, batch_size=30).make_optimizer(100)
+    assert isinstance(optimizer, AdamW)
+    assert (optimizer.lr(0), optimizer.lr(1), optimizer.lr(20)) == (0.0, 1.0, 0.0)
+    assert optimizer.lr(19) > 0
+    assert optimizer.weight_decay == Recipe().weight_decay
+
+
+def test_make_optimizer_takes_the_class_of_the_name():
+    assert isinstance(Recipe(optimizer="rmsprop").make_optimizer(10), RMSprop)
+    sgd = Recipe(optimizer="sgd").make_optimizer(10)
+    assert (type(sgd), sgd.momentum, sgd.nesterov) == (SGD, 0.9, True)
+
+
+def test_build_model_follows_the_seed():
+    first, again, other = (Recipe(seed=seed).build_model((28, 28, 1), 10).get_weights() for seed in (1, 1, 2))
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not np.array_equal(first[0], other[0])
+    assert first[-1].shape == (10,)
+
+
+@pytest.mark.parametrize(
+    ("shape", "classes", "message"),
+    [
+        ((10**6, 10**6, 1), 10, "images must have a shape (H, W, C) of at most (256, 256, 64)"),
+        ((28, 28), 10, "images must have a shape (H, W, C)"),
+        ((28, 28, 0), 10, "`input_shape` must have positive sizes"),
+        ((28, 28, 1), 10**9, "there must be 1 to 10,000 classes, got 1,000,000,000"),
+        ((28, 28, 1), 0, "there must be 1 to 10,000 classes, got 0"),
+        ((4, 4, 1), 10, "layer 3 (Conv2D)"),
+    ],
+)
+def test_build_model_refuses_what_is_unreasonable(shape, classes, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        Recipe().build_model(shape, classes)

@@ -1,0 +1,140 @@
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from toy_data import write_folder
+
+from minicnn import Callback, Trainer
+from minicnn.runs import Recipe, create_run, load_data, open_run, read_history, read_result, train
+from minicnn.runs.train import environment
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_folder(tmp_path_factory.mktemp("toy") / "toy")
+
+
+def make(folder, out, **choices):
+    recipe = Recipe(**({"dataset": str(folder), "epochs": 2, "batch_size": 50, "threads": 1} | choices))
+    data = load_data(recipe)
+    return create_run(recipe, data, out), data
+
+
+class SendSignal(Callback):
+    """Send this process a signal, so many times in a row, in one of the steps."""
+
+    def __init__(self, number, step, times=1):
+        self.number, self.step, self.times = number, step, times
+
+    def on_batch_end(self, step, logs):
+        if step == self.step:
+            for _ in range(self.times):
+                os.kill(os.getpid(), self.number)
+
+
+def test_train_fills_the_folder_with_what_the_trainer_does(folder, tmp_path):
+    run, data = make(folder, tmp_path / "run", lr=0.01)
+    outcome = train(run, data)
+
+    recipe = Recipe(lr=0.01, epochs=2, batch_size=50)
+    model = recipe.build_model((28, 28, 1), 10)
+    trainer = Trainer(model, recipe.make_optimizer(160), seed=0, threads=1)
+    expected = trainer.fit(*data.train, epochs=2, batch_size=50)
+
+    assert read_history(run.folder) == outcome.history == expected
+    for ours, theirs in zip(open_run(run.folder).model.get_weights(), model.get_weights(), strict=True):
+        assert np.array_equal(ours, theirs)
+    result = read_result(run.folder)
+    assert result == outcome.result
+    assert {"loss": result["test_loss"], "accuracy": result["test_accuracy"]} == trainer.evaluate(*data.test)
+    assert (result["epochs"], result["steps"], result["parameters"]) == (2, 8, 61706)
+    assert result["images_per_second"] == pytest.approx(320 / result["seconds"], rel=0.05)
+    assert result["interrupted"] is False
+
+
+def test_train_with_held_out_images_leaves_the_test_set_alone(folder, tmp_path):
+    run, data = make(folder, tmp_path / "run", validation=20)
+    outcome = train(run, data)
+    assert "test_accuracy" not in outcome.result
+    assert outcome.result["validation_accuracy"] == outcome.history.history["val_accuracy"][-1]
+    assert outcome.logits.shape == (20, 10)
+
+
+def test_train_twice_gives_the_same_bytes_and_another_seed_others(folder, tmp_path):
+    weights = []
+    for name, seed in (("a", 7), ("b", 7), ("c", 8)):
+        run, data = make(folder, tmp_path / name, seed=seed, augment=True, validation=20, epochs=1)
+        train(run, data)
+        weights.append((run.folder / "weights.safetensors").read_bytes())
+    assert weights[0] == weights[1] != weights[2]
+
+
+def test_train_uses_the_augmentation(folder, tmp_path):
+    weights = []
+    for augment in (False, True):
+        run, data = make(folder, tmp_path / str(augment), augment=augment, epochs=1)
+        train(run, data)
+        weights.append(run.model.get_weights()[0])
+    assert not np.array_equal(*weights)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_training_after_the_step_and_saves(folder, tmp_path, number):
+    handlers = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
+    run, data = make(folder, tmp_path / "run", epochs=5)
+    outcome = train(run, data, [SendSignal(number, step=1)])
+    assert outcome.logits is None
+    result = read_result(run.folder)
+    assert (result["interrupted"], result["steps"], result["epochs"]) == (True, 2, 0)
+    assert "test_accuracy" not in result
+    for ours, theirs in zip(open_run(run.folder).model.get_weights(), run.model.get_weights(), strict=True):
+        assert np.array_equal(ours, theirs)
+    assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == handlers
+
+
+def test_a_second_signal_stops_at_once(folder, tmp_path):
+    handler = signal.getsignal(signal.SIGINT)
+    run, data = make(folder, tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt):
+        train(run, data, [SendSignal(signal.SIGINT, step=0, times=2)])
+    assert not (run.folder / "weights.safetensors").exists()
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_a_diverging_training_leaves_no_weights(folder, tmp_path):
+    run, data = make(folder, tmp_path / "run", lr=1e30, schedule="constant")
+    with pytest.raises(FloatingPointError, match="epoch 0, step 1"):
+        train(run, data)
+    assert sorted(path.name for path in run.folder.iterdir()) == ["config.json", "history.csv"]
+
+
+def test_no_epoch_leaves_the_first_weights(folder, tmp_path):
+    run, data = make(folder, tmp_path / "run", epochs=0)
+    first = run.model.get_weights()
+    assert train(run, data).result["images_per_second"] == 0
+    assert all(
+        np.array_equal(a, b) for a, b in zip(first, open_run(run.folder).model.get_weights(), strict=True)
+    )
+
+
+def test_environment_names_versions_and_blas():
+    found = environment()
+    assert found["numpy"] == np.__version__
+    assert all(pool["num_threads"] >= 1 for pool in found["blas"])
+
+
+def test_peak_memory_counts_what_is_free_again_and_not_the_parents():
+    parents = np.ones(400_000_000, np.uint8)
+    code = """
+import numpy as np
+from minicnn.runs.train import peak_memory_mb
+block = np.ones(150_000_000, np.uint8)
+del block
+print(peak_memory_mb())
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert parents.all()
+    assert 150 < float(result.stdout) < 350

@@ -1,0 +1,24 @@
+import runpy
+from pathlib import Path
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def run(name, *arguments):
+    runpy.run_path(str(EXAMPLES / name))["main"](list(arguments))
+
+
+def test_train_lenet5_learns(capsys):
+    run("train_lenet5.py", "--epochs", "1", "--limit", "2500")
+    lines = capsys.readouterr().out.splitlines()
+    (accuracy,) = (line for line in lines if line.startswith("test accuracy: "))
+    assert float(accuracy.split()[2]) > 60
+
+
+def test_custom_layer_is_right_and_learns(capsys):
+    run("custom_layer.py", "--epochs", "1", "--limit", "2500")
+    error, checked, accuracy, slopes = capsys.readouterr().out.splitlines()
+    assert float(error.split()[-1]) < 1e-7
+    assert checked == "check_layer found nothing wrong"
+    assert float(accuracy.split()[2]) > 60
+    assert len(slopes.partition("[")[2].split()) == 8
