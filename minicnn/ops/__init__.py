@@ -1,1 +1,20 @@
 """Stateless kernels on plain arrays: what the layers compute, without the layers."""
+
+from minicnn.ops.activations import log_softmax, sigmoid, softmax
+from minicnn.ops.conv import conv2d, conv2d_backward
+from minicnn.ops.normalization import batch_norm, batch_norm_backward
+from minicnn.ops.pool import avg_pool2d, avg_pool2d_backward, max_pool2d, max_pool2d_backward
+
+__all__ = [
+    "avg_pool2d",
+    "avg_pool2d_backward",
+    "batch_norm",
+    "batch_norm_backward",
+    "conv2d",
+    "conv2d_backward",
+    "log_softmax",
+    "max_pool2d",
+    "max_pool2d_backward",
+    "sigmoid",
+    "softmax",
+]

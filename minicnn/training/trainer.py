@@ -48,6 +48,8 @@ class Trainer:
         Threads that compute a step, each on its shard of the batch; None takes the cores there are. With the
         same number of threads a run gives the same numbers, bit for bit; with another, equal ones up to
         rounding.
+    callbacks : sequence of Callback
+        Called in every `fit`, before those that it is given.
 
     Attributes
     ----------
@@ -76,6 +78,7 @@ class Trainer:
         seed: int = 0,
         augment: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None,
         threads: int | None = None,
+        callbacks: Sequence[Callback] = (),
     ) -> None:
         if model.input_shape is None:
             raise RuntimeError("a model must be built before it is trained: call build(input_shape) first")
@@ -86,6 +89,7 @@ class Trainer:
         self.seed = integer(seed, "seed")
         self.augment = augment
         self.threads = None if threads is None else integer(threads, "threads", low=1)
+        self.callbacks = tuple(callbacks)
         self.epoch = 0
         self.stop_training = False
 
@@ -140,7 +144,7 @@ class Trainer:
             Shards(self.model, self.loss, self.threads) as shards,
             ProgressBar(epochs, len(x), batch_size, bool(verbose)) as bar,
         ):
-            hooks = [*callbacks, bar]
+            hooks = [*self.callbacks, *callbacks, bar]
             for hook in hooks:
                 hook.trainer = self
             _call(hooks, "on_train_begin")

@@ -70,6 +70,22 @@ def test_stop_training_ends_after_the_step_that_runs():
     assert stop.calls[-1] == "train end"
 
 
+def test_a_trainers_own_callbacks_are_called_in_every_fit_before_the_fits():
+    order = []
+
+    class Note(Callback):
+        def __init__(self, name):
+            self.name = name
+
+        def on_train_begin(self):
+            order.append(self.name)
+
+    t = Trainer(Dense(2).build((3,), rng=0), SGD(), callbacks=[Note("own")])
+    t.fit(*data(), callbacks=[Note("fit")])
+    t.fit(*data())
+    assert order == ["own", "fit", "own"]
+
+
 class Script(Callback):
     """Makes the logs and the weights what a test wants them to be."""
 
