@@ -31,7 +31,8 @@ def main(argv: list[str] | None = None) -> None:
     print(model.summary())
 
     steps = args.epochs * math.ceil(len(x_train) / BATCH_SIZE)
-    optimizer = AdamW(lr=cosine(2e-3, steps, warmup=steps // 20))
+    warmup = steps // 20
+    optimizer = AdamW(lr=cosine(3e-3, max(steps - warmup, 1), warmup), weight_decay=0.3)
     trainer = Trainer(model, optimizer, loss=softmax_cross_entropy, seed=0)
     history = trainer.fit(x_train, y_train, epochs=args.epochs, batch_size=BATCH_SIZE)
     print(f"loss in each epoch: {', '.join(f'{loss:.3f}' for loss in history.history['loss'])}")

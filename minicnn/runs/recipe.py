@@ -30,8 +30,9 @@ OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
     "rmsprop": RMSprop,
     "sgd": functools.partial(SGD, momentum=0.9, nesterov=True),
 }
-LEARNING_RATES = {"adamw": 2e-3, "adam": 2e-3, "rmsprop": 1e-3, "sgd": 0.05}
-WEIGHT_DECAYS = {"adamw": 0.004}  # 0 for the others
+# Chosen on 5,000 held-out training images of MNIST, for LeNet-5 in 15 epochs without augmentation.
+LEARNING_RATES = {"adamw": 3e-3, "adam": 2e-3, "rmsprop": 1e-3, "sgd": 0.05}
+WEIGHT_DECAYS = {"adamw": 0.3}  # 0 for the others
 
 SCHEDULES = ("cosine", "constant")
 WARMUP = 0.05  # the share of all steps in which the cosine schedule's rate rises
