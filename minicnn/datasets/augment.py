@@ -1,0 +1,213 @@
+"""New training images from old ones: random shifts, rotations, shears, scalings and elastic distortions.
+
+Every pixel of a new image looks up a position in the old one. A random matrix per image moves these positions
+all together, a smooth random field bends them, and one bilinear lookup makes all new images at once.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from minicnn.arguments import real
+
+_BLOCK = 1 << 14  # values distorted at a time: temporaries stay in the cache and in memory that is used again
+
+
+@dataclass(frozen=True)
+class Augment:
+    """Distort each image of a batch at random, in its own way; a callable ``(images, rng) -> images``.
+
+    All amounts are limits of uniform distributions, symmetric around "unchanged". What comes in from outside
+    an image is 0, so the background must be dark, as in MNIST.
+
+    Parameters
+    ----------
+    shift : float
+        Pixels, in both directions.
+    rotation : float
+        Degrees.
+    shear : float
+        Tangent of the angle by which the vertical leans; 0.2 is about 11 degrees.
+    scale : float
+        0.1 stretches height and width, each for itself, by factors from 0.9 to 1.1.
+    elastic : float
+        Pixels: the standard deviation of the elastic displacement of a pixel, along each axis.
+    elastic_sigma : float
+        Pixels: how smooth the elastic field is; the sigma of the Gaussian that smooths its noise.
+    flip : bool
+        Whether to mirror half of the images, left to right. Not for digits.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an amount is no number, or out of its range.
+
+    Notes
+    -----
+    The elastic field is that of Simard, Steinkraus and Platt, "Best practices for convolutional neural
+    networks applied to visual document analysis" (2003), except that its strength is in pixels, whatever the
+    sigma.
+
+    Examples
+    --------
+    >>> image = np.zeros((1, 28, 28, 1), np.uint8)
+    >>> image[0, 10:18, 14] = 255
+    >>> augment = Augment(shift=2, rotation=15, elastic=0.5)
+    >>> augment(image, np.random.default_rng(0)).shape
+    (1, 28, 28, 1)
+    """
+
+    shift: float = 2.0
+    rotation: float = 10.0
+    shear: float = 0.1
+    scale: float = 0.1
+    elastic: float = 0.0
+    elastic_sigma: float = 4.0
+    flip: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("shift", "rotation", "shear", "elastic"):
+            real(getattr(self, name), name, high=1e6)
+        real(self.scale, "scale", high=1)
+        real(self.elastic_sigma, "elastic_sigma", low=0.1, high=1e6)
+        if not isinstance(self.flip, bool):
+            raise TypeError(f"`flip` must be a bool, got {self.flip!r}")
+
+    def __call__(self, images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Return distorted copies of `images`, uint8 or float (N, H, W, C), in the same shape and dtype."""
+        if not isinstance(rng, np.random.Generator):
+            raise TypeError(f"`rng` must be a np.random.Generator, got {type(rng).__name__}")
+        _check_images(images)
+        amounts = (self.shift, self.rotation, self.shear, self.scale, self.elastic, self.flip)
+        if not any(amounts) or not images.size:
+            return np.array(images)
+        result = np.empty(images.shape, images.dtype)
+        block = max(1, _BLOCK // math.prod(images.shape[1:]))
+        for start in range(0, len(images), block):
+            result[start : start + block] = self._distort(images[start : start + block], rng)
+        return result
+
+    def _distort(self, images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Distort one block of images."""
+        n, height, width, _ = images.shape
+        angle, shear, *stretch_and_shift = rng.uniform(-1.0, 1.0, (6, n))
+        maps = affine_maps(
+            angle=angle * math.radians(self.rotation),
+            shear=shear * self.shear,
+            stretch=1.0 + self.scale * np.stack(stretch_and_shift[:2]),
+            shift=self.shift * np.stack(stretch_and_shift[2:]),
+        )
+        if self.flip:
+            maps[rng.random(n) < 0.5, 1] *= -1.0
+        rows, columns = positions(maps, height, width)
+        if self.elastic:
+            bend_rows, bend_columns = elastic_field(n, height, width, self.elastic_sigma, rng)
+            rows += self.elastic * bend_rows
+            columns += self.elastic * bend_columns
+        return warp(images, rows, columns)
+
+
+def affine_maps(angle: np.ndarray, shear: np.ndarray, stretch: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """Return the matrices (N, 2, 3) that tell where the pixels of a new image look in the old one.
+
+    Times (row, column, 1), counted from the centre of the new image, each gives a (row, column) from the
+    centre of the old one. The old image is shifted by `shift` (2, N) pixels, down and to the right, then
+    stretched by `stretch` (2, N), sheared by `shear` (N,), and turned counter-clockwise by `angle` (N,), in
+    radians.
+    """
+    cos, sin = np.cos(angle), np.sin(angle)
+    to_row = np.stack([cos, sin, np.zeros_like(cos)]) / stretch[0]
+    to_column = np.stack([shear * cos - sin, shear * sin + cos, np.zeros_like(cos)]) / stretch[1]
+    to_row[2], to_column[2] = -shift
+    return np.stack([to_row, to_column]).transpose(2, 0, 1).astype(np.float32)  # (N, 2, 3)
+
+
+def elastic_field(n: int, height: int, width: int, sigma: float, rng: np.random.Generator) -> np.ndarray:
+    """Return smooth random displacements, float32 (2, N, H, W), everywhere of mean 0 and variance 1."""
+    # The rows come first, so that each direction is smoothed by one product of two large matrices.
+    noise = np.frombuffer(rng.bytes(height * 2 * n * width), np.uint8).reshape(height, -1).astype(np.float32)
+    noise -= 127.5  # mean and standard deviation of uniform bytes, which are cheaper than real numbers
+    noise /= math.sqrt((256**2 - 1) / 12)
+    field = (_smoothing(height, sigma) @ noise).reshape(-1, width) @ _smoothing(width, sigma).T
+    return field.reshape(height, 2, n, width).transpose(1, 2, 0, 3)
+
+
+@functools.lru_cache(maxsize=16)
+def _smoothing(size: int, sigma: float) -> np.ndarray:
+    """Return the matrix (size, size) of Gaussian smoothing; rows of length 1 keep the noise's variance."""
+    distance = np.subtract.outer(np.arange(size), np.arange(size)) / sigma
+    gaussian = np.exp(-0.5 * distance**2)
+    return (gaussian / np.linalg.norm(gaussian, axis=1, keepdims=True)).astype(np.float32)
+
+
+def positions(maps: np.ndarray, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows and columns, float32 (N, H, W) each, where the pixels of the new images look."""
+    centre = np.array([(height - 1) / 2, (width - 1) / 2], np.float32)[:, np.newaxis]  # (2, 1)
+    grid = np.indices((height, width), np.float32).reshape(2, -1) - centre
+    found = maps @ np.vstack([grid, np.ones_like(grid[:1])]) + centre  # (N, 2, H*W)
+    rows, columns = found.reshape(-1, 2, height, width).swapaxes(0, 1)
+    return rows, columns
+
+
+def warp(images: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Look up `images` (N, H, W, C) at real positions: bilinear interpolation, 0 outside.
+
+    Parameters
+    ----------
+    images : ndarray, uint8 or float (N, H, W, C)
+        Not empty.
+    rows, columns : ndarray, float (N, OH, OW)
+        Where the pixels of the result look; finite.
+
+    Returns
+    -------
+    ndarray (N, OH, OW, C)
+        In the dtype of `images`; rounded if it is uint8.
+    """
+    n, height, width, channels = images.shape
+    # One line of zeros before and two after: a position clipped to the border finds all its four neighbours.
+    padded = np.zeros((n, height + 3, width + 3, channels), np.result_type(images.dtype, np.float32))
+    padded[:, 1:-2, 1:-2] = images
+    rows, columns = np.clip(rows + 1.0, 0.0, height + 1.0), np.clip(columns + 1.0, 0.0, width + 1.0)
+    top, left = np.floor(rows), np.floor(columns)
+    rows -= top
+    columns -= left
+    down, right = rows[..., np.newaxis], columns[..., np.newaxis]
+
+    # In place, since fresh memory costs more than the arithmetic. `corner` indexes the upper left neighbours
+    # in all lines of all images; the three others are found by moving the start of the array instead.
+    stride = width + 3
+    corner = top.astype(np.intp)
+    corner += np.arange(0, n * (height + 3), height + 3)[:, np.newaxis, np.newaxis]
+    corner *= stride
+    corner += left.astype(np.intp)
+    pixels = padded.reshape(-1, channels)
+    upper = _blend(pixels.take(corner, axis=0), pixels[1:].take(corner, axis=0), right)
+    lower = _blend(pixels[stride:].take(corner, axis=0), pixels[stride + 1 :].take(corner, axis=0), right)
+    result = _blend(upper, lower, down)
+    if images.dtype == np.uint8:
+        np.rint(result, out=result)
+    return result.astype(images.dtype, copy=False)
+
+
+def _blend(start: np.ndarray, end: np.ndarray, part: np.ndarray) -> np.ndarray:
+    """Return what lies `part` of the way from `start` to `end`; overwrites `end`, which is ours."""
+    end -= start
+    end *= part
+    end += start
+    return end
+
+
+def _check_images(images: np.ndarray) -> None:
+    """Demand a batch of images."""
+    dtype = getattr(images, "dtype", np.dtype(object))
+    if not isinstance(images, np.ndarray) or (dtype != np.uint8 and dtype.kind != "f"):
+        raise TypeError(
+            f"`images` must be an array of uint8 or float, got {type(images).__name__} of {dtype}"
+        )
+    if images.ndim != 4:
+        raise ValueError(f"`images` must have the shape (N, H, W, C), got {images.shape}")

@@ -1,0 +1,95 @@
+"""Any data set that comes as MNIST came: four IDX files in a folder, under the names that MNIST gave them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from minicnn.datasets.idx import read_idx
+from minicnn.errors import FileFormatError
+
+Split = tuple[np.ndarray, np.ndarray]
+
+
+def load_idx_folder(path: str | os.PathLike[str]) -> tuple[Split, Split]:
+    """Load any MNIST-like data set from a folder of four IDX files.
+
+    The files are ``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte``, ``t10k-images-idx3-ubyte`` and
+    ``t10k-labels-idx1-ubyte``, each with or without ``.gz``, with ``-idx`` or ``.idx``; images with channels
+    may be called ``idx4``.
+
+    Returns
+    -------
+    (x_train, y_train), (x_test, y_test)
+        Images, uint8 (N, H, W, C), and their labels, integers (N,).
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder or one of the four files is missing.
+    FileFormatError
+        If a file is broken, or is no set of images or labels, or does not fit the other files.
+    """
+    return load_folder(path)
+
+
+def load_folder(
+    path: str | os.PathLike[str], digests: Mapping[str, str] | None = None
+) -> tuple[Split, Split]:
+    """Load the four files; `digests` gives the SHA-256 that each must have, as ``{"train-images": ...}``."""
+    folder = Path(path)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"the data set must be a folder with four IDX files, but {folder} is none")
+    (x_train, y_train), (x_test, y_test) = (
+        _load_split(folder, name, digests or {}) for name in ("train", "t10k")
+    )
+    if x_train.shape[1:] != x_test.shape[1:]:
+        raise FileFormatError(
+            f"training and test images in {folder} must have one size, "
+            f"got {x_train.shape[1:]} and {x_test.shape[1:]}"
+        )
+    return (x_train, y_train), (x_test, y_test)
+
+
+def find_file(folder: Path, name: str) -> Path | None:
+    """Return the file of the canonical name, in whichever spelling is there; None if none is."""
+    dims = (1,) if name.endswith("labels") else (3, 4)
+    spellings = [f"{name}{sep}idx{n}-ubyte{zipped}" for n in dims for sep in "-." for zipped in ("", ".gz")]
+    return next((folder / spelling for spelling in spellings if (folder / spelling).exists()), None)
+
+
+def _load_split(folder: Path, split: str, digests: Mapping[str, str]) -> Split:
+    """Load one half of the set, and check that images and labels are such and fit each other."""
+    images_path, images = _load_file(folder, f"{split}-images", digests)
+    labels_path, labels = _load_file(folder, f"{split}-labels", digests)
+    if images.dtype != np.uint8 or images.ndim not in (3, 4):
+        raise FileFormatError(
+            f"{images_path} must hold images, uint8 (N, H, W) or (N, H, W, C), "
+            f"got {images.dtype} {images.shape}"
+        )
+    if not np.issubdtype(labels.dtype, np.integer) or labels.ndim != 1:
+        raise FileFormatError(
+            f"{labels_path} must hold labels, integers (N,), got {labels.dtype} {labels.shape}"
+        )
+    if labels.min(initial=0) < 0:
+        raise FileFormatError(f"{labels_path} must hold labels from 0 on, got {labels.min()}")
+    if len(images) != len(labels):
+        raise FileFormatError(
+            f"{labels_path} must hold one label for each of the {len(images)} images in {images_path.name}, "
+            f"got {len(labels)}"
+        )
+    return images if images.ndim == 4 else images[..., np.newaxis], labels
+
+
+def _load_file(folder: Path, name: str, digests: Mapping[str, str]) -> tuple[Path, np.ndarray]:
+    """Find and read one of the four files."""
+    path = find_file(folder, name)
+    if path is None:
+        ndim = 1 if name.endswith("labels") else 3
+        raise FileNotFoundError(
+            f"{folder} must hold {name}-idx{ndim}-ubyte, plain or as .gz, but it does not"
+        )
+    return path, read_idx(path, digests.get(name))

@@ -1,0 +1,141 @@
+"""IDX, the file format of MNIST: a few header bytes, then one array in C order, big-endian.
+
+The reader trusts nobody. A header can promise any size in a handful of bytes, and gzip can blow up a
+thousandfold, so a promise is first compared with the file's real size, and memory grows only with data
+that has really arrived. What comes back is exactly what the file holds, or `FileFormatError` says why not.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import math
+import os
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from minicnn.errors import FileFormatError
+
+_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+_DTYPES = {code: np.dtype(name) for code, name in _TYPES.items()}
+_MAX_DIMS = 64  # NumPy's own limit
+_MAX_RATIO = 1032  # deflate cannot compress better than 1032:1
+_STEP = 1 << 18  # bytes read at a time
+_FREE = 1 << 20  # bytes that one entry of an empty array may claim, since no data vouches for its size
+
+
+def read_idx(path: str | os.PathLike[str], sha256: str | None = None) -> np.ndarray:
+    """Read an IDX file, plain or compressed with gzip (the bytes tell, not the name).
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    sha256 : str, optional
+        The SHA-256 that the decompressed file must have, in hexadecimal.
+
+    Returns
+    -------
+    ndarray
+        A writable C-contiguous array of the file's shape, in native byte order: uint8, int8, int16, int32,
+        float32 or float64.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    FileFormatError
+        If the file is anything but one whole IDX array with nothing behind it, or has another digest. Until
+        then no more memory was used than the file has data, plus less than 1 MiB.
+
+    Notes
+    -----
+    The format is described at the end of http://yann.lecun.com/exdb/mnist/.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"there must be an IDX file at {path}, but nothing is there")
+    if not path.is_file():
+        raise FileFormatError(f"{path} must be a file, but it is a folder or a device")
+    with path.open("rb") as file:
+        zipped = file.read(2) == b"\x1f\x8b"
+    try:
+        stream: io.BufferedIOBase
+        with gzip.open(path, "rb") if zipped else path.open("rb") as stream:
+            size = os.fstat(stream.fileno()).st_size
+            return _read(stream, size * _MAX_RATIO if zipped else size, zipped, sha256)
+    except (EOFError, zlib.error, gzip.BadGzipFile, FileFormatError) as error:
+        raise FileFormatError(f"{path} must be a whole IDX file: {error}") from error
+
+
+def _read(stream: io.BufferedIOBase, limit: int, zipped: bool, sha256: str | None) -> np.ndarray:
+    """Read the one array in `stream`, which cannot hold more than `limit` bytes."""
+    header, dtype, shape = _read_header(stream)
+    promised = math.prod(shape) * dtype.itemsize
+    promise = f"the header promises {promised} bytes of data, shape {shape}"
+    if len(header) + promised > limit:
+        raise FileFormatError(f"{promise}, more than the file can hold")
+    if not promised and math.prod(filter(None, shape)) * dtype.itemsize > _FREE:
+        raise FileFormatError(f"{promise}, an empty array with absurdly large dimensions")
+    if not zipped and len(header) + promised < limit:
+        raise FileFormatError(f"{promise}, the file holds {limit - len(header)}")
+
+    data = np.empty(0, np.uint8)
+    while data.size < promised:
+        chunk = stream.read(min(_STEP, promised - data.size))
+        if not chunk:
+            raise FileFormatError(f"{promise}, the file holds {data.size}")
+        data.resize(data.size + len(chunk), refcheck=False)  # nobody else has a view of it
+        data[data.size - len(chunk) :] = np.frombuffer(chunk, np.uint8)
+    if stream.read(1):  # with gzip, reaching the end also compares the checksum
+        raise FileFormatError(f"{promise}, the file holds more")
+
+    if sha256 is not None:
+        digest = hashlib.sha256(header)
+        digest.update(data.data)
+        if digest.hexdigest() != sha256.lower():
+            raise FileFormatError(f"its SHA-256 must be {sha256}, got {digest.hexdigest()}")
+    array = data.view(dtype).reshape(shape)
+    return array if array.dtype.isnative else array.byteswap(inplace=True).view(dtype.newbyteorder("="))
+
+
+def _read_header(stream: io.BufferedIOBase) -> tuple[bytes, np.dtype, tuple[int, ...]]:
+    """Return the header's bytes and what they say: the dtype and the shape."""
+    magic = stream.read(4)
+    if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in _DTYPES or not 1 <= magic[3] <= _MAX_DIMS:
+        raise FileFormatError(
+            "it must begin with two zero bytes, a type code (8, 9, 11 to 14) "
+            f"and the number of dimensions (1 to {_MAX_DIMS}), got {list(magic)}"
+        )
+    ndim = magic[3]
+    dims = stream.read(4 * ndim)
+    if len(dims) < 4 * ndim:
+        raise FileFormatError(f"the header must list {ndim} dimensions, but the file ends before")
+    return magic + dims, _DTYPES[magic[2]], struct.unpack(f">{ndim}I", dims)
+
+
+def write_idx(path: str | os.PathLike[str], array: np.ndarray) -> None:
+    """Write an array as an IDX file, compressed with gzip if the name ends in ``.gz``.
+
+    Raises
+    ------
+    TypeError
+        If the dtype is none of uint8, int8, int16, int32, float32 and float64.
+    ValueError
+        If `array` has no dimension.
+    """
+    array = np.asarray(array)
+    dtype = array.dtype.newbyteorder(">")
+    code = next((code for code, known in _DTYPES.items() if known == dtype), None)
+    if code is None:
+        raise TypeError(f"`array` must be uint8, int8, int16, int32, float32 or float64, got {array.dtype}")
+    if array.ndim == 0:
+        raise ValueError("`array` must have at least one dimension, got a scalar")
+    header = struct.pack(f">BBBB{array.ndim}I", 0, 0, code, array.ndim, *array.shape)
+    with gzip.open(path, "wb") if Path(path).suffix == ".gz" else open(path, "wb") as file:
+        file.write(header)
+        file.write(array.astype(dtype).tobytes())
