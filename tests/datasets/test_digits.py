@@ -59,7 +59,7 @@ PICTURES = {
     "chalk": lambda digit: write(scene(digit), 255 - VIGNETTE, 250),
     "noise": lambda digit: write(scene(digit), NOISE),
     "small": lambda digit: write(scene(digit, 3, (90, 100), (2, 10)), 240),
-    "in a corner": lambda digit: write(scene(digit, 6, (500, 700), (300, 500)), 240),
+    "in a corner": lambda digit: write(scene(digit, 6, (350, 450), (170, 270)), 240),
     "filling": lambda digit: write(scene(digit, 7, (196, 196), (0, 0)), 240),
     "cropped": lambda digit: write(cropped(scene(digit)), 240),
 }
