@@ -34,7 +34,8 @@ def accuracy(predictions: np.ndarray, labels: Any) -> float:
     0.5
     """
     scores, truth = _scores_and_truth(predictions, labels)
-    return float((_winners(scores) == truth).mean())
+    right = _winners(scores) == truth
+    return float((right & ~np.isnan(scores).any(axis=1)).mean())  # NaN is never right
 
 
 def top_k_accuracy(predictions: np.ndarray, labels: Any, k: int = 5) -> float:

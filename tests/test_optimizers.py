@@ -401,3 +401,12 @@ def test_concrete_optimizers_are_final():
 def test_optimizer_refuses_wrong_arguments(make, error, sentence):
     with pytest.raises(error, match=f"^{re.escape(sentence)}$"):
         make()
+
+
+@pytest.mark.parametrize(("dtype", "huge"), [(np.float32, 1e20), (np.float64, 1e200)])
+def test_clipping_survives_gradients_whose_squares_overflow(dtype, huge):
+    parameter = Parameter(np.zeros(3, dtype))
+    parameter.add_grad(np.array([3 * huge, 4 * huge, 0], dtype))
+    with np.errstate(over="ignore"):
+        SGD(lr=1.0, clip_norm=1.0).step([parameter])
+    np.testing.assert_allclose(parameter.value, [-0.6, -0.8, 0], rtol=1e-6)

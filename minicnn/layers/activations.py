@@ -5,10 +5,12 @@ What a layer caches is never the array that it returned, since the caller may wr
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from minicnn.arguments import real
-from minicnn.layers.base import Layer
+from minicnn.layers.base import Layer, check_gradient
 from minicnn.ops.activations import sigmoid, softmax
 
 
@@ -22,7 +24,9 @@ class ReLU(Layer):
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """Return dy where x was positive, else 0."""
-        return dy * self.cache
+        positive = self.cache
+        check_gradient(dy, positive.shape)
+        return dy * positive
 
 
 class LeakyReLU(Layer):
@@ -45,7 +49,9 @@ class LeakyReLU(Layer):
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """Return dy times the slope of the side that x was on."""
-        return dy * self.cache
+        factor = self.cache
+        check_gradient(dy, factor.shape)
+        return dy * factor
 
 
 class Tanh(Layer):
@@ -58,7 +64,8 @@ class Tanh(Layer):
     """
 
     def __init__(self, amplitude: float = 1.0, steepness: float = 1.0) -> None:
-        self.amplitude, self.steepness = amplitude, steepness
+        self.amplitude = real(amplitude, "amplitude", low=-math.inf)
+        self.steepness = real(steepness, "steepness", low=-math.inf)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return the scaled tanh."""
@@ -69,7 +76,9 @@ class Tanh(Layer):
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """Return dy times amplitude * steepness * (1 - tanh^2)."""
-        return dy * self.cache
+        slope = self.cache
+        check_gradient(dy, slope.shape)
+        return dy * slope
 
 
 class Sigmoid(Layer):
@@ -83,7 +92,9 @@ class Sigmoid(Layer):
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """Return dy * y * (1 - y)."""
-        return dy * self.cache
+        slope = self.cache
+        check_gradient(dy, slope.shape)
+        return dy * slope
 
 
 class Softmax(Layer):
@@ -101,4 +112,5 @@ class Softmax(Layer):
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """Return y * (dy - sum(dy * y))."""
         y = self.cache
+        check_gradient(dy, y.shape)
         return y * (dy - (dy * y).sum(axis=-1, keepdims=True))

@@ -13,6 +13,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import DTypeLike
 
+from minicnn.arguments import integer
 from minicnn.ops.scaling import to_float
 from minicnn.parameter import Parameter
 
@@ -44,6 +45,8 @@ class Layer:
         One slot, kept only in training mode and until the next `forward`; reading it too early raises.
     input_shape, output_shape : tuple of int
         Without the batch axis; set by `build`.
+    dtype : numpy.dtype
+        Of the weights; set by `build`.
     mixes_examples : bool
         False. True says that in training the examples of a batch influence each other (BatchNorm), so that a
         batch must not be cut into shards.
@@ -57,6 +60,7 @@ class Layer:
     needs_dx: bool = True
     input_shape: tuple[int, ...] | None = None
     output_shape: tuple[int, ...] = ()
+    dtype: np.dtype = np.dtype(np.float32)
     _cache: tuple[Any, int | None] = _NOTHING
 
     def init_params(self, input_shape: tuple[int, ...], rng: np.random.Generator) -> None:
@@ -71,8 +75,11 @@ class Layer:
         raise NotImplementedError(f"{type(self).__name__} must implement backward(self, dy)")
 
     def multiply_adds(self) -> int:
-        """Return the multiply-adds that `forward` spends on weights, for one example."""
-        return 0
+        """Return the multiply-adds that `forward` spends on weights, for one example.
+
+        Here: those of the layers that this one holds.
+        """
+        return sum(layer.multiply_adds() for layer in _find(self.__getstate__(), Layer))
 
     # --- building -----------------------------------------------------------------------------------------
 
@@ -112,20 +119,19 @@ class Layer:
         mode = self.training
         try:
             self.init_params(shape, np.random.default_rng(rng))
-            for _, held in _held(vars(self)):
-                if isinstance(held, Parameter):
-                    held.cast(dtype)
-            self.input_shape = shape
+            for held in _find(self.__getstate__(), Parameter):
+                held.cast(dtype)
+            self.input_shape, self.dtype = shape, dtype
             with np.errstate(all="ignore"):  # zeros may well divide by zero; only the shape is asked for
                 self.output_shape = self.eval()(np.zeros((1, *shape), dtype)).shape[1:]
+            if outer is None:
+                self._refuse_ties()
         except BaseException:
             self.input_shape = None
             raise
         finally:
             self.train(mode)
             _outer_dtype.reset(token)
-        if outer is None:
-            self._refuse_ties()
         return self
 
     def _refuse_ties(self) -> None:
@@ -167,8 +173,7 @@ class Layer:
         -------
         ndarray, shape (N, ...)
         """
-        if batch_size < 1:
-            raise ValueError(f"`batch_size` must be at least 1, got {batch_size}")
+        batch_size = integer(batch_size, "batch_size", low=1)
         if self.input_shape is None:
             raise RuntimeError(f"{type(self).__name__} has no weights yet: call build(input_shape) first")
         x = np.asarray(x)
@@ -254,11 +259,6 @@ class Layer:
         for (_, parameter), value in zip(named, weights, strict=True):
             parameter.value = value
 
-    @property
-    def dtype(self) -> np.dtype:
-        """The weights' dtype; float32 where there are none."""
-        return next((parameter.dtype for parameter in self.parameters()), np.dtype(np.float32))
-
     def replica(self) -> Self:
         """Return a copy that shares the weights' buffers, but has its own gradients, cache and random stream.
 
@@ -266,14 +266,13 @@ class Layer:
         """
         memo: dict[int, Any] = {id(part): part.replica() for part in self.parameters()}
         for layer in (self, *(part for _, part in self.named_layers())):
-            for held in vars(layer).values():
-                if isinstance(held, np.random.Generator):
-                    memo[id(held)] = held.spawn(1)[0]
+            for generator in _find(vars(layer), np.random.Generator):
+                memo[id(generator)] = generator.spawn(1)[0]
         return copy.deepcopy(self, memo)
 
     def _parts(self, prefix: str = "") -> Iterator[tuple[str, Parameter | Layer]]:
         """Yield every parameter and layer held here, and in turn by these layers, with its path."""
-        for name, part in _held(vars(self)):
+        for name, part in _named(self.__getstate__(), (Parameter, Layer)):
             yield prefix + name, part
             if isinstance(part, Layer):
                 yield from part._parts(f"{prefix}{name}.")
@@ -284,7 +283,7 @@ class Layer:
     def __repr__(self) -> str:
         arguments = []
         for name, argument in inspect.signature(type(self)).parameters.items():
-            value = getattr(self, name, argument.default)
+            value = getattr(self, name, ...)  # a layer need not keep an argument under its name
             if argument.default is argument.empty:
                 arguments.append(repr(value))
             elif repr(value) != repr(argument.default):
@@ -292,16 +291,29 @@ class Layer:
         return f"{type(self).__name__}({', '.join(arguments)})"
 
 
-def _held(value: Any, name: str = "") -> Iterator[tuple[str, Parameter | Layer]]:
-    """Yield the parameters and layers in a value: itself, or those in a list, tuple or dict."""
-    if isinstance(value, Parameter | Layer):
+def _named(value: Any, kinds: type | tuple[type, ...], name: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the objects of these kinds in a value, itself or in its lists, tuples, dicts, with their path."""
+    if isinstance(value, kinds):
         yield name, value
     elif isinstance(value, dict):
         for key, item in value.items():
-            yield from _held(item, f"{name}.{key}" if name else str(key))
+            yield from _named(item, kinds, f"{name}.{key}" if name else str(key))
     elif isinstance(value, list | tuple):
         for i, item in enumerate(value):
-            yield from _held(item, f"{name}.{i}")
+            yield from _named(item, kinds, f"{name}.{i}")
+
+
+def _find(value: Any, kind: type) -> list[Any]:
+    return [found for _, found in _named(value, kind)]
+
+
+def check_gradient(dy: np.ndarray, shape: tuple[int, ...]) -> None:
+    """Raise unless `dy` is an array of floats of exactly this shape: nothing is broadcast silently."""
+    if not isinstance(dy, np.ndarray) or dy.dtype.kind != "f":
+        kind = dy.dtype if isinstance(dy, np.ndarray) else type(dy).__name__
+        raise TypeError(f"dy must be an array of floats, got {kind}")
+    if dy.shape != shape:
+        raise ValueError(f"dy must have the output's shape {shape}, got {dy.shape}")
 
 
 def _check_shape(input_shape: Sequence[int]) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ import numpy as np
 
 from minicnn.arguments import integer
 from minicnn.initializers import Initializer, he_normal
-from minicnn.layers.base import Layer
+from minicnn.layers.base import Layer, check_gradient
 from minicnn.parameter import Parameter
 
 
@@ -58,8 +58,7 @@ class Dense(Layer):
     def backward(self, dy: np.ndarray) -> np.ndarray | None:
         """Return dL/dx; add the gradients of kernel and bias."""
         x = self.cache
-        if dy.shape != (*x.shape[:-1], self.units):
-            raise ValueError(f"dy must have the output's shape {(*x.shape[:-1], self.units)}, got {dy.shape}")
+        check_gradient(dy, (*x.shape[:-1], self.units))
         rows, drows = x.reshape(-1, x.shape[-1]), dy.reshape(-1, self.units)
         self.kernel.add_grad(rows.T @ drows)
         if self.bias is not None:

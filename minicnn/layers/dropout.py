@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from minicnn.arguments import real
-from minicnn.layers.base import Layer
+from minicnn.layers.base import Layer, check_gradient
 
 
 class Dropout(Layer):
@@ -29,7 +29,7 @@ class Dropout(Layer):
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return x with some values dropped, in training; a copy of x otherwise."""
         if not self.training or self.rate == 0:
-            self.cache = 1.0
+            self.cache = np.broadcast_to(np.ones((), x.dtype), x.shape)
             return x.copy()
         keep = (self.rng.random(x.shape, np.float32) >= self.rate) * np.asarray(1 / (1 - self.rate), x.dtype)
         self.cache = keep
@@ -37,4 +37,6 @@ class Dropout(Layer):
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """Return dy, dropped and scaled as the values were."""
-        return dy * self.cache
+        keep = self.cache
+        check_gradient(dy, keep.shape)
+        return dy * keep

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from minicnn.layers.base import Layer
+from minicnn.layers.base import Layer, check_gradient
 
 
 class Flatten(Layer):
@@ -19,8 +21,11 @@ class Flatten(Layer):
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return the vectors, a copy: a view would let the caller write into `x`."""
         self.cache = x.shape
-        return x.reshape(len(x), int(np.prod(x.shape[1:]))).copy()
+        y = x.reshape(len(x), math.prod(x.shape[1:]))
+        return y.copy() if np.may_share_memory(x, y) else y
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """Return dL/dx: `dy` in the input's shape."""
-        return dy.reshape(self.cache).copy()
+        shape = self.cache
+        check_gradient(dy, (shape[0], math.prod(shape[1:])))
+        return dy.reshape(shape).copy()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from minicnn.arguments import real
-from minicnn.layers.base import Layer
+from minicnn.layers.base import Layer, check_gradient
 from minicnn.ops.normalization import batch_norm, batch_norm_backward
 from minicnn.parameter import Parameter
 
@@ -47,10 +47,12 @@ class BatchNorm(Layer):
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return the normalised batch."""
+        if x.ndim < 2 or x.shape[-1] != self.gamma.size:
+            raise ValueError(f"BatchNorm needs (N, ..., {self.gamma.size}), got {x.shape}")
+        gamma, beta, mean, var = (p.value.astype(x.dtype, copy=False) for p in self.parameters())
         if not self.training:
-            scale = self.gamma.value / np.sqrt(self.running_var.value + self.eps)
-            return (x - self.running_mean.value) * scale + self.beta.value
-        y, normalized, mean, var = batch_norm(x, self.gamma.value, self.beta.value, self.eps)
+            return (x - mean) * (gamma / np.sqrt(var + self.eps)) + beta
+        y, normalized, mean, var = batch_norm(x, gamma, beta, self.eps)
         self.cache = normalized, var
         for running, new in ((self.running_mean, mean), (self.running_var, var)):
             running.value += (1 - self.momentum) * (new - running.value)
@@ -59,7 +61,9 @@ class BatchNorm(Layer):
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """Return dL/dx, through the batch's statistics too; add the gradients of gamma and beta."""
         normalized, var = self.cache
-        dx, dgamma, dbeta = batch_norm_backward(dy, normalized, self.gamma.value, var, self.eps)
+        check_gradient(dy, normalized.shape)
+        gamma = self.gamma.value.astype(dy.dtype, copy=False)
+        dx, dgamma, dbeta = batch_norm_backward(dy, normalized, gamma, var, self.eps)
         self.gamma.add_grad(dgamma)
         self.beta.add_grad(dbeta)
         return dx

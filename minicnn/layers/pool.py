@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from minicnn.layers.base import Layer
-from minicnn.ops.padding import Pads, Pair, check_padding, pair
+from minicnn.layers.base import Layer, check_gradient
+from minicnn.ops.padding import Pads, Pair, check_images, check_padding, pair
 from minicnn.ops.pool import avg_pool2d, avg_pool2d_backward, check_ties, max_pool2d, max_pool2d_backward
 
 
@@ -55,7 +55,8 @@ class Pool2D(Layer):
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return the pooled images."""
         if self.mode == "avg":
-            self.cache = x, None
+            # Only the shape is needed: a view of one zero has it, and keeps no image alive.
+            self.cache = np.broadcast_to(np.zeros((), x.dtype), x.shape), None
             return avg_pool2d(x, self.pool_size, self.strides, self.padding)
         y = max_pool2d(x, self.pool_size, self.strides, self.padding)
         # A copy of its own: the caller may write into the y that is returned.
@@ -86,11 +87,13 @@ class GlobalAveragePool2D(Layer):
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return the channels' means."""
+        check_images(x)
         self.cache = x.shape
         return x.mean(axis=(1, 2))
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """Return dL/dx: each pixel has the same share."""
         shape = self.cache
+        check_gradient(dy, (shape[0], shape[3]))
         share = dy / math.prod(shape[1:3])
         return np.broadcast_to(share[:, None, None, :], shape).copy()

@@ -64,10 +64,6 @@ class Sequential(Layer):
             dy = _named(i, layer, np.shape(dy), layer.backward, dy)
         return dy
 
-    def multiply_adds(self) -> int:
-        """Return the sum over the layers."""
-        return sum(layer.multiply_adds() for layer in self.layers)
-
     def summary(self) -> str:
         """Return a table of the built layers: output shapes, parameters, multiply-adds, bytes cached."""
         return summary_table(self, self.layers)

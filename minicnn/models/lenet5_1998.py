@@ -30,8 +30,9 @@ def lenet5_1998(num_classes: int = 10) -> Sequential:
 
     The squashing function is 1.7159 tanh(2x/3), subsampling has a trained factor and bias, C3 sees S2
     through the paper's connection table, C5 is a convolution, and weights are drawn from
-    +-2.4 / fan-in (appendix A). One thing is not the paper's: the output of ten Gaussian RBF units with
-    fixed codes is replaced by a dense layer of logits, for the softmax cross-entropy of today.
+    +-2.4 / fan-in (appendix A). The net departs from the paper in its output: ten Gaussian RBF units with
+    fixed codes are replaced by a dense layer of logits, for the softmax cross-entropy of today. And
+    subsampling starts as the plain mean; the paper also scales pixels to -0.1 ... 1.175, `Trainer` to 0 ... 1.
 
     Parameters
     ----------

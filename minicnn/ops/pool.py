@@ -99,17 +99,17 @@ def max_pool2d_backward(
     check_ties(ties)
     window, strides, pads, size = _geometry(x, pool_size, strides, padding)
     _check_dy(dy, x, size)
-    padded = pad(x, pads, -np.inf)
-    largest = _reduce(padded, window, strides, size, np.maximum) if y is None else batch_last(y)
-    cells = [cell.copy() for cell in _cells(padded, window, strides, size)]
+    largest = batch_last(max_pool2d(x, window, strides, pads) if y is None else y)
+    padded = pad(x, pads, np.nan)  # which equals nothing: a padded cell does not even win among -inf
     rest = np.array(np.transpose(dy, (3, 1, 2, 0)), x.dtype, order="C")
     if ties == "split":
-        rest /= sum(cell == largest for cell in cells)
+        rest /= sum(cell == largest for cell in _cells(padded, window, strides, size))
     dpadded = np.zeros(padded.shape, x.dtype)
     overlap = strides[0] < window[0] or strides[1] < window[1]
-    for cell, dcell in zip(cells, _cells(dpadded, window, strides, size), strict=True):
+    pairs = zip(*(_cells(images, window, strides, size) for images in (padded, dpadded)), strict=True)
+    for cell, dcell in pairs:
         # A product with a mask is a pass that vectorises; choosing by the mask is ten times slower.
-        taken = rest * (cell == largest)
+        taken = rest * (cell.copy() == largest)
         if overlap:
             dcell += taken
         else:

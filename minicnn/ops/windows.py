@@ -24,7 +24,8 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from minicnn.ops.padding import Pads, Pair, output_size, pair, resolve_padding
+from minicnn.arguments import integer
+from minicnn.ops.padding import Pads, Pair, check_padding, output_size, pair, resolve_padding
 
 # Bytes of windows in a block. A gather is one call, and what it gathered should still be in the L2 cache
 # when the matrix product reads it. A scatter is kh * kw calls, each with its overhead: fewer, larger blocks.
@@ -169,8 +170,7 @@ def plan_windows(
     x: np.ndarray, kernel: np.ndarray, strides: Any, padding: Any, dilation: Any, groups: int
 ) -> WindowPlan:
     """Check that everything fits together, and return the plan; raises sentences as `conv2d` says."""
-    if isinstance(padding, list):
-        padding = tuple(map(tuple, padding))
+    padding, groups = check_padding(padding), integer(groups, "groups", low=1)
     strides, dilation = pair(strides, "strides"), pair(dilation, "dilation")
     return _plan(x.shape, np.shape(kernel), strides, padding, dilation, groups)
 
@@ -185,7 +185,7 @@ def _plan(
         )
     _, h, w, c = x_shape
     kh, kw, group_channels, filters = kernel_shape
-    if groups < 1 or filters % groups or group_channels * groups != c:
+    if filters % groups or group_channels * groups != c:
         raise ValueError(
             f"`groups` must divide channels and filters, and the kernel must see channels / groups: "
             f"the input has {c} channels, the kernel has shape {kernel_shape}, groups is {groups}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -37,7 +38,8 @@ class StopOnSignal(Callback):
         if hasattr(self, "trainer"):
             self.trainer.stop_training = True
         # Not print: the signal may have come in the middle of another print, which is not re-entrant.
-        os.write(2, b"\nstopping after this step; once more to stop at once\n")
+        with contextlib.suppress(OSError):  # closed, or a pipe whose reader the same Ctrl-C has ended
+            os.write(2, b"\nstopping after this step; once more to stop at once\n")
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():  # nobody else may set handlers

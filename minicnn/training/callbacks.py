@@ -58,11 +58,14 @@ class Callback:
 
 
 class _Best:
-    """Remembers the best value of one of the logs; accuracies are to grow, all else to fall."""
+    """Remembers the best value of one of the logs."""
 
-    def __init__(self, monitor: str, min_delta: float = 0.0) -> None:
+    def __init__(self, monitor: str, mode: str, min_delta: float = 0.0) -> None:
+        if mode not in ("auto", "min", "max"):
+            raise ValueError(f"`mode` must be 'auto', 'min' or 'max', got {mode!r}")
         self.monitor, self.min_delta = monitor, real(min_delta, "min_delta")
-        self.sign = -1 if "acc" in monitor else 1
+        largest = mode == "max" or (mode == "auto" and "acc" in monitor)
+        self.sign = -1 if largest else 1
         self.value = math.inf
 
     def improved(self, logs: Logs) -> bool:
@@ -81,7 +84,9 @@ class EarlyStopping(Callback):
     Parameters
     ----------
     monitor : str
-        Key of the logs; one with "acc" in it is to grow, any other to fall.
+        Key of the logs.
+    mode : {"auto", "min", "max"}
+        Whether it is to fall or to grow; "auto": to grow if "acc" is in its name.
     patience : int
         So many epochs in a row without improvement end the fit, but at least one (as Keras).
     min_delta : float
@@ -91,14 +96,20 @@ class EarlyStopping(Callback):
     """
 
     def __init__(
-        self, monitor: str = "val_loss", patience: int = 0, min_delta: float = 0.0, restore_best: bool = True
+        self,
+        monitor: str = "val_loss",
+        patience: int = 0,
+        min_delta: float = 0.0,
+        restore_best: bool = True,
+        mode: str = "auto",
     ) -> None:
-        self.monitor, self.patience = monitor, integer(patience, "patience")
-        self.min_delta, self.restore_best = real(min_delta, "min_delta"), restore_best
+        self.monitor, self.mode, self.min_delta = monitor, mode, min_delta
+        self.patience, self.restore_best = integer(patience, "patience"), restore_best
+        self.best = _Best(monitor, mode, min_delta)
 
     def on_train_begin(self) -> None:
         """Start anew."""
-        self.best = _Best(self.monitor, self.min_delta)
+        self.best = _Best(self.monitor, self.mode, self.min_delta)
         self.waited = 0
         self.best_weights: list[np.ndarray] | None = None
 
@@ -127,15 +138,20 @@ class Checkpoint(Callback):
     path : str or path
         A safetensors file, written atomically; read it with `load_weights`.
     monitor : str
-        Key of the logs; one with "acc" in it is to grow, any other to fall.
+        Key of the logs.
+    mode : {"auto", "min", "max"}
+        Whether it is to fall or to grow; "auto": to grow if "acc" is in its name.
     """
 
-    def __init__(self, path: str | os.PathLike[str], monitor: str = "val_loss") -> None:
-        self.path, self.monitor = Path(path), monitor
+    def __init__(self, path: str | os.PathLike[str], monitor: str = "val_loss", mode: str = "auto") -> None:
+        self.path, self.monitor, self.mode = Path(path), monitor, mode
+        self.best = _Best(monitor, mode)
 
     def on_train_begin(self) -> None:
-        """Start anew."""
-        self.best = _Best(self.monitor)
+        """Start anew; a folder that is not there is missed now, not after an epoch."""
+        if not self.path.parent.is_dir():
+            raise FileNotFoundError(f"the folder for {self.path} must exist")
+        self.best = _Best(self.monitor, self.mode)
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Compare, and perhaps save."""

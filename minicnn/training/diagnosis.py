@@ -40,8 +40,7 @@ def find_nonfinite(model: Layer, x: np.ndarray, y: np.ndarray, loss: Callable) -
             return f"the weights {name!r} are not finite"
     model = copy.deepcopy(model).train()
     for name, layer in (("the model", model), *model.named_layers()):
-        if not any(layer.named_layers()):
-            _watch(layer, name)
+        _watch(layer, name)  # of a layer and those in it, the inner ones speak first
     try:
         with np.errstate(all="ignore"):
             predictions = model(x)

@@ -27,7 +27,8 @@ class ProgressBar(Callback):
         title = f"epoch {epoch - self.first + 1}/{self.epochs}"
         from tqdm import tqdm  # here, since it takes a fifth of the time that `import minicnn` may take
 
-        self.bar = tqdm(total=self.images, desc=title, unit=" images", leave=True, dynamic_ncols=True)
+        layout = "{desc} {percentage:3.0f}% |{bar}| {rate_fmt}{postfix}"  # all of it fits into 80 columns
+        self.bar = tqdm(total=self.images, desc=title, unit=" images", bar_format=layout, dynamic_ncols=True)
 
     def on_batch_end(self, step: int, logs: Logs) -> None:
         """Move on."""
@@ -55,4 +56,4 @@ def on_terminal() -> bool:
 
 
 def _text(logs: Logs) -> str:
-    return ", ".join(f"{name} {value:.4f}" for name, value in logs.items())
+    return ", ".join(f"{name} {value:.3f}" for name, value in logs.items())

@@ -27,7 +27,7 @@ class Shards:
     Parameters
     ----------
     model : Layer
-        In training mode; it computes the first shard itself.
+        It computes the first shard itself, and is put into training mode by whoever owns it.
     loss : callable
         `f(predictions, labels) -> (mean value, dpredictions)`.
     threads : int, optional
@@ -48,7 +48,9 @@ class Shards:
             )
         total = available_threads() if threads is None else integer(threads, "threads", low=1)
         self.loss = loss
-        self.models = [model, *(model.replica() for _ in range(0 if mixing else total - 1))]
+        self.models = [model, *(model.replica().train() for _ in range(0 if mixing else total - 1))]
+        for replica in self.models[1:]:
+            replica.needs_dx = False
         self.parameters = [one.parameters() for one in self.models]
         self.blas_threads = max(total // len(self.models), 1)
 
@@ -114,17 +116,18 @@ def predict_in_threads(
     from threadpoolctl import threadpool_limits
 
     threads = available_threads() if threads is None else threads
-    # In evaluation mode a model keeps nothing of a forward, so one model serves all threads.
-    model = model.replica().eval() if model.training else model
+    batch_size = integer(batch_size, "batch_size", low=1)
+    parts = np.array_split(np.asanyarray(x), min(threads, max(len(x) // batch_size, 1)))
     errors = np.geterr()  # each thread has its own: those of the caller are to hold
 
-    def predict(part: np.ndarray) -> np.ndarray:
+    def predict(one: Layer, part: np.ndarray) -> np.ndarray:
         with np.errstate(**errors):
-            return model.predict(part, batch_size)
+            return one.predict(part, batch_size)
 
+    # Layers of the user's may keep things in attributes while they compute: to each thread its replica.
+    models = [model.replica().eval() for _ in parts]
     with ThreadPoolExecutor(threads) as pool, threadpool_limits(1, "blas"):
-        parts = np.array_split(np.asanyarray(x), min(threads, max(len(x) // batch_size, 1)))
-        outputs = list(pool.map(predict, parts))
+        outputs = list(pool.map(predict, models, parts))
     return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
 
 

@@ -83,13 +83,20 @@ class Trainer:
         if model.input_shape is None:
             raise RuntimeError("a model must be built before it is trained: call build(input_shape) first")
         self.model, self.optimizer, self.loss = model, optimizer, loss
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(f"`optimizer` must be an Optimizer object such as Adam(), got {optimizer!r}")
+        if not callable(loss):
+            raise TypeError(f"`loss` must be a function, see `minicnn.losses`, got {loss!r}")
+        if not isinstance(metrics, Mapping | None):
+            raise TypeError(f"`metrics` must be a dict of functions by name, got {metrics!r}")
         if metrics is None:
             metrics = {"accuracy": accuracy} if loss is softmax_cross_entropy else {}
         self.metrics = dict(metrics)
         self.seed = integer(seed, "seed")
         self.augment = augment
         self.threads = None if threads is None else integer(threads, "threads", low=1)
-        self.callbacks = tuple(callbacks)
+        self.callbacks = _checked(callbacks)
+        self._shards = Shards(model, loss, threads)
         self.epoch = 0
         self.stop_training = False
 
@@ -136,12 +143,15 @@ class Trainer:
         """
         x, y = _examples(x, y, self.model)
         epochs, batch_size = integer(epochs, "epochs"), integer(batch_size, "batch_size", low=1)
+        callbacks = _checked(callbacks)
         if validation_data is not None:
+            if not isinstance(validation_data, tuple | list) or len(validation_data) != 2:
+                raise TypeError("`validation_data` must be a pair (x, y)")
             validation_data = _examples(*validation_data, self.model)
         history = History()
         with (
             self._training_mode(),
-            Shards(self.model, self.loss, self.threads) as shards,
+            self._shards as shards,
             ProgressBar(epochs, len(x), batch_size, bool(verbose)) as bar,
         ):
             hooks = [*self.callbacks, *callbacks, bar]
@@ -204,12 +214,15 @@ class Trainer:
     def _train_step(self, x: np.ndarray, y: np.ndarray, step: int, shards: Shards) -> dict[str, float]:
         """Change the weights once; return loss and metrics as they were before."""
         parameters = shards.parameters[0]
+        statistics = [(p, p.value.copy()) for p in parameters if not p.trainable]
         loss, predictions = shards.step(x, y)
         if not (math.isfinite(loss) and all(is_finite(parameter.grad) for parameter in parameters)):
+            for parameter, value in statistics:  # they have changed already, in forward
+                parameter.value = value
             culprit = find_nonfinite(self.model, to_float(x, self.model.dtype), y, self.loss)
             raise FloatingPointError(
                 f"loss and gradients must be finite, got a loss of {loss:g} in epoch {self.epoch}, "
-                f"step {step}: {culprit}; a smaller learning rate or `clip_norm` may help"
+                f"step {step}: {culprit}; a smaller learning rate may help"
             )
         self.optimizer.step(parameters)
         return {"loss": loss} | {name: metric(predictions, y) for name, metric in self.metrics.items()}
@@ -232,6 +245,12 @@ class Trainer:
     def predict(self, x: np.ndarray, batch_size: int = 256) -> np.ndarray:
         """Return the model's outputs for all of `x`, see `Layer.predict`; the threads share the work."""
         return predict_in_threads(self.model, x, batch_size, self.threads)
+
+
+def _checked(callbacks: Any) -> tuple[Callback, ...]:
+    if not np.iterable(callbacks) or not all(isinstance(hook, Callback) for hook in callbacks):
+        raise TypeError(f"`callbacks` must be a list of Callback objects, got {callbacks!r}")
+    return tuple(callbacks)
 
 
 def _call(hooks: Sequence[Callback], name: str, *args: Any) -> None:

@@ -23,6 +23,7 @@ def save_weights(model: Layer, path: str | os.PathLike[str]) -> None:
     """
     import safetensors.numpy  # only who saves or loads pays for the import
 
+    _demand_built(model)
     tensors = {name: np.ascontiguousarray(p.value) for name, p in model.named_parameters()}
     write_atomically(path, safetensors.numpy.save(tensors))
 
@@ -46,6 +47,7 @@ def load_weights(model: Layer, path: str | os.PathLike[str]) -> None:
     """
     import safetensors.numpy
 
+    _demand_built(model)
     try:
         tensors = safetensors.numpy.load(Path(path).read_bytes())
     except (safetensors.SafetensorError, ValueError, KeyError) as error:
@@ -80,10 +82,19 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        error.filename, error.filename2 = os.fspath(path), None  # the user never asked for the temporary one
+        raise
     finally:
         temporary.unlink(missing_ok=True)  # gone already where the rename succeeded
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # the new name too must be on the disk
-    finally:
-        os.close(folder)
+    if os.name == "posix":  # elsewhere a folder cannot be opened
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # the new name too must be on the disk
+        finally:
+            os.close(folder)
+
+
+def _demand_built(model: Layer) -> None:
+    if model.input_shape is None:
+        raise RuntimeError("a model must be built before its weights are saved or loaded: call build")

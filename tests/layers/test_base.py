@@ -4,7 +4,22 @@ import threading
 import numpy as np
 import pytest
 
-from minicnn import BatchNorm, Conv2D, Dense, Dropout, Flatten, Layer, Parameter, Pool2D, ReLU, Sequential
+from minicnn import (
+    BatchNorm,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    Layer,
+    LeakyReLU,
+    Parameter,
+    Pool2D,
+    ReLU,
+    Sequential,
+    Sigmoid,
+    Softmax,
+    Tanh,
+)
 
 
 class Scale(Layer):
@@ -209,6 +224,57 @@ def test_one_model_is_not_trained_from_two_threads():
     thread.join()
     assert "ran forward in another thread" in errors[0]
     assert "replica()" in errors[0]
+
+
+def test_what_is_cached_is_not_registered():
+    class Keeps(Layer):
+        def init_params(self, input_shape, rng):
+            self.w = Parameter(np.ones(1))
+
+        def forward(self, x):
+            self.cache = (x, self.w)
+            return x * self.w.value
+
+    layer = Keeps().build((1,)).train()
+    layer(np.ones((1, 1), np.float32))
+    assert [name for name, _ in layer.named_parameters()] == ["w"]
+
+
+def test_each_replica_has_its_own_random_streams_wherever_they_are_held():
+    class Noise(Layer):
+        def init_params(self, input_shape, rng):
+            self.streams = {"a": [rng.spawn(1)[0]]}
+
+        def forward(self, x):
+            return x + self.streams["a"][0].standard_normal(x.shape)
+
+    layer, x = Noise().build((3,), rng=0), np.zeros((1, 3))
+    draws = [model(x) for model in (layer, layer.replica(), layer.replica())]
+    assert len({tuple(draw.ravel()) for draw in draws}) == 3
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [ReLU(), LeakyReLU(), Tanh(), Sigmoid(), Softmax(), Dropout(0.5), BatchNorm(), Flatten(), Dense(3)],
+    ids=repr,
+)
+def test_backward_refuses_gradients_that_would_be_broadcast_and_integers(layer):
+    layer = layer.build((3,), rng=0).train()
+    layer(np.ones((4, 3), np.float32))
+    for shape in ((1, 3), (4, 1), (3, 4), (12,)):
+        with pytest.raises(ValueError, match=r"dy must have the output's shape \(4, 3\), got"):
+            layer.backward(np.ones(shape, np.float32))
+    with pytest.raises(TypeError, match="dy must be an array of floats, got int64"):
+        layer.backward(np.ones((4, 3), np.int64))
+
+
+def test_a_model_without_weights_remembers_the_dtype_of_its_build():
+    model = Sequential([Pool2D(2)]).build((4, 4, 1), dtype=np.float64)
+    assert model.predict(np.ones((1, 4, 4, 1))).dtype == np.float64
+
+
+def test_a_composite_layer_counts_the_products_of_what_it_holds():
+    assert Residual(4).build((4,)).multiply_adds() == 32
 
 
 def test_replicas_share_weights_and_nothing_else():

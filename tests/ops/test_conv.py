@@ -122,7 +122,7 @@ def test_windows_are_never_in_memory_as_a_whole():
         ((1, 4, 4, 1), (3, 3, 1, 1), {"dilation": 2}, "it spans 5x5, the padded input has 4x4"),
         ((1, 4, 4, 2), (3, 3, 1, 1), {}, r"2 channels, the kernel has shape \(3, 3, 1, 1\), groups is 1"),
         ((1, 4, 4, 4), (3, 3, 2, 3), {"groups": 2}, "`groups` must divide channels and filters"),
-        ((1, 4, 4, 1), (3, 3, 1, 1), {"groups": 0}, "`groups` must divide channels and filters"),
+        ((1, 4, 4, 1), (3, 3, 1, 1), {"groups": 0}, "`groups` must be at least 1, got 0"),
         ((1, 4, 4, 1), (3, 3, 1), {}, "the kernel must have shape"),
         ((1, 4, 4, 1), (0, 3, 1, 1), {}, "the kernel must have shape"),
         ((1, 4, 4, 1), (3, 3, 1, 1), {"strides": 0}, "`strides` must be at least 1"),

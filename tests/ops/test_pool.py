@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from cases import pool_cases
@@ -74,6 +76,23 @@ def test_overlapping_windows_add_their_gradients():
     x = np.array([0.0, 9.0, 0.0]).reshape(1, 1, 3, 1)
     dx = max_pool2d_backward(np.array([2.0, 3.0]).reshape(1, 1, 2, 1), x, (1, 2), 1)
     np.testing.assert_array_equal(dx.ravel(), [0.0, 5.0, 0.0])
+
+
+@pytest.mark.parametrize("ties", ["first", "split"])
+def test_padded_cells_do_not_even_win_among_minus_infinity(ties):
+    x = np.full((1, 3, 3, 1), -np.inf)
+    dx = max_pool2d_backward(np.ones_like(x), x, 3, 1, "same", ties)
+    assert abs(dx.sum() - 9) < 1e-12  # as TensorFlow
+
+
+def test_windows_are_never_copied_all_at_once():
+    x = np.random.default_rng(0).standard_normal((16, 40, 40, 8)).astype(np.float32)
+    y = max_pool2d(x, 5, 1)
+    tracemalloc.start()
+    max_pool2d_backward(y, x, 5, 1, y=y)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 7 * x.nbytes  # not 25 copies of it
 
 
 def test_nan_wins():

@@ -123,6 +123,21 @@ def test_early_stopping_on_accuracy_wants_more():
     assert (t.model.kernel.value == 1).all()
 
 
+def test_a_mode_may_be_said():
+    t = trainer()
+    callbacks = [Script([0.5, 0.7, 0.6, 0.9], "hits"), EarlyStopping("hits", mode="max")]
+    assert len(t.fit(*data(), epochs=4, callbacks=callbacks).epoch) == 3
+    with pytest.raises(ValueError, match="`mode` must be 'auto', 'min' or 'max', got 'best'"):
+        EarlyStopping(mode="best")
+
+
+def test_checkpoint_misses_its_folder_before_the_first_epoch(tmp_path):
+    record = Record()
+    with pytest.raises(FileNotFoundError, match=r"the folder for .* must exist"):
+        trainer().fit(*data(), callbacks=[record, Checkpoint(tmp_path / "no" / "best.safetensors", "loss")])
+    assert record.calls == ["train begin"]
+
+
 def test_a_monitor_that_is_not_there_is_named():
     with pytest.raises(ValueError, match="`monitor` must be one of loss, accuracy, got 'val_loss'"):
         trainer().fit(*data(), callbacks=[EarlyStopping()])

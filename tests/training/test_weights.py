@@ -60,6 +60,15 @@ def test_a_damaged_file_is_a_file_format_error(tmp_path, damage):
         load_weights(net(0), path)
 
 
+def test_unbuilt_models_are_refused_and_errors_name_the_users_path(tmp_path):
+    for function in (save_weights, load_weights):
+        with pytest.raises(RuntimeError, match="must be built before its weights"):
+            function(Sequential([Dense(1)]), tmp_path / "w.safetensors")
+    with pytest.raises(FileNotFoundError) as error:
+        save_weights(net(0), tmp_path / "no" / "w.safetensors")
+    assert error.value.filename == str(tmp_path / "no" / "w.safetensors")
+
+
 def test_a_missing_file_is_said_so(tmp_path):
     with pytest.raises(FileNotFoundError):
         load_weights(net(0), tmp_path / "none.safetensors")
