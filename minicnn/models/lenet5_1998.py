@@ -32,7 +32,7 @@ def lenet5_1998(num_classes: int = 10) -> Sequential:
     through the paper's connection table, C5 is a convolution, and weights are drawn from
     +-2.4 / fan-in (appendix A). The net departs from the paper in its output: ten Gaussian RBF units with
     fixed codes are replaced by a dense layer of logits, for the softmax cross-entropy of today. And
-    subsampling starts as the plain mean; the paper also scales pixels to -0.1 ... 1.175, `Trainer` to 0 ... 1.
+    subsampling starts as the plain mean. (The paper scales pixels to -0.1 ... 1.175, `Trainer` to 0 ... 1.)
 
     Parameters
     ----------

@@ -215,6 +215,8 @@ def _clip_scale(grads: list[np.ndarray], clip_norm: float) -> float:
     norm = math.sqrt(sum(float(np.vdot(grad, grad)) for grad in grads))
     if not math.isfinite(norm):  # perhaps only the squares overflowed
         largest = max(float(np.abs(grad).max(initial=0.0)) for grad in grads)
+        if not math.isfinite(largest):
+            return math.nan
         norm = largest * math.sqrt(sum(float(np.square(grad / largest).sum()) for grad in grads))
     return clip_norm / max(norm, clip_norm) if math.isfinite(norm) else math.nan
 
