@@ -2,6 +2,10 @@
 
 import os
 
+# Read by NumPy when it is imported. On products as small as a test's, BLAS threads only get in each other's
+# way, the more so with two workers of pytest on two cores.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 from hypothesis import settings
 
 # Read by TensorFlow when it is imported, later: no log, and its own kernels, since with oneDNN's a float32

@@ -11,11 +11,12 @@ import sys
 from collections.abc import Sequence
 
 import minicnn
-from minicnn.cli import check, evaluate, grade, predict, summary, train
+from minicnn.cli import check, compare, evaluate, export, grade, predict, summary, train
 from minicnn.cli.errors import EXPECTED, sentence
 from minicnn.cli.parser import CommandParser
 
-COMMANDS = (train, evaluate, predict, summary, check, grade)  # in the order of a user's first hour
+# In the order of a user's first hours.
+COMMANDS = (train, evaluate, predict, summary, check, grade, compare, export)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -12,6 +12,7 @@ except ImportError as error:
 
 from minicnn.plots.confusion import confusion_matrix
 from minicnn.plots.curves import learning_curves
+from minicnn.plots.frameworks import comparison
 from minicnn.plots.mistakes import mistakes
 
-__all__ = ["confusion_matrix", "learning_curves", "mistakes"]
+__all__ = ["comparison", "confusion_matrix", "learning_curves", "mistakes"]

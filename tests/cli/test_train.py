@@ -127,7 +127,8 @@ def test_a_full_disk_is_said_in_one_sentence(dataset, tmp_path):
         [*command, "--out", str(tmp_path / "run")], capture_output=True, text=True, preexec_fn=small_files
     )
     assert result.returncode == 2
-    assert result.stderr.splitlines()[-1] == "minicnn train: cannot read or write: File too large"
+    weights = tmp_path / "run" / "weights.safetensors"
+    assert result.stderr.splitlines()[-1] == f"minicnn train: {weights}: File too large"
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["config.json", "history.csv"]
 
 

@@ -1,0 +1,53 @@
+"""`minicnn compare`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from minicnn.cli.parser import Commands, add_command
+
+_TEXT = """\
+Compare LeNet-5 here with its twins in TensorFlow and Keras, as far as they are installed: outputs and
+gradients of each layer, loss curves, accuracy, time, memory. Writes compare.json and compare.png."""
+_EXAMPLE = "minicnn compare --steps 100 --out runs/compare"
+
+
+def add_to(commands: Commands) -> None:
+    """Add the subcommand."""
+    parser = add_command(commands, "compare", run, "compare with TensorFlow and Keras", _TEXT, _EXAMPLE)
+
+    def add(name: str, default: int, help: str) -> None:
+        text = f"{help} (default: {default})"
+        parser.add_argument(f"--{name}", metavar="N", type=int, default=default, help=text)
+
+    add("steps", 100, "training steps of the loss curves")
+    add("batch-size", 128, "images in a step")
+    add("seed", 0, "of the first weights and the order of the images")
+    add("test-images", 10_000, "test images that decide the accuracy")
+    parser.add_argument(
+        "--out", metavar="DIR", default="runs/compare", help="where to write (default: runs/compare)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Compare."""
+    from minicnn.interop import compare
+    from minicnn.interop.comparison.report import report
+    from minicnn.runs.folder import write_json
+
+    folder = Path(args.out)
+    folder.mkdir(parents=True, exist_ok=True)
+    results = compare(args.steps, args.batch_size, args.seed, args.test_images)
+    print(report(results), flush=True)
+    write_json(folder / "compare.json", results)
+    written = ["compare.json"]
+    try:
+        from minicnn.plots import comparison
+    except ImportError as error:
+        print(f"\nno picture: {error}")
+    else:
+        comparison(results).savefig(folder / "compare.png")
+        written.append("compare.png")
+    print(f"\nwritten to {folder}: {', '.join(written)}")
+    return 0

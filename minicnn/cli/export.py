@@ -1,0 +1,31 @@
+"""`minicnn export`."""
+
+from __future__ import annotations
+
+import argparse
+
+from minicnn.cli.parser import Commands, add_command
+from minicnn.runs import open_run
+
+_TEXT = """\
+Write a trained network as an ONNX file, for onnxruntime and everything else that reads them. Its input are
+images as here, (N, H, W, C), but as floats: divided by 255."""
+_EXAMPLE = "minicnn export runs/first model.onnx"
+
+
+def add_to(commands: Commands) -> None:
+    """Add the subcommand."""
+    parser = add_command(commands, "export", run, "write a trained network as an ONNX file", _TEXT, _EXAMPLE)
+    parser.add_argument("folder", metavar="RUN", help="a run folder")
+    parser.add_argument("file", metavar="FILE", help="the ONNX file to write")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Export."""
+    from minicnn.interop.onnx import save_onnx
+
+    model = open_run(args.folder).model
+    save_onnx(model, args.file)
+    shapes = [", ".join(["N", *map(str, shape)]) for shape in (model.input_shape or (), model.output_shape)]
+    print(f"written to {args.file}: float32 images ({shapes[0]}) in [0, 1] to logits ({shapes[1]})")
+    return 0

@@ -1,0 +1,39 @@
+"""How far arrays and curves are from one another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+
+def relative_difference(ours: np.ndarray, theirs: np.ndarray) -> float:
+    """Return the largest absolute difference, divided by the largest absolute value of `theirs`.
+
+    >>> relative_difference(np.array([1.0, 4.0]), np.array([1.0, 5.0]))
+    0.2
+    """
+    largest = float(np.abs(theirs).max())
+    return float(np.abs(ours - theirs).max()) / (largest or 1.0)
+
+
+def compare_layers(
+    ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray]
+) -> dict[str, list[dict[str, str | float]]]:
+    """Return, for each dtype, a row for each layer: its name, and the difference of each quantity."""
+    tables: dict[str, dict[str, dict[str, str | float]]] = {}
+    for key, value in ours.items():
+        dtype, number, kind, quantity = key.split()
+        row = tables.setdefault(dtype, {}).setdefault(number, {"layer": f"{number} {kind}"})
+        row[quantity] = relative_difference(value, theirs[f"{dtype} {number} {quantity}"])
+    return {dtype: list(rows.values()) for dtype, rows in tables.items()}
+
+
+def compare_curves(
+    ours: Mapping[str, Sequence[float]], theirs: Mapping[str, Sequence[float]]
+) -> dict[str, list[float]]:
+    """Return, for each dtype, |ours - theirs| / theirs at each step."""
+    return {
+        dtype: [abs(a - b) / b for a, b in zip(curve, theirs[dtype], strict=True)]
+        for dtype, curve in ours.items()
+    }

@@ -1,0 +1,42 @@
+"""The checks as tests of pytest, one test a check, in the manner of scikit-learn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+from minicnn.layers.base import Layer
+from minicnn.testing.check import check_layer, chosen_checks
+
+Item = tuple[Layer, tuple[int, ...]] | Layer
+
+
+def parametrize_with_checks(layers: Iterable[Item], **options: Any) -> Callable[[Callable], Callable]:
+    """Return a decorator that runs a test for each layer and check.
+
+    Parameters
+    ----------
+    layers : iterable of (Layer, input_shape), or of built layers
+        What to check.
+    **options
+        For `check_layer`: rng, batch_size, inputs, reference, skip.
+
+    Examples
+    --------
+    >>> from minicnn import Conv2D, ReLU
+    >>> @parametrize_with_checks([(Conv2D(4, 3), (5, 5, 2)), (ReLU(), (7,))])
+    ... def test_my_layers(layer, check):
+    ...     check(layer)
+    """
+    import pytest  # only whoever writes tests needs it
+
+    skip = options.pop("skip", ())
+    cases = []
+    for item in layers:
+        layer, shape = item if isinstance(item, tuple) else (item, item.input_shape)
+        for name in chosen_checks(skip):
+            check = partial(check_layer, input_shape=shape, only=(name,), **options)
+            words = " ".join(repr(layer).split())
+            cases.append(pytest.param(layer, check, id=f"{words}-{name}"))
+    return pytest.mark.parametrize(("layer", "check"), cases)

@@ -1,0 +1,127 @@
+"""What must not matter: what ran before, the global random stream, the other examples of a batch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minicnn.layers.base import Layer
+from minicnn.testing.report import SAME, fail, require_equal
+from minicnn.testing.subject import Subject, run, trainable
+
+FAR = 1e4  # added to one example: far enough for exp to under- or overflow
+
+
+def check_modes(subject: Subject) -> None:
+    """Check that in eval mode nothing is random, and nothing changes: no weight, no later output."""
+    x = subject.draw()
+    layer = subject.fresh()
+    layer(subject.draw())  # moves running averages, and draws from a random stream
+    layer.eval()
+    before = layer.get_weights()
+    first = layer(x.copy())
+    layer(subject.draw())
+    second = layer(x.copy())
+    hint = "a layer that asks `self.training` before it drops or draws"
+    require_equal(second, first, "in eval mode the same input must give the same output", "y", hint, SAME)
+    names = [name for name, _ in layer.named_parameters()]
+    for name, old, new in zip(names, before, layer.get_weights(), strict=True):
+        hint = "running averages belong to training mode"
+        require_equal(new, old, "a forward in eval mode must not change weights", name, hint, rtol=0.0)
+    given = x.copy()
+    if np.may_share_memory(layer(given), given):
+        fail("in eval mode too y must be an array of its own", "y", hint="`return x`: return a copy")
+    if not subject.random:
+        _check_agreement(subject)
+
+
+def _check_agreement(subject: Subject) -> None:
+    """Check that both modes compute the same, once running statistics have arrived at the batch's."""
+    layer = subject.fresh()
+    averages = [p for p in layer.parameters() if not p.trainable]
+    if not averages:
+        x, hint = subject.draw(), "something that only one of the modes does"
+        trained, calm = layer(x.copy()), layer.eval()(x.copy())
+        require_equal(calm, trained, "train and eval mode must compute the same", "y", hint)
+        return
+    x = subject.draw(examples=64)
+    x = x if subject.inputs else 1.0 + 3.0 * x
+    values = [[p.value.copy() for p in averages]]
+    for _ in range(2):
+        trained = layer(x.copy())
+        values.append([p.value.copy() for p in averages])
+    for p, first, second, third in zip(averages, *values, strict=True):
+        # An exponential average goes the same fraction of the rest of its way at each step.
+        step, left = second - first, (third - second) / np.where(second == first, 1.0, second - first)
+        p.value = np.where(np.abs(1 - left) < 1e-6, third, first + step / (1 - left))
+    calm = layer.eval()(x.copy())
+    # Running variances may be the unbiased ones, which with this batch makes less than 2 %.
+    if not np.linalg.norm(calm - trained) <= 0.05 * np.linalg.norm(trained):
+        what = "where running statistics are those of the batch, eval mode must give what training gave"
+        hint = "statistics that do not move, or are used otherwise in eval: a missing root, mean or variance"
+        fail(what, "y", hint=hint, got=float(np.linalg.norm(calm)), expected=float(np.linalg.norm(trained)))
+
+
+def check_determinism(subject: Subject) -> None:
+    """Check that the same rng gives the same numbers, and NumPy's global stream is left alone."""
+    x, dy = subject.draw(), subject.draw_dy()
+    state: Any = np.random.get_state()  # noqa: NPY002
+    try:
+        results = []
+        for seed in (1, 2):
+            np.random.seed(seed)  # noqa: NPY002 - a layer that reads the global stream shows
+            before: Any = np.random.get_state()  # noqa: NPY002
+            layer = subject.build().train()
+            weights = {f"weight {name!r}": p.value.copy() for name, p in layer.named_parameters()}
+            results.append({**weights, **run(layer, x, dy).arrays()})
+            after: Any = np.random.get_state()  # noqa: NPY002
+            if before[2] != after[2] or not np.array_equal(before[1], after[1]):
+                hint = "np.random.normal and the like: use the generator that init_params gets"
+                fail("randomness must come from the rng of build, not from np.random", hint=hint)
+    finally:
+        np.random.set_state(state)  # noqa: NPY002
+    for name, array in results[0].items():
+        hint = "default_rng() without a seed, the order of a set, memory that was never filled"
+        message = "the same rng and input must give the same numbers"
+        require_equal(results[1][name], array, message, name, hint, SAME)
+
+
+def check_examples(subject: Subject) -> None:
+    """Check that examples do not see each other: two interleaved shards give what the whole batch gives.
+
+    In training mode, layers that draw numbers or keep running statistics (weights that are not trainable)
+    are excused; in eval mode none is.
+    """
+    n = 2 * subject.batch_size
+    x, dy = subject.draw(examples=n), subject.draw_dy(examples=n)
+    hint = "a mean, a maximum or a reshape over the axis of examples"
+    layer = subject.fresh().eval()
+    require_equal(_by_shards(layer, x), layer(x), "in eval mode examples must be independent", "y", hint)
+    if subject.inputs is None:
+        far = x.copy()
+        far[0] += FAR
+        message = "an example of huge values must not disturb the others"
+        require_equal(layer(far)[1:], layer(x)[1:], message, "y", hint)
+        alone = layer(far[:1])
+        if np.isnan(alone).any():
+            hint = "exp of a large number, then inf / inf: subtract the row's maximum first"
+            fail(f"inputs of {FAR:g} must not give NaN", "y", hint=hint)
+    if subject.random or len(trainable(layer)) < len(layer.parameters()):
+        return
+    whole = run(subject.fresh(), x, dy)
+    shards = [run(subject.fresh(), x[i::2], dy[i::2]) for i in (0, 1)]
+    message = "{} of two interleaved shards must {} that of the whole batch"
+    for name, expected in whole.arrays().items():
+        parts = [shard.arrays()[name] for shard in shards]
+        if name in ("y", "dx"):
+            got, verb = np.stack(parts, axis=1).reshape(expected.shape), "be"
+        else:
+            got, verb = parts[0] + parts[1], "add up to"
+            hint = "a mean over the batch: the loss has it already, gradients of weights are sums"
+        require_equal(got, expected, message.format(name, verb), name, hint)
+
+
+def _by_shards(layer: Layer, x: np.ndarray) -> np.ndarray:
+    parts = [layer(x[i::2].copy()) for i in (0, 1)]
+    return np.stack(parts, axis=1).reshape(len(x), *parts[0].shape[1:])

@@ -1,0 +1,301 @@
+"""Broken activations: wrong derivatives, arrays of the caller's that are written, softmax gone wrong."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from minicnn.layers.activations import Sigmoid
+from minicnn.layers.base import Layer
+from minicnn.ops.activations import sigmoid, softmax
+from minicnn.parameter import Parameter
+from minicnn.testing.zoo.specimen import broken
+
+
+@broken("gradients", (7,))
+class FactorMissing(Layer):
+    """1.7159 tanh(2x/3), whose derivative forgets the inner factor 2/3."""
+
+    def forward(self, x):
+        tanh = np.tanh(x * (2 / 3))
+        self.cache = tanh
+        return 1.7159 * tanh
+
+    def backward(self, dy):
+        return dy * 1.7159 * (1 - self.cache**2)
+
+
+@broken("linearity", (7,))
+class MaskOfDy(Layer):
+    """ReLU lets through where dy is positive, instead of where x was."""
+
+    def forward(self, x):
+        self.cache = x
+        return np.maximum(x, 0)
+
+    def backward(self, dy):
+        return dy * ((dy > 0) & (self.cache > -np.inf))
+
+
+@broken("borrowed", (7,))
+class WritesIntoDy(Layer):
+    """ReLU zeroes part of dy, which belongs to the caller."""
+
+    def forward(self, x):
+        self.cache = x <= 0
+        return np.maximum(x, 0)
+
+    def backward(self, dy):
+        dy[self.cache] = 0
+        return dy
+
+
+@broken("borrowed", (7,))
+class WritesIntoX(Layer):
+    """ReLU works in place, on an input that belongs to the caller."""
+
+    def forward(self, x):
+        np.maximum(x, 0, out=x)
+        self.cache = x > 0
+        return x.copy()
+
+    def backward(self, dy):
+        return dy * self.cache
+
+
+@broken("gradients", (7,))
+class DerivativeOfTheInput(Layer):
+    """The sigmoid's derivative y (1 - y) is computed from x."""
+
+    def forward(self, x):
+        self.cache = x
+        return sigmoid(x)
+
+    def backward(self, dy):
+        return dy * self.cache * (1 - self.cache)
+
+
+@broken("gradients", (5,))
+class DiagonalOnly(Layer):
+    """Softmax treated as if each probability depended on its own logit alone."""
+
+    def forward(self, x):
+        y = softmax(x)
+        self.cache = y.copy()
+        return y
+
+    def backward(self, dy):
+        return dy * self.cache * (1 - self.cache)
+
+
+@broken("examples", (5,))
+class ShiftedByTheBatch(Layer):
+    """Softmax subtracts the maximum of the whole array: rows far below it become 0 / 0."""
+
+    def forward(self, x):
+        y = np.exp(x - x.max())
+        y /= y.sum(axis=-1, keepdims=True)
+        self.cache = y.copy()
+        return y
+
+    def backward(self, dy):
+        y = self.cache
+        return y * (dy - (dy * y).sum(axis=-1, keepdims=True))
+
+
+@broken("examples", (5,))
+class NotShifted(Layer):
+    """Softmax without subtracting the maximum: exp overflows, and inf / inf is no number."""
+
+    def forward(self, x):
+        y = np.exp(x)
+        y = y / y.sum(axis=-1, keepdims=True)
+        self.cache = y.copy()
+        return y
+
+    def backward(self, dy):
+        y = self.cache
+        return y * (dy - (dy * y).sum(axis=-1, keepdims=True))
+
+
+@broken("examples", (5,))
+class SoftmaxOverExamples(Layer):
+    """Softmax along axis 0, which is that of the examples."""
+
+    def forward(self, x):
+        y = softmax(x.T).T.copy()
+        self.cache = y.copy()
+        return y
+
+    def backward(self, dy):
+        y = self.cache
+        return y * (dy - (dy * y).sum(axis=0))
+
+
+@broken("kinks", (7,))
+class BothSidesAtZero(Layer):
+    """A leaky ReLU whose two branches both count x = 0."""
+
+    def forward(self, x):
+        self.cache = x
+        return np.where(x > 0, x, 0.3 * x)
+
+    def backward(self, dy):
+        x = self.cache
+        return dy * (x >= 0) + dy * 0.3 * (x <= 0)
+
+
+@broken("kinks", (7,))
+class DividesByItself(Layer):
+    """|x|, whose derivative x / |x| is 0 / 0 at zero: a black pixel makes the whole net NaN."""
+
+    def forward(self, x):
+        self.cache = x
+        return np.abs(x)
+
+    def backward(self, dy):
+        return dy * self.cache / np.abs(self.cache)
+
+
+@broken("gradients", (7,))
+class HalfTheProductRule(Layer):
+    """x sigmoid(x), of whose derivative only one term is there."""
+
+    def forward(self, x):
+        gate = sigmoid(x)
+        self.cache = gate
+        return x * gate
+
+    def backward(self, dy):
+        return dy * self.cache
+
+
+@broken("gradients", (4, 3))
+class SlopeCountsAll(Layer):
+    """PReLU whose slope gets a gradient from positive inputs too."""
+
+    def init_params(self, input_shape, rng):
+        self.slope = Parameter(np.full(input_shape[-1], 0.25))
+
+    def forward(self, x):
+        self.cache = x
+        return np.where(x > 0, x, x * self.slope.value)
+
+    def backward(self, dy):
+        x = self.cache
+        self.slope.add_grad((dy * x).sum(axis=tuple(range(x.ndim - 1))))
+        return np.where(x > 0, dy, dy * self.slope.value)
+
+
+@broken("aliasing", (7,))
+class ReturnsItsArgument(Layer):
+    """Outside its range it does nothing, and returns x itself."""
+
+    def forward(self, x):
+        inside = np.abs(x) < 6
+        self.cache = inside
+        return x if inside.all() else np.clip(x, -6, 6)
+
+    def backward(self, dy):
+        return dy * self.cache
+
+
+@broken("aliasing", (7,))
+class CachesWhatItReturns(Layer):
+    """The cache is the very array that the caller gets, and may write into."""
+
+    def forward(self, x):
+        self.cache = y = np.tanh(x)
+        return y
+
+    def backward(self, dy):
+        return dy * (1 - self.cache**2)
+
+
+@broken("dtypes", (7,))
+class NumpyScalar(Layer):
+    """A constant from NumPy, of float64, turns float32 arrays into float64."""
+
+    def forward(self, x):
+        slope = np.sqrt(2.0) * (x > 0)
+        self.cache = slope
+        return x * slope
+
+    def backward(self, dy):
+        return dy * self.cache
+
+
+@broken("gradients", (7,))
+class CacheInHalfPrecision(Layer):
+    """The cache is stored in float32 to save memory, in float64 too."""
+
+    def forward(self, x):
+        self.cache = np.cosh(x).astype(np.float32)
+        return np.sinh(x)
+
+    def backward(self, dy):
+        return dy * self.cache
+
+
+@broken("reference", (7,), reference=lambda: Sigmoid())
+class AnotherFunction(Layer):
+    """Not the sigmoid but (1 + tanh(x)) / 2, which is steeper; gradients fit the function that it is."""
+
+    def forward(self, x):
+        tanh = np.tanh(x)
+        self.cache = tanh
+        return (1 + tanh) / 2
+
+    def backward(self, dy):
+        return dy * (1 - self.cache**2) / 2
+
+
+@broken("gradients", (7,))
+class WrongSign(Layer):
+    """The derivative of exp(-x) without its minus."""
+
+    def forward(self, x):
+        y = np.exp(-x)
+        self.cache = y.copy()
+        return y
+
+    def backward(self, dy):
+        return dy * self.cache
+
+
+@broken("gradients", (7,))
+class GeluWithoutTail(Layer):
+    """GELU, x Phi(x), whose derivative leaves out x phi(x)."""
+
+    def forward(self, x):
+        phi = np.vectorize(math.erf, otypes=[x.dtype])(x / math.sqrt(2)) / 2 + 0.5
+        self.cache = phi
+        return x * phi
+
+    def backward(self, dy):
+        return dy * self.cache
+
+
+@broken("gradients", (7,))
+class OpenAtTheTop(Layer):
+    """ReLU6, whose gradient knows the floor at 0 and not the ceiling at 6."""
+
+    def forward(self, x):
+        self.cache = x > 0
+        return np.clip(x, 0, 6)
+
+    def backward(self, dy):
+        return dy * self.cache
+
+
+@broken("gradients", (7,))
+class AnotherThreshold(Layer):
+    """ReLU whose gradient starts at 0.05 instead of 0, where few inputs ever are."""
+
+    def forward(self, x):
+        self.cache = x > 0.05
+        return np.maximum(x, 0)
+
+    def backward(self, dy):
+        return dy * self.cache

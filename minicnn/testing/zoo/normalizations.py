@@ -1,0 +1,255 @@
+"""Broken normalisations and dropouts: statistics of the wrong values, and modes that are not heeded."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minicnn.layers.base import Layer
+from minicnn.ops.normalization import batch_norm, batch_norm_backward
+from minicnn.parameter import Parameter
+from minicnn.testing.zoo.specimen import broken
+
+EPS = 1e-3
+
+
+class WithStatistics(Layer):
+    """For specimens: what a batch normalisation has, and its backward."""
+
+    def init_params(self, input_shape, rng):
+        """Make scale, shift and running statistics."""
+        self.gamma = Parameter(np.ones(input_shape[-1]))
+        self.beta = Parameter(np.zeros(input_shape[-1]))
+        self.mean = Parameter(np.zeros(input_shape[-1]), trainable=False)
+        self.var = Parameter(np.ones(input_shape[-1]), trainable=False)
+
+    def normalize(self, x, mean, var):
+        """Return the normalised values, scaled and shifted."""
+        return (x - mean) / np.sqrt(var + EPS) * self.gamma.value + self.beta.value
+
+    def update(self, mean, var):
+        """Move the running averages."""
+        self.mean.value += 0.1 * (mean - self.mean.value)
+        self.var.value += 0.1 * (var - self.var.value)
+
+    def backward(self, dy):
+        """Return dx; add the gradients of scale and shift."""
+        normalized, var = self.cache
+        dx, dgamma, dbeta = batch_norm_backward(dy, normalized, self.gamma.value, var, EPS)
+        self.gamma.add_grad(dgamma)
+        self.beta.add_grad(dbeta)
+        return dx
+
+
+@broken("statistics", (4, 5, 2))
+class StatisticsPerPixel(WithStatistics):
+    """Batch normalisation of images with a mean and a variance of its own for each pixel."""
+
+    def forward(self, x):
+        if not self.training:
+            return self.normalize(x, self.mean.value, self.var.value)
+        mean, var = x.mean(axis=0), x.var(axis=0)
+        self.cache = (x - mean) / np.sqrt(var + EPS), var
+        self.update(mean.mean(axis=(0, 1)), var.mean(axis=(0, 1)))
+        return self.normalize(x, mean, var)
+
+    def backward(self, dy):
+        z, var = self.cache
+        self.gamma.add_grad((dy * z).sum(axis=(0, 1, 2)))
+        self.beta.add_grad(dy.sum(axis=(0, 1, 2)))
+        inner = dy - dy.mean(axis=0) - z * (dy * z).mean(axis=0)
+        return inner * self.gamma.value / np.sqrt(var + EPS)
+
+
+@broken("gradients", (4, 5, 2))
+class StatisticsAsConstants(WithStatistics):
+    """Batch normalisation whose gradient does not go through the batch's mean and variance."""
+
+    def forward(self, x):
+        if not self.training:
+            return self.normalize(x, self.mean.value, self.var.value)
+        y, normalized, mean, var = batch_norm(x, self.gamma.value, self.beta.value, EPS)
+        self.cache = normalized, var
+        self.update(mean, var)
+        return y
+
+    def backward(self, dy):
+        _, var = self.cache
+        super().backward(dy)
+        return dy * self.gamma.value / np.sqrt(var + EPS)
+
+
+@broken("modes", (4, 5, 2))
+class AveragesInEval(WithStatistics):
+    """Running averages move in eval mode too, so that every prediction changes the next."""
+
+    def forward(self, x):
+        y, normalized, mean, var = batch_norm(x, self.gamma.value, self.beta.value, EPS)
+        self.update(mean, var)
+        if not self.training:
+            return self.normalize(x, self.mean.value, self.var.value)
+        self.cache = normalized, var
+        return y
+
+
+@broken("examples", (4, 5, 2))
+class BatchStatisticsInEval(WithStatistics):
+    """In eval mode too the batch's own statistics are used: a prediction depends on its neighbours."""
+
+    def forward(self, x):
+        y, normalized, mean, var = batch_norm(x, self.gamma.value, self.beta.value, EPS)
+        self.cache = normalized, var
+        if self.training:
+            self.update(mean, var)
+        return y
+
+
+@broken("weights", (4, 5, 2))
+class StatisticsNotSaved(WithStatistics):
+    """Running averages are plain arrays, which are not saved with the weights."""
+
+    def init_params(self, input_shape, rng):
+        super().init_params(input_shape, rng)
+        self.averages = np.zeros(input_shape[-1]), np.ones(input_shape[-1])
+
+    def forward(self, x):
+        if not self.training:
+            return self.normalize(x, *(average.astype(x.dtype) for average in self.averages))
+        y, normalized, mean, var = batch_norm(x, self.gamma.value, self.beta.value, EPS)
+        self.cache = normalized, var
+        self.averages = mean.copy(), var.copy()
+        return y
+
+
+@broken("modes", (4, 5, 2))
+class StatisticsNeverMove(WithStatistics):
+    """The running averages stay where they started, at 0 and 1, and eval mode normalises with these."""
+
+    def forward(self, x):
+        if not self.training:
+            return self.normalize(x, self.mean.value, self.var.value)
+        y, normalized, _, var = batch_norm(x, self.gamma.value, self.beta.value, EPS)
+        self.cache = normalized, var
+        return y
+
+
+@broken("modes", (6,))
+class RootForgottenInEval(WithStatistics):
+    """In eval mode values are divided by the variance, where training divides by its root."""
+
+    def forward(self, x):
+        if not self.training:
+            z = (x - self.mean.value) / (self.var.value + EPS)
+            return z * self.gamma.value + self.beta.value
+        y, normalized, mean, var = batch_norm(x, self.gamma.value, self.beta.value, EPS)
+        self.cache = normalized, var
+        self.update(mean, var)
+        return y
+
+
+@broken("gradients", (6,))
+class ScaleForgottenInDx(Layer):
+    """Layer normalisation whose dx is not multiplied by the learned scale."""
+
+    def init_params(self, input_shape, rng):
+        self.gamma = Parameter(np.ones(input_shape[-1]))
+
+    def forward(self, x):
+        var = x.var(axis=-1, keepdims=True) + EPS
+        z = (x - x.mean(axis=-1, keepdims=True)) / np.sqrt(var)
+        self.cache = z, var
+        return z * self.gamma.value
+
+    def backward(self, dy):
+        z, var = self.cache
+        self.gamma.add_grad((dy * z).sum(axis=tuple(range(dy.ndim - 1))))
+        mean, along = dy.mean(axis=-1, keepdims=True), (dy * z).mean(axis=-1, keepdims=True)
+        return (dy - mean - z * along) / np.sqrt(var)
+
+
+@broken("examples", (6,))
+class LayerNormOverTheBatch(Layer):
+    """Layer normalisation along the axis of examples."""
+
+    def forward(self, x):
+        std = np.sqrt(x.var(axis=0) + EPS)
+        z = (x - x.mean(axis=0)) / std
+        self.cache = z, std
+        return z.copy()
+
+    def backward(self, dy):
+        z, std = self.cache
+        return (dy - dy.mean(axis=0) - z * (dy * z).mean(axis=0)) / std
+
+
+@broken("examples", (4, 4, 1))
+class TurnsTheWrongAxis(Layer):
+    """It means to turn images upside down, and turns the batch: the first image's output is the last's."""
+
+    def forward(self, x):
+        self.cache = None
+        return x[::-1].copy()
+
+    def backward(self, dy):
+        return dy[::-1].copy()
+
+
+class WithStream(Layer):
+    """For specimens: a dropout's random stream."""
+
+    def init_params(self, input_shape, rng):
+        """Take a stream of its own."""
+        self.rng = rng.spawn(1)[0]
+
+
+@broken("modes", (20,))
+class DropsInEval(WithStream):
+    """Values are dropped in eval mode too."""
+
+    def forward(self, x):
+        self.cache = keep = (self.rng.random(x.shape) >= 0.5).astype(x.dtype) * 2
+        return x * keep
+
+    def backward(self, dy):
+        return dy * self.cache
+
+
+@broken("accumulation", (20,))
+class DropsAgain(WithStream):
+    """Backward draws another mask than forward did."""
+
+    def forward(self, x):
+        self.cache = None
+        if not self.training:
+            return x.copy()
+        return x * (self.rng.random(x.shape) >= 0.5).astype(x.dtype) * 2
+
+    def backward(self, dy):
+        return dy * (self.rng.random(dy.shape) >= 0.5).astype(dy.dtype) * 2
+
+
+@broken("gradients", (20,))
+class MaskWithoutScale(WithStream):
+    """What is kept is scaled up in forward, and not in backward."""
+
+    def forward(self, x):
+        if not self.training:
+            return x.copy()
+        self.cache = self.rng.random(x.shape) >= 0.25
+        return x * self.cache / 0.75
+
+    def backward(self, dy):
+        return dy * self.cache
+
+
+@broken("determinism", (20,))
+class GlobalStream(Layer):
+    """The mask comes from NumPy's global stream, which no seed of the model decides."""
+
+    def forward(self, x):
+        if not self.training:
+            return x.copy()
+        self.cache = (np.random.rand(*x.shape) >= 0.5).astype(x.dtype) * 2  # noqa: NPY002
+        return x * self.cache
+
+    def backward(self, dy):
+        return dy * self.cache

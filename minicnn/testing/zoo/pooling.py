@@ -1,0 +1,162 @@
+"""Broken poolings: ties, padding, overlapping windows, and what one divides by."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minicnn.layers.base import Layer
+from minicnn.ops.pool import avg_pool2d, avg_pool2d_backward, max_pool2d, max_pool2d_backward
+from minicnn.testing.zoo.specimen import broken
+
+AROUND = ((0, 0), (1, 1), (1, 1), (0, 0))
+AFTER = ((0, 0), (0, 1), (0, 1), (0, 0))
+
+
+@broken("ties", (6, 6, 2))
+class EveryTieTakesAll(Layer):
+    """Every tied maximum gets the whole gradient, so that in flat regions it is multiplied."""
+
+    def forward(self, x):
+        self.cache = x
+        return max_pool2d(x, 2)
+
+    def backward(self, dy):
+        return max_pool2d_backward(dy, self.cache, 2, ties="all")
+
+
+@broken("ties", (6, 6, 2))
+class TiesGetNothing(Layer):
+    """Where the maximum is not unique, nobody gets the gradient."""
+
+    def forward(self, x):
+        self.cache = x
+        return max_pool2d(x, 2)
+
+    def backward(self, dy):
+        x = self.cache
+        winners = max_pool2d_backward(np.ones_like(dy), x, 2, ties="all")
+        alone = avg_pool2d(winners, 2) == 0.25
+        return max_pool2d_backward(dy * alone, x, 2)
+
+
+@broken("padding", (6, 6, 2))
+class ZerosWinTheMaximum(Layer):
+    """The image is padded with zeros, which win wherever all inputs are negative."""
+
+    def forward(self, x):
+        self.cache = x
+        return max_pool2d(np.pad(x, AROUND), 3, 1)
+
+    def backward(self, dy):
+        padded = np.pad(self.cache, AROUND)
+        return max_pool2d_backward(dy, padded, 3, 1)[:, 1:-1, 1:-1].copy()
+
+
+@broken("gradients", (5, 5, 2))
+class ZerosWinOnlyForward(Layer):
+    """Forward pads with zeros, which win over negative inputs; backward knows that padding never wins."""
+
+    def forward(self, x):
+        self.cache = x
+        return max_pool2d(np.pad(x, AFTER), 2)
+
+    def backward(self, dy):
+        return max_pool2d_backward(dy, self.cache, 2, padding="same")
+
+
+@broken("padding", (5, 5, 2))
+class PaddingCountsInTheMean(Layer):
+    """The mean at the edges divides by the whole window, padding included."""
+
+    pool_size, strides, padding = 2, 2, "same"
+
+    def forward(self, x):
+        self.cache = x
+        return avg_pool2d(np.pad(x, AFTER), 2)
+
+    def backward(self, dy):
+        padded = np.pad(self.cache, AFTER)
+        return avg_pool2d_backward(dy, padded, 2)[:, :-1, :-1].copy()
+
+
+@broken("gradients", (7, 7, 2))
+class OverlapAssigns(Layer):
+    """A maximum of two overlapping windows gets the gradient of the last one only."""
+
+    def forward(self, x):
+        self.cache = x
+        return max_pool2d(x, 3, 2)
+
+    def backward(self, dy):
+        x = self.cache
+        dx = np.zeros_like(x)
+        n, c = np.ogrid[: len(x), : x.shape[3]]
+        for i, j in np.ndindex(dy.shape[1:3]):
+            window = x[:, 2 * i : 2 * i + 3, 2 * j : 2 * j + 3].reshape(len(x), 9, -1)
+            row, column = np.divmod(window.argmax(axis=1), 3)
+            dx[n, 2 * i + row, 2 * j + column, c] = dy[:, i, j]
+        return dx
+
+
+@broken("gradients", (7, 7, 2))
+class DividesByTheStride(Layer):
+    """The mean's gradient is divided by the stride's cells instead of the window's."""
+
+    def forward(self, x):
+        self.cache = x
+        return avg_pool2d(x, 3, 2)
+
+    def backward(self, dy):
+        return avg_pool2d_backward(dy, self.cache, 3, 2) * (9 / 4)
+
+
+@broken("gradients", (6, 6, 3))
+class WinnerOfAnotherChannel(Layer):
+    """The place of the maximum is found once for all channels."""
+
+    def forward(self, x):
+        self.cache = x
+        return max_pool2d(x, 2)
+
+    def backward(self, dy):
+        x = self.cache
+        lightness = np.repeat(x.sum(axis=3, keepdims=True), x.shape[3], axis=3)
+        return max_pool2d_backward(dy, lightness, 2)
+
+
+@broken("shapes", (5, 5, 2))
+class RestForgotten(Layer):
+    """Rows and columns that no window reaches are missing in dx."""
+
+    def forward(self, x):
+        self.cache = x
+        return max_pool2d(x, 2)
+
+    def backward(self, dy):
+        x = self.cache
+        return max_pool2d_backward(dy, x[:, : x.shape[1] // 2 * 2, : x.shape[2] // 2 * 2], 2)
+
+
+@broken("gradients", (4, 5, 3))
+class AreaForgotten(Layer):
+    """A global mean whose gradient is not divided by the number of pixels."""
+
+    def forward(self, x):
+        self.cache = x.shape
+        return x.mean(axis=(1, 2))
+
+    def backward(self, dy):
+        return np.broadcast_to(dy[:, None, None, :], self.cache).copy()
+
+
+@broken("aliasing", (4, 5, 3))
+class ReturnsAView(Layer):
+    """dx is a broadcast view: all pixels of it are one number in memory, and none can be written."""
+
+    def forward(self, x):
+        self.cache = x.shape
+        return x.mean(axis=(1, 2))
+
+    def backward(self, dy):
+        n, h, w, c = self.cache
+        return np.broadcast_to((dy / (h * w))[:, None, None, :], (n, h, w, c))

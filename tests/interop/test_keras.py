@@ -1,0 +1,341 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from minicnn import (
+    Adam,
+    BatchNorm,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAveragePool2D,
+    Layer,
+    LeakyReLU,
+    Pool2D,
+    ReLU,
+    Sequential,
+    Sigmoid,
+    Softmax,
+    Tanh,
+    models,
+)
+from minicnn.interop.keras import copy_weights, from_keras, lenet5, to_keras
+from minicnn.losses import softmax_cross_entropy
+from minicnn.ops.activations import softmax
+
+
+def equal(weights, others):
+    return len(weights) == len(others) and all(
+        a.dtype == b.dtype and np.array_equal(a, b) for a, b in zip(weights, others, strict=True)
+    )
+
+
+def perturb(model, seed=0):
+    """Give all weights values of their own, biases and running statistics too."""
+    rng = np.random.default_rng(seed)
+    for parameter in model.parameters():
+        parameter.value = parameter.value + rng.uniform(0, 0.1, parameter.shape)
+    return model
+
+
+def images(shape, dtype="float32", n=3):
+    return np.random.default_rng(1).normal(size=(n, *shape)).astype(dtype)
+
+
+def rich_net():
+    """All that the layers can do and Keras too."""
+    return Sequential(
+        [
+            Conv2D(4, 3, padding="same", strides=2),
+            BatchNorm(momentum=0.9),
+            ReLU(),
+            Pool2D(3, strides=1, mode="avg", padding="same"),
+            Conv2D(6, 3, dilation=2, groups=2, padding=((2, 1), (0, 2))),
+            Tanh(1.75, 0.625),
+            Pool2D(3, strides=2),
+            Dropout(0.0),
+            Conv2D(4, (1, 2), use_bias=False),
+            LeakyReLU(0.25),
+            Flatten(),
+            Dense(10),
+        ]
+    )
+
+
+# --- lenet5 -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("height", "width"), [(28, 28), (20, 49), (33, 21)])
+def test_lenet5_is_the_courses_net_at_any_size(height, width):
+    model = lenet5(keras.Input((height, width, 1)))
+    kinds = [type(layer).__name__ for layer in model.layers]
+    pooled = ["Conv2D", "MaxPooling2D"] * 2
+    assert kinds == ["InputLayer", *pooled, "Flatten", "Dense", "Dense", "Dense"]
+    ours = models.lenet5().build((height, width, 1), rng=0)
+    assert [weight.shape for weight in model.get_weights()] == [p.shape for p in ours.parameters()]
+    assert type(model.optimizer) is keras.optimizers.Adam
+    settings = model.optimizer.get_config() | {"name": "adam"}
+    assert settings == keras.optimizers.Adam(name="adam").get_config()
+    assert model.loss == "categorical_crossentropy"
+    assert all(layer.kernel_initializer.scale == 2.0 for layer in model.layers if hasattr(layer, "kernel"))
+
+
+def test_lenet5_trains_with_fit_on_one_hot_labels():
+    x, labels = images((28, 28, 1), n=64), np.arange(64) % 10
+    model = lenet5(keras.Input((28, 28, 1)))
+    history = model.fit(x, keras.utils.to_categorical(labels), batch_size=32, epochs=8, verbose=0).history
+    assert set(history) == {"accuracy", "loss"}
+    assert history["loss"][-1] < 0.8 * history["loss"][0]
+
+
+def test_lenet5_starts_from_its_seed():
+    first, again, other = (lenet5(keras.Input((28, 28, 1)), seed).get_weights() for seed in (0, 0, 1))
+    assert equal(first, again)
+    assert not np.array_equal(first[0], other[0])
+
+
+def test_lenet5_computes_what_ours_does():
+    ours, theirs = perturb(models.lenet5().build((28, 28, 1), rng=0)), lenet5(keras.Input((28, 28, 1)))
+    copy_weights(ours, theirs)
+    probabilities = softmax(ours.predict(images((28, 28, 1))))
+    np.testing.assert_allclose(theirs(images((28, 28, 1))).numpy(), probabilities, atol=1e-5)
+
+
+# --- to_keras and from_keras ------------------------------------------------------------------------------
+
+WINDOWS = st.tuples(st.integers(1, 3), st.integers(1, 3))
+PADS = st.sampled_from(["same", "valid"])
+ANYWHERE = st.one_of(
+    st.builds(BatchNorm, st.floats(0, 0.9), st.floats(1e-4, 0.1)),
+    st.builds(ReLU),
+    st.builds(LeakyReLU, st.floats(0.01, 0.5)),
+    st.builds(Tanh, st.floats(0.5, 2), st.floats(0.5, 2)),
+    st.just(1).map(lambda _: Tanh()),
+    st.builds(Sigmoid),
+    st.builds(Softmax),
+    st.builds(Dropout, st.floats(0, 0.9)),
+    st.builds(Dense, st.integers(1, 5), st.booleans()),
+)
+ON_IMAGES = st.one_of(
+    st.builds(Conv2D, st.integers(1, 4), WINDOWS, st.integers(1, 2), PADS, use_bias=st.booleans()),
+    st.builds(Conv2D, st.integers(1, 4), WINDOWS, padding=PADS, dilation=st.integers(1, 2)),
+    st.builds(Conv2D, st.integers(1, 4), WINDOWS, padding=st.tuples(WINDOWS, WINDOWS)),
+    st.builds(Pool2D, WINDOWS, st.none() | st.integers(1, 2), PADS, st.sampled_from(["max", "avg"])),
+    ANYWHERE,
+)
+
+
+@st.composite
+def architectures(draw):
+    layers = draw(st.lists(ON_IMAGES, max_size=4))
+    if draw(st.booleans()):
+        layers.append(Sequential([draw(st.sampled_from([Flatten, GlobalAveragePool2D]))(), draw(ANYWHERE)]))
+    dtype = draw(st.sampled_from(["float32", "float64"]))
+    shape = (17, 16, draw(st.integers(1, 2)))
+    try:
+        model = Sequential(layers).build(shape, rng=0, dtype=dtype)
+    except ValueError:  # a window that is larger than what the layers before it have left
+        assume(False)
+    for _, layer in model.named_layers():  # Keras warns of a softmax of one number
+        assume(type(layer) is not Softmax or layer.output_shape[-1] > 1)
+    return model
+
+
+@given(architectures())
+def test_round_trip_keeps_outputs_and_weights(model):
+    perturb(model)
+    twin = to_keras(model)
+    back = from_keras(twin)
+    again = to_keras(back)
+    assert equal(model.get_weights(), twin.get_weights())
+    assert equal(model.get_weights(), back.get_weights())
+    assert equal(model.get_weights(), again.get_weights())
+    x = images(model.input_shape, model.dtype)
+    expected = model.predict(x)
+    for outputs in (twin(x).numpy(), back.predict(x), again(x).numpy()):
+        np.testing.assert_allclose(
+            outputs, expected, rtol=1e-5, atol=1e-5 * max(np.abs(expected).max(), 1e-6)
+        )
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-10), ("float32", 1e-3)])
+def test_a_hundred_adam_steps_of_a_rich_net_follow_its_twin(dtype, tolerance):
+    model = rich_net().build((20, 19, 2), rng=0, dtype=dtype).train()
+    twin, optimizer = to_keras(model), Adam()
+    weights = [variable.value for variable in twin.trainable_variables]
+    m, v = ([np.zeros_like(weight) for weight in weights] for _ in range(2))
+
+    @tf.function
+    def gradients(x, labels):
+        with tf.GradientTape() as tape:
+            logits = twin(x, training=True)
+            loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
+        return loss, tape.gradient(loss, weights)
+
+    x, labels = images((20, 19, 2), dtype, n=32), np.arange(32) % 10
+    for step in range(1, 101):
+        loss, dlogits = softmax_cross_entropy(model(x), labels)
+        model.zero_grad()
+        model.backward(dlogits)
+        optimizer.step(model.parameters())
+        expected, grads = gradients(tf.constant(x), tf.constant(labels))
+        assert loss == pytest.approx(float(expected), rel=tolerance)
+        for i, gradient in enumerate(grads):  # Adam as Kingma and Ba have it, with eps hat
+            m[i] = 0.9 * m[i] + 0.1 * gradient.numpy()
+            v[i] = 0.999 * v[i] + 0.001 * gradient.numpy() ** 2
+            rate = 1e-3 * (1 - 0.999**step) ** 0.5 / (1 - 0.9**step)
+            weights[i].assign_sub(rate * m[i] / (np.sqrt(v[i]) + 1e-7))
+
+
+class Mine(Layer):
+    def forward(self, x):
+        return x.copy()
+
+
+@pytest.mark.parametrize(
+    ("layers", "named"),
+    [
+        ([ReLU(), Mine(), Mine()], r"layer 1 \(Mine\)"),
+        ([Sequential([ReLU(), Mine()])], r"layer 0\.1 \(Mine\)"),
+        ([Pool2D(2, ties="all")], r"layer 0 \(Pool2D\).*'all'"),
+        ([ReLU(), Pool2D(3, 2, padding=((1, 1), (1, 1)))], r"layer 1 \(Pool2D\).*explicit padding"),
+        ([Conv2D(1, 2, strides=2, dilation=2)], r"layer 0 \(Conv2D\).*not both"),
+    ],
+)
+def test_to_keras_names_the_first_layer_without_counterpart(layers, named):
+    with pytest.raises(ValueError, match=named):
+        to_keras(Sequential(layers).build((8, 8, 1), rng=0))
+
+
+def test_to_keras_of_the_net_of_1998_names_its_subsampling():
+    with pytest.raises(ValueError, match=r"layer 2 \(Subsample\)"):
+        to_keras(models.lenet5_1998().build((32, 32, 1), rng=0))
+
+
+def test_to_keras_takes_explicit_pooling_that_is_same_or_valid():
+    model = Sequential([Pool2D(3, 2, ((0, 1), (1, 1))), Pool2D(2, padding=((0, 0), (0, 0)))]).build((8, 9, 1))
+    twin = to_keras(model)
+    assert [layer.padding for layer in twin.layers[1:]] == ["same", "valid"]
+    x = images((8, 9, 1))
+    np.testing.assert_array_equal(twin(x).numpy(), model(x))
+
+
+def test_frozen_weights_stay_frozen():
+    model = Sequential([Dense(3), BatchNorm(), Dense(2)]).build((4,), rng=0)
+    model[0].kernel.trainable = False
+    twin = to_keras(model)
+    expected = [False, True, True, True, False, False, True, True]
+    assert [variable.trainable for variable in twin.weights] == expected
+    assert [parameter.trainable for parameter in from_keras(twin).parameters()] == expected
+
+
+def test_from_keras_reads_activations_and_nested_models():
+    inner = keras.Sequential([keras.Input((6, 6, 3)), keras.layers.Conv2D(4, 3, activation="tanh")])
+    x = keras.Input((8, 8, 1))
+    y = inner(keras.layers.Conv2D(3, 3, activation="leaky_relu")(x))
+    y = keras.layers.Activation("sigmoid")(keras.layers.Flatten()(y))
+    theirs = keras.Model(x, keras.layers.Dense(2, "softmax")(y))
+    ours = from_keras(theirs)
+    kinds = [Conv2D, LeakyReLU, Conv2D, Tanh, Flatten, Sigmoid, Dense, Softmax]
+    assert [type(layer) for layer in ours] == kinds
+    np.testing.assert_allclose(ours.predict(images((8, 8, 1))), theirs(images((8, 8, 1))), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("layer", "reason"),
+    [
+        (keras.layers.GaussianNoise(0.1), "no such layer"),
+        (keras.layers.Conv2D(2, 3, activation="elu"), "activation"),
+        (keras.layers.BatchNormalization(scale=False), "scale"),
+        (keras.layers.BatchNormalization(axis=1), "axis"),
+        (keras.layers.ReLU(max_value=6), "max_value"),
+        (keras.layers.ZeroPadding2D(1), "no such layer"),
+        (keras.layers.Rescaling(2.0), "no such layer"),
+        (keras.layers.Softmax(axis=1), "axis"),
+        (keras.layers.GlobalAveragePooling2D(keepdims=True), "keepdims"),
+        (keras.layers.MaxPooling2D(2, data_format="channels_first"), "data_format"),
+    ],
+    ids=lambda case: getattr(case, "name", case),
+)
+def test_from_keras_names_the_first_layer_without_counterpart(layer, reason):
+    model = keras.Sequential(
+        [keras.Input((6, 6, 4)), keras.layers.ReLU(), layer, keras.layers.GaussianNoise(0.1)]
+    )
+    with pytest.raises(ValueError, match=f"layer 1 .{type(layer).__name__} .*{reason}"):
+        from_keras(model)
+
+
+def test_from_keras_refuses_what_is_no_chain():
+    x = keras.Input((4,))
+    residual = keras.Model(x, keras.layers.Add()([x, keras.layers.Dense(4)(x)]))
+    with pytest.raises(ValueError, match="one chain"):
+        from_keras(residual)
+    operation = keras.Model(x, keras.ops.exp(keras.layers.Dense(4)(x)))
+    with pytest.raises(ValueError, match=r"Exp.* has no counterpart"):
+        from_keras(operation)
+
+
+# --- files ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")  # Keras's own
+def test_from_keras_reads_files(tmp_path):
+    theirs = lenet5(keras.Input((28, 28, 1)), seed=3)
+    theirs.save(tmp_path / "net.keras")
+    theirs.save_weights(tmp_path / "net.weights.h5")
+    weights = tmp_path / "net.weights.h5"
+    for ours in (
+        from_keras(tmp_path / "net.keras"),
+        from_keras(str(weights), models.lenet5().build((28, 28, 1), rng=0)),
+        from_keras(weights, lenet5(keras.Input((28, 28, 1)), seed=4)),
+    ):
+        assert equal(ours.get_weights(), theirs.get_weights())
+    with pytest.raises(ValueError, match="architecture"):
+        from_keras(weights)
+
+
+def test_from_keras_runs_no_code_of_a_file(tmp_path):
+    layers = [keras.Input((2,)), keras.layers.Lambda(lambda x: x + 1)]
+    keras.Sequential(layers).save(tmp_path / "evil.keras")
+    with pytest.raises(ValueError, match="safe"):
+        from_keras(tmp_path / "evil.keras")
+
+
+# --- copy_weights -----------------------------------------------------------------------------------------
+
+
+def test_copy_weights_goes_both_ways():
+    ours, theirs = perturb(models.lenet5().build((28, 28, 1), rng=0)), lenet5(keras.Input((28, 28, 1)))
+    copy_weights(ours, theirs)
+    assert equal(theirs.get_weights(), ours.get_weights())
+    back = models.lenet5().build((28, 28, 1), rng=1)
+    copy_weights(theirs, back)
+    assert equal(back.get_weights(), ours.get_weights())
+
+
+@pytest.mark.parametrize(
+    ("layers", "reason"),
+    [
+        ([Dense(3)], "layer 'second' .* source has no more"),
+        ([Dense(3), BatchNorm()], r"layer 1 \(BatchNorm\).*'second' \(Dense\)"),
+        ([Dense(3), Dense(4)], r"layer 1 \(Dense\).*\(3, 4\)"),
+        ([Dense(3), Dense(2), ReLU(), Dense(2)], r"layer 3 \(Dense\).* target has no more"),
+    ],
+)
+def test_copy_weights_names_the_first_layer_without_counterpart(layers, reason):
+    dense = [keras.layers.Dense(3), keras.layers.Dense(2, name="second")]
+    twin = keras.Sequential([keras.Input((5,)), *dense])
+    before = twin.get_weights()
+    with pytest.raises(ValueError, match=reason):
+        copy_weights(Sequential(layers).build((5,), rng=0), twin)
+    assert equal(twin.get_weights(), before)
+
+
+def test_models_must_be_built():
+    for call in (to_keras, lambda model: copy_weights(model, lenet5(keras.Input((28, 28, 1))))):
+        with pytest.raises(RuntimeError, match="built"):
+            call(models.lenet5())

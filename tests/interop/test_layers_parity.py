@@ -1,0 +1,136 @@
+"""Every layer that Keras has too: outputs, gradients and running statistics, over drawn configurations."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from cases import conv_cases, pool_cases
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from minicnn import (
+    BatchNorm,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAveragePool2D,
+    LeakyReLU,
+    Pool2D,
+    ReLU,
+    Sequential,
+    Sigmoid,
+    Softmax,
+    Tanh,
+)
+from minicnn.interop.keras import to_keras
+
+TOLERANCES = {"float32": 2e-5, "float64": 1e-12}
+DTYPES = st.sampled_from(sorted(TOLERANCES))
+SEEDS = st.integers(0, 2**16)
+IMAGES = st.tuples(st.integers(1, 6), st.integers(1, 6), st.integers(2, 6))
+
+
+def assert_close(actual, expected, tolerance, what):
+    assert actual.dtype == expected.dtype
+    difference, scale = np.abs(actual - expected).max(initial=0), max(np.abs(expected).max(initial=0), 1e-3)
+    assert difference <= tolerance * scale, f"{what}: {difference:.1e}, values up to {scale:.1e}"
+
+
+def assert_keras_agrees(layer, x, seed=0):
+    """Compare a layer with its twin: forward and backward in training mode, and forward outside of it."""
+    rng = np.random.default_rng(seed)
+    model = Sequential([layer]).build(x.shape[1:], rng=seed, dtype=x.dtype)
+    for parameter in model.parameters():  # biases and running statistics that are not all the same
+        parameter.value = parameter.value + rng.uniform(0.1, 0.5, parameter.shape)
+    twin, tolerance = to_keras(model, str(x.dtype)), TOLERANCES[str(x.dtype)]
+    assert_close(model(x), twin(x).numpy(), tolerance, "output in evaluation")
+
+    model.train()
+    y = model(x)
+    dy = rng.normal(size=y.shape).astype(x.dtype)
+    tensor = tf.constant(x)
+    with tf.GradientTape() as tape:
+        tape.watch(tensor)
+        expected = twin(tensor, training=True)
+    variables = [variable.value for variable in twin.trainable_variables]
+    dx, *gradients = tape.gradient(expected, [tensor, *variables], output_gradients=tf.constant(dy))
+    assert_close(y, expected.numpy(), tolerance, "output")
+    assert_close(model.backward(dy), dx.numpy(), tolerance, "dx")
+    trainable = [parameter for parameter in model.parameters() if parameter.trainable]
+    for parameter, gradient in zip(trainable, gradients, strict=True):
+        assert_close(parameter.grad, gradient.numpy(), tolerance, f"gradient of shape {parameter.shape}")
+    for weight, theirs in zip(model.get_weights(), twin.get_weights(), strict=True):
+        assert_close(weight, theirs, tolerance, f"weight of shape {weight.shape} after a training step")
+
+
+@settings(max_examples=10)
+@given(
+    conv_cases(max_stride=1, max_groups=2) | conv_cases(max_dilation=1, max_groups=2), DTYPES, st.booleans()
+)
+def test_conv2d_equals_keras(case, dtype, use_bias):
+    (x, _, _), (kh, kw, _, filters) = case.arrays(dtype), case.kernel_shape
+    layer = Conv2D(filters, (kh, kw), case.strides, case.padding, case.dilation, case.groups, use_bias)
+    assert_keras_agrees(layer, x, case.seed)
+
+
+@pytest.mark.parametrize("mode", ["max", "avg"])
+@settings(max_examples=15)
+@given(pool_cases(explicit=False), DTYPES)
+def test_pool2d_equals_keras(mode, case, dtype):
+    assert_keras_agrees(Pool2D(case.window, case.strides, case.padding, mode), case.x(dtype), case.seed)
+
+
+@settings(max_examples=10)
+@given(st.integers(1, 5), IMAGES, st.integers(1, 3), st.integers(1, 7), st.booleans(), DTYPES, SEEDS)
+def test_dense_equals_keras(n, sides, rank, units, use_bias, dtype, seed):
+    x = np.random.default_rng(seed).normal(size=(n, *sides[:rank])).astype(dtype)
+    assert_keras_agrees(Dense(units, use_bias), x, seed)
+
+
+@settings(max_examples=10)
+@given(
+    st.integers(4, 7), IMAGES, st.sampled_from([1, 3]), st.floats(0, 0.99), st.floats(1e-5, 1), DTYPES, SEEDS
+)
+def test_batch_norm_equals_keras(n, sides, rank, momentum, eps, dtype, seed):
+    x = np.random.default_rng(seed).normal(2, 3, (n, *sides[:rank])).astype(dtype)
+    assert_keras_agrees(BatchNorm(momentum, eps), x, seed)
+
+
+# Settings that float32 has exactly: Keras rounds those of its activations to float32, also in float64.
+ELEMENTWISE = [
+    lambda number: ReLU(),
+    lambda number: LeakyReLU(number),
+    lambda number: Tanh(),
+    lambda number: Tanh(1 + number, 2 - number),
+    lambda number: Sigmoid(),
+    lambda number: Softmax(),
+    lambda number: Flatten(),
+    lambda number: Dropout(0.0),
+]
+
+
+@pytest.mark.parametrize("make", ELEMENTWISE, ids=lambda make: repr(make(0.5)))
+@settings(max_examples=5)
+@given(st.integers(1, 5), IMAGES, st.integers(0, 64), DTYPES, SEEDS)
+def test_activations_and_flatten_equal_keras(make, n, sides, number, dtype, seed):
+    x = np.random.default_rng(seed).normal(0, 3, (n, *sides)).astype(dtype)
+    x[np.abs(x) < 0.2] = 0  # where the slopes of ReLU and LeakyReLU jump
+    assert_keras_agrees(make(number / 64), x, seed)
+
+
+@settings(max_examples=5)
+@given(st.integers(1, 5), IMAGES, DTYPES, SEEDS)
+def test_global_average_equals_keras(n, sides, dtype, seed):
+    assert_keras_agrees(
+        GlobalAveragePool2D(), np.random.default_rng(seed).normal(size=(n, *sides)).astype(dtype)
+    )
+
+
+def test_dropout_equals_keras_but_for_its_random_numbers():
+    x = np.ones((400, 100))
+    model = Sequential([Dropout(0.3)]).build((100,), rng=0, dtype=np.float64)
+    ours, theirs = model.train()(x), to_keras(model, "float64")(x, training=True).numpy()
+    assert set(np.unique(ours)) == {0.0, 1 / 0.7}
+    np.testing.assert_allclose(np.unique(theirs), [0.0, 1 / 0.7], rtol=1e-7)  # Keras's 0.7 is a float32
+    shares = [(y == 0).mean() for y in (ours, theirs)]  # of 40,000 each, with a standard deviation of 0.0023
+    np.testing.assert_allclose(shares, 0.3, atol=0.012)

@@ -1,0 +1,100 @@
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from minicnn import (
+    BatchNorm,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAveragePool2D,
+    Layer,
+    LeakyReLU,
+    Pool2D,
+    ReLU,
+    Sequential,
+    Sigmoid,
+    Softmax,
+    Tanh,
+    models,
+)
+from minicnn.cli import main
+from minicnn.interop.onnx import save_onnx, to_onnx
+from minicnn.runs import open_run
+
+NETS = {
+    "lenet5": lambda: models.lenet5().build((28, 28, 1), rng=0),
+    "lenet5_1998": lambda: models.lenet5_1998().build((32, 32, 1), rng=0),
+    "convolutions": lambda: Sequential(
+        [
+            Conv2D(4, 3, strides=2, padding="same"),
+            BatchNorm(),
+            ReLU(),
+            Conv2D(6, (3, 2), dilation=(2, 1), strides=(1, 2), groups=2, padding=((2, 1), (0, 3))),
+            Tanh(1.7, 0.6),
+            Dropout(0.5),
+            Sequential([Conv2D(4, 1, use_bias=False), LeakyReLU(0.1)]),
+        ]
+    ).build((15, 14, 2), rng=0),
+    "pooling": lambda: Sequential(
+        [
+            Pool2D(3, 2, "same"),
+            Pool2D((2, 3), 1, ((1, 0), (0, 2)), "avg"),
+            Pool2D(3, 2, "same", "avg"),
+            Pool2D(2, 1, ((0, 1), (1, 1)), ties="all"),
+            Flatten(),
+            Dense(7, use_bias=False),
+            BatchNorm(),
+            Sigmoid(),
+            Softmax(),
+        ]
+    ).build((17, 16, 3), rng=0),
+    "global": lambda: Sequential([Dense(5), GlobalAveragePool2D(), Dense(3)]).build((5, 6, 2), rng=0),
+    "rows": lambda: Sequential([Dense(5), BatchNorm(), Dense(3), Softmax()]).build(
+        (6, 4), rng=0, dtype="float64"
+    ),
+    "empty": lambda: Sequential([]).build((4,)),
+}
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_onnxruntime_computes_the_same(name, tmp_path):
+    model, rng = NETS[name](), np.random.default_rng(0)
+    for parameter in model.parameters():
+        parameter.value = parameter.value + rng.uniform(0, 0.1, parameter.shape)
+    save_onnx(model, tmp_path / "model.onnx")
+    onnx.checker.check_model(tmp_path / "model.onnx", full_check=True)
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    assert session.get_inputs()[0].shape == ["N", *model.input_shape]
+    assert session.get_outputs()[0].shape == ["N", *model.output_shape]
+    for n in (1, 5):
+        # Negative images: padding must not win a maximum.
+        x = rng.normal(-2, 1, (n, *model.input_shape)).astype("float32")
+        (y,) = session.run(None, {"x": x})
+        expected = model.predict(x)
+        np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
+
+
+def test_export_writes_the_model_of_a_run(tmp_path, capsys):
+    run, file = tmp_path / "run", tmp_path / "model.onnx"
+    main(["train", "--epochs", "1", "--limit", "32", "--validation", "8", "--out", str(run)])
+    assert main(["export", str(run), str(file)]) == 0
+    assert "(N, 28, 28, 1)" in capsys.readouterr().out
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    x = np.random.default_rng(0).random((3, 28, 28, 1), dtype="float32")
+    np.testing.assert_allclose(session.run(None, {"x": x})[0], open_run(run).model.predict(x), atol=1e-5)
+    assert main(["export", str(tmp_path / "none"), str(file)]) == 2
+
+
+class Mine(Layer):
+    def forward(self, x):
+        return x.copy()
+
+
+def test_layers_that_onnx_does_not_know_are_named():
+    with pytest.raises(ValueError, match=r"layer 1\.0 \(Mine\)"):
+        to_onnx(Sequential([ReLU(), Sequential([Mine()])]).build((4,)))
+    with pytest.raises(RuntimeError, match="built"):
+        to_onnx(Sequential([ReLU()]))

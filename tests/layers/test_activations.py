@@ -1,0 +1,57 @@
+import math
+
+import numpy as np
+import pytest
+
+from minicnn import LeakyReLU, ReLU, Sigmoid, Softmax, Tanh
+from minicnn.testing import check_layer
+
+
+@pytest.mark.parametrize("shape", [(1,), (7,), (4, 5, 3)])
+@pytest.mark.parametrize(
+    "layer",
+    [ReLU(), LeakyReLU(), LeakyReLU(0.0), Tanh(), Tanh(1.7159, 2 / 3), Sigmoid(), Softmax()],
+    ids=repr,
+)
+def test_activations_honour_the_contract(layer, shape):
+    check_layer(layer, shape)
+
+
+def both_ways(layer, x, dy):
+    layer.build((len(x),), dtype=np.float64).train()
+    return layer(np.array([x]))[0], layer.backward(np.array([dy]))[0]
+
+
+def test_relu_by_hand_has_derivative_0_at_0():
+    y, dx = both_ways(ReLU(), [-2.0, -0.0, 0.0, 3.0], [5.0, 6.0, 7.0, 8.0])
+    np.testing.assert_array_equal(y, [0, 0, 0, 3])
+    np.testing.assert_array_equal(dx, [0, 0, 0, 8])
+
+
+def test_leaky_relu_by_hand():
+    y, dx = both_ways(LeakyReLU(0.5), [-2.0, 0.0, 3.0], [4.0, 6.0, 8.0])
+    np.testing.assert_array_equal(y, [-1, 0, 3])
+    np.testing.assert_array_equal(dx, [2, 3, 8])
+
+
+def test_tanh_by_hand_with_the_factors_of_1998():
+    y, dx = both_ways(Tanh(1.7159, 2 / 3), [0.0, 1.0, 40.0], [1.0, 1.0, 1.0])
+    np.testing.assert_allclose(y, [0, 1.7159 * math.tanh(2 / 3), 1.7159], rtol=1e-15)
+    np.testing.assert_allclose(dx, [1.7159 * 2 / 3, 1.7159 * 2 / 3 / math.cosh(2 / 3) ** 2, 0], rtol=1e-14)
+
+
+def test_sigmoid_by_hand_does_not_overflow():
+    y, dx = both_ways(Sigmoid(), [-1000.0, 0.0, math.log(3), 1000.0], [1.0, 4.0, 16.0, 1.0])
+    np.testing.assert_allclose(y, [0, 0.5, 0.75, 1], rtol=1e-15)
+    np.testing.assert_allclose(dx, [0, 1, 3, 0], rtol=1e-15)
+
+
+def test_softmax_by_hand():
+    y, dx = both_ways(Softmax(), [1e4, 1e4 + math.log(3), 0.0], [4.0, 0.0, 100.0])
+    np.testing.assert_allclose(y, [0.25, 0.75, 0], rtol=1e-11)
+    np.testing.assert_allclose(dx, [0.25 * 3, -0.75, 0], rtol=1e-11)  # y * (dy - 1)
+
+
+def test_leaky_relu_refuses_a_slope_that_is_none():
+    with pytest.raises(ValueError, match=r"`slope` must be in \[0, inf\), got -0.1"):
+        LeakyReLU(-0.1)

@@ -1,0 +1,299 @@
+import copy
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from minicnn import BatchNorm, Conv2D, Dense, Flatten, Layer, Pool2D, ReLU, Sequential, Tanh
+from minicnn.models import lenet5
+from minicnn.testing import CHECKS, LayerCheckError, check_layer
+from minicnn.testing.correct_layers import Scale
+
+
+class OffByFactor(Conv2D):
+    """A Conv2D whose kernel gradient is off by `error`, relative, in one element."""
+
+    def __init__(self, filters, kernel_size, error, element):
+        super().__init__(filters, kernel_size)
+        self.error, self.element = error, element
+
+    def backward(self, dy):
+        before = self.kernel.grad.copy()
+        dx = super().backward(dy)
+        element = self.element % before.size
+        self.kernel.grad.flat[element] += self.error * (self.kernel.grad - before).flat[element]
+        return dx
+
+
+class Log(Layer):
+    def forward(self, x):
+        self.cache = x
+        return np.log(x)
+
+    def backward(self, dy):
+        return dy / self.cache
+
+
+class TanhWithout(Layer):
+    """tanh, with a gradient that is `factor` times too large."""
+
+    def __init__(self, factor):
+        self.factor = factor
+
+    def forward(self, x):
+        tanh = np.tanh(x)
+        self.cache = 1 - tanh**2
+        return tanh
+
+    def backward(self, dy):
+        return dy * self.cache * self.factor
+
+
+def positive(rng, shape):
+    return rng.uniform(0.5, 2.0, shape)
+
+
+@pytest.mark.parametrize("error", [1e-3, 1e-4])
+@pytest.mark.parametrize("seeds", [range(10), pytest.param(range(200), marks=pytest.mark.campaign)])
+def test_an_error_in_one_element_of_a_kernel_is_caught_and_located(error, seeds):
+    for seed in seeds:
+        element = int(np.random.default_rng(seed).integers(72))
+        with pytest.raises(LayerCheckError) as caught:
+            check_layer(OffByFactor(4, 3, error, element), (6, 6, 2), rng=seed, only=("gradients",))
+        (failure,) = caught.value.failures
+        assert failure.array == "dkernel"
+        assert failure.index == np.unravel_index(element, (3, 3, 2, 4))
+        ratio = failure.facts["analytic"] / failure.facts["numeric"]
+        assert ratio == pytest.approx(1 + error, rel=1e-2 * error)
+
+
+def test_the_report_names_check_array_index_values_and_cause():
+    with pytest.raises(LayerCheckError) as caught:
+        check_layer(OffByFactor(4, 3, 1.0, 7), (6, 6, 2))
+    assert caught.value.checks == ["gradients"]
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "OffByFactor(4, 3, 1.0, 7) with inputs (6, 6, 2) fails: gradients"
+    told = {line[4:16].strip(): line[17:] for line in lines[3:]}
+    assert told["array"] == "dkernel"
+    assert told["worst index"] == "(0, 0, 1, 3)"
+    assert float(told["analytic"]) == pytest.approx(2 * float(told["numeric"]), rel=1e-4)
+    assert told["wrong"] == "1 of the 72 elements compared, of 72"
+    assert told["usual cause"] == "one element only: an index, or an edge"
+
+
+@pytest.mark.parametrize(
+    ("factor", "cause"),
+    [
+        (-1.0, "the sign"),
+        (1 / 3, "a mean over the batch in one place, and a sum in the other"),
+        (1.5, "a constant factor: the gradient is 1.5 times what it must be"),
+        (0.0, "it stays zero: never computed, or `add_grad` or a `+=` was forgotten"),
+        (1 + 1e-7, "too little precision: something inside is float32"),
+        (np.inf, "a division by zero, or a power or logarithm at its edge"),
+    ],
+)
+def test_the_usual_cause_is_guessed_from_the_differences(factor, cause):
+    with pytest.raises(LayerCheckError) as caught:
+        check_layer(TanhWithout(factor), (7,), only=("gradients",))
+    assert caught.value.failures[0].hint == cause
+
+
+def test_digits_tell_close_numbers_apart():
+    with pytest.raises(LayerCheckError) as caught:
+        check_layer(TanhWithout(1 + 1e-6), (7,), only=("gradients",))
+    analytic, numeric = (
+        line.split()[-1] for line in str(caught.value).splitlines() if "ytic" in line or "eric" in line
+    )
+    assert analytic != numeric
+
+
+def test_a_wrong_element_is_found_in_a_large_array():
+    with pytest.raises(LayerCheckError) as caught:
+        check_layer(OffByFactor(16, 5, 1e-4, 1234), (14, 14, 6), only=("gradients",))
+    assert caught.value.failures[0].index == np.unravel_index(1234, (5, 5, 6, 16))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_kinks_are_no_false_alarms_in_arrays_so_large_that_steps_must_cross_some(seed):
+    check_layer(ReLU(), (48, 48, 8), rng=seed, only=("gradients", "ties", "kinks"))
+    check_layer(Pool2D(2), (32, 32, 8), rng=seed, only=("gradients", "ties", "kinks"))
+
+
+def test_a_wrong_gradient_is_caught_in_spite_of_kinks():
+    class Half(Layer):
+        def forward(self, x):
+            self.cache = x > 0
+            return np.maximum(x, 0)
+
+        def backward(self, dy):
+            return dy * self.cache * 1.001
+
+    with pytest.raises(LayerCheckError) as caught:
+        check_layer(Half(), (64, 64, 8), only=("gradients",))
+    assert caught.value.failures[0].facts["analytic"] == pytest.approx(
+        1.001 * caught.value.failures[0].facts["numeric"]
+    )
+
+
+def test_a_jump_is_told_from_a_slope():
+    class Stairs(Layer):
+        """Has the slope 0 wherever it has one, and claims 1."""
+
+        def forward(self, x):
+            self.cache = None
+            return np.floor(x * 1e9) / 1e9
+
+        def backward(self, dy):
+            return dy.copy()
+
+    with pytest.raises(LayerCheckError) as caught:
+        check_layer(Stairs(), (7,), only=("gradients",))
+    assert caught.value.checks == ["gradients"]
+
+
+def test_lenet5_passes():
+    check_layer(lenet5(), (28, 28, 1), batch_size=2)
+
+
+def test_the_textbook_s_rule_for_ties_is_accepted_where_it_is_declared():
+    check_layer(Pool2D(2, ties="all"), (6, 6, 2))
+    check_layer(Sequential([Conv2D(2, 3), Pool2D(2, ties="all")]), (6, 6, 2))
+
+
+def test_a_layer_is_left_as_it_is():
+    layer = Sequential([Dense(3), BatchNorm()]).build((4,), rng=0)
+    before = pickle.dumps(layer)
+    check_layer(layer)
+    assert pickle.dumps(layer) == before
+    assert not layer.training
+    unbuilt = Scale()
+    check_layer(unbuilt, (4,))
+    assert unbuilt.input_shape is None
+
+
+def test_numpy_s_global_stream_is_left_as_it_is():
+    np.random.seed(5)  # noqa: NPY002
+    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    check_layer(Scale(), (4,))
+    np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
+
+
+def test_classes_factories_and_generators_are_accepted():
+    check_layer(Scale, (4,))
+    check_layer(lambda: Dense(2), (4,), rng=np.random.default_rng(3))
+
+
+def test_the_same_seed_gives_the_same_report_whichever_checks_run():
+    reports = []
+    for only in (("gradients",), ("gradients",), ("shapes", "ties", "gradients")):
+        with pytest.raises(LayerCheckError) as caught:
+            check_layer(TanhWithout(2.0), (7,), rng=4, only=only)
+        reports.append(str(next(f for f in caught.value.failures if f.check == "gradients")))
+    assert len(set(reports)) == 1
+
+
+def test_inputs_are_for_layers_that_are_defined_for_some_only():
+    check_layer(Log(), (5,), inputs=positive)
+    with pytest.raises(LayerCheckError, match="inputs="):
+        check_layer(Log(), (5,))
+
+
+def test_a_reference_may_be_a_layer_or_a_function():
+    check_layer(Tanh(1.7159, 2 / 3), (5,), reference=lambda x: 1.7159 * np.tanh(2 * x / 3))
+    check_layer(Sequential([Dense(3)]), (5,), reference=Dense(3))
+    with pytest.raises(LayerCheckError) as caught:
+        check_layer(Tanh(), (5,), reference=Tanh(2.0))
+    assert caught.value.checks == ["reference"]
+
+
+def test_skip_and_only_choose_checks():
+    with pytest.raises(LayerCheckError) as caught:
+        check_layer(TanhWithout(2.0), (7,), skip=("gradients",))
+    assert "gradients" not in caught.value.checks
+    check_layer(TanhWithout(2.0), (7,), only=("repr", "shapes"))
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: check_layer(3, (4,)), TypeError, "`layer` must be a Layer"),
+        (lambda: check_layer(lambda: 3, (4,)), TypeError, "`layer` must be a Layer"),
+        (lambda: check_layer(Scale()), ValueError, "`input_shape` must be given"),
+        (lambda: check_layer(Scale(), (4,), batch_size=1), ValueError, "`batch_size` must be at least 2"),
+        (
+            lambda: check_layer(Scale(), (4,), skip=("slopes",)),
+            ValueError,
+            "checks must be among build, shapes",
+        ),
+        (lambda: check_layer(Scale(), (4,), only=("slopes",)), ValueError, "got 'slopes'"),
+    ],
+)
+def test_wrong_arguments_end_in_a_sentence(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+def test_an_exception_in_the_layer_becomes_part_of_the_report():
+    class Raises(Layer):
+        def forward(self, x):
+            self.cache = None
+            return x.copy()
+
+        def backward(self, dy):
+            raise KeyError("nothing there")
+
+    with pytest.raises(LayerCheckError) as caught:
+        check_layer(Raises(), (4,))
+    assert caught.value.checks == ["shapes"]
+    assert "raised KeyError: 'nothing there'" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"), [(Conv2D(2, 3), (2, 2, 1)), (Flatten, ()), (lambda: Scale(), (0, 3))]
+)
+def test_a_layer_that_does_not_build_fails_its_first_check(layer, shape):
+    with pytest.raises(LayerCheckError) as caught:
+        check_layer(layer, shape)
+    assert caught.value.checks == ["build"]
+
+
+def test_a_layer_that_returns_no_array_is_told_so():
+    class Nothing(Layer):
+        def forward(self, x):
+            self.cache = None
+            return x.copy()
+
+        def backward(self, dy):
+            dy.copy()
+
+    with pytest.raises(LayerCheckError, match="NoneType"):
+        check_layer(Nothing(), (4,))
+
+
+def test_the_kit_needs_no_hypothesis_and_no_pytest():
+    code = (
+        "import sys; sys.modules['hypothesis'] = sys.modules['pytest'] = None\n"
+        "from minicnn import Dense\n"
+        "from minicnn.testing import check_layer\n"
+        "check_layer(Dense(2), (3,))\n"
+        "try:\n"
+        "    import minicnn.testing.strategies\n"
+        "except ImportError as error:\n"
+        "    print(error)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout == 'strategies need hypothesis: pip install "minicnn[testing]"\n'
+
+
+def test_every_check_says_what_it_checks():
+    for name, check in CHECKS.items():
+        assert check.__doc__.startswith("Check that "), name
+
+
+def test_a_report_survives_pickling_and_copying():
+    with pytest.raises(LayerCheckError) as caught:
+        check_layer(TanhWithout(2.0), (7,), only=("gradients",))
+    for error in (pickle.loads(pickle.dumps(caught.value)), copy.copy(caught.value)):
+        assert str(error) == str(caught.value)

@@ -1,0 +1,122 @@
+import pytest
+
+from minicnn import Layer
+from minicnn.testing.command import check_command, load_layer
+
+SOURCE = """
+import numpy as np
+from minicnn import Layer
+
+class Shift(Layer):
+    def __init__(self, by=1.0):
+        self.by = by
+
+    def forward(self, x):
+        self.cache = None
+        return x + self.by
+
+    def backward(self, dy):
+        return dy.copy()
+
+class Wrong(Shift):
+    def backward(self, dy):
+        return 2 * dy
+
+class Images(Shift):
+    def init_params(self, input_shape, rng):
+        if len(input_shape) != 3:
+            raise ValueError("images only")
+
+class Nowhere(Shift):
+    def init_params(self, input_shape, rng):
+        raise ValueError("nothing suits it")
+
+built = Shift(3)
+number = 3
+
+def factory():
+    return Shift(2)
+
+def empty():
+    return None
+"""
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    (tmp_path / "my_layers_of_a_test.py").write_text(SOURCE)
+    (tmp_path / "broken_module_of_a_test.py").write_text("1 / 0")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    return "my_layers_of_a_test"
+
+
+def test_a_right_layer_passes(module):
+    text, passed = check_command(f"{module}:Shift", (3,), 0)
+    assert passed
+    assert text == "Shift() with inputs (3,) passes all 23 checks"
+
+
+def test_a_wrong_layer_fails_with_the_report(module):
+    text, passed = check_command(f"{module}:Wrong", (3,), 0)
+    assert not passed
+    assert "gradients: " in text
+    assert "a constant factor: the gradient is 2 times" in text
+
+
+def test_without_a_shape_those_that_suit_are_tried(module):
+    assert check_command(f"{module}:Shift")[0].count("passes all") == 2
+    assert check_command(f"{module}:Images")[0] == "Images() with inputs (8, 8, 3) passes all 23 checks"
+    with pytest.raises(ValueError, match=r"needs an input shape of its own .*nothing suits it"):
+        check_command(f"{module}:Nowhere")
+
+
+@pytest.mark.parametrize(
+    ("name", "by"),
+    [
+        ("Shift", 1.0),
+        ("Shift(5)", 5),
+        ("Shift(by=-2.5)", -2.5),
+        ("built", 3),
+        ("factory", 2),
+        ("Shift()", 1.0),
+    ],
+)
+def test_layers_are_made_from_literal_arguments(module, name, by):
+    layer = load_layer(f"{module}:{name}")
+    assert isinstance(layer, Layer)
+    assert layer.by == by
+
+
+def test_a_file_may_be_named_by_its_path(module, tmp_path):
+    assert load_layer(f"{tmp_path / module}.py:Shift(4)").by == 4
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("{}", "must be given as package.module:LayerClass"),
+        ("{}:", "must be given as package.module:LayerClass"),
+        (":Shift", "must be given as package.module:LayerClass"),
+        ("{}:Missing", "there is no 'Missing'"),
+        ("{}:np.nothing", "there is no 'np.nothing'"),
+        ("no_such_module_anywhere:Shift", "cannot be imported: ModuleNotFoundError"),
+        ("no_such_file.py:Shift", "cannot be imported: FileNotFoundError"),
+        ("broken_module_of_a_test:Shift", "cannot be imported: ZeroDivisionError"),
+        ("{}:number", "must be a Layer class"),
+        ("{}:empty", "must make a Layer, got NoneType"),
+        ("{}:Shift(1, 2)", "cannot be made: TypeError"),
+        ("{}:Shift(open('x'))", "with plain values as arguments"),
+        ("{}:Shift(", "with plain values as arguments"),
+    ],
+)
+def test_wrong_targets_end_in_a_sentence(module, target, message):
+    with pytest.raises(ValueError, match=r".") as caught:
+        check_command(target.format(module), (3,), 0)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("shape", [(), (0, 3), (-1,)])
+def test_wrong_shapes_end_in_a_sentence(module, shape):
+    with pytest.raises(ValueError, match="must have positive sizes"):
+        check_command(f"{module}:Shift", shape, 0)

@@ -1,0 +1,109 @@
+"""No false alarms: layers of the package and layers as users write them, fixed and drawn."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from minicnn import (
+    BatchNorm,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAveragePool2D,
+    LeakyReLU,
+    Pool2D,
+    ReLU,
+    Sequential,
+    Sigmoid,
+    Softmax,
+    Tanh,
+)
+from minicnn.models.lenet5_1998 import PartialConv2D, Subsample
+from minicnn.testing import LayerCheckError, check_layer, parametrize_with_checks
+from minicnn.testing.correct_layers import (
+    GELU,
+    ConvTanh,
+    CReLU,
+    DepthwiseConv2D,
+    InstanceNorm,
+    LayerNorm,
+    Maxout,
+    PReLU,
+    ResidualBlock,
+    Scale,
+    SqueezeExcite,
+    Tied,
+)
+from minicnn.testing.strategies import image_shapes, layer_cases
+
+USERS = [
+    (ResidualBlock(1), (1, 2, 3)),
+    (Scale(), (3, 2)),
+    (PReLU(), (4, 4, 3)),
+    (GELU(), (7,)),
+    (LayerNorm(), (3, 3, 4)),
+    (LayerNorm(eps=1e-6), (2,)),
+    (InstanceNorm(), (3, 3, 2)),
+    (DepthwiseConv2D(3, 2), (6, 5, 3)),
+    (Sequential([Conv2D(3, 3), InstanceNorm(), ReLU()]), (6, 6, 2)),  # the bias's gradient vanishes
+    (SqueezeExcite(2), (4, 4, 3)),
+    (ResidualBlock(4), (5, 5, 2)),
+    (ConvTanh(), (5, 5, 2)),
+    (CReLU(), (4, 3, 2)),
+    (Maxout(3), (5,)),
+    (Subsample(), (6, 6, 2)),
+    (PartialConv2D(((0, 1), (1, 2), (0,)), 3), (5, 5, 3)),
+    (Sequential([Conv2D(3, 3), ReLU(), Pool2D(3, 2), Flatten(), Dense(4)]), (9, 9, 1)),
+    (Sequential([Pool2D(3, 1, "same"), ReLU(), Conv2D(2, 3)]), (6, 6, 2)),
+    (Sequential([Dense(4), BatchNorm(), ReLU(), Dropout(0.5), Dense(3), Softmax()]), (5,)),
+]
+
+
+@parametrize_with_checks(USERS)
+def test_correct_layers_pass(layer, check):
+    check(layer)
+
+
+def test_tied_weights_are_refused_loudly():
+    with pytest.raises(LayerCheckError) as caught:
+        check_layer(Tied(), (3,))
+    assert caught.value.checks == ["build"]
+    assert "tied weights are not supported" in str(caught.value)
+
+
+sizes = st.integers(1, 3)
+chains = st.sampled_from(
+    [
+        lambda n: Sequential([Conv2D(n, 1), ReLU(), Pool2D(1), Flatten(), Dense(2)]),
+        lambda n: Sequential([ReLU(), Conv2D(n, 2, padding="same", use_bias=False), ReLU()]),
+        lambda n: Sequential([Conv2D(n, 2, padding="same"), BatchNorm(), LeakyReLU(), GlobalAveragePool2D()]),
+        lambda n: Sequential([Pool2D(2, 1, "same"), Pool2D(2, 1, "same"), Conv2D(n, 1)]),
+        lambda n: Sequential([Dropout(0.3), ReLU(), Dense(n), Softmax()]),
+    ]
+)
+CASES = st.one_of(
+    layer_cases(Conv2D, kernel_initializer=st.just(Conv2D(1, 1).kernel_initializer)),
+    layer_cases(Pool2D, ties=st.sampled_from(["first", "all", "split"])),
+    *[layer_cases(kind) for kind in (ReLU, LeakyReLU, Tanh, Sigmoid, Softmax, Dropout, Flatten, BatchNorm)],
+    *[layer_cases(kind) for kind in (Dense, Scale, PReLU, GELU, LayerNorm, Maxout, CReLU)],
+    *[layer_cases(kind, image_shapes()) for kind in (GlobalAveragePool2D, ConvTanh, SqueezeExcite)],
+    layer_cases(ResidualBlock),
+    layer_cases(
+        DepthwiseConv2D, kernel_size=sizes, strides=sizes, padding=st.sampled_from(["valid", "same"])
+    ),
+    layer_cases(lambda chain, n: chain(n), image_shapes(), chain=chains, n=sizes),
+)
+
+
+@settings(max_examples=300, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@given(case=CASES)
+def test_drawn_cases_raise_no_false_alarm(case):
+    case.check()
+
+
+@pytest.mark.campaign
+@settings(max_examples=10_000, suppress_health_check=[HealthCheck.too_slow])
+@given(case=CASES)
+def test_ten_thousand_drawn_cases_raise_no_false_alarm(case):
+    case.check()

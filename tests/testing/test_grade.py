@@ -1,0 +1,264 @@
+import json
+
+import numpy as np
+import pytest
+
+from minicnn import functional
+from minicnn.testing.grade import FUNCTIONS, Grade, grade, grade_command
+from minicnn.testing.grade_cases import conventions
+from minicnn.testing.grade_child import followed, judge, main
+
+# What learners write: loops, with the places where they differ left open.
+CONV = """
+import numpy as np
+
+def pads(n, k, s):
+    total = (n - 1) * s + k - n
+    return {pads}
+
+def conv_forward(A_prev, W, b, activation, padding="same", stride=(1, 1)):
+    (m, h, w, c), (kh, kw, _, c_new), (sh, sw) = A_prev.shape, W.shape, stride
+    rows, columns = (pads(h, kh, sh), pads(w, kw, sw)) if padding == "same" else ((0, 0), (0, 0))
+    P = np.pad(A_prev, ((0, 0), rows, columns, (0, 0)))
+    Z = np.zeros((m, (h + sum(rows) - kh) // sh + 1, (w + sum(columns) - kw) // sw + 1, c_new))
+    for i, j, k in np.ndindex(Z.shape[1:]):
+        window = P[:, i * sh : i * sh + kh, j * sw : j * sw + kw]
+        Z[:, i, j, k] = (window * W[..., k]).sum(axis=(1, 2, 3)) + b[0, 0, 0, k]
+    return activation(Z)
+
+def conv_backward(dZ, A_prev, W, b, padding="same", stride=(1, 1)):
+    (m, h, w, c), (kh, kw, _, _), (sh, sw) = A_prev.shape, W.shape, stride
+    rows, columns = (pads(h, kh, sh), pads(w, kw, sw)) if padding == "same" else ((0, 0), (0, 0))
+    P = np.pad(A_prev, ((0, 0), rows, columns, (0, 0)))
+    dP, dW = np.zeros_like(P), np.zeros_like(W)
+    for n, i, j, k in np.ndindex(dZ.shape):
+        here = n, slice(i * sh, i * sh + kh), slice(j * sw, j * sw + kw)
+        dP[here] += W[..., k] * dZ[n, i, j, k]
+        dW[..., k] += P[here] * dZ[n, i, j, k]
+    dA = dP[:, rows[0] : rows[0] + h, columns[0] : columns[0] + w]
+    return dA, dW, dZ.sum(axis=(0, 1, 2), keepdims=True)
+"""
+POOL = """
+import numpy as np
+
+def pool_forward(A_prev, kernel_shape, stride=(1, 1), mode="max"):
+    (m, h, w, c), (kh, kw), (sh, sw) = A_prev.shape, kernel_shape, stride
+    A = np.zeros((m, (h - kh) // sh + 1, (w - kw) // sw + 1, c))
+    for i, j in np.ndindex(A.shape[1:3]):
+        window = A_prev[:, i * sh : i * sh + kh, j * sw : j * sw + kw]
+        A[:, i, j] = window.max(axis=(1, 2)) if mode == "max" else window.mean(axis=(1, 2))
+    return A
+
+def pool_backward(dA, A_prev, kernel_shape, stride=(1, 1), mode="max"):
+    (kh, kw), (sh, sw) = kernel_shape, stride
+    dx = np.zeros(A_prev.shape)
+    for n, i, j, c in np.ndindex(dA.shape):
+        here = n, slice(i * sh, i * sh + kh), slice(j * sw, j * sw + kw), c
+        window = A_prev[here]
+        if mode == "avg":
+            dx[here] += dA[n, i, j, c] / (kh * kw)
+        else:
+            {rule}
+    return dx
+"""
+
+
+def functions(source):
+    namespace = {}
+    exec(source, namespace)
+    return namespace
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_ours_is_right(name):
+    result = judge(name, getattr(functional, name))
+    assert result["passed"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ("mask = window == window.max()", "every tied maximum gets the gradient"),
+        ("mask = np.arange(window.size).reshape(window.shape) == window.argmax()", "the first of several"),
+        ("mask = np.arange(window.size).reshape(window.shape) == "
+         "window.size - 1 - window.ravel()[::-1].argmax()", "the last of several"),
+        ("mask = (window == window.max()) / (window == window.max()).sum()", "share the gradient evenly"),
+    ],
+)  # fmt: skip
+def test_the_rule_for_ties_is_found_out(rule, words):
+    code = POOL.replace("{rule}", f"{rule}; dx[here] += mask * dA[n, i, j, c]")
+    assert words in convention_of("pool_backward", code)
+
+
+@pytest.mark.parametrize(
+    ("pads", "words"),
+    [
+        ("(total - total // 2, total // 2)", "odd row or column before (the textbook's"),
+        ("(total // 2, total - total // 2)", "keeps the size for any stride, the odd row or column after"),
+        ("(-(-total // 2), -(-total // 2))", "pads both sides alike, rounded up"),
+        ("((k - 1) // 2, (k - 1) // 2)", "pads (k - 1) // 2 on both sides"),
+        ("(k // 2, k // 2)", "pads k // 2 on both sides"),
+        (
+            "(lambda t: (t // 2, t - t // 2))(max((-(-n // s) - 1) * s + k - n, 0))",
+            "ceil(n / stride) rows, the odd one after (as TensorFlow)",
+        ),
+    ],
+)
+@pytest.mark.parametrize("name", ["conv_forward", "conv_backward"])
+def test_the_meaning_of_same_is_found_out(name, pads, words):
+    if name == "conv_backward" and "rounded up" in words:
+        words = "the textbook's"  # the gradient's shape says how far the window goes
+    assert words in convention_of(name, CONV.replace("{pads}", pads))
+
+
+def convention_of(name, code):
+    """Return in words the first convention by which a function is right."""
+    return followed(name, functions(code)[name], conventions(name), examples=40)[0].words
+
+
+def test_another_convention_is_told_with_the_smallest_case_where_it_differs():
+    first = "r, s = divmod(window.argmax(), kw); dx[n, i * sh + r, j * sw + s, c] += dA[n, i, j, c]"
+    code = POOL.replace("{rule}", first)
+    result = judge("pool_backward", functions(code)["pool_backward"])
+    assert not result["passed"]
+    assert result["convention"].startswith("the first of several tied maxima")
+    A_prev = next(line for line in result["case"].splitlines() if line.startswith("A_prev"))
+    assert eval(A_prev.partition(" = ")[2], {"np": np}).size == 2
+
+
+def test_the_smallest_failing_case_can_be_typed_again():
+    wrong = POOL.replace("{rule}", "dx[here] += (window == window.max()) * abs(dA[n, i, j, c] - 1)")
+    case = judge("pool_backward", functions(wrong)["pool_backward"])["case"]
+    lines = case.splitlines()
+    namespace = {"np": np, **functions(wrong)}
+    arguments = [
+        line for line in lines if line.split(" = ")[0] in ("dA", "A_prev", "kernel_shape", "stride", "mode")
+    ]
+    exec("\n".join(arguments), namespace)
+    assert namespace["A_prev"].size == 1
+    got = namespace["pool_backward"](
+        *(namespace[a] for a in ("dA", "A_prev", "kernel_shape", "stride", "mode"))
+    )
+    expected = eval(lines[-1].partition(" = ")[2], {"np": np})
+    assert not np.allclose(got, expected)
+    np.testing.assert_allclose(
+        functional.pool_backward(namespace["dA"], namespace["A_prev"], (1, 1)), expected
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("A_prev *= 2\n    return A_prev", "it changed its argument A_prev"),
+        ("return None", "A must be an array of numbers, and is None"),
+        ("return A_prev[0]", "A must have shape (1, 1, 1, 1), and has (1, 1, 1)"),
+        ("return [[1], [1, 2]]", "A must be an array, and is a ragged list"),
+        ("raise KeyError('x')", "it raised KeyError"),
+        ("exit(3)", "it ended the program with exit()"),
+        ("return np.array([['a']])", "A must be an array of numbers, and is array"),
+    ],
+)
+def test_what_a_function_does_wrong_is_told(body, message):
+    source = f"import numpy as np\ndef pool_forward(A_prev, kernel_shape, stride, mode):\n    {body}\n"
+    result = judge("pool_forward", functions(source)["pool_forward"])
+    assert not result["passed"]
+    assert message in result["case"]
+
+
+def test_a_function_must_return_all_of_its_results():
+    result = judge("conv_backward", lambda dZ, A_prev, W, b, padding, stride: dZ)
+    assert "it must return dA_prev, dW, db, and returned ndarray" in result["case"]
+
+
+def test_a_file_is_graded_in_another_process_and_its_noise_does_not_matter(tmp_path):
+    path = tmp_path / "solution.py"
+    noise = (
+        "import sys, os\nprint('{\"event\": \"finished\"}')\nsys.stderr.write('x' * 100000)\nos.close(1)\n"
+    )
+    path.write_text(noise + POOL.replace("{rule}", "dx[here] += (window == window.max()) * dA[n, i, j, c]"))
+    result = grade(str(path), timeout=60)
+    assert result.passed
+    assert list(tmp_path.iterdir()) == [path]  # nothing is left beside it
+    assert [line.split(";")[0].split() for line in str(result).splitlines()[1:]] == [
+        ["conv_forward", "not", "defined"],
+        ["pool_forward", "right"],
+        ["conv_backward", "not", "defined"],
+        ["pool_backward", "right"],
+    ]
+
+
+def test_functions_after_one_that_hangs_or_exits_are_graded_all_the_same(tmp_path):
+    path = tmp_path / "solution.py"
+    path.write_text(
+        "import os, time\n"
+        "def conv_forward(*a, **k): os._exit(7)\n"
+        "def pool_forward(*a, **k):\n"
+        "    while True: time.sleep(0.01)\n"
+        + POOL.replace("def pool_forward", "def other").replace(
+            "{rule}", "dx[here] += (window == window.max()) * dA[n, i, j, c]"
+        )
+    )
+    text, passed = grade_command(str(path), timeout=8)
+    assert not passed
+    assert "ended the process (status 7)" in text
+    assert "did not finish within 8 s" in text
+    assert "pool_backward right" in text
+
+
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [
+        ("def pool_forward(:", "is no valid Python: line 1: invalid syntax"),
+        ("\n1 / 0", "raised ZeroDivisionError in line 2: division by zero"),
+        ("import no_such_module_anywhere", "raised ModuleNotFoundError in line 1: No module"),
+        ("exit()", "ended the program with exit() in line 1"),
+    ],
+)
+def test_what_goes_wrong_in_running_a_file_is_told(tmp_path, monkeypatch, source, problem):
+    monkeypatch.syspath_prepend(tmp_path)  # so that what main puts there is taken away again
+    path, events = tmp_path / "solution.py", tmp_path / "events"
+    path.write_text(source)
+    main(str(path), str(events), "conv_forward", "1")
+    _, failed = map(json.loads, events.read_text().splitlines())
+    assert failed["text"].startswith(problem)
+
+
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [
+        ("x = 3", "it must define at least one of conv_forward, pool_forward, conv_backward, pool_backward"),
+        ("1 / 0", "the file raised ZeroDivisionError in line 1: division by zero"),
+        ("import os; os._exit(0)", "the file ended the process (status 0)"),
+        ("import time\nwhile True: time.sleep(0.1)", "the file did not finish within 1 s"),
+    ],
+)
+def test_a_file_that_cannot_be_graded_gets_one_sentence(tmp_path, source, problem):
+    path = tmp_path / "solution.py"
+    path.write_text(source)
+    text, passed = grade_command(str(path), timeout=1)
+    assert not passed
+    assert text.startswith(f"{path}: {problem}")
+    assert text.count("\n") == 0
+
+
+def test_a_folder_is_graded_file_by_file(tmp_path):
+    for name in ("a.py", "b.py"):
+        (tmp_path / name).write_text("from minicnn.functional import pool_forward")
+    text, passed = grade_command(str(tmp_path), timeout=60)
+    assert passed
+    assert text.count("pool_forward  right") == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "timeout"), [("missing.py", 5), ("empty", 5), ("there.py", 0), ("there.py", -1)]
+)
+def test_wrong_arguments_end_in_a_sentence(tmp_path, name, timeout):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "there.py").touch()
+    with pytest.raises(ValueError, match=r"there is no|must be positive"):
+        grade_command(str(tmp_path / name), timeout)
+
+
+def test_an_empty_grade_has_not_failed_yet():
+    assert str(Grade("x.py", problem="it is empty")) == "x.py: it is empty"
+    assert not Grade("x.py", problem="it is empty").passed

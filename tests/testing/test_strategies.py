@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+from hypothesis import find, given, settings
+from hypothesis import strategies as st
+
+from minicnn import Conv2D, Layer, Pool2D
+from minicnn.testing import LayerCheckError
+from minicnn.testing.strategies import image_shapes, images, layer_cases, paddings, pairs
+
+
+class FirstRowOnly(Conv2D):
+    """Forgets all rows but the first in the bias's gradient: right where the output has one row."""
+
+    def __init__(self, filters, kernel_size):
+        super().__init__(filters, kernel_size)
+
+    def backward(self, dy):
+        before = self.bias.grad.copy()
+        dx = super().backward(dy)
+        self.bias.grad[...] = before + dy[:, 0].sum(axis=(0, 1))
+        return dx
+
+
+def fails(case):
+    try:
+        case.check(only=("gradients",))
+    except LayerCheckError:
+        return True
+    return False
+
+
+def test_a_failure_shrinks_to_the_smallest_shape():
+    cases = layer_cases(FirstRowOnly, image_shapes(1), filters=st.just(1), kernel_size=st.integers(1, 2))
+    case = find(cases, fails, settings=settings(max_examples=30, database=None))
+    assert case.input_shape == (2, 1, 1)
+    assert repr(case.layer) == "FirstRowOnly(1, 1)"
+
+
+@settings(max_examples=50)
+@given(x=images())
+def test_images_are_batches(x):
+    assert x.ndim == 4
+    assert np.isfinite(x).all()
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        lambda x: x.size > 8 and np.ptp(x) == 0,
+        lambda x: x.size > 8 and (x < 0).all(),
+        lambda x: len(np.unique(x)) < x.size / 3 and np.ptp(x) > 0,
+        lambda x: len(np.unique(x)) == x.size > 8,
+    ],
+    ids=["constant", "negative", "ties", "generic"],
+)
+def test_images_of_each_kind_are_found(wanted):
+    find(images(), wanted, settings=settings(max_examples=1000, database=None, derandomize=True))
+
+
+@given(x=images((2, 7, 8, 3), np.float32))
+def test_images_have_the_shape_and_dtype_asked_for(x):
+    assert (x.shape, x.dtype) == ((2, 7, 8, 3), np.float32)
+
+
+@given(pair=pairs(2, 3), padding=paddings(1))
+def test_pairs_and_paddings_are_what_layers_take(pair, padding):
+    Pool2D(pair, pair, padding)
+
+
+def test_layer_cases_build_and_are_never_larger_than_the_image():
+    @settings(max_examples=30)
+    @given(case=layer_cases(Pool2D, image_shapes(1), mode=st.just("avg")))
+    def run(case):
+        assert case.layer.mode == "avg"
+        assert case.input_shape[2] == 1
+        assert case.layer.build(case.input_shape).output_shape[2] == 1
+
+    run()
+
+
+def test_an_argument_without_a_strategy_is_named():
+    class Odd(Layer):
+        def __init__(self, colour):
+            self.colour = colour
+
+    @given(case=layer_cases(Odd))
+    def run(case):
+        pass
+
+    with pytest.raises(TypeError, match="`colour` of Odd needs a strategy"):
+        run()
