@@ -108,7 +108,7 @@ ARGUMENTS: dict[str, Callable[[], st.SearchStrategy[Any]]] = {
     "pool_size": pairs,
     "strides": strides,
     "dilation": lambda: pairs(1, 2),
-    "padding": lambda: paddings(),
+    "padding": paddings,
     "use_bias": st.booleans,
     "mode": lambda: st.sampled_from(["max", "avg"]),
     "ties": lambda: st.sampled_from(["first", "split"]),
@@ -145,7 +145,7 @@ def layer_cases(
     Raises
     ------
     TypeError
-        If an argument has no default and no strategy.
+        If an argument has no default and no strategy, or there is none of that name.
 
     Examples
     --------
@@ -156,20 +156,22 @@ def layer_cases(
     ...     case.check()
     """
     chosen = {}
-    for name, argument in inspect.signature(layer).parameters.items():
+    known = inspect.signature(layer).parameters
+    for name in arguments.keys() - known.keys():
+        raise TypeError(f"{layer.__name__} has no argument `{name}`, it has {', '.join(known) or 'none'}")
+    for name, argument in known.items():
         if name in arguments:
             chosen[name] = draw(arguments[name])
         elif name in ARGUMENTS:
             chosen[name] = draw(ARGUMENTS[name]())
-        elif argument.default is argument.empty:
+        elif argument.default is argument.empty and not str(argument).startswith("*"):
             raise TypeError(f"`{name}` of {layer.__name__} needs a strategy: layer_cases(..., {name}=...)")
     if input_shape is None:
         windows = {"kernel_size", "pool_size", "filters"} & chosen.keys()
         input_shape = image_shapes() if windows else input_shapes()
     shape = draw(input_shape) if isinstance(input_shape, st.SearchStrategy) else input_shape
     try:
-        made = layer(**chosen)
-        made.build(shape, rng=0)
+        layer(**chosen).build(shape, rng=0)
     except ValueError:
         assume(False)
     return LayerCase(layer(**chosen), shape, draw(st.integers(2, 4)), draw(seeds()))

@@ -89,3 +89,12 @@ def test_an_argument_without_a_strategy_is_named():
 
     with pytest.raises(TypeError, match="`colour` of Odd needs a strategy"):
         run()
+
+
+def test_a_strategy_for_an_argument_that_does_not_exist_is_named():
+    @given(case=layer_cases(Conv2D, fliters=st.just(3)))
+    def run(case):
+        pass
+
+    with pytest.raises(TypeError, match="Conv2D has no argument `fliters`"):
+        run()
