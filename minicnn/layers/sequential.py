@@ -47,21 +47,21 @@ class Sequential(Layer):
     def init_params(self, input_shape: tuple[int, ...], rng: np.random.Generator) -> None:
         """Build each layer for the output shape of the one before."""
         for i, layer in enumerate(self.layers):
-            _named(i, layer, input_shape, layer.build, input_shape, rng)
+            _run_named(i, layer, input_shape, layer.build, input_shape, rng)
             input_shape = layer.output_shape
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return the last layer's output."""
         x = x if self.layers else x.copy()
         for i, layer in enumerate(self.layers):
-            x = _named(i, layer, x.shape, layer, x)
+            x = _run_named(i, layer, x.shape, layer, x)
         return x
 
     def backward(self, dy: np.ndarray) -> np.ndarray | None:
         """Return dL/dx, having given every weight its gradient."""
         dy = dy if self.layers else dy.copy()
         for i, layer in reversed(list(enumerate(self.layers))):
-            dy = _named(i, layer, np.shape(dy), layer.backward, dy)
+            dy = _run_named(i, layer, np.shape(dy), layer.backward, dy)
         return dy
 
     def summary(self) -> str:
@@ -82,7 +82,7 @@ class Sequential(Layer):
         return f"Sequential([\n{lines}])" if lines else "Sequential([])"
 
 
-def _named(index: int, layer: Layer, shape: tuple[int, ...], call: Callable, *args: Any) -> Any:
+def _run_named(index: int, layer: Layer, shape: tuple[int, ...], call: Callable, *args: Any) -> Any:
     """Call; an error gets the layer's index and class and the shape that reached it into its message."""
     try:
         return call(*args)
