@@ -60,7 +60,7 @@ class Pool2D(Layer):
             return avg_pool2d(x, self.pool_size, self.strides, self.padding)
         y = max_pool2d(x, self.pool_size, self.strides, self.padding)
         # A copy of its own: the caller may write into the y that is returned.
-        self.cache = x, y.copy() if self.training else None
+        self.cache = x, y.copy(order="K") if self.training else None
         return y
 
     def backward(self, dy: np.ndarray) -> np.ndarray:

@@ -2,7 +2,12 @@
 
 from minicnn.ops.activations import log_softmax, sigmoid, softmax
 from minicnn.ops.conv import conv2d, conv2d_backward
-from minicnn.ops.normalization import batch_norm, batch_norm_backward
+from minicnn.ops.normalization import (
+    batch_norm,
+    batch_norm_backward,
+    local_response_norm,
+    local_response_norm_backward,
+)
 from minicnn.ops.pool import avg_pool2d, avg_pool2d_backward, max_pool2d, max_pool2d_backward
 
 __all__ = [
@@ -12,6 +17,8 @@ __all__ = [
     "batch_norm_backward",
     "conv2d",
     "conv2d_backward",
+    "local_response_norm",
+    "local_response_norm_backward",
     "log_softmax",
     "max_pool2d",
     "max_pool2d_backward",

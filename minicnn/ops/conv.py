@@ -1,12 +1,7 @@
-"""2-D convolution (cross-correlation) as gather and matrix product, and its three gradients.
+"""2-D convolution (cross-correlation) as matrix products of windows, and its three gradients.
 
-Each window of the image is copied into one column of a matrix; the kernel, flattened, multiplies it:
-
-    y = kernel @ gather(x)            forward
-    dkernel = gather(x) @ dy.T        the same columns again
-    dx = scatter(kernel.T @ dy)       scatter adds each column back to where gather took it from
-
-How the windows lie in memory, and how many at a time, is the part of `minicnn.ops.windows`.
+What is checked, and which of two ways is taken: `few_images` for batches that lie batch-first in memory,
+`many_images` for those that lie batch-last.
 """
 
 from __future__ import annotations
@@ -15,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from minicnn.ops import few_images, many_images
 from minicnn.ops.padding import Pads, Pair, check_images
-from minicnn.ops.windows import batch_first, batch_last, gathered, plan_windows, scatter
+from minicnn.ops.windows import many, plan_windows
 
 
 def conv2d(
@@ -65,18 +61,12 @@ def conv2d(
     """
     check_images(x)
     plan = plan_windows(x, kernel, strides, padding, dilation, groups)
-    if bias is not None and np.shape(bias) != (plan.filters,):
-        raise ValueError(f"the bias must have one value a filter, ({plan.filters},), got {np.shape(bias)}")
-    matrix = plan.to_matrix(np.asarray(kernel, x.dtype))
-    if bias is not None:
-        bias = np.asarray(bias, x.dtype).reshape(plan.groups, -1, 1)
-    y = np.empty((plan.filters, plan.oh, plan.ow, len(x)), x.dtype)
-    y_pixels = y.reshape(*matrix.shape[:2], -1)  # (G, F/G, OH * OW * N)
-    for pixels, cols in gathered(plan, x):
-        block = np.matmul(matrix, cols, out=y_pixels[:, :, pixels])
-        if bias is not None:
-            block += bias
-    return batch_first(y)
+    filters = plan.y_shape[3:]
+    if bias is not None and np.shape(bias) != filters:
+        raise ValueError(f"the bias must have one value a filter, {filters}, got {np.shape(bias)}")
+    bias = None if bias is None else np.asarray(bias, x.dtype)
+    way = many_images if many(x.shape) else few_images
+    return way.forward(plan, x, np.ascontiguousarray(kernel, x.dtype), bias)
 
 
 def conv2d_backward(
@@ -129,17 +119,10 @@ def conv2d_backward(
     plan = plan_windows(x, kernel, strides, padding, dilation, groups)
     if np.shape(dy) != plan.y_shape:
         raise ValueError(f"dy must have the output's shape {plan.y_shape}, got {np.shape(dy)}")
-    matrix = plan.to_matrix(np.asarray(kernel, x.dtype))
-    dy_pixels = batch_last(np.asarray(dy), x.dtype).reshape(*matrix.shape[:2], -1)  # (G, F/G, OH * OW * N)
-    dx = dkernel = dbias = None
-    if need_dx:
-        dx = scatter(plan, dy_pixels, matrix)
-    if need_dkernel:
-        dmatrix = np.zeros_like(matrix.transpose(0, 2, 1))
-        for pixels, cols in gathered(plan, x):
-            # In this order; BLAS takes twice as long for the transpose of it, where there are few filters.
-            dmatrix += cols @ dy_pixels[:, :, pixels].transpose(0, 2, 1)
-        dkernel = plan.from_matrix(dmatrix.transpose(0, 2, 1))
-    if need_dbias:
-        dbias = dy_pixels.sum(axis=2).ravel()
+    way = many_images if many(x.shape) else few_images
+    dy = np.asarray(dy, x.dtype)
+    dkernel = way.backward_kernel(plan, dy, x) if need_dkernel else None
+    dbias = way.backward_bias(dy) if need_dbias else None
+    # Last, when the padded copy of x is gone: dx is as large.
+    dx = way.backward_x(plan, dy, np.ascontiguousarray(kernel, x.dtype)) if need_dx else None
     return dx, dkernel, dbias

@@ -21,6 +21,8 @@ def pair(value: Any, name: str) -> Pair:
     >>> pair(3, "strides")
     (3, 3)
     """
+    if type(value) is int and value > 0:  # the common case first: this is asked at each step of each layer
+        return value, value
     try:
         first, second = value if np.iterable(value) else (value, value)
         result = (operator.index(first), operator.index(second))

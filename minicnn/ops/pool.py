@@ -1,19 +1,19 @@
 """2-D max and average pooling and their gradients.
 
 A window is never gathered: its kh * kw cells are as many strided views of the images, one for each place
-in the window, and each view takes part as a whole. Inside, images lie as (C, H, W, N), see
-`minicnn.ops.windows`. Views that skip columns are copied first: NumPy copies short runs of memory far more
-quickly than it computes with them.
+in the window, and each view takes part as a whole. The results lie in memory as the images do, see
+`minicnn.ops.windows`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 
 import numpy as np
 
-from minicnn.ops.padding import Pads, Pair, check_images, output_size, pair, resolve_padding
-from minicnn.ops.windows import batch_first, batch_last, crop, pad
+from minicnn.ops.padding import Pads, Pair, check_images, check_padding, output_size, pair, resolve_padding
+from minicnn.ops.windows import crop, like, pad
 
 TIES = ("first", "all", "split")
 
@@ -55,7 +55,7 @@ def max_pool2d(
            [13., 15.]])
     """
     window, strides, pads, size = _geometry(x, pool_size, strides, padding)
-    return batch_first(_reduce(pad(x, pads, -np.inf), window, strides, size, np.maximum))
+    return _reduce(pad(x, pads, -np.inf), window, strides, size, np.maximum)
 
 
 def max_pool2d_backward(
@@ -99,24 +99,24 @@ def max_pool2d_backward(
     check_ties(ties)
     window, strides, pads, size = _geometry(x, pool_size, strides, padding)
     _check_dy(dy, x, size)
-    largest = batch_last(max_pool2d(x, window, strides, pads) if y is None else y)
+    largest = max_pool2d(x, window, strides, pads) if y is None else y
     padded = pad(x, pads, np.nan)  # which equals nothing: a padded cell does not even win among -inf
-    rest = np.array(np.transpose(dy, (3, 1, 2, 0)), x.dtype, order="C")
+    rest = like(x, np.shape(dy))
+    rest[...] = dy
     if ties == "split":
         rest /= sum(cell == largest for cell in _cells(padded, window, strides, size))
-    dpadded = np.zeros(padded.shape, x.dtype)
     overlap = strides[0] < window[0] or strides[1] < window[1]
+    tiled = window == strides and (size[0] * strides[0], size[1] * strides[1]) == padded.shape[1:3]
+    dpadded = np.empty_like(padded) if tiled else np.zeros_like(padded)
     pairs = zip(*(_cells(images, window, strides, size) for images in (padded, dpadded)), strict=True)
     for cell, dcell in pairs:
         # A product with a mask is a pass that vectorises; choosing by the mask is ten times slower.
-        taken = rest * (cell.copy() == largest)
+        taken = np.multiply(rest, cell == largest, out=None if overlap else dcell)
         if overlap:
             dcell += taken
-        else:
-            dcell[...] = taken
         if ties == "first":
             rest -= taken  # who comes later in the window finds nothing left
-    return batch_first(crop(dpadded, pads))
+    return crop(dpadded, pads)
 
 
 def avg_pool2d(
@@ -138,7 +138,7 @@ def avg_pool2d(
     window, strides, pads, size = _geometry(x, pool_size, strides, padding)
     y = _reduce(pad(x, pads), window, strides, size, np.add)
     y /= _real_cells(x, window, strides, pads, size)
-    return batch_first(y)
+    return y
 
 
 def avg_pool2d_backward(
@@ -159,13 +159,12 @@ def avg_pool2d_backward(
     """
     window, strides, pads, size = _geometry(x, pool_size, strides, padding)
     _check_dy(dy, x, size)
-    share = batch_last(np.asarray(dy), x.dtype) / _real_cells(x, window, strides, pads, size)
-    (top, bottom), (left, right) = pads
-    n, h, w, c = x.shape
-    dpadded = np.zeros((c, top + h + bottom, left + w + right, n), x.dtype)
+    share = np.asarray(dy, x.dtype) / _real_cells(x, window, strides, pads, size)
+    dpadded = like(share, (len(x), x.shape[1] + sum(pads[0]), x.shape[2] + sum(pads[1]), x.shape[3]))
+    dpadded[...] = 0
     for dcell in _cells(dpadded, window, strides, size):
         dcell += share
-    return batch_first(crop(dpadded, pads))
+    return crop(dpadded, pads)
 
 
 def check_ties(ties: str) -> None:
@@ -181,7 +180,11 @@ def _geometry(
     check_images(x)
     window = pair(pool_size, "pool_size")
     strides = window if strides is None else pair(strides, "strides")
-    size = (x.shape[1], x.shape[2])
+    return _sizes(x.shape[1:3], window, strides, check_padding(padding))
+
+
+@lru_cache(maxsize=256)
+def _sizes(size: Pair, window: Pair, strides: Pair, padding: str | Pads) -> tuple[Pair, Pair, Pads, Pair]:
     pads = resolve_padding(padding, size, window, strides)
     if max(pads[0]) >= window[0] or max(pads[1]) >= window[1]:
         raise ValueError(f"pooling's padding must be smaller than its window {window}, got {pads}")
@@ -199,7 +202,7 @@ def _places(first: int, count: int, stride: int) -> slice:
 
 
 def _cells(padded: np.ndarray, window: Pair, strides: Pair, size: Pair) -> Iterator[np.ndarray]:
-    """Yield, for each place in a window in row-major order, that cell of all windows: (C, OH, OW, N)."""
+    """Yield, for each place in a window in row-major order, that cell of all windows: (N, OH, OW, C)."""
     for i in range(window[0]):
         for j in range(window[1]):
             yield padded[:, _places(i, size[0], strides[0]), _places(j, size[1], strides[1])]
@@ -210,9 +213,9 @@ def _reduce(padded: np.ndarray, window: Pair, strides: Pair, size: Pair, combine
     rows = padded[:, _places(0, size[0], strides[0])]
     for i in range(1, window[0]):
         rows = combine(rows, padded[:, _places(i, size[0], strides[0])], out=None if i == 1 else rows)
-    y = rows[:, :, _places(0, size[1], strides[1])].copy()
+    y = rows[:, :, _places(0, size[1], strides[1])].copy(order="K")
     for j in range(1, window[1]):
-        combine(y, rows[:, :, _places(j, size[1], strides[1])].copy(), out=y)
+        combine(y, rows[:, :, _places(j, size[1], strides[1])], out=y)
     return y
 
 

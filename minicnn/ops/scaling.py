@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import DTypeLike
 
+from minicnn.ops.windows import batch_first, batch_last, many
+
 
 def to_float(images: np.ndarray, dtype: DTypeLike = np.float32) -> np.ndarray:
     """Return a batch as floats: uint8 images are scaled to [0, 1], anything else is only cast.
@@ -14,5 +16,7 @@ def to_float(images: np.ndarray, dtype: DTypeLike = np.float32) -> np.ndarray:
     """
     images = np.asarray(images)
     if images.dtype == np.uint8:
+        if images.ndim == 4 and many(images.shape):  # bytes are rearranged more quickly than floats later
+            images = batch_first(batch_last(images))
         return np.divide(images, 255, dtype=dtype)
     return images.astype(dtype, copy=False)

@@ -1,4 +1,5 @@
 import tracemalloc
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from references import naive_conv2d, naive_conv2d_backward
 
-from minicnn.ops import windows
+from minicnn.ops import conv, few_images, windows
 from minicnn.ops.conv import conv2d, conv2d_backward
 
 
@@ -27,17 +28,38 @@ def check_against_loops(case):
         assert_close(gradient, naive)
 
 
+@contextmanager
+def way_of_working(many, block_bytes=windows.BLOCK_BYTES):
+    """Decide what the shapes decide otherwise: which of the two ways is taken, and how the work is cut."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(conv, "many", lambda shape: many)
+        for module in (windows, few_images):
+            patch.setattr(module, "BLOCK_BYTES", block_bytes)
+        patch.setattr(few_images, "LEAST_PIXELS", 1)
+        yield
+
+
 @given(conv_cases())
 def test_conv2d_and_gradients_equal_loops(case):
     check_against_loops(case)
 
 
-@given(case=conv_cases(), block_bytes=st.integers(1, 2000))
-def test_conv2d_does_not_depend_on_how_the_work_is_cut(case, block_bytes):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(windows, "GATHER_BYTES", block_bytes)
-        patch.setattr(windows, "SCATTER_BYTES", block_bytes)
+@pytest.mark.parametrize("many", [False, True])
+@given(case=conv_cases(max_stride=4), block_bytes=st.integers(1, 3000))
+def test_conv2d_does_not_depend_on_how_the_work_is_done(many, case, block_bytes):
+    with way_of_working(many, block_bytes):
         check_against_loops(case)
+
+
+@pytest.mark.parametrize(
+    ("n", "channels", "taken"),
+    [(7, 1, False), (8, 1, True), (8, 8, True), (8, 9, False), (31, 64, False), (32, 64, True)],
+)
+def test_the_shapes_decide_how_images_lie(n, channels, taken):
+    x, kernel = np.zeros((n, 3, 3, channels)), np.zeros((2, 2, channels, 2))
+    y = conv2d(x, kernel)
+    dx, _, _ = conv2d_backward(y, x, kernel)
+    assert windows.lies_batch_last(y) == windows.lies_batch_last(dx) == taken
 
 
 @given(conv_cases())
@@ -60,8 +82,14 @@ def test_x_decides_the_dtype():
     assert dx.dtype == dkernel.dtype == dbias.dtype == np.float32
 
 
+@pytest.mark.parametrize("many", [False, True])
 @given(case=conv_cases())
-def test_conv2d_takes_any_memory_layout_and_writes_into_nothing(case):
+def test_conv2d_takes_any_memory_layout_and_writes_into_nothing(many, case):
+    with way_of_working(many):
+        check_layouts(case)
+
+
+def check_layouts(case):
     x, kernel, bias = case.arrays()
     y = conv2d(x, kernel, bias, *case.geometry)
     dy = np.random.default_rng(0).standard_normal(y.shape)
@@ -104,9 +132,10 @@ def test_conv2d_without_bias_and_of_an_empty_batch():
     assert not dbias.any()
 
 
-def test_windows_are_never_in_memory_as_a_whole():
-    x, kernel = np.ones((64, 27, 27, 96), np.float32), np.ones((5, 5, 96, 16), np.float32)
-    all_windows = 64 * 23 * 23 * 5 * 5 * 96 * 4
+@pytest.mark.parametrize("n", [31, 64])
+def test_windows_are_never_in_memory_as_a_whole(n):
+    x, kernel = np.ones((n, 27, 27, 96), np.float32), np.ones((5, 5, 96, 16), np.float32)
+    all_windows = n * 23 * 23 * 5 * 5 * 96 * 4
     tracemalloc.start()
     y = conv2d(x, kernel)
     conv2d_backward(y, x, kernel)
@@ -126,6 +155,7 @@ def test_windows_are_never_in_memory_as_a_whole():
         ((1, 4, 4, 1), (3, 3, 1), {}, "the kernel must have shape"),
         ((1, 4, 4, 1), (0, 3, 1, 1), {}, "the kernel must have shape"),
         ((1, 4, 4, 1), (3, 3, 1, 1), {"strides": 0}, "`strides` must be at least 1"),
+        ((1, 4, 4, 1), (3, 3, 1, 1), {"dilation": 0}, "`dilation` must be at least 1"),
         ((1, 4, 4, 1), (3, 3, 1, 1), {"padding": "full"}, "`padding` must be"),
         ((4, 4), (3, 3, 1, 1), {}, "must be images"),
         ((1, 4, 4, 1), (3, 3, 1, 2), {"bias": np.zeros(3)}, r"one value a filter, \(2,\), got \(3,\)"),

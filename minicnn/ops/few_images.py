@@ -1,0 +1,104 @@
+"""Convolution of few images, batch-first: the windows as rows of a matrix ("im2col").
+
+    cols = windows of x             (pixels, kh * kw * C), one row for each output pixel
+    y = cols @ kernel               the kernel as it lies in memory, (kh * kw * C, F)
+    dkernel = cols.T @ dy
+    dx = scatter(dy @ kernel.T)     each cell of each window is added back to where it was taken from
+
+The matrix of all windows would be kh * kw times the images; it is made for some of them, or for some
+rows of one, at a time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from minicnn.ops.windows import BLOCK_BYTES, WindowPlan, crop, pad, view
+
+# So many pixels at least in a block, where a window is large: with each block the whole kernel is read, or
+# the whole of its gradient added up, which must be little beside the product.
+LEAST_PIXELS = 512
+
+
+def forward(plan: WindowPlan, x: np.ndarray, kernel: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
+    """Return y (N, OH, OW, F)."""
+    matrix = _matrix(plan, kernel)
+    y = np.empty(plan.y_shape, x.dtype)
+    for block, cols in _gathered(plan, x):
+        pixels = np.matmul(cols, matrix).transpose(1, 0, 2)  # (pixels, G, F / G)
+        y[block] = pixels.reshape(y[block].shape)
+        if bias is not None:
+            y[block] += bias
+    return y
+
+
+def backward_kernel(plan: WindowPlan, dy: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Return dkernel (kh, kw, C / G, F)."""
+    kh, kw, c, filters = plan.kernel_shape
+    dmatrix = np.zeros((plan.groups, kh * kw * c, plan.group_filters), x.dtype)
+    for block, cols in _gathered(plan, x):
+        dmatrix += cols.transpose(0, 2, 1) @ _pixels(plan, dy[block])
+    return dmatrix.transpose(1, 0, 2).reshape(kh, kw, c, filters)
+
+
+def backward_bias(dy: np.ndarray) -> np.ndarray:
+    """Return dbias (F,)."""
+    return np.ascontiguousarray(dy).sum(axis=(0, 1, 2))
+
+
+def backward_x(plan: WindowPlan, dy: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """Return dx (N, H, W, C)."""
+    kh, kw, c, _ = plan.kernel_shape
+    matrix = _matrix(plan, kernel).transpose(0, 2, 1)
+    dpadded = np.zeros((plan.x_shape[0], *plan.padded_size, plan.x_shape[3]), dy.dtype)
+    for block in _blocks(plan, dy.itemsize):
+        images, rows = block
+        dcols = _pixels(plan, dy[block]) @ matrix
+        dcols = dcols.reshape(plan.groups, *dy[block].shape[:3], kh, kw, c)
+        # Windows overlap, and one += must not: the same cell of different windows never does.
+        for i in range(kh):
+            for j in range(kw):
+                cells = dpadded[images, plan.input_rows(rows, i), plan.input_columns(j)]
+                cells += dcols[..., i, j, :].transpose(1, 2, 3, 0, 4).reshape(cells.shape)
+    return crop(dpadded, plan.pads)
+
+
+def _blocks(plan: WindowPlan, itemsize: int) -> Iterator[tuple[slice, slice]]:
+    """Yield ranges of images and of output rows: some images or, where these are large, parts of one."""
+    n = plan.x_shape[0]
+    window_bytes = plan.x_shape[3] * math.prod(plan.kernel_shape[:2]) * itemsize
+    pixels = max(BLOCK_BYTES // window_bytes, LEAST_PIXELS)
+    count = max(1, pixels // (plan.oh * plan.ow))
+    row_count = max(1, pixels // plan.ow)
+    for first in range(0, n, count):
+        for row in range(0, plan.oh, row_count):
+            yield slice(first, min(first + count, n)), slice(row, min(row + row_count, plan.oh))
+
+
+def _gathered(plan: WindowPlan, x: np.ndarray) -> Iterator[tuple[tuple[slice, slice], np.ndarray]]:
+    """Yield such ranges, and their windows as rows of a matrix, (G, pixels, kh * kw * C / G)."""
+    kh, kw, c, _ = plan.kernel_shape
+    (sh, sw), (dh, dw) = plan.strides, plan.dilation
+    padded = pad(np.ascontiguousarray(x), plan.pads)
+    image, row, column, channel = padded.strides
+    windows = view(
+        padded,
+        (plan.groups, plan.x_shape[0], plan.oh, plan.ow, kh, kw, c),
+        (c * channel, image, sh * row, sw * column, dh * row, dw * column, channel),
+    )
+    for images, rows in _blocks(plan, x.itemsize):
+        block = windows[:, images, rows]
+        yield (images, rows), block.reshape(plan.groups, math.prod(block.shape[1:4]), -1)
+
+
+def _pixels(plan: WindowPlan, dy: np.ndarray) -> np.ndarray:
+    """Return a block of dy (images, rows, OW, F) as matrices (G, pixels, F / G)."""
+    return np.ascontiguousarray(dy).reshape(-1, plan.groups, plan.group_filters).transpose(1, 0, 2)
+
+
+def _matrix(plan: WindowPlan, kernel: np.ndarray) -> np.ndarray:
+    """Return the kernel as a matrix for each group, (G, kh * kw * C / G, F / G)."""
+    return kernel.reshape(-1, plan.groups, plan.group_filters).transpose(1, 0, 2)

@@ -1,0 +1,178 @@
+"""Convolution of many images, batch-last: a window is a matrix already, and hardly anything is copied.
+
+Images lie as (H, W, C, N). In one row of pixels, the kw columns under a window are one piece of memory, a
+matrix of kw * C rows and N columns; the window of the next pixel begins C rows further down in the same
+memory. The matrix product takes such overlapping pieces as they are, a stack of them in one call. Only the
+rows under the kernel must be brought together: the image is copied kh times, not kh * kw times.
+
+    y[r, q] = kernel (F, kw * kh * C) @ rows[r][window q] (kw * kh * C, N)
+
+(Cho and Brand 2017, "MEC", do so batch-first, where NumPy's product would have to copy what overlaps.)
+For dx the same is done to dy, along a row only; the kernel's rows are added up afterwards:
+
+    drows[r, w] = flipped kernel (kh * C, kw * F) @ dy[r][window w] (kw * F, N)
+    dx[r * stride + i] += drows[r][kernel row i]
+
+For dkernel the product sums over a whole row of pixels and all images, so these are innermost there:
+
+    dkernel[j] += dy[r] (F, OW * N) @ rows[r] (kh * C, OW * N, beginning at column j).T
+
+Strides take every second (third, ...) window; for the gradients the columns are sorted by their remainder
+modulo the stride, since equal remainders meet the same columns of the kernel. A kernel dilated in width is a
+wider kernel with zeros in it: rare, and simple. Dilation in height costs nothing.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from minicnn.ops.padding import Pads
+from minicnn.ops.windows import WindowPlan, batch_first, batch_last, crop, pad, view
+
+
+def forward(plan: WindowPlan, x: np.ndarray, kernel: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
+    """Return y (N, OH, OW, F), batch-last in memory."""
+    n, g = plan.x_shape[0], plan.groups
+    kernel = _widened(plan, kernel)
+    kh, kw, c, filters = kernel.shape
+    matrix = kernel.transpose(3, 1, 0, 2).reshape(g, 1, filters // g, kw * kh * c)
+    padded = _padded(x, plan.pads)
+    width = padded.shape[1]
+    y = np.empty((plan.oh, plan.ow, g, filters // g, n), x.dtype)
+    biases = None if bias is None else np.repeat(bias, n).reshape(y.shape[2:])
+    for rows in plan.blocks(g * width * kh * c * n * x.itemsize):
+        lowered = _kernel_rows(plan, padded, rows).transpose(0, 3, 2, 1, 4, 5)
+        lowered = np.ascontiguousarray(lowered)  # (rows, G, W, kh, C / G, N)
+        np.matmul(
+            matrix, _sliding(lowered, plan.ow, plan.strides[1], kw), out=y[rows].transpose(0, 2, 1, 3, 4)
+        )
+        if biases is not None:
+            y[rows] += biases
+    return batch_first(y.reshape(plan.oh, plan.ow, filters, n))
+
+
+def backward_x(plan: WindowPlan, dy: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """Return dx (N, H, W, C), batch-last in memory."""
+    n, g, stride = plan.x_shape[0], plan.groups, plan.strides[1]
+    kernel = _widened(plan, kernel)
+    kh, kw, c, filters = kernel.shape
+    height, width = plan.padded_size
+    steps = -(-width // stride)  # columns of each remainder
+    reach = -(-kw // stride)  # windows that a column is in, at most
+    # With zeros before and after each row of dy, every column of x finds all its windows.
+    wide = _padded(dy, ((0, 0), (reach - 1, steps - plan.ow)))
+    wide = wide.reshape(plan.oh, -1, g, filters // g, n).transpose(0, 2, 1, 3, 4)
+    wide = np.ascontiguousarray(wide)  # (OH, G, W, F / G, N)
+    dpadded = np.zeros((height, stride * steps, g, c, n), dy.dtype)
+    for rows in plan.blocks(g * stride * steps * kh * c * n * dy.itemsize):
+        drows = np.empty((rows.stop - rows.start, g, steps, stride, kh * c, n), dy.dtype)
+        for remainder in range(stride):
+            columns = kernel[:, remainder::stride][:, ::-1]  # (kh, columns, C / G, F)
+            count = columns.shape[1]
+            matrix = columns.reshape(kh, count, c, g, filters // g).transpose(3, 0, 2, 1, 4)
+            matrix = matrix.reshape(g, 1, kh * c, count * filters // g)
+            windows = _sliding(wide[rows], steps, 1, count, reach - count)
+            np.matmul(matrix, windows, out=drows[:, :, :, remainder])
+        drows = drows.reshape(-1, g, stride * steps, kh, c, n)
+        for i in range(
+            kh
+        ):  # different rows of the output meet the same row of the image, but never with one i
+            dpadded[plan.input_rows(rows, i)] += drows[:, :, :, i].transpose(0, 2, 1, 3, 4)
+    dpadded = dpadded[:, :width].reshape(height, width, g * c, n)
+    return crop(batch_first(dpadded), plan.pads)
+
+
+def backward_kernel(plan: WindowPlan, dy: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Return dkernel (kh, kw, C / G, F)."""
+    n, g, stride = plan.x_shape[0], plan.groups, plan.strides[1]
+    kh, kw, c, filters = plan.kernel_shape
+    dilation = plan.dilation[1]
+    kw = (kw - 1) * dilation + 1
+    remainders, reach = min(stride, kw), -(-kw // stride)
+    steps = plan.ow + reach - 1
+    (top, bottom), (left, _) = plan.pads
+    right = stride * steps - left - plan.x_shape[2]  # negative where the last columns are in no window
+    padded = _padded(x[:, :, : plan.x_shape[2] + min(right, 0)], ((top, bottom), (left, max(right, 0))))
+    dy = batch_last(dy).reshape(plan.oh, plan.ow, g, filters // g, n)
+    dmatrix = np.zeros((g, reach, remainders, filters // g, kh * c), x.dtype)
+    for rows in plan.blocks(max(g * stride * steps * kh * c * n * x.itemsize, dmatrix.nbytes)):
+        count = rows.stop - rows.start
+        dpixels = dy[rows].transpose(0, 2, 3, 1, 4).reshape(count, g, 1, 1, filters // g, plan.ow * n)
+        lowered = _kernel_rows(plan, padded, rows).reshape(count, kh, steps, stride, g, c, n)
+        lowered = lowered[:, :, :, :remainders].transpose(0, 4, 3, 1, 5, 2, 6)
+        lowered = np.ascontiguousarray(lowered)  # (rows, G, remainder, kh, C / G, W, N)
+        image = x.itemsize
+        channel = image * n * steps
+        remainder = channel * c * kh
+        windows = view(
+            lowered,
+            (count, g, reach, remainders, plan.ow * n, kh * c),
+            (remainder * remainders * g, remainder * remainders, image * n, remainder, image, channel),
+        )
+        dmatrix += np.matmul(dpixels, windows).sum(axis=0)
+    # (G, reach, remainder, F / G, kh, C / G) -> (kh, column, C / G, G, F / G)
+    dkernel = dmatrix.reshape(g, reach * remainders, filters // g, kh, c).transpose(3, 1, 4, 0, 2)
+    return dkernel[:, :kw:dilation].reshape(plan.kernel_shape)
+
+
+def backward_bias(dy: np.ndarray) -> np.ndarray:
+    """Return dbias (F,)."""
+    pixels = batch_last(dy)
+    _, _, filters, n = pixels.shape
+    # Long runs of memory first, all filters and images of a pixel; then the images of each filter.
+    return pixels.reshape(-1, filters * n).sum(axis=0).reshape(filters, n).sum(axis=1)
+
+
+def _padded(images: np.ndarray, pads: Pads) -> np.ndarray:
+    """Return images (N, H, W, C) with zeros around them as (H, W, C, N), contiguous; read only."""
+    # First the layout, then the padding. The other way round rows are often a power of two of bytes apart,
+    # and the transpose would fight for a few places in the cache.
+    return batch_last(pad(batch_first(batch_last(images)), pads))
+
+
+def _kernel_rows(plan: WindowPlan, padded: np.ndarray, rows: slice) -> np.ndarray:
+    """Return the rows of the image under each row of the kernel, (rows, kh, W, G, C / G, N), a view."""
+    kh, _, c, _ = plan.kernel_shape
+    _, width, channels, n = padded.shape
+    value = padded.itemsize
+    row = value * n * channels * width
+    return view(
+        padded[rows.start * plan.strides[0] :],
+        (rows.stop - rows.start, kh, width, plan.groups, c, n),
+        (
+            row * plan.strides[0],
+            row * plan.dilation[0],
+            value * n * channels,
+            value * n * c,
+            value * n,
+            value,
+        ),
+    )
+
+
+def _sliding(pixels: np.ndarray, count: int, step: int, width: int, first: int = 0) -> np.ndarray:
+    """Return windows of `width` pixels, `step` apart, as matrices: (rows, G, count, width * C, N), a view.
+
+    `pixels` are (rows, G, W, ..., N), contiguous; what stands in the middle are a pixel's values.
+    """
+    rows, groups, columns, *values, n = pixels.shape
+    value = pixels.itemsize
+    pixel = value * n * math.prod(values)
+    return view(
+        pixels.reshape(-1)[first * pixel // value :],
+        (rows, groups, count, width * math.prod(values), n),
+        (pixel * columns * groups, pixel * columns, pixel * step, value * n, value),
+    )
+
+
+def _widened(plan: WindowPlan, kernel: np.ndarray) -> np.ndarray:
+    """Return the kernel with its width's dilation written out as columns of zeros."""
+    dilation = plan.dilation[1]
+    if dilation == 1:
+        return kernel
+    kh, kw, c, f = kernel.shape
+    wide = np.zeros((kh, (kw - 1) * dilation + 1, c, f), kernel.dtype)
+    wide[:, ::dilation] = kernel
+    return wide
