@@ -6,7 +6,7 @@ import os
 # way, the more so with two workers of pytest on two cores.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from hypothesis import settings
+from hypothesis import HealthCheck, Phase, settings
 
 # Read by TensorFlow when it is imported, later: no log, and its own kernels, since with oneDNN's a float32
 # convolution that pads a single column to the right returns NaN (2.21, stride 2, kernel 1x2, width 1).
@@ -16,4 +16,13 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 settings.register_profile("dev", max_examples=30, deadline=None)
 settings.register_profile("ci", max_examples=60, deadline=None)
 settings.register_profile("thorough", max_examples=2000, deadline=None)
+# For mutation testing: the same examples for every mutant, and no time spent on shrinking what failed.
+settings.register_profile(
+    "mutation",
+    max_examples=30,
+    deadline=None,
+    derandomize=True,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))

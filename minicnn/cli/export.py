@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from minicnn.cli.parser import Commands, add_command
 from minicnn.runs import open_run
@@ -24,6 +25,8 @@ def run(args: argparse.Namespace) -> int:
     """Export."""
     from minicnn.interop.onnx import save_onnx
 
+    if Path(args.file).suffix != ".onnx":
+        raise ValueError(f"FILE must end in .onnx, got {args.file}")
     model = open_run(args.folder).model
     save_onnx(model, args.file)
     shapes = [", ".join(["N", *map(str, shape)]) for shape in (model.input_shape or (), model.output_shape)]

@@ -39,7 +39,7 @@ def comparison(results: Mapping[str, Any]) -> Figure:
     above, below = parts
     losses, differences = above.subplots(1, 2)
     _draw_losses(losses, results["curves"])
-    _draw_differences(differences, results["curve_differences"])
+    _draw_differences(differences, results["curve_differences"], results["rounding"]["minicnn"])
     for axes, (key, (title, form)) in zip(below.subplots(1, len(_COSTS)), _COSTS.items(), strict=True):
         _draw_cost(axes, title, form, {name: cost[key] for name, cost in results["costs"].items()})
     return figure
@@ -53,29 +53,39 @@ def _draw_losses(axes: Axes, curves: Mapping[str, Mapping[str, list[float]]]) ->
             losses,
             color=_COLOURS[name],
             linewidth=_WIDTHS[name],
+            marker=_mark(losses),
             label=_NAMES[name],
         )
     dress(axes, "Loss of the same batches, float32", "step", "cross-entropy (nats)")
     _finish(axes)
 
 
-def _draw_differences(axes: Axes, differences: Mapping[str, Mapping[str, list[float]]]) -> None:
-    for name, by_dtype in differences.items():
-        for dtype, values in by_dtype.items():
-            x, y = range(1, len(values) + 1), [max(value, 1e-17) for value in values]
-            style = "-" if dtype == "float32" else ":"
-            label = f"{_NAMES[name]}, {dtype}"
-            axes.plot(x, y, style, color=_COLOURS[name], linewidth=1.6, label=label)
+def _draw_differences(
+    axes: Axes, differences: Mapping[str, Mapping[str, list[float]]], rounding: list[float]
+) -> None:
+    lines = [
+        (name, "-" if dtype == "float32" else ":", f"{_NAMES[name]}, {dtype}", values)
+        for name, by_dtype in differences.items()
+        for dtype, values in by_dtype.items()
+    ]
+    for name, style, label, values in [*lines, ("minicnn", "-", "its own float64, in float32", rounding)]:
+        x, y = range(1, len(values) + 1), [max(value, 1e-17) for value in values]
+        axes.plot(x, y, style, color=_COLOURS[name], linewidth=1.6, marker=_mark(values), label=label)
     axes.set_yscale("log")
-    dress(axes, "Relative difference of minicnn's loss", "step")
-    _finish(axes)
+    dress(axes, "Relative difference of minicnn's loss to ...", "step")
+    # Where there is room: between the float32 lines and the float64 lines.
+    _finish(axes, loc="center right", bbox_to_anchor=(1, 0.35))
 
 
-def _finish(axes: Axes) -> None:
+def _mark(values: list[float]) -> str:
+    return "o" if len(values) == 1 else ""  # a line of one point is not to be seen
+
+
+def _finish(axes: Axes, **place: Any) -> None:
     axes.grid(axis="y", color=FAINT, linewidth=0.6)
     axes.set_axisbelow(True)
     if axes.lines:
-        axes.legend(fontsize=TEXT, labelcolor=INK, frameon=False)
+        axes.legend(fontsize=TEXT, labelcolor=INK, frameon=False, **place)
 
 
 def _draw_cost(axes: Axes, title: str, form: str, costs: Mapping[str, float | None]) -> None:

@@ -27,6 +27,9 @@ def test_compare_runs_all_three_and_tells_the_truth(tmp_path, capsys):
             assert all(row[key] < tolerance for row in rows for key in row.keys() - {"layer"})
         assert max(results["curve_differences"][name]["float64"]) < 1e-10
         assert len(results["curves"][name]["float32"]) == 4
+        rounding = [abs(a - b) / b for a, b in zip(*results["curves"][name].values(), strict=True)]
+        assert results["rounding"][name] == rounding
+        assert f"{max(rounding):.1e}" in printed
     costs = results["costs"]
     assert costs["minicnn"]["installed_mb"] < costs["tensorflow"]["installed_mb"]
     assert f"{costs['keras']['step_ms']:.1f} ms" in printed
@@ -43,6 +46,13 @@ def test_compare_says_what_is_missing_and_runs_without(monkeypatch):
     text = report(results)
     assert "Left out: TensorFlow; pip install 'minicnn[tensorflow]'" in text
     assert "minicnn" in text.splitlines()[-6]
+    assert "TensorFlow" not in text.partition("Largest relative difference")[2]
+
+
+def test_compare_refuses_what_it_cannot_count():
+    for wrong in ({"steps": 0}, {"batch_size": 0}, {"seed": -1}, {"test_images": 0}):
+        with pytest.raises(ValueError, match=f"`{next(iter(wrong))}` must be at least"):
+            compare(**wrong)
 
 
 def test_a_framework_that_does_not_run_is_left_out(tmp_path):
@@ -58,3 +68,7 @@ def test_requirements_are_those_that_are_installed():
 
 def test_relative_difference_is_that_of_the_largest():
     assert comparison.differences.relative_difference(np.array([1.0, -4]), np.array([1.5, -5])) == 0.2
+
+
+def test_curves_that_reach_zero_can_be_compared():
+    assert comparison.differences.compare_curves([1.5, 0.0, 0.25], [1.0, 0.0, 0.0]) == [0.5, 0.0, 0.25]

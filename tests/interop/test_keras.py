@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from minicnn import (
@@ -15,6 +15,7 @@ from minicnn import (
     GlobalAveragePool2D,
     Layer,
     LeakyReLU,
+    LocalResponseNorm,
     Pool2D,
     ReLU,
     Sequential,
@@ -24,7 +25,7 @@ from minicnn import (
     models,
 )
 from minicnn.interop.keras import copy_weights, from_keras, lenet5, to_keras
-from minicnn.losses import softmax_cross_entropy
+from minicnn.losses import mean_squared_error, softmax_cross_entropy
 from minicnn.ops.activations import softmax
 
 
@@ -105,6 +106,29 @@ def test_lenet5_computes_what_ours_does():
     np.testing.assert_allclose(theirs(images((28, 28, 1))).numpy(), probabilities, atol=1e-5)
 
 
+def test_lenet5_has_channels_last_whatever_keras_is_set_to():
+    keras.config.set_image_data_format("channels_first")
+    try:
+        assert lenet5(keras.Input((20, 49, 1))).count_params() == 71306
+    finally:
+        keras.config.set_image_data_format("channels_last")
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "sentence"),
+    [
+        (lambda: keras.Input((None, 28, 1)), ValueError, r"fixed shape .* got \(None, 28, 1\)"),
+        (lambda: keras.Input((28, 11, 1)), ValueError, r"12x12 or more, got \(28, 11, 1\)"),
+        (lambda: keras.Input((28, 28)), ValueError, r"got \(28, 28\)"),
+        (lambda: keras.Input((28, 28, 1), dtype="uint8"), TypeError, "got KerasTensor of uint8"),
+        (lambda: np.zeros((2, 28, 28, 1)), TypeError, "must be a keras.Input .* got ndarray"),
+    ],
+)
+def test_lenet5_says_what_is_wrong_with_its_input(make, error, sentence):
+    with pytest.raises(error, match=sentence):
+        lenet5(make())
+
+
 # --- to_keras and from_keras ------------------------------------------------------------------------------
 
 WINDOWS = st.tuples(st.integers(1, 3), st.integers(1, 3))
@@ -112,29 +136,33 @@ PADS = st.sampled_from(["same", "valid"])
 ANYWHERE = st.one_of(
     st.builds(BatchNorm, st.floats(0, 0.9), st.floats(1e-4, 0.1)),
     st.builds(ReLU),
-    st.builds(LeakyReLU, st.floats(0.01, 0.5)),
-    st.builds(Tanh, st.floats(0.5, 2), st.floats(0.5, 2)),
+    # Keras rounds settings of these to float32, also in float64: they are given as such.
+    st.builds(LeakyReLU, st.floats(0.015625, 0.5, width=32)),
+    st.builds(Tanh, st.floats(0.5, 2, width=32), st.floats(0.5, 2, width=32)),
     st.just(1).map(lambda _: Tanh()),
     st.builds(Sigmoid),
     st.builds(Softmax),
-    st.builds(Dropout, st.floats(0, 0.9)),
+    st.builds(Dropout, st.floats(0, 0.9), st.booleans()),
     st.builds(Dense, st.integers(1, 5), st.booleans()),
 )
 ON_IMAGES = st.one_of(
     st.builds(Conv2D, st.integers(1, 4), WINDOWS, st.integers(1, 2), PADS, use_bias=st.booleans()),
     st.builds(Conv2D, st.integers(1, 4), WINDOWS, padding=PADS, dilation=st.integers(1, 2)),
     st.builds(Conv2D, st.integers(1, 4), WINDOWS, padding=st.tuples(WINDOWS, WINDOWS)),
+    st.builds(
+        LocalResponseNorm, st.sampled_from([1, 3, 5]), st.floats(0.5, 2), st.floats(0, 1), st.floats(0, 1)
+    ),
     st.builds(Pool2D, WINDOWS, st.none() | st.integers(1, 2), PADS, st.sampled_from(["max", "avg"])),
     ANYWHERE,
 )
 
 
 @st.composite
-def architectures(draw):
+def architectures(draw, dtypes=("float32", "float64")):
     layers = draw(st.lists(ON_IMAGES, max_size=4))
     if draw(st.booleans()):
         layers.append(Sequential([draw(st.sampled_from([Flatten, GlobalAveragePool2D]))(), draw(ANYWHERE)]))
-    dtype = draw(st.sampled_from(["float32", "float64"]))
+    dtype = draw(st.sampled_from(dtypes))
     shape = (17, 16, draw(st.integers(1, 2)))
     try:
         model = Sequential(layers).build(shape, rng=0, dtype=dtype)
@@ -189,6 +217,31 @@ def test_a_hundred_adam_steps_of_a_rich_net_follow_its_twin(dtype, tolerance):
             v[i] = 0.999 * v[i] + 0.001 * gradient.numpy() ** 2
             rate = 1e-3 * (1 - 0.999**step) ** 0.5 / (1 - 0.9**step)
             weights[i].assign_sub(rate * m[i] / (np.sqrt(v[i]) + 1e-7))
+
+
+@settings(max_examples=settings.default.max_examples // 10)  # 50 steps of Keras take a second
+@given(architectures(dtypes=["float64"]))
+def test_fifty_update_steps_of_a_drawn_net_follow_its_twin(model):
+    assume(model.parameters())
+    for _, layer in model.named_layers():
+        if type(layer) is Dropout:
+            layer.rate = 0.0  # random numbers are all that differs, see test_layers_parity
+    twin = to_keras(perturb(model).train())
+    # Powers of two, since Keras rounds Python's numbers to float32.
+    numbers = (2**-8, 1 - 2**-3, 1 - 2**-10, 2**-23)
+    optimizer, keras_adam = Adam(*numbers), keras.optimizers.Adam(*numbers)
+    x, target = (images(shape, "float64", n=4) for shape in (model.input_shape, model.output_shape))
+    for _ in range(50):
+        loss, dy = mean_squared_error(model(x), target)
+        model.zero_grad()
+        model.backward(dy)
+        optimizer.step(model.parameters())
+        with tf.GradientTape() as tape:
+            expected = tf.reduce_mean((twin(x, training=True) - target) ** 2)
+        keras_adam.apply(tape.gradient(expected, twin.trainable_variables), twin.trainable_variables)
+        assert loss == pytest.approx(float(expected), rel=1e-10)
+    for weight, theirs in zip(model.get_weights(), twin.get_weights(), strict=True):
+        np.testing.assert_allclose(weight, theirs, rtol=1e-8, atol=1e-8)
 
 
 class Mine(Layer):
@@ -269,11 +322,32 @@ def test_from_keras_names_the_first_layer_without_counterpart(layer, reason):
         from_keras(model)
 
 
+def test_from_keras_takes_a_list_of_one_and_activations_that_are_layers():
+    x = keras.Input((4,))
+    y = keras.layers.Dense(3, activation=keras.layers.LeakyReLU(0.25))(x)
+    ours = from_keras(keras.Model([x], [keras.layers.Dense(2, activation=tf.nn.tanh)(y)]))
+    assert repr(list(ours)) == "[Dense(3), LeakyReLU(slope=0.25), Dense(2), Tanh()]"
+
+
+def test_from_keras_does_not_trust_the_name_of_a_function():
+    def relu(x):
+        return 2 * x
+
+    with pytest.raises(ValueError, match=r"layer 0 \(Dense .*its activation must be Keras's"):
+        from_keras(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, activation=relu)]))
+
+
 def test_from_keras_refuses_what_is_no_chain():
     x = keras.Input((4,))
-    residual = keras.Model(x, keras.layers.Add()([x, keras.layers.Dense(4)(x)]))
-    with pytest.raises(ValueError, match="one chain"):
+    y = keras.layers.Add(name="first")([x, keras.layers.Dense(4)(x)])
+    residual = keras.Model(x, keras.layers.Add()([y, keras.layers.Dense(4)(y)]))
+    with pytest.raises(ValueError, match=r"layer 'first' \(Add\).*joins several inputs"):
         from_keras(residual)
+    with pytest.raises(ValueError, match="one chain, from one input to one output"):
+        from_keras(keras.Model(x, [x, keras.layers.Dense(4)(x)]))
+    dense = keras.layers.Dense(4, name="tied")
+    with pytest.raises(ValueError, match=r"layer 'tied' .* used more than once"):
+        from_keras(keras.Model(x, dense(dense(x))))
     operation = keras.Model(x, keras.ops.exp(keras.layers.Dense(4)(x)))
     with pytest.raises(ValueError, match=r"Exp.* has no counterpart"):
         from_keras(operation)
@@ -303,6 +377,8 @@ def test_from_keras_runs_no_code_of_a_file(tmp_path):
     keras.Sequential(layers).save(tmp_path / "evil.keras")
     with pytest.raises(ValueError, match="safe"):
         from_keras(tmp_path / "evil.keras")
+    with pytest.raises(ValueError, match=r"a \.keras or a \.weights\.h5, got .*evil\.h5"):
+        from_keras(tmp_path / "evil.h5")  # where Keras was known to forget about safe_mode
 
 
 # --- copy_weights -----------------------------------------------------------------------------------------
@@ -335,7 +411,16 @@ def test_copy_weights_names_the_first_layer_without_counterpart(layers, reason):
     assert equal(twin.get_weights(), before)
 
 
+def test_models_must_be_models():
+    ours, theirs = Dense(2).build((3,), rng=0), keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    for call in (lambda: to_keras(theirs), lambda: from_keras(ours), lambda: copy_weights(ours, 3)):
+        with pytest.raises(TypeError, match=r"got (Sequential|Dense|int)"):
+            call()
+
+
 def test_models_must_be_built():
+    with pytest.raises(RuntimeError, match="built"):
+        from_keras(keras.Sequential([keras.layers.Dense(2)]))
     for call in (to_keras, lambda model: copy_weights(model, lenet5(keras.Input((28, 28, 1))))):
         with pytest.raises(RuntimeError, match="built"):
             call(models.lenet5())

@@ -15,6 +15,7 @@ from minicnn import (
     Flatten,
     GlobalAveragePool2D,
     LeakyReLU,
+    LocalResponseNorm,
     Pool2D,
     ReLU,
     Sequential,
@@ -96,6 +97,13 @@ def test_batch_norm_equals_keras(n, sides, rank, momentum, eps, dtype, seed):
     assert_keras_agrees(BatchNorm(momentum, eps), x, seed)
 
 
+@settings(max_examples=10)
+@given(st.integers(1, 4), IMAGES, st.sampled_from([1, 3, 5]), st.sampled_from([1e-4, 0.5]), DTYPES, SEEDS)
+def test_local_response_norm_equals_keras(n, sides, size, alpha, dtype, seed):
+    x = np.random.default_rng(seed).normal(0, 3, (n, *sides)).astype(dtype)
+    assert_keras_agrees(LocalResponseNorm(size, alpha=alpha), x, seed)
+
+
 # Settings that float32 has exactly: Keras rounds those of its activations to float32, also in float64.
 ELEMENTWISE = [
     lambda number: ReLU(),
@@ -106,6 +114,7 @@ ELEMENTWISE = [
     lambda number: Softmax(),
     lambda number: Flatten(),
     lambda number: Dropout(0.0),
+    lambda number: Dropout(0.0, inverted=False),
 ]
 
 
@@ -124,6 +133,16 @@ def test_global_average_equals_keras(n, sides, dtype, seed):
     assert_keras_agrees(
         GlobalAveragePool2D(), np.random.default_rng(seed).normal(size=(n, *sides)).astype(dtype)
     )
+
+
+def test_dropout_that_is_not_inverted_equals_its_twin_but_for_the_random_numbers():
+    x = np.ones((400, 100), np.float32)
+    model = Sequential([Dropout(0.3, inverted=False)]).build((100,), rng=0)
+    twin = to_keras(model)
+    np.testing.assert_array_equal(twin(x).numpy(), model(x))
+    ours, theirs = model.train()(x), twin(x, training=True).numpy()
+    assert set(np.unique(ours)) == {0.0, 1.0}
+    np.testing.assert_allclose(np.unique(theirs), [0.0, 1.0], rtol=1e-6)
 
 
 def test_dropout_equals_keras_but_for_its_random_numbers():

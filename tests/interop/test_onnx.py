@@ -12,6 +12,7 @@ from minicnn import (
     GlobalAveragePool2D,
     Layer,
     LeakyReLU,
+    LocalResponseNorm,
     Pool2D,
     ReLU,
     Sequential,
@@ -51,6 +52,16 @@ NETS = {
             Softmax(),
         ]
     ).build((17, 16, 3), rng=0),
+    "alexnet's": lambda: Sequential(
+        [
+            Conv2D(6, 3),
+            ReLU(),
+            LocalResponseNorm(),
+            LocalResponseNorm(3, 1.0, 0.5, 0.5),
+            Flatten(),
+            Dropout(0.3, inverted=False),
+        ]
+    ).build((6, 5, 3), rng=0),
     "global": lambda: Sequential([Dense(5), GlobalAveragePool2D(), Dense(3)]).build((5, 6, 2), rng=0),
     "rows": lambda: Sequential([Dense(5), BatchNorm(), Dense(3), Softmax()]).build(
         (6, 4), rng=0, dtype="float64"
@@ -86,6 +97,9 @@ def test_export_writes_the_model_of_a_run(tmp_path, capsys):
     x = np.random.default_rng(0).random((3, 28, 28, 1), dtype="float32")
     np.testing.assert_allclose(session.run(None, {"x": x})[0], open_run(run).model.predict(x), atol=1e-5)
     assert main(["export", str(tmp_path / "none"), str(file)]) == 2
+    assert main(["export", str(run), str(tmp_path / "model.keras")]) == 2
+    assert "FILE must end in .onnx" in capsys.readouterr().err
+    assert not (tmp_path / "model.keras").exists()
 
 
 class Mine(Layer):

@@ -96,8 +96,31 @@ def test_weights_of_other_shapes_are_refused(graph):
         with pytest.raises(ValueError, match="shapes"):
             setter([*weights[:-1], np.zeros(9)])
     assert all(np.array_equal(a, b) for a, b in zip(get_weights(probabilities, graph), before, strict=True))
-    with pytest.raises(ValueError, match="12"):
-        LeNet5((11, 28, 1))
+    with pytest.raises(ValueError, match="that `lenet5` returned, got mine:0"):
+        get_weights(tf.identity(probabilities, "mine"), graph)
+
+
+def test_module_takes_mnist_as_it_is_and_batches_of_any_size():
+    net, model = LeNet5(seed=0), models.lenet5().build((28, 28, 1), rng=0)
+    (x, y), _ = load_mnist()
+    for n in (1, 7, 32, 5):
+        loss = net.train_step(x[:n] / 255, y[:n])  # float64 images, uint8 labels
+        if n == 1:
+            assert float(loss) == pytest.approx(softmax_cross_entropy(model(x[:1] / 255), y[:1])[0], rel=1e-5)
+    assert net.train_step.experimental_get_tracing_count() == 2  # for one size, and for all others
+    with pytest.raises(ValueError, match=r"images must have shape \('N', 28, 28, 1\), got \(5, 28, 20, 1\)"):
+        LeNet5()(np.zeros((5, 28, 20, 1), "float32"))
+
+
+@pytest.mark.parametrize("shape", [(11, 28, 1), (None, 28, 1), (28, 28)])
+def test_module_refuses_images_that_it_cannot_take(shape):
+    with pytest.raises(ValueError, match="images must have a fixed shape"):
+        LeNet5(shape)
+
+
+def test_module_refuses_numbers_in_which_adam_cannot_compute():
+    with pytest.raises(TypeError, match="float32 or float64, got float16"):
+        LeNet5(dtype="float16")
 
 
 # --- the graph --------------------------------------------------------------------------------------------
@@ -154,3 +177,27 @@ def test_graph_weights_go_to_ours_and_back_and_add_nothing_to_the_graph(graph):
     logits = ours(images)
     expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(graph.run(probabilities, {x: images}), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("image", "dtype", "label", "error", "sentence"),
+    [
+        ((None, None, None, 1), "float32", (None, 10), ValueError, r"fixed shape .*\(None, None, 1\)"),
+        (None, "float32", (None, 10), ValueError, "fixed shape"),
+        ((None, 28, 11, 1), "float32", (None, 10), ValueError, r"12x12 or more, got \(28, 11, 1\)"),
+        ((None, 28, 28), "float32", (None, 10), ValueError, r"got \(28, 28\)"),
+        ((None, 28, 28, 1), "uint8", (None, 10), TypeError, "float32 or float64, got uint8"),
+        ((None, 28, 28, 1), "float32", (None,), ValueError, r"one-hot labels .* got \(None,\)"),
+        ((None, 28, 28, 1), "float32", (None, 7), ValueError, "one-hot labels"),
+    ],
+)
+def test_graph_says_what_is_wrong_with_its_placeholders(graph, image, dtype, label, error, sentence):
+    with pytest.raises(error, match=sentence):
+        lenet5(v1.placeholder(dtype, image), v1.placeholder("float32", label))
+
+
+def test_graph_refuses_what_is_no_placeholder():
+    labels = np.eye(10, dtype="float32")
+    for x in (np.zeros((10, 28, 28, 1), "float32"), tf.zeros((10, 28, 28, 1)), tf.keras.Input((28, 28, 1))):
+        with pytest.raises(TypeError, match=f"`x` must be a tensor of a graph.*{type(x).__name__}"):
+            lenet5(x, labels)

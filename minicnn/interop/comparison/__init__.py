@@ -33,9 +33,12 @@ def compare(
     0.001, eps 1e-7) on the same batches, in float32 and in float64. Differences are relative: the largest
     absolute one, divided by the largest value that TensorFlow or Keras has.
 
-    Float64 curves stay together to the last digits. In float32 they come apart when rounding decides which of
-    two nearly equal values is the maximum of a pooling window: the gradient then takes another way, and Adam
-    makes much of small gradients. The same happens between float32 and float64 inside one framework.
+    Float64 curves stay together to the last digits. In float32 they may come apart, since training multiplies
+    differences: in float64, first weights that differ by 1e-5 give losses that differ by 4 to 20 % within 100
+    steps. Such differences come from rounding that decides which of two equal values is the maximum of a
+    pooling window (TensorFlow's oneDNN; with TF_ENABLE_ONEDNN_OPTS=0 in the environment its curve stays
+    within 1e-4), and from Keras's Adam, whose bias correction in float32 makes steps 7e-6 too short. So each
+    framework's float32 is compared with its own float64 too.
 
     Parameters
     ----------
@@ -54,17 +57,18 @@ def compare(
         What `compare.json` holds. `settings`; `missing`: how to install what is not there, or why it did not
         run; `layers`: for each other framework and dtype, a row for each layer with the differences of its
         `output`, `dx`, `dkernel` and `dbias`; `curves`: losses, by framework and dtype; `curve_differences`:
-        likewise, step by step; `costs`: for each framework `test_accuracy`, `step_ms` (the median over short
+        likewise, of ours to the others', step by step; `rounding`: of each framework's float32 curve to its
+        own float64; `costs`: for each framework `test_accuracy`, `step_ms` (the median over short
         epochs in the framework's own loop), `first_step_s` (from process start to the end of the first
         step), `peak_memory_mb` (until the float32 curve ends), `installed_mb` (with all that it needs).
     """
     steps, batch_size = integer(steps, "steps", low=1), integer(batch_size, "batch_size", low=1)
-    test_images = integer(test_images, "test_images", low=1)
+    test_images, seed = integer(test_images, "test_images", low=1), integer(seed, "seed")
     missing = {name: INSTALL for name, packages in NEEDED.items() if not all(map(_found, packages))}
     outcomes: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         _write_task(Path(folder), steps, batch_size, seed, test_images)
-        for name in NEEDED.keys() - missing.keys():
+        for name in [name for name in NEEDED if name not in missing]:
             try:
                 outcomes[name] = launch(name, Path(folder))
             except RuntimeError as error:
@@ -79,8 +83,13 @@ def compare(
         "layers": {name: compare_layers(ours["arrays"], theirs["arrays"]) for name, theirs in others.items()},
         "curves": {name: outcomes[name]["curves"] for name in names},
         "curve_differences": {
-            name: compare_curves(ours["curves"], theirs["curves"]) for name, theirs in others.items()
+            name: {
+                dtype: compare_curves(ours["curves"][dtype], curve)
+                for dtype, curve in theirs["curves"].items()
+            }
+            for name, theirs in others.items()
         },
+        "rounding": {name: compare_curves(*outcomes[name]["curves"].values()) for name in names},
         "costs": {
             name: {**outcomes[name]["costs"], "installed_mb": installed_mb(*NEEDED[name])} for name in names
         },

@@ -29,11 +29,10 @@ def compare_layers(
     return {dtype: list(rows.values()) for dtype, rows in tables.items()}
 
 
-def compare_curves(
-    ours: Mapping[str, Sequence[float]], theirs: Mapping[str, Sequence[float]]
-) -> dict[str, list[float]]:
-    """Return, for each dtype, |ours - theirs| / theirs at each step."""
-    return {
-        dtype: [abs(a - b) / b for a, b in zip(curve, theirs[dtype], strict=True)]
-        for dtype, curve in ours.items()
-    }
+def compare_curves(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
+    """Return |ours - theirs| / theirs at each step.
+
+    >>> compare_curves([1.0, 0.0], [2.0, 0.0])
+    [0.5, 0.0]
+    """
+    return [abs(a - b) / (b or 1.0) for a, b in zip(ours, theirs, strict=True)]

@@ -38,19 +38,23 @@ def _sections(results: Mapping[str, Any]) -> Iterator[str]:
         listed = " (left) and ".join(NAMES[name] for name in others) + " (right)" * (len(others) > 1)
         title = f"One forward and backward in {dtype}: largest relative differences of minicnn to {listed}"
         yield f"{title}\n{_table([head, *rows])}"
-    if others:
-        lines = [
-            f"  {NAMES[name]}, {dtype}: {_small(max(differences))}"
-            for name in others
-            for dtype, differences in results["curve_differences"][name].items()
-        ]
-        title = f"Largest relative difference of the losses in {settings['steps']} steps, minicnn to"
-        yield "\n".join([title, *lines])
+    title = f"Largest relative difference of the losses in {settings['steps']} steps"
+    yield f"{title}\n{_table(list(_losses(results)))}"
     costs = results["costs"]
     table = [["", *(NAMES[name] for name in costs)]]
     for title, (key, form) in _COSTS.items():
         table.append([title, *("?" if costs[n][key] is None else form.format(costs[n][key]) for n in costs)])
     yield _table(table)
+
+
+def _losses(results: Mapping[str, Any]) -> Iterator[list[str]]:
+    """Yield the rows of the table of loss curves."""
+    names = list(results["rounding"])
+    yield ["", *(NAMES[name] for name in names)]
+    for dtype in ("float64", "float32") if results["curve_differences"] else ():
+        theirs = [max(curves[dtype]) for curves in results["curve_differences"].values()]
+        yield [f"{dtype}, to minicnn's", "", *map(_small, theirs)]
+    yield ["float32, to its own float64", *(_small(max(results["rounding"][name])) for name in names)]
 
 
 def _small(value: float | None) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import keras
 
+from minicnn.interop.images import image_shape
+
 
 def lenet5(X: keras.KerasTensor, seed: int | None = 0) -> keras.Model:
     """Return the modified LeNet-5, compiled with Adam, categorical cross-entropy and accuracy.
@@ -24,6 +26,13 @@ def lenet5(X: keras.KerasTensor, seed: int | None = 0) -> keras.Model:
     keras.Model
         For one-hot labels, (N, 10).
 
+    Raises
+    ------
+    TypeError
+        If `X` is no `keras.Input` of float32 or float64.
+    ValueError
+        If the images' size is not fixed or too small.
+
     Examples
     --------
     >>> import keras
@@ -31,21 +40,26 @@ def lenet5(X: keras.KerasTensor, seed: int | None = 0) -> keras.Model:
     >>> model.count_params(), model.output_shape
     (61706, (None, 10))
     """
+    if not isinstance(X, keras.KerasTensor) or X.dtype not in ("float32", "float64"):
+        got = f"{type(X).__name__} of {getattr(X, 'dtype', 'no dtype')}"
+        raise TypeError(f"`X` must be a keras.Input of float32 or float64, got {got}")
+    image_shape(X.shape[1:])
     he_normal = keras.initializers.HeNormal(seed)
+    images = {"data_format": "channels_last", "dtype": X.dtype}  # whatever Keras is configured to
 
     def conv(filters: int, padding: str) -> keras.Layer:
-        settings = {"activation": "relu", "kernel_initializer": he_normal, "dtype": X.dtype}
+        settings = {"activation": "relu", "kernel_initializer": he_normal, **images}
         return keras.layers.Conv2D(filters, 5, padding=padding, **settings)
 
     def pool() -> keras.Layer:
-        return keras.layers.MaxPooling2D(2, 2, dtype=X.dtype)
+        return keras.layers.MaxPooling2D(2, 2, **images)
 
     def dense(units: int, activation: str) -> keras.Layer:
         return keras.layers.Dense(units, activation, kernel_initializer=he_normal, dtype=X.dtype)
 
     y = pool()(conv(6, "same")(X))
     y = pool()(conv(16, "valid")(y))
-    y = keras.layers.Flatten(dtype=X.dtype)(y)
+    y = keras.layers.Flatten(**images)(y)
     y = dense(84, "relu")(dense(120, "relu")(y))
     model = keras.Model(X, dense(10, "softmax")(y), name="lenet5")
     model.compile(keras.optimizers.Adam(), loss="categorical_crossentropy", metrics=["accuracy"])

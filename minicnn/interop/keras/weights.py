@@ -69,6 +69,8 @@ def _weighted(model: Layer | keras.Model) -> Iterator[tuple[str, Layer | keras.L
             if layer.parameters():
                 yield f"layer {place} ({type(layer).__name__})", layer
         return
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"weights go between models, of minicnn's or of Keras's, got {type(model).__name__}")
     for layer in model.layers:
         if isinstance(layer, keras.Model):
             yield from _weighted(layer)

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from minicnn.interop.keras.normalization import LocalResponseNorm as KerasLocalResponseNorm
 from minicnn.layers import (
     BatchNorm,
     Conv2D,
@@ -16,6 +17,7 @@ from minicnn.layers import (
     GlobalAveragePool2D,
     Layer,
     LeakyReLU,
+    LocalResponseNorm,
     Pool2D,
     ReLU,
     Sequential,
@@ -26,6 +28,7 @@ from minicnn.layers import (
 from minicnn.ops.padding import pair, resolve_padding
 
 _Spec = tuple[str, dict[str, Any]]  # the name of a Keras layer, and its arguments
+_OURS = {"LocalResponseNorm": KerasLocalResponseNorm}  # those that Keras lacks
 _LAST: dict[str, Any] = {"data_format": "channels_last"}  # whatever the user's Keras is configured to
 
 
@@ -33,8 +36,9 @@ def to_keras(model: Layer, dtype: str | None = None) -> keras.Model:
     """Return a Keras model of the same layers with the same weights, bit for bit.
 
     It is functional, and not compiled. Explicit padding of a convolution becomes a `ZeroPadding2D` before it,
-    a scaled Tanh a tanh between two `Rescaling`; nested `Sequential` are laid out flat. Frozen weights stay
-    frozen. Dropout draws its masks from Keras's random numbers.
+    a scaled Tanh a tanh between two `Rescaling`, a Dropout that is not inverted one after a `Rescaling`;
+    nested `Sequential` are laid out flat. Local response normalisation, which Keras lacks, becomes a Keras
+    layer of this package. Frozen weights stay frozen. Dropout draws its masks from Keras's random numbers.
 
     In float64 two things are Keras's own: `fit` and `predict` cast arrays to `keras.config.floatx()`, calling
     the model does not; and settings that are no weights (a LeakyReLU's slope, a Tanh's scales) are rounded to
@@ -68,6 +72,8 @@ def to_keras(model: Layer, dtype: str | None = None) -> keras.Model:
     >>> [type(layer).__name__ for layer in twin.layers][-3:], twin.count_params()
     (['Dense', 'ReLU', 'Dense'], 61706)
     """
+    if not isinstance(model, Layer):
+        raise TypeError(f"`model` must be a model of minicnn's, got {type(model).__name__}")
     if model.input_shape is None:
         raise RuntimeError("a model must be built before it is turned into Keras's: call build(input_shape)")
     dtype = str(model.dtype) if dtype is None else dtype
@@ -75,7 +81,7 @@ def to_keras(model: Layer, dtype: str | None = None) -> keras.Model:
     for name, layer in leaves(model):
         try:
             for kind, settings in _specs(layer):
-                twin = getattr(keras.layers, kind)(**settings, dtype=dtype)
+                twin = (_OURS.get(kind) or getattr(keras.layers, kind))(**settings, dtype=dtype)
                 y = twin(y)
         except ValueError as error:
             raise ValueError(
@@ -150,6 +156,16 @@ def _tanh(layer: Tanh) -> list[_Spec]:
     return [("Rescaling", {"scale": layer.steepness}), tanh, ("Rescaling", {"scale": layer.amplitude})]
 
 
+def _dropout(layer: Dropout) -> list[_Spec]:
+    dropout: list[_Spec] = [("Dropout", {"rate": layer.rate})]
+    return dropout if layer.inverted else [("Rescaling", {"scale": 1 - layer.rate}), *dropout]
+
+
+def _local_response_norm(layer: LocalResponseNorm) -> list[_Spec]:
+    settings = {"size": layer.size, "k": layer.k, "alpha": layer.alpha, "beta": layer.beta}
+    return [("LocalResponseNorm", settings)]
+
+
 _TABLE: dict[type[Layer], Callable[[Any], list[_Spec]]] = {
     Conv2D: _conv2d,
     Pool2D: _pool2d,
@@ -160,7 +176,8 @@ _TABLE: dict[type[Layer], Callable[[Any], list[_Spec]]] = {
     LeakyReLU: lambda layer: [("LeakyReLU", {"negative_slope": layer.slope})],
     Sigmoid: lambda layer: [("Activation", {"activation": "sigmoid"})],
     Softmax: lambda layer: [("Softmax", {})],
-    Dropout: lambda layer: [("Dropout", {"rate": layer.rate})],
+    Dropout: _dropout,
     BatchNorm: lambda layer: [("BatchNormalization", {"momentum": layer.momentum, "epsilon": layer.eps})],
+    LocalResponseNorm: _local_response_norm,
     GlobalAveragePool2D: lambda layer: [("GlobalAveragePooling2D", _LAST)],
 }

@@ -1,0 +1,40 @@
+"""Local response normalisation as a layer of Keras, which has none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+
+@keras.saving.register_keras_serializable("minicnn")
+class LocalResponseNorm(keras.layers.Layer):
+    """The twin of `minicnn.LocalResponseNorm`, with the same arguments.
+
+    In Keras's own operations, since `tf.nn.local_response_normalization` knows no float64. A `.keras` file
+    with this layer in it can be loaded where `minicnn.interop.keras` has been imported.
+
+    Parameters
+    ----------
+    size : int, odd
+    k, alpha, beta : float
+        See `minicnn.LocalResponseNorm`.
+    """
+
+    def __init__(
+        self, size: int = 5, k: float = 2.0, alpha: float = 1e-4, beta: float = 0.75, **options: Any
+    ) -> None:
+        super().__init__(**options)
+        self.size, self.k, self.alpha, self.beta = size, k, alpha, beta
+
+    def call(self, x: Any) -> Any:
+        """Return the normalised images, (N, H, W, C)."""
+        side, channels = self.size // 2, x.shape[-1]
+        squares = keras.ops.pad(keras.ops.square(x), [(0, 0)] * 3 + [(side, side)])
+        sums = sum(squares[..., i : i + channels] for i in range(self.size))
+        return x / (self.k + self.alpha * sums) ** self.beta
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments, for Keras's files."""
+        settings = {"size": self.size, "k": self.k, "alpha": self.alpha, "beta": self.beta}
+        return {**super().get_config(), **settings}

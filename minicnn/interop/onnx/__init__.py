@@ -1,0 +1,73 @@
+"""ONNX files of our models, for onnxruntime and whatever else reads them. Writing only."""
+
+from __future__ import annotations
+
+import os
+
+import minicnn
+from minicnn.layers import Layer
+from minicnn.training.files import write_atomically
+
+try:
+    import onnx
+    from onnx import helper
+except ImportError as error:
+    raise ImportError(f"ONNX files need onnx: pip install 'minicnn[onnx]' ({error})") from error
+
+from minicnn.interop.onnx.graph import Graph
+from minicnn.interop.onnx.nodes import write
+
+__all__ = ["save_onnx", "to_onnx"]
+
+_OPSET, _IR = 17, 8  # of 2022: whatever reads ONNX today reads these
+
+
+def save_onnx(model: Layer, path: str | os.PathLike[str]) -> None:
+    """Write a built model as an ONNX file, see `to_onnx`; it is replaced as a whole or not at all."""
+    write_atomically(path, to_onnx(model).SerializeToString())
+
+
+def to_onnx(model: Layer) -> onnx.ModelProto:
+    """Return a built model in ONNX's form, as it is in evaluation mode, checked by `onnx.checker`.
+
+    Input "x" and output "y" are as here, (N, H, W, C) and (N, ...), with any N; inside, images are
+    (N, C, H, W) as ONNX has them. All is float32: onnxruntime has no float64 convolution for CPUs.
+
+    Parameters
+    ----------
+    model : Layer
+        A built `Sequential`, or a layer alone.
+
+    Raises
+    ------
+    RuntimeError
+        If the model has not been built.
+    ValueError
+        If a layer cannot be written (one of your own); it names the first.
+
+    Examples
+    --------
+    >>> from minicnn.models import lenet5
+    >>> graph = to_onnx(lenet5().build((28, 28, 1), rng=0)).graph
+    >>> [node.op_type for node in graph.node][:5]
+    ['Transpose', 'Conv', 'Relu', 'MaxPool', 'Conv']
+    """
+    if model.input_shape is None:
+        raise RuntimeError("a model must be built before it is exported: call build(input_shape) first")
+    graph = Graph()
+    write(graph, model)
+    graph.channels_last(len(model.output_shape) + 1)
+    graph.node("Identity", output="y")
+    ends = [
+        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["N", *shape])
+        for name, shape in (("x", model.input_shape), ("y", model.output_shape))
+    ]
+    proto = helper.make_model(
+        helper.make_graph(graph.nodes, "minicnn", ends[:1], ends[1:], graph.weights),
+        producer_name="minicnn",
+        producer_version=minicnn.__version__,
+        ir_version=_IR,
+        opset_imports=[helper.make_opsetid("", _OPSET)],
+    )
+    onnx.checker.check_model(proto, full_check=True)
+    return proto
