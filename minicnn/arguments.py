@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 from typing import Any
 
 import numpy as np
+
+
+class Call(functools.partial):
+    """A function with its settings filled in, which pickles, and prints as the call that made it."""
+
+    def __repr__(self) -> str:
+        settings = ", ".join(f"{name}={value!r}" for name, value in self.keywords.items())
+        return f"{self.func.__name__.lstrip('_')}({settings})"
 
 
 def real(

@@ -1,4 +1,4 @@
-"""The first values of weights: functions `f(shape, rng)` that return a float64 array.
+"""The first values of weights: functions `f(shape, rng)` that return an array of floats.
 
 `Layer.build` casts to the layer's dtype, so that float32 and float64 nets start from the same numbers.
 Names and formulas are Keras's; its random numbers cannot be, they come from another generator.
@@ -6,14 +6,13 @@ Names and formulas are Keras's; its random numbers cannot be, they come from ano
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import numpy as np
 
-from minicnn.arguments import real
+from minicnn.arguments import Call, real
 
 # As a string: NumPy loads its random numbers only when they are used.
 Initializer: TypeAlias = "Callable[[Sequence[int], np.random.Generator], np.ndarray]"
@@ -38,15 +37,19 @@ def constant(value: float) -> Initializer:
     >>> constant(0.5)((3,), np.random.default_rng(0))
     array([0.5, 0.5, 0.5])
     """
-    return functools.partial(_constant, value=real(value, "value", -math.inf))
+    return Call(_constant, value=real(value, "value", -math.inf))
 
 
 def normal(std: float = 0.05) -> Initializer:
     """Return an initializer that draws from the normal distribution around 0, not truncated.
 
-    Papers of 2012 to 2014 name their weights' standard deviation (AlexNet: `normal(0.01)`).
+    Papers of 2012 to 2014 name their weights' standard deviation (AlexNet: `normal(0.01)`). It draws in
+    float32: for the 38 million weights of AlexNet's largest layer that saves half a gigabyte on the way.
+
+    >>> normal(0.01)
+    normal(std=0.01)
     """
-    return functools.partial(_normal, std=real(std, "std"))
+    return Call(_normal, std=real(std, "std"))
 
 
 def he_normal(shape: Sequence[int], rng: np.random.Generator) -> np.ndarray:
@@ -111,7 +114,9 @@ def _constant(shape: Sequence[int], rng: np.random.Generator, value: float) -> n
 
 
 def _normal(shape: Sequence[int], rng: np.random.Generator, std: float) -> np.ndarray:
-    return rng.normal(0.0, std, shape)
+    draws = rng.standard_normal(shape, np.float32)
+    draws *= std
+    return draws
 
 
 def _uniform(shape: Sequence[int], rng: np.random.Generator, variance: float) -> np.ndarray:

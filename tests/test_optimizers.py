@@ -18,6 +18,7 @@ ALL = [
     RMSprop(0.01),
     RMSprop(0.01, rho=0.5, momentum=0.9, centered=True, weight_decay=0.1),
     Adam(0.01),
+    SGD(0.1, momentum=0.9, weight_decay=0.3, clip_norm=0.5, decoupled=False),
     Adam(0.01, beta1=0.0, beta2=0.5, eps=1e-3, clip_norm=0.5),
     AdamW(0.01),
     AdamW(cosine(0.1, steps=6, warmup=2), weight_decay=0.5),
@@ -44,7 +45,10 @@ def textbook_step(optimizer, t, w, g, norm, memory):
     rate = optimizer.lr(t - 1) if callable(optimizer.lr) else optimizer.lr
     if optimizer.clip_norm is not None and norm > optimizer.clip_norm:
         g *= optimizer.clip_norm / norm
-    w -= rate * optimizer.weight_decay * w
+    if optimizer.decoupled:
+        w -= rate * optimizer.weight_decay * w
+    else:
+        g += optimizer.weight_decay * w
     if isinstance(optimizer, SGD):
         u = memory["u"] = optimizer.momentum * memory.get("u", 0.0) - rate * g
         return w + optimizer.momentum * u - rate * g if optimizer.nesterov else w + u
@@ -121,6 +125,20 @@ def test_weight_decay_is_decoupled_from_the_gradient():
     parameter = Parameter([8.0])
     AdamW(lr=0.5, weight_decay=0.25).step([parameter])  # no gradient: only 8 * (1 - 0.125) is left
     assert parameter.value.tolist() == [7.0]
+
+
+def test_sgd_of_the_alexnet_paper_equals_a_hand_calculation():
+    """Section 5: v = 0.9 v - 0.0005 rate w - rate g, w = w + v; here with 0.5, 0.25, a rate of 0.5, g = 2."""
+    parameter = Parameter([8.0])
+    parameter.add_grad(np.array([2.0]))
+    optimizer = SGD(0.5, momentum=0.5, weight_decay=0.25, decoupled=False)
+    optimizer.step([parameter])  # v = -1 - 1
+    assert parameter.value.tolist() == [6.0]
+    optimizer.step([parameter])  # v = -1 - 0.75 - 1
+    assert parameter.value.tolist() == [3.25]
+    optimizer.lr = 0.25  # the momentum stays what it was
+    optimizer.step([parameter])  # v = -1.375 - 0.203125 - 0.5
+    assert parameter.value.tolist() == [1.171875]
 
 
 def test_rmsprop_centered_survives_a_constant_gradient():
@@ -359,7 +377,7 @@ def test_optimizer_of_ones_own_needs_only_a_rule():
 
 def test_optimizer_prints_all_hyper_parameters():
     assert repr(SGD(0.1, 0.9)) == (
-        "SGD(lr=0.1, momentum=0.9, nesterov=False, weight_decay=0.0, clip_norm=None)"
+        "SGD(lr=0.1, momentum=0.9, nesterov=False, weight_decay=0.0, clip_norm=None, decoupled=True)"
     )
     assert repr(RMSprop()) == (
         "RMSprop(lr=0.001, rho=0.9, momentum=0.0, eps=1e-07, centered=False, "

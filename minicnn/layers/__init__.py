@@ -6,7 +6,7 @@ from minicnn.layers.conv import Conv2D
 from minicnn.layers.dense import Dense
 from minicnn.layers.dropout import Dropout
 from minicnn.layers.flatten import Flatten
-from minicnn.layers.normalization import BatchNorm
+from minicnn.layers.normalization import BatchNorm, LocalResponseNorm
 from minicnn.layers.pool import GlobalAveragePool2D, Pool2D
 from minicnn.layers.sequential import Sequential
 
@@ -19,6 +19,7 @@ __all__ = [
     "GlobalAveragePool2D",
     "Layer",
     "LeakyReLU",
+    "LocalResponseNorm",
     "Pool2D",
     "ReLU",
     "Sequential",

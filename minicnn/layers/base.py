@@ -19,6 +19,8 @@ from minicnn.parameter import Parameter
 
 _NOTHING: Any = (None, None)  # an empty cache: no value, no thread
 _outer_dtype: ContextVar[np.dtype | None] = ContextVar("dtype of the outermost build", default=None)
+_predicting: set[int] = set()  # ids of the models whose `predict` runs
+_claims = threading.Lock()
 
 
 class Layer:
@@ -179,10 +181,16 @@ class Layer:
         x = np.asarray(x)
         if x.shape[1:] != self.input_shape:
             raise ValueError(f"examples must have shape {self.input_shape}, got an array of shape {x.shape}")
-        # A model in training mode is not switched under the feet of its trainer: a copy of it predicts.
-        model = self.replica().eval() if self.training else self
-        starts = range(0, max(len(x), 1), batch_size)
-        outputs = [model(to_float(x[i : i + batch_size], self.dtype)) for i in starts]
+        alone = _claim(self)
+        try:
+            # A model in training mode is not switched under the feet of its trainer, and a layer may keep
+            # things in attributes while another thread predicts with it: then a copy of it predicts.
+            model = self if alone and not self.training else self.replica().eval()
+            starts = range(0, max(len(x), 1), batch_size)
+            outputs = [model(to_float(x[i : i + batch_size], self.dtype)) for i in starts]
+        finally:
+            if alone:
+                _predicting.discard(id(self))
         return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
 
     @property
@@ -265,10 +273,13 @@ class Layer:
         Replicas may run in different threads at once; `training` mode is copied as it is.
         """
         memo: dict[int, Any] = {id(part): part.replica() for part in self.parameters()}
-        for layer in (self, *(part for _, part in self.named_layers())):
-            for generator in _find(vars(layer), np.random.Generator):
-                memo[id(generator)] = generator.spawn(1)[0]
+        memo |= {id(stream): stream.spawn(1)[0] for stream in self.random_streams()}
         return copy.deepcopy(self, memo)
+
+    def random_streams(self) -> list[np.random.Generator]:
+        """Return the generators that this layer and those in it hold (Dropout's), in assignment order."""
+        layers = (self, *(part for _, part in self.named_layers()))
+        return [stream for layer in layers for stream in _find(layer.__getstate__(), np.random.Generator)]
 
     def _parts(self, prefix: str = "") -> Iterator[tuple[str, Parameter | Layer]]:
         """Yield every parameter and layer held here, and in turn by these layers, with its path."""
@@ -278,7 +289,8 @@ class Layer:
                 yield from part._parts(f"{prefix}{name}.")
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_cache"}
+        # A list, since another thread may add an attribute while this one walks.
+        return {name: value for name, value in list(vars(self).items()) if name != "_cache"}
 
     def __repr__(self) -> str:
         arguments = []
@@ -289,6 +301,15 @@ class Layer:
             elif repr(value) != repr(argument.default):
                 arguments.append(f"{name}={getattr(value, '__name__', None) or repr(value)}")
         return f"{type(self).__name__}({', '.join(arguments)})"
+
+
+def _claim(layer: Layer) -> bool:
+    """Note that `layer` predicts, and return True, unless it does already in another thread."""
+    with _claims:
+        if id(layer) in _predicting:
+            return False
+        _predicting.add(id(layer))
+        return True
 
 
 def _named(value: Any, kinds: type | tuple[type, ...], name: str = "") -> Iterator[tuple[str, Any]]:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from minicnn.arguments import integer
-from minicnn.initializers import Initializer, he_normal
+from minicnn.initializers import Initializer, he_normal, zeros
 from minicnn.layers.base import Layer
 from minicnn.ops.conv import conv2d, conv2d_backward
 from minicnn.ops.padding import Pads, Pair, check_padding, pair
@@ -30,8 +30,8 @@ class Conv2D(Layer):
     groups : int
         Divide channels and filters into so many groups that do not see each other.
     use_bias : bool
-        Whether to add a learned number to each output channel, zero at first.
-    kernel_initializer : callable
+        Whether to add a learned number to each output channel.
+    kernel_initializer, bias_initializer : callable
         `f(shape, rng) -> array`, see `minicnn.initializers`.
 
     Attributes
@@ -56,6 +56,7 @@ class Conv2D(Layer):
         groups: int = 1,
         use_bias: bool = True,
         kernel_initializer: Initializer = he_normal,
+        bias_initializer: Initializer = zeros,
     ) -> None:
         self.filters = integer(filters, "filters", low=1)
         self.groups = integer(groups, "groups", low=1)
@@ -63,7 +64,7 @@ class Conv2D(Layer):
         check_padding(padding)
         self.kernel_size, self.strides, self.padding, self.dilation = kernel_size, strides, padding, dilation
         self.use_bias = use_bias
-        self.kernel_initializer = kernel_initializer
+        self.kernel_initializer, self.bias_initializer = kernel_initializer, bias_initializer
         if filters % groups:
             raise ValueError(f"`groups` must divide `filters`, got {groups} groups of {filters} filters")
 
@@ -75,7 +76,7 @@ class Conv2D(Layer):
             )
         shape = (*pair(self.kernel_size, "kernel_size"), input_shape[2] // self.groups, self.filters)
         self.kernel = Parameter(self.kernel_initializer(shape, rng))
-        self.bias = Parameter(np.zeros(self.filters)) if self.use_bias else None
+        self.bias = Parameter(self.bias_initializer((self.filters,), rng)) if self.use_bias else None
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return the convolved images."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from minicnn.arguments import integer
-from minicnn.initializers import Initializer, he_normal
+from minicnn.initializers import Initializer, he_normal, zeros
 from minicnn.layers.base import Layer, check_gradient
 from minicnn.parameter import Parameter
 
@@ -18,8 +18,8 @@ class Dense(Layer):
     units : int
         Number of outputs.
     use_bias : bool
-        Whether to add a learned number to each output, zero at first.
-    kernel_initializer : callable
+        Whether to add a learned number to each output.
+    kernel_initializer, bias_initializer : callable
         `f(shape, rng) -> array`, see `minicnn.initializers`.
 
     Attributes
@@ -34,16 +34,20 @@ class Dense(Layer):
     """
 
     def __init__(
-        self, units: int, use_bias: bool = True, kernel_initializer: Initializer = he_normal
+        self,
+        units: int,
+        use_bias: bool = True,
+        kernel_initializer: Initializer = he_normal,
+        bias_initializer: Initializer = zeros,
     ) -> None:
         self.units = integer(units, "units", low=1)
         self.use_bias = use_bias
-        self.kernel_initializer = kernel_initializer
+        self.kernel_initializer, self.bias_initializer = kernel_initializer, bias_initializer
 
     def init_params(self, input_shape: tuple[int, ...], rng: np.random.Generator) -> None:
         """Make the kernel and, where wanted, the bias."""
         self.kernel = Parameter(self.kernel_initializer((input_shape[-1], self.units), rng))
-        self.bias = Parameter(np.zeros(self.units)) if self.use_bias else None
+        self.bias = Parameter(self.bias_initializer((self.units,), rng)) if self.use_bias else None
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return x @ kernel + bias."""

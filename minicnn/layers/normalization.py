@@ -1,4 +1,4 @@
-"""Batch normalisation."""
+"""Batch normalisation, and the local response normalisation of AlexNet."""
 
 from __future__ import annotations
 
@@ -6,7 +6,13 @@ import numpy as np
 
 from minicnn.arguments import real
 from minicnn.layers.base import Layer, check_gradient
-from minicnn.ops.normalization import batch_norm, batch_norm_backward
+from minicnn.ops.normalization import (
+    batch_norm,
+    batch_norm_backward,
+    check_size,
+    local_response_norm,
+    local_response_norm_backward,
+)
 from minicnn.parameter import Parameter
 
 
@@ -67,3 +73,48 @@ class BatchNorm(Layer):
         self.gamma.add_grad(dgamma)
         self.beta.add_grad(dbeta)
         return dx
+
+
+class LocalResponseNorm(Layer):
+    """Divide each value by (k + alpha * sum of squares over neighbouring channels) ** beta.
+
+    So channels compete: a large response lowers those beside it at the same pixel (Krizhevsky et al. 2012,
+    section 3.3, where `size` is called n). The window and alpha have other conventions elsewhere:
+
+    - TensorFlow's `depth_radius` is (size - 1) / 2; alpha is as here, and k is its `bias`;
+    - PyTorch and ONNX take the mean of the squares instead of the sum: their alpha is size * alpha.
+
+    Parameters
+    ----------
+    size : int, odd
+        Channels in a window: the value's own, and as many on each side; fewer at the ends.
+    k, alpha, beta : float
+        The paper's constants, and its values; k must be above 0, the others not below.
+
+    Examples
+    --------
+    >>> layer = LocalResponseNorm(size=3, k=1.0, alpha=1.0, beta=1.0).build((1, 1, 3))
+    >>> layer(np.array([[[[1.0, 2.0, 3.0]]]])).round(3)    # 1 / (1+1+4), 2 / (1+1+4+9), 3 / (1+4+9)
+    array([[[[0.167, 0.133, 0.214]]]])
+    """
+
+    def __init__(self, size: int = 5, k: float = 2.0, alpha: float = 1e-4, beta: float = 0.75) -> None:
+        self.size = check_size(size)
+        self.k = real(k, "k", above_low=True)
+        self.alpha, self.beta = real(alpha, "alpha"), real(beta, "beta")
+
+    def init_params(self, input_shape: tuple[int, ...], rng: np.random.Generator) -> None:
+        """Check that the input is images; there are no weights."""
+        if len(input_shape) != 3:
+            raise ValueError(f"LocalResponseNorm needs images (H, W, C), got {input_shape}")
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Return the normalised images."""
+        self.cache = x
+        return local_response_norm(x, self.size, self.k, self.alpha, self.beta)
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        """Return dL/dx, through the neighbours' denominators too."""
+        x = self.cache
+        check_gradient(dy, x.shape)
+        return local_response_norm_backward(dy, x, self.size, self.k, self.alpha, self.beta)

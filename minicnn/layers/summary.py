@@ -1,21 +1,38 @@
-"""The table that `Sequential.summary` returns."""
+"""What the layers of a model cost, and the table of it that `Sequential.summary` returns."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from minicnn.layers.base import Layer
 
 
-def summary_table(model: Layer, layers: Sequence[Layer]) -> str:
-    """Return a line for each of the model's layers, and the sums.
+class LayerCost(NamedTuple):
+    """One line of the table; multiply-adds and bytes are those of one example."""
 
-    The multiply-adds and the bytes are those of one example. What is cached is measured, not computed:
-    a copy of the model runs forward on one example in training mode.
+    name: str
+    output_shape: tuple[int, ...]
+    parameters: int
+    multiply_adds: int
+    bytes_cached: int
+
+
+def layer_costs(model: Layer, layers: Sequence[Layer]) -> list[LayerCost]:
+    """Return what each of a built model's layers costs.
+
+    What is cached is measured, not computed: a copy of the model runs forward on one example in training
+    mode. An array that two layers cache is counted for the first.
+
+    Examples
+    --------
+    >>> from minicnn import Dense, ReLU, Sequential
+    >>> model = Sequential([Dense(8), ReLU()]).build((4,), rng=0)
+    >>> layer_costs(model, list(model))[0]
+    LayerCost(name='0 Dense', output_shape=(8,), parameters=40, multiply_adds=32, bytes_cached=16)
     """
     shape = model.input_shape
     if shape is None:
@@ -26,15 +43,29 @@ def summary_table(model: Layer, layers: Sequence[Layer]) -> str:
     with np.errstate(all="ignore"):
         model.train()(np.zeros((1, *shape), model.dtype))
     seen: set[int] = set()
-    numbers = [
-        (sum(p.size for p in layer.parameters()), layer.multiply_adds(), sum(_cached_bytes(layer, seen)))
-        for layer in layers
+    return [
+        LayerCost(
+            f"{i} {type(layer).__name__}",
+            layer.output_shape,
+            sum(parameter.size for parameter in layer.parameters()),
+            layer.multiply_adds(),
+            sum(_cached_bytes(layer, seen)),
+        )
+        for i, layer in enumerate(layers)
     ]
-    titles = [(f"{i} {type(layer).__name__}", str(layer.output_shape)) for i, layer in enumerate(layers)]
+
+
+def summary_table(model: Layer, layers: Sequence[Layer]) -> str:
+    """Return a line for each of the model's layers, and the sums."""
+    costs = layer_costs(model, layers)
     rows = [
         ("layer", "output shape", "parameters", "multiply-adds", "bytes cached"),
-        *((*title, *map("{:,}".format, row)) for title, row in zip(titles, numbers, strict=True)),
-        ("total", "", *(f"{sum(column):,}" for column in zip((0, 0, 0), *numbers, strict=True))),
+        *((cost.name, str(cost.output_shape), *map("{:,}".format, cost[2:])) for cost in costs),
+        (
+            "total",
+            "",
+            *(f"{sum(column):,}" for column in zip((0, 0, 0), *(cost[2:] for cost in costs), strict=True)),
+        ),
     ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [

@@ -42,7 +42,8 @@ class Optimizer(ABC):
     lr : float or callable
         Learning rate, or a function that returns it for the step, counted from 0.
     weight_decay : float
-        Decoupled, as Keras's: before each update all weights are multiplied by 1 - rate * weight_decay.
+        Decoupled, as Keras's: before each update all weights are multiplied by 1 - rate * weight_decay. (An
+        optimizer whose `decoupled` is False adds weight_decay * weight to each gradient instead.)
     clip_norm : float, optional
         Gradients are scaled down together so that their joint Euclidean norm is at most this: Keras's
         `global_clipnorm`. If the norm is not finite, all gradients become NaN.
@@ -54,6 +55,7 @@ class Optimizer(ABC):
     """
 
     slots: tuple[str, ...] = ()
+    decoupled: bool = True
 
     def __init__(self, lr: Rate, weight_decay: float = 0.0, clip_norm: float | None = None) -> None:
         self.lr = lr if callable(lr) else real(lr, "lr")
@@ -105,7 +107,8 @@ class Optimizer(ABC):
         values = [parameter.value.reshape(-1) for parameter in trainable]
         grads = [parameter.grad.reshape(-1) for parameter in trainable]
         scale = 1.0 if self.clip_norm is None else _clip_scale(grads, self.clip_norm)
-        keep = 1.0 - rate * self.weight_decay
+        keep = 1.0 - rate * self.weight_decay if self.decoupled else 1.0
+        penalty = 0.0 if self.decoupled else self.weight_decay
         for number, pieces in enumerate(self._blocks):
             size = pieces[-1][2].stop
             start = number * BLOCK
@@ -113,6 +116,10 @@ class Optimizer(ABC):
             np.concatenate([grads[i][part] for i, part, _ in pieces], out=grad)
             if scale != 1.0:
                 grad *= scale
+            if penalty:
+                np.concatenate([values[i][part] for i, part, _ in pieces], out=spare)
+                spare *= penalty
+                grad += spare
             state = [flat[start : start + size] for flat in self._state.values()]
             delta = self.update(grad, spare, rate, state)
             for i, part, place in pieces:
@@ -187,10 +194,10 @@ class Optimizer(ABC):
                 f"an optimizer must be given trainable parameters, all of one dtype, got {_describe(layout)}"
             )
         sizes, dtype = [math.prod(shape) for shape, _ in layout], layout[0][1]
-        self._layout = layout
         self._blocks = _cut(sizes)
         self._state = {slot: _aligned_zeros(sum(sizes), dtype) for slot in self.slots}
         self._scratch = _aligned_zeros(2 * BLOCK, dtype)
+        self._layout = layout  # last: if there was too little memory, nothing is remembered
 
     def _named_state(self) -> Iterator[tuple[str, np.ndarray]]:
         """Yield each parameter's part of the state, as a view."""

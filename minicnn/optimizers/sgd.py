@@ -21,6 +21,13 @@ class SGD(Optimizer):
         Look one momentum step ahead (Nesterov, 1983).
     weight_decay, clip_norm
         See `Optimizer`.
+    decoupled : bool
+        How weights decay. True, as Keras: they are multiplied by 1 - rate * weight_decay. False, as PyTorch
+        and as AlexNet was trained: weight_decay * weight is added to the gradient (after clipping), so that
+        the decay gathers momentum too, and is in the long run 1 / (1 - momentum) times as strong. With
+        weights w and velocity v, section 5 of Krizhevsky et al. 2012 has
+
+            v = momentum * v - weight_decay * rate * w - rate * gradient,    w = w + v
 
     Examples
     --------
@@ -39,10 +46,11 @@ class SGD(Optimizer):
         nesterov: bool = False,
         weight_decay: float = 0.0,
         clip_norm: float | None = None,
+        decoupled: bool = True,
     ) -> None:
         super().__init__(lr, weight_decay, clip_norm)
         self.momentum = real(momentum, "momentum", high=1)
-        self.nesterov = bool(nesterov)
+        self.nesterov, self.decoupled = bool(nesterov), bool(decoupled)
         if self.nesterov and not self.momentum:
             raise ValueError(f"`nesterov` needs a `momentum` above 0, got {self.momentum:g}")
         self.slots = ("velocity",) if self.momentum else ()

@@ -29,9 +29,27 @@ def test_relu_by_hand_has_derivative_0_at_0():
 
 
 def test_leaky_relu_by_hand():
-    y, dx = both_ways(LeakyReLU(0.5), [-2.0, 0.0, 3.0], [4.0, 6.0, 8.0])
-    np.testing.assert_array_equal(y, [-1, 0, 3])
-    np.testing.assert_array_equal(dx, [2, 3, 8])
+    y, dx = both_ways(LeakyReLU(0.5), [-2.0, 0.0, 0.25, 3.0], [4.0, 6.0, 7.0, 8.0])
+    np.testing.assert_array_equal(y, [-1, 0, 0.25, 3])
+    np.testing.assert_array_equal(dx, [2, 3, 7, 8])
+
+
+def test_leaky_relu_has_the_slope_of_keras_by_default():
+    y, dx = both_ways(LeakyReLU(), [-2.0, 2.0], [1.0, 1.0])
+    np.testing.assert_allclose(y, [-0.6, 2.0], rtol=1e-15)
+    np.testing.assert_allclose(dx, [0.3, 1.0], rtol=1e-15)
+
+
+def test_tanh_by_hand():
+    y, dx = both_ways(Tanh(), [0.0, 1.0], [1.0, 2.0])
+    np.testing.assert_allclose(y, [0, math.tanh(1)], rtol=1e-15)
+    np.testing.assert_allclose(dx, [1, 2 / math.cosh(1) ** 2], rtol=1e-14)
+
+
+def test_tanh_takes_negative_factors():
+    y, dx = both_ways(Tanh(-3.0, -2.0), [0.5], [1.0])
+    np.testing.assert_allclose(y, [3 * math.tanh(1)], rtol=1e-15)
+    np.testing.assert_allclose(dx, [6 / math.cosh(1) ** 2], rtol=1e-14)
 
 
 def test_tanh_by_hand_with_the_factors_of_1998():
@@ -55,3 +73,11 @@ def test_softmax_by_hand():
 def test_leaky_relu_refuses_a_slope_that_is_none():
     with pytest.raises(ValueError, match=r"`slope` must be in \[0, inf\), got -0.1"):
         LeakyReLU(-0.1)
+
+
+@pytest.mark.parametrize("name", ["amplitude", "steepness"])
+def test_tanh_refuses_factors_that_are_no_numbers(name):
+    with pytest.raises(TypeError, match=f"`{name}` must be a number, got None"):
+        Tanh(**{name: None})
+    with pytest.raises(ValueError, match=f"`{name}` must be in"):
+        Tanh(**{name: math.inf})

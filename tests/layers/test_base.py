@@ -89,6 +89,7 @@ def test_parameters_and_layers_are_found_wherever_they_are_held_in_assignment_or
     layer.train()
     assert all(part.training for _, part in layer.named_layers())
     layer.eval()
+    assert layer.training is False
     assert not any(part.training for _, part in layer.named_layers())
 
 
@@ -190,8 +191,8 @@ def test_a_call_needs_a_build_and_floats():
     with pytest.raises(RuntimeError, match="call build"):
         Dense(1)(np.zeros((1, 1)))
     layer = Dense(1).build((1,))
-    for wrong in (np.zeros((1, 1), np.uint8), [[1.0]]):
-        with pytest.raises(TypeError, match="must be given an array of floats, got"):
+    for wrong, kind in ((np.zeros((1, 1), np.uint8), "uint8"), ([[1.0]], "list")):
+        with pytest.raises(TypeError, match=f"must be given an array of floats, got {kind};"):
             layer(wrong)
 
 
@@ -222,7 +223,7 @@ def test_one_model_is_not_trained_from_two_threads():
     thread = threading.Thread(target=backward)
     thread.start()
     thread.join()
-    assert "ran forward in another thread" in errors[0]
+    assert errors[0].startswith("Scale ran forward in another thread")
     assert "replica()" in errors[0]
 
 
@@ -266,6 +267,8 @@ def test_backward_refuses_gradients_that_would_be_broadcast_and_integers(layer):
             layer.backward(np.ones(shape, np.float32))
     with pytest.raises(TypeError, match="dy must be an array of floats, got int64"):
         layer.backward(np.ones((4, 3), np.int64))
+    with pytest.raises(TypeError, match="dy must be an array of floats, got list"):
+        layer.backward([[1.0] * 3] * 4)
 
 
 def test_a_model_without_weights_remembers_the_dtype_of_its_build():
@@ -340,8 +343,15 @@ def test_predict_scales_uint8_and_does_not_depend_on_the_batch_size():
         model.predict(images[0])
     with pytest.raises(ValueError, match="`batch_size` must be at least 1, got 0"):
         model.predict(images, 0)
-    with pytest.raises(RuntimeError, match="call build"):
+    with pytest.raises(RuntimeError, match=r"^Dense has no weights yet: call build\(input_shape\) first"):
         Dense(1).predict(images)
+
+
+@pytest.mark.parametrize("given", [np.uint8, np.int64, np.float32, np.float64])
+def test_predict_computes_in_the_dtype_of_the_weights(given):
+    for dtype in (np.float32, np.float64):
+        model = Sequential([Dense(3)]).build((2,), rng=0, dtype=dtype)
+        assert model.predict(np.ones((1, 2), given)).dtype == dtype
 
 
 def test_repr_shows_what_differs_from_the_defaults():
@@ -351,6 +361,14 @@ def test_repr_shows_what_differs_from_the_defaults():
     )
     assert repr(Pool2D(2, ties="all")) == "Pool2D(2, ties='all')"
     assert repr(Conv2D(2, 1, kernel_initializer=np.ones)).endswith("kernel_initializer=ones)")
+
+
+def test_repr_of_a_layer_that_does_not_keep_its_arguments():
+    class Forgets(Layer):
+        def __init__(self, size, slope=0.5):
+            self.area = size * size
+
+    assert repr(Forgets(3)) == "Forgets(Ellipsis, slope=Ellipsis)"
 
 
 def test_pickling_keeps_weights_and_drops_the_cache():

@@ -50,6 +50,13 @@ def test_dense_without_dx_returns_none():
     np.testing.assert_array_equal(layer.kernel.grad, np.full((3, 2), 4.0))
 
 
+def test_dense_without_bias_has_none():
+    layer = Dense(2, use_bias=False, kernel_initializer=constant(2.0)).build((3,)).train()
+    assert layer.bias is None
+    assert [name for name, _ in layer.named_parameters()] == ["kernel"]
+    np.testing.assert_array_equal(layer(np.ones((1, 3), np.float32)), [[6.0, 6.0]])
+
+
 def test_dense_counts_multiply_adds():
     assert Dense(10).build((84,)).multiply_adds() == 840
     assert Dense(10).build((2, 3, 84)).multiply_adds() == 6 * 840

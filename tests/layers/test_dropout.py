@@ -5,10 +5,11 @@ from minicnn import Dense, Dropout, Sequential
 from minicnn.testing import check_layer
 
 
+@pytest.mark.parametrize("inverted", [True, False])
 @pytest.mark.parametrize("rate", [0.0, 0.1, 0.5, 0.9])
 @pytest.mark.parametrize("shape", [(2,), (20,), (4, 4, 3)])
-def test_dropout_honours_the_contract(rate, shape):
-    check_layer(Dropout(rate), shape)
+def test_dropout_honours_the_contract(rate, inverted, shape):
+    check_layer(Dropout(rate, inverted), shape)
 
 
 def test_dropout_drops_and_scales_in_training_and_sends_gradients_the_same_way():
@@ -19,6 +20,24 @@ def test_dropout_drops_and_scales_in_training_and_sends_gradients_the_same_way()
     np.testing.assert_array_equal(y, kept * np.float32(4 / 3))
     assert abs(kept.mean() - 0.75) < 0.01  # 40,000 draws: the standard deviation is 0.002
     np.testing.assert_array_equal(layer.backward(2 * x), 2 * y)
+
+
+def test_dropout_as_the_paper_has_it_scales_outside_training_and_the_expected_value_is_the_same():
+    layer = Dropout(0.25, inverted=False).build((100, 100), rng=0).train()
+    x = np.full((4, 100, 100), 2, np.float32)
+    y = layer(x)
+    assert set(np.unique(y)) == {0.0, 2.0}
+    np.testing.assert_array_equal(layer.backward(x), y)
+    np.testing.assert_array_equal(layer.eval()(x), np.full_like(x, 1.5))
+    assert abs(y.mean() - 1.5) < 0.02  # 40,000 draws: the standard deviation is 0.004
+
+
+def test_both_forms_of_dropout_drop_the_same_values():
+    x = np.random.default_rng(1).standard_normal((3, 50))
+    both = [
+        Dropout(0.6, inverted).build((50,), rng=0, dtype=np.float64).train()(x) for inverted in (True, False)
+    ]
+    np.testing.assert_allclose(both[0] * 0.4, both[1], rtol=1e-15)
 
 
 def test_dropout_draws_anew_at_each_forward_and_nothing_in_eval():

@@ -1,7 +1,9 @@
+import math
+
 import numpy as np
 import pytest
 
-from minicnn import BatchNorm
+from minicnn import BatchNorm, LocalResponseNorm
 from minicnn.testing import check_layer
 
 
@@ -27,6 +29,14 @@ def test_batch_norm_by_hand():
     np.testing.assert_array_equal(layer(np.array([[2.5]])), [[12.0]])
 
 
+def test_batch_norm_has_the_constants_of_keras_by_default():
+    layer = BatchNorm().build((1,), dtype=np.float64).train()
+    y = layer(np.array([[2.0], [4.0]]))  # mean 3, variance 1
+    np.testing.assert_allclose(y, [[-1 / math.sqrt(1.001)], [1 / math.sqrt(1.001)]], rtol=1e-15)
+    np.testing.assert_allclose(layer.running_mean.value, [0.03], rtol=1e-13)
+    np.testing.assert_allclose(layer.running_var.value, [1.0], rtol=1e-15)
+
+
 def test_running_statistics_are_weights_that_no_optimizer_changes():
     layer = BatchNorm().build((3,))
     assert [p.trainable for p in layer.parameters()] == [True, True, False, False]
@@ -46,7 +56,59 @@ def test_batch_norm_refuses_wrong_arguments(arguments, message):
         BatchNorm(**arguments)
 
 
+@pytest.mark.parametrize("shape", [(3,), (2, 4), (2, 3, 1)])
+def test_batch_norm_refuses_other_channels_than_it_was_built_for(shape):
+    layer = BatchNorm().build((3,))
+    for mode in (True, False):
+        with pytest.raises(ValueError, match=r"BatchNorm needs \(N, \.\.\., 3\), got \("):
+            layer.train(mode)(np.zeros(shape, np.float32))
+
+
 def test_batch_norm_refuses_an_empty_batch_in_training():
     layer = BatchNorm().build((3,)).train()
     with pytest.raises(ValueError, match="at least one value a channel"):
         layer(np.zeros((0, 3), np.float32))
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 3, 4), (3, 2, 8)])
+@pytest.mark.parametrize(
+    "layer",
+    [
+        LocalResponseNorm(),
+        LocalResponseNorm(3, 1.0, 0.5, 0.5),
+        LocalResponseNorm(7, 0.5, 2.0),
+        LocalResponseNorm(1),
+    ],
+    ids=repr,
+)
+def test_local_response_norm_honours_the_contract(layer, shape):
+    check_layer(layer, shape)
+
+
+def test_local_response_norm_by_hand():
+    layer = LocalResponseNorm(size=3, k=1.0, alpha=1.0, beta=1.0).build((1, 1, 3), dtype=np.float64).train()
+    y = layer(np.array([1.0, 2.0, 3.0]).reshape(1, 1, 1, 3))  # scales 6, 15, 14
+    np.testing.assert_allclose(y.ravel(), [1 / 6, 2 / 15, 3 / 14], rtol=1e-15)
+    dx = layer.backward(np.array([1.0, 0.0, 0.0]).reshape(1, 1, 1, 3))
+    # x1 / (1 + x1^2 + x2^2): by x1 (s - 2 x1^2) / s^2, by x2 -2 x1 x2 / s^2
+    np.testing.assert_allclose(dx.ravel(), [4 / 36, -4 / 36, 0], rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"size": 4}, "`size` must be odd"),
+        ({"size": 0}, "`size` must be at least 1"),
+        ({"k": 0}, "`k` must be in"),
+        ({"alpha": -1e-4}, "`alpha` must be in"),
+        ({"beta": -1}, "`beta` must be in"),
+    ],
+)
+def test_local_response_norm_refuses_wrong_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        LocalResponseNorm(**arguments)
+
+
+def test_local_response_norm_needs_images():
+    with pytest.raises(ValueError, match=r"needs images \(H, W, C\), got \(4,\)"):
+        LocalResponseNorm().build((4,))

@@ -41,7 +41,9 @@ def test_the_first_layer_alone_does_without_dx():
     assert model.backward(dy).shape == x.shape
     gradients = [p.grad.copy() for p in model.parameters()]
     model.zero_grad()
+    assert model.needs_dx is True
     model.needs_dx = False
+    assert model.needs_dx is False
     assert model[0][0].needs_dx is False
     model(x)
     assert model.backward(dy) is None
@@ -84,7 +86,7 @@ def test_summary_changes_nothing_and_tells_what_is_not_trainable():
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
     assert not model.training
-    with pytest.raises(RuntimeError, match="must be built before its summary"):
+    with pytest.raises(RuntimeError, match="^a model must be built before its summary"):
         Sequential([Dense(1)]).summary()
 
 
