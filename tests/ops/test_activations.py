@@ -28,6 +28,12 @@ def test_softmax_of_huge_values_is_exact_and_writes_into_nothing():
     np.testing.assert_allclose(log_softmax(x)[0, 2], -2e4 - math.log(4), rtol=1e-15)
 
 
+def test_each_row_has_a_range_of_its_own():
+    x = np.array([[1e4, 1e4], [0.0, math.log(3)], [-1e4, -1e4]])
+    np.testing.assert_allclose(softmax(x), [[0.5, 0.5], [0.25, 0.75], [0.5, 0.5]], rtol=1e-15)
+    np.testing.assert_allclose(np.exp(log_softmax(x)), softmax(x), rtol=1e-15)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_sigmoid_is_relatively_exact_on_both_sides(dtype):
     x = np.array([-80.0, -30.0, -1.0, 0.0, 1.0, 30.0, 80.0], dtype)

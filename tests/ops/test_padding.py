@@ -58,5 +58,7 @@ def test_output_size_names_window_and_padded_input():
 def test_check_images_refuses_other_ranks_and_types():
     with pytest.raises(ValueError, match=r"must be images of shape \(N, H, W, C\), got \(3, 3\)"):
         check_images(np.zeros((3, 3)))
+    with pytest.raises(ValueError, match=r"must be images of shape \(N, H, W, C\), got \(1, 2\)"):
+        check_images([[1.0, 2.0]])
     with pytest.raises(TypeError, match="must be float32 or float64, got int64"):
         check_images(np.zeros((1, 3, 3, 1), np.int64))

@@ -66,6 +66,24 @@ def test_pooling_keeps_float32_takes_any_layout_and_writes_into_nothing(case, ti
     np.testing.assert_array_equal(x, case.x(np.float32))
 
 
+@given(case=pool_cases(), ties=rules)
+def test_x_decides_the_dtype_and_its_precision(case, ties):
+    x, geometry = case.x(), (case.window, case.strides, case.padding)
+    y = max_pool2d(x, *geometry)
+    dy = np.random.default_rng(case.seed).standard_normal(y.shape).astype(np.float32)
+    loops = (case.window, case.strides, case.pads)
+    for mode, dx in (
+        ("max", max_pool2d_backward(dy, x, *geometry, ties)),
+        ("avg", avg_pool2d_backward(dy, x, *geometry)),
+    ):
+        expected = naive_pool2d_backward(dy.astype(float), x, *loops, mode, ties)
+        assert dx.dtype == np.float64
+        np.testing.assert_allclose(dx, expected, rtol=1e-12, atol=1e-12)
+    x32 = x.astype(np.float32)
+    assert max_pool2d_backward(dy.astype(float), x32, *geometry, ties).dtype == np.float32
+    assert avg_pool2d_backward(dy.astype(float), x32, *geometry).dtype == np.float32
+
+
 def test_padded_cells_never_win_and_do_not_count():
     x = np.full((1, 2, 2, 1), -5.0)
     np.testing.assert_array_equal(max_pool2d(x, 2, 1, "same"), x)
