@@ -67,9 +67,8 @@ def main(argv: list[str] | None = None) -> None:
     error = largest_error(layer, np.random.default_rng(0).normal(size=(2, 4, 4, 3)))
     print(f"largest difference from the numeric gradients: {error:.1e}")
 
-    check_layer(
-        PReLU, (4, 4, 3)
-    )  # the same and much more in one call: it raises a report if anything is wrong
+    # The same and much more in one call: it raises a report if anything is wrong.
+    check_layer(PReLU, (4, 4, 3))
     print("check_layer found nothing wrong")
 
     (x_train, y_train), (x_test, y_test) = load_mnist()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import threadpoolctl
 
+from minicnn.arguments import integer
 from minicnn.layers.base import Layer
 from minicnn.testing import arrays, contract, copies, geometry, gradients, passes, state
 from minicnn.testing.reference import check_reference
@@ -126,10 +128,11 @@ def make_subject(
     shape = layer.input_shape if input_shape is None else tuple(input_shape)
     if shape is None:
         raise ValueError(f"`input_shape` must be given for a layer that is not built, got {_one_line(layer)}")
-    if batch_size < 2:
-        raise ValueError(f"`batch_size` must be at least 2, to see examples mixed, got {batch_size}")
-    seed = int(rng.integers(2**62)) if isinstance(rng, np.random.Generator) else int(rng)
-    return Subject(copy.deepcopy(layer), shape, seed, batch_size, inputs, reference)
+    batch_size = integer(batch_size, "batch_size", low=2)  # with one example nothing could be mixed
+    seed = int(rng.integers(2**62)) if isinstance(rng, np.random.Generator) else integer(rng, "rng", low=0)
+    # A list that is the default of an argument stays what it is, so that a layer shows which changes it.
+    defaults = {id(a.default): a.default for a in inspect.signature(type(layer)).parameters.values()}
+    return Subject(copy.deepcopy(layer, defaults), shape, seed, batch_size, inputs, reference)
 
 
 def run_check(name: str, subject: Subject) -> Failure | None:

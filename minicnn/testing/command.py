@@ -78,7 +78,7 @@ def load_layer(target: str) -> Layer:
     name, arguments, options = _call(what)
     try:
         found: Any = _import(path)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ValueError(f"{path!r} cannot be imported: {type(error).__name__}: {error}") from error
     for part in name.split("."):
         if not hasattr(found, part):
@@ -90,7 +90,7 @@ def load_layer(target: str) -> Layer:
         raise ValueError(f"{target!r} must be a Layer class, got {found!r}")
     try:
         layer = found(*arguments, **options)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ValueError(f"{what!r} cannot be made: {type(error).__name__}: {error}") from error
     if not isinstance(layer, Layer):
         raise ValueError(f"{target!r} must make a Layer, got {type(layer).__name__}")

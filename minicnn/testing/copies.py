@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import inspect
 import io
 import pickle
 import sys
@@ -9,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.layers.base import Layer
-from minicnn.testing.report import SAME, fail, require_equal
-from minicnn.testing.subject import Run, Subject, backward, run
+from minicnn.testing.report import SAME, fail, require_all_equal, require_equal
+from minicnn.testing.subject import Subject, backward, gradient_name, results, run
 
 
 def check_replicas(subject: Subject) -> None:
@@ -25,20 +26,33 @@ def check_replicas(subject: Subject) -> None:
         pairs = zip(layer.named_parameters(), other.named_parameters(), strict=True)
         for (name, mine), (_, its) in pairs:
             if np.may_share_memory(mine.grad, its.grad):
-                fail(f"a {kind} must have gradients of its own", f"d{name}", hint=hint)
+                fail(f"a {kind} must have gradients of its own", gradient_name(name), hint=hint)
             if np.may_share_memory(mine.value, its.value) != (kind == "replica"):
                 share = "share the weights' values" if kind == "replica" else "have weights of its own"
                 fail(f"a {kind} must {share}", name, hint=hint)
         layer(x.copy())
         other(other_x.copy())
-        got, others = _backward(layer, dy), _backward(other, other_dy)
-        for name, array in got.items():
-            message = f"running a {kind} must not change this layer's results"
-            require_equal(array, expected.arrays()[name], message, name, hint)
+        got, others = results(layer, dy), results(other, other_dy)
+        message = f"running a {kind} must not change this layer's results"
+        require_all_equal(got, expected.arrays(), message, hint)
         if not subject.random:  # a random one has a stream of its own
-            for name, array in others.items():
-                message = f"a {kind} must give its own results"
-                require_equal(array, other_expected.arrays()[name], message, name, hint)
+            message = f"a {kind} must give its own results"
+            require_all_equal(others, other_expected.arrays(), message, hint)
+    _refuse_changed_defaults(subject, x, dy)
+
+
+def _refuse_changed_defaults(subject: Subject, x: np.ndarray, dy: np.ndarray) -> None:
+    arguments = inspect.signature(type(subject.layer)).parameters.values()
+    defaults = [(a.name, a.default) for a in arguments if isinstance(a.default, list | dict | set)]
+    twins = {id(default): copy.deepcopy(default) for _, default in defaults}
+    layer = copy.deepcopy(subject.layer, dict(twins))  # holds a twin where it holds the default itself
+    run(layer.build(subject.input_shape, rng=subject.seed, dtype=np.float64).train(), x, dy)
+    for name, default in defaults:
+        if repr(twins[id(default)]) != repr(default):
+            hint = (
+                f"a default is made once for all layers of the class: `{name}=None`, and a new one each time"
+            )
+            fail(f"the default of the argument `{name}` must not be changed", hint=hint)
 
 
 def check_weights(subject: Subject) -> None:
@@ -109,10 +123,3 @@ class _Pickler(pickle.Pickler):
         key = str(len(self.local))
         self.local[key] = obj
         return key
-
-
-def _backward(layer: Layer, dy: np.ndarray) -> dict[str, np.ndarray]:
-    dx = backward(layer, dy.copy())
-    arrays = Run(dy, dx, {name: p.grad.copy() for name, p in layer.named_parameters()}).arrays()
-    del arrays["y"]
-    return arrays

@@ -150,6 +150,46 @@ class DepthwiseConv2D(Layer):
         return dx
 
 
+class TransposedConv2D(Layer):
+    """The transpose of a convolution, which enlarges by its strides: its forward is that one's dx.
+
+    Parameters
+    ----------
+    filters : int
+        Number of output channels.
+    kernel_size, strides : int
+        As in `Conv2D`.
+    padding : {"valid", "same"}
+        "same" gives strides times as many rows and columns.
+    """
+
+    def __init__(self, filters: int, kernel_size: int, strides: int = 1, padding: str = "same") -> None:
+        self.filters, self.kernel_size, self.strides, self.padding = filters, kernel_size, strides, padding
+
+    def init_params(self, input_shape: tuple[int, ...], rng: np.random.Generator) -> None:
+        """Draw the kernel, with the outputs before the inputs, as Keras."""
+        size, n = self.kernel_size, input_shape[-1]
+        self.kernel = Parameter(rng.normal(0.0, 1 / size, (size, size, self.filters, n)))
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Return the enlarged images."""
+        self.cache = x
+        rows, columns = (
+            n * self.strides if self.padding == "same" else (n - 1) * self.strides + self.kernel_size
+            for n in x.shape[1:3]
+        )
+        y = np.zeros((len(x), rows, columns, self.filters), x.dtype)
+        dx, *_ = conv2d_backward(x, y, self.kernel.value, self.strides, self.padding, need_dbias=False)
+        return dx
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        """Return dL/dx, a convolution; add the kernel's gradient."""
+        x, kernel, geometry = self.cache, self.kernel.value, (self.strides, self.padding)
+        _, dkernel, _ = conv2d_backward(x, dy, kernel, *geometry, need_dx=False, need_dbias=False)
+        self.kernel.add_grad(dkernel)
+        return conv2d(dy, kernel, None, *geometry)
+
+
 class SqueezeExcite(Layer):
     """Weigh each channel by a gate that sees all channels' means (Hu et al. 2018).
 

@@ -6,6 +6,7 @@ with attributes `padding`, `strides` and `kernel_size` or `pool_size` says where
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any
 
@@ -25,7 +26,10 @@ def check_geometry(subject: Subject) -> None:
         return
     span, strides, pads = declared
     size, got = _sides(layer.input_shape), _sides(layer.output_shape)
-    expected = output_size(size, span, strides, pads)
+    try:
+        expected = output_size(size, span, strides, pads)
+    except ValueError:
+        return  # the window is larger than the image: what spreads, as below
     if any(out > max(n, right) for out, n, right in zip(got, size, expected, strict=True)):
         return  # a transposed convolution, which spreads where others gather
     words = f"padding {layer.padding!r}, a window of {span} and strides {strides}"  # type: ignore[attr-defined]
@@ -33,7 +37,7 @@ def check_geometry(subject: Subject) -> None:
         hint = "(padded size - window) // stride + 1; 'same' is ceil(size / stride)"
         fail(f"with {words} the output must have {expected} rows and columns", "y", got=got, hint=hint)
     for axis, name in enumerate(("row", "column")):
-        seen = _seen(subject, axis)
+        seen = _seen(subject, layer, axis)
         windows = [np.flatnonzero(row) for row in seen]
         first = np.arange(got[axis]) * strides[axis] - pads[axis][0]
         extents = [w[-1] - w[0] + 1 if w.size else 0 for w in windows]
@@ -42,6 +46,8 @@ def check_geometry(subject: Subject) -> None:
         for i, window in enumerate(windows):
             low, high = max(first[i], 0), min(first[i] + span[axis], size[axis]) - 1
             if window.size and (window[0] < low or window[-1] > high):
+                if _spreads(subject, axis):
+                    return
                 fail(
                     f"with {words} output {name} {i} must see the input {name}s {low} to {high}",
                     "y",
@@ -128,14 +134,31 @@ def _sides(shape: tuple[int, ...] | None) -> Pair:
     return rows, columns
 
 
-def _seen(subject: Subject, axis: int) -> np.ndarray:
+def _spreads(subject: Subject, axis: int) -> bool:
+    """Say whether the kernel lies upside down, as in a transposed convolution whose strides are 1.
+
+    Its first row (or column) then brings in what lies below that which the last one brings in.
+    """
+    places = []
+    for k in (0, -1):
+        layer = copy.deepcopy(subject.built)
+        for p in layer.parameters():
+            if len(p.shape) == 4:
+                rows = np.moveaxis(p.value, axis, 0)
+                rows[np.arange(len(rows)) != k % len(rows)] = 0.0
+        seen = _seen(subject, layer, axis)
+        places.append(np.where(seen.any(axis=1), seen.argmax(axis=1), np.nan))
+    return bool(np.nansum(places[0] - places[1]) > 0)
+
+
+def _seen(subject: Subject, layer: Layer, axis: int) -> np.ndarray:
     """Return which output rows (or columns) change with which input rows: bool, (outputs, inputs)."""
     n = subject.input_shape[axis]
     x = np.repeat(subject.draw(examples=1), n, axis=0)
     moved = x.copy()
     for i in range(n):
         np.moveaxis(moved[i], axis, 0)[i] += 100.0  # so much that it wins any maximum
-    layer = subject.fresh().eval()
+    layer = copy.deepcopy(layer).eval()
     change = (layer(x) != layer(moved)).any(axis=(3, 2 - axis))
     return change.T
 

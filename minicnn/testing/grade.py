@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -37,7 +39,8 @@ class Grade:
         Why nothing could be tested, in one sentence; empty otherwise.
     functions : dict of dict
         For each function that the file defines "passed" (bool), "case" (the smallest failing case, as
-        text, or why it could not be tested) and "convention" (in words, where one is known to be followed).
+        text, or why it could not be tested), "convention" (in words, where one is known to be followed) and
+        "calls" (the number of cases, where there was no time for all; else 0).
     """
 
     path: str
@@ -118,14 +121,14 @@ def _run(result: Grade, wanted: list[str], timeout: float) -> str | None:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             cwd=Path(path).parent,
+            start_new_session=True,
             # Nothing is left beside the learner's file, and products as small as these need no threads.
             env={**os.environ, "HYPOTHESIS_STORAGE_DIRECTORY": folder, "OPENBLAS_NUM_THREADS": "1"},
         )
         try:
             return _watch(process, events, result, timeout)
         finally:
-            process.kill()
-            process.wait()
+            _kill(process)
 
 
 def _watch(process: subprocess.Popen, events: Path, result: Grade, timeout: float) -> str | None:
@@ -157,9 +160,18 @@ def _watch(process: subprocess.Popen, events: Path, result: Grade, timeout: floa
             if not current:
                 result.problem = f"the file {text}"
                 return None
-            result.functions[current] = {"passed": False, "case": f"it {text}", "convention": ""}
+            result.functions[current] = {"passed": False, "case": f"it {text}", "convention": "", "calls": 0}
             return current
         time.sleep(0.02)
+
+
+def _kill(process: subprocess.Popen) -> None:
+    """End the process, and those that the learner's code has started from it."""
+    if hasattr(os, "killpg"):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+    process.wait()
 
 
 def _lines(name: str, result: dict[str, Any] | None) -> list[str]:
@@ -167,6 +179,7 @@ def _lines(name: str, result: dict[str, Any] | None) -> list[str]:
         return [f"  {name:<13} not defined"]
     convention = result["convention"]
     if result["passed"]:
-        return [f"  {name:<13} right" + (f"; {convention}" if convention else "")]
+        hurried = f" in the {calls} cases that there was time for" if (calls := result["calls"]) else ""
+        return [f"  {name:<13} right{hurried}" + (f"; {convention}" if convention else "")]
     verdict = f"right by another convention: {convention}" if convention else "wrong"
     return [f"  {name:<13} {verdict}", textwrap.indent(result["case"], " " * 6)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -90,6 +91,15 @@ def conventions(name: str) -> list[Convention]:
     return [
         Convention(f'padding "same" {text}', ours if pads is None else made(pads), pads)
         for text, pads in words.items()
+    ]
+
+
+def telling(name: str) -> list[Geometry]:
+    """Return a few cases in which the known conventions differ from each other."""
+    padding = "valid" if name.startswith("pool") else "same"
+    return [
+        Geometry(1, (n, n + 1), 1, 1, (k, k), (s, s), padding, "max", 0, True, seed=0)
+        for n, k, s in product((4, 5), (2, 3, 4), (1, 2, 3))
     ]
 
 

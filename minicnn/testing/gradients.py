@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from minicnn.testing.locate import locate
 from minicnn.testing.report import CheckFailed, Failure, fail
-from minicnn.testing.slopes import INPUT, Point, Verdict, directions
-from minicnn.testing.subject import Subject
+from minicnn.testing.slopes import Point, Verdict, directions
+from minicnn.testing.subject import INPUT, Run, Subject, gradient_name, run
 
 ATTEMPTS = 5  # points that are tried where kinks lie in the way
-# Kind of inputs, examples more than the batch has, and whether directions are sparse. Batches differ in
-# size, so that no gradient can count on it.
+# Kind of inputs, and whether directions are sparse.
 POINTS = (
-    ("normal", 0, False),
-    ("normal", 0, True),
-    ("negative", 2, False),
-    ("positive", -1, True),
-    ("wide", 4, False),
-    ("small", 4, False),
+    ("normal", False),
+    ("normal", True),
+    ("negative", False),
+    ("positive", True),
+    ("wide", False),
+    ("small", False),
 )
+MANY = 2048  # values, where a narrow range of them may be the wrong one
 
 
 def check_gradients(subject: Subject) -> None:
     """Check that dx and every weight's gradient equal central differences of the output."""
-    for kind, more, sparse in POINTS:
-        n = subject.batch_size + more
+    for kind, sparse in POINTS:
+        n = _examples(kind, subject)
         verdicts: dict[str, list[Verdict]] = {}
         for _ in range(ATTEMPTS):
             point = Point(subject.fresh(), subject.draw(kind, n), subject.draw_dy(n))
@@ -38,7 +40,14 @@ def check_gradients(subject: Subject) -> None:
             if Verdict.KINK not in found:
                 failure = locate(point, name, subject.rng)
                 what = "the output is not smooth, and the gradient is no slope of it, at five points of five"
-                raise CheckFailed(failure or Failure("", what, f"d{name}"))
+                raise CheckFailed(failure or Failure("", what, gradient_name(name)))
+
+
+def _examples(kind: str, subject: Subject) -> int:
+    """Return how many examples to try: batches differ in size, so that no gradient can count on it."""
+    n = subject.batch_size
+    many = max(n + 4, MANY // math.prod(subject.input_shape))
+    return {"normal": n, "negative": n + 2, "positive": 1}.get(kind, many)
 
 
 def _judge(point: Point, name: str, sparse: bool, subject: Subject) -> Verdict:
@@ -93,21 +102,22 @@ def _tied(subject: Subject) -> tuple[np.ndarray, np.ndarray]:
 
 
 def check_kinks(subject: Subject) -> None:
-    """Check that where an input is exactly zero the gradient is finite and between the slopes beside it."""
+    """Check that at zeros and in uniform inputs all is finite, and beside a zero the gradient is a slope."""
     if subject.inputs is not None:
         return
+    for level in (0.0, 0.5):
+        x = np.full((subject.batch_size, *subject.input_shape), level)
+        _require_finite(run(subject.fresh(), x, subject.draw_dy()), f"all inputs are {level:g}")
     for kind in ("normal", "negative", "positive"):
         x = subject.draw(kind)
         # One zero an image and channel: two would be tied, and together no longer a matter of one slope.
         rows = x.reshape(len(x), -1, x.shape[-1]) if x.ndim > 2 else x[..., None]
         if rows.shape[1] < 2:
-            return  # an example of nothing but zeros is another matter
+            return
         for example, channel in np.ndindex(rows.shape[0], rows.shape[2]):
             rows[example, subject.rng.integers(rows.shape[1]), channel] = 0.0
         point = Point(subject.fresh(), x, subject.draw_dy())
-        for name, array in (("y", point.y), ("dx", point.gradients[INPUT])):
-            if not np.isfinite(array).all():
-                fail("where an input is zero, results must be finite", name, hint="a division 0 / 0")
+        _require_finite(point.ran, "an input is zero")
         for index in map(tuple, subject.rng.permutation(np.argwhere(x == 0))[:4].tolist()):
             d = np.zeros(x.shape)
             d[index] = 1.0
@@ -116,3 +126,10 @@ def check_kinks(subject: Subject) -> None:
                 what = "where an input is zero, the gradient must lie between the slopes to both sides"
                 hint = "two branches that both count x = 0, or neither"
                 fail(what, "dx", index, hint, **{"analytic": analytic, "mean slope": mean})
+
+
+def _require_finite(ran: Run, where: str) -> None:
+    for name, array in ran.arrays().items():
+        if not np.isfinite(array).all():
+            hint = "0 / 0: divide by something that is never 0, such as sqrt(variance + eps)"
+            fail(f"where {where}, results must be finite", name, hint=hint)

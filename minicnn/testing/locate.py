@@ -7,7 +7,8 @@ import math
 import numpy as np
 
 from minicnn.testing.report import Failure
-from minicnn.testing.slopes import INPUT, Point, Verdict, directions, unit
+from minicnn.testing.slopes import Point, Verdict, directions, unit
+from minicnn.testing.subject import INPUT, gradient_name
 
 BLOCK = 256  # elements compared one by one
 
@@ -34,7 +35,7 @@ def locate(point: Point, name: str, rng: np.random.Generator) -> Failure | None:
             return Failure(
                 "",
                 f"the gradient {_label(name)} must be the slope of the output, and is not{kink}",
-                f"d{name}",
+                gradient_name(name),
                 tuple(int(i) for i in np.unravel_index(block[k], value.shape)),
                 {
                     "analytic": float(analytic[k]),

@@ -38,7 +38,7 @@ class Failure:
     hint: str = ""
 
     def __str__(self) -> str:
-        lines = {"array": self.array or None, "worst index": self.index, **self.facts}
+        lines = {"array": self.array or None, "worst index": self.index or None, **self.facts}
         lines["usual cause"] = self.hint or None
         numbers = [value for value in self.facts.values() if isinstance(value, float)]
         told = [
@@ -107,12 +107,20 @@ def require_equal(
     tolerance = rtol * np.max(np.abs(expected), where=finite, initial=scale)
     with np.errstate(invalid="ignore"):
         error = np.abs(got - expected)
-    error[(got == expected) | (np.isnan(got) & np.isnan(expected))] = 0.0
+    error = np.where((got == expected) | (np.isnan(got) & np.isnan(expected)), 0.0, error)
     wrong = ~(error <= tolerance)
     if wrong.any():
         index = worst(np.where(np.isnan(error), np.inf, error))
         facts = {"got": float(got[index]), "expected": float(expected[index])}
         fail(what, array, index, hint, **facts, wrong=f"{wrong.sum()} of {wrong.size} values")
+
+
+def require_all_equal(
+    got: dict[str, np.ndarray], expected: dict[str, np.ndarray], what: str, hint: str = "", **tolerance: float
+) -> None:
+    """Fail unless each array that came equals the expected one of its name."""
+    for name, array in got.items():
+        require_equal(array, expected[name], what, name, hint, **tolerance)
 
 
 def worst(error: np.ndarray) -> tuple[int, ...]:

@@ -18,9 +18,8 @@ from enum import Enum
 import numpy as np
 
 from minicnn.layers.base import Layer
-from minicnn.testing.subject import run, trainable
+from minicnn.testing.subject import INPUT, run, trainable
 
-INPUT = "x"
 STEP = 2.0**-17  # near the cube root of the rounding error, where a central difference is most exact
 RTOL = 1e-9  # of the gradient's size along the direction
 EPS = float(np.finfo(np.float64).eps)
@@ -41,9 +40,9 @@ class Point:
     def __init__(self, layer: Layer, x: np.ndarray, dy: np.ndarray) -> None:
         self.layer, self.dy = layer, dy
         self.values = {INPUT: x, **{name: p.value for name, p in trainable(layer)}}
-        ran = run(copy.deepcopy(layer), x, dy)
-        self.y = ran.y
-        self.gradients = {INPUT: ran.dx, **ran.dweights}
+        self.ran = run(copy.deepcopy(layer), x, dy)
+        self.y = self.ran.y
+        self.gradients = {INPUT: self.ran.dx, **self.ran.dweights}
         # Gradients that vanish, as that of a bias before a batch normalisation, are sums that cancel.
         self.floor = 256 * EPS * float(np.linalg.norm(dy) + np.linalg.norm(self.y * dy))
 

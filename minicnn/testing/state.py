@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from minicnn.layers.base import Layer
-from minicnn.testing.report import SAME, fail, require_equal
+from minicnn.testing.report import SAME, fail, require_all_equal, require_equal
 from minicnn.testing.subject import Subject, run, trainable
 
+MANY = 100  # forwards, for an average
 FAR = 1e4  # added to one example: far enough for exp to under- or overflow
 
 
@@ -30,10 +32,24 @@ def check_modes(subject: Subject) -> None:
         hint = "running averages belong to training mode"
         require_equal(new, old, "a forward in eval mode must not change weights", name, hint, rtol=0.0)
     given = x.copy()
-    if np.may_share_memory(layer(given), given):
-        fail("in eval mode too y must be an array of its own", "y", hint="`return x`: return a copy")
-    if not subject.random:
-        _check_agreement(subject)
+    if np.may_share_memory(layer(given), given) or np.may_share_memory(first, second):
+        hint = "`return x`, or a buffer that the layer keeps: return a copy"
+        fail("in eval mode too y must be an array of its own", "y", hint=hint)
+    require_equal(given, x, "in eval mode too forward must not write into x", "x", rtol=0.0)
+    (_check_mean if subject.random else _check_agreement)(subject)
+
+
+def _check_mean(subject: Subject) -> None:
+    """Check that noise which eval mode leaves out does not make outputs larger or smaller on average."""
+    layer, x = subject.fresh(), subject.draw("positive")
+    calm = subject.fresh().eval()(x.copy())
+    if subject.inputs is not None or calm.shape != x.shape or not np.allclose(calm * x.sum(), x * calm.sum()):
+        return  # only where eval mode multiplies by a number, as for a dropout
+    sizes = np.array([layer(x.copy()).sum() for _ in range(MANY)]) / calm.sum()
+    if abs(sizes.mean() - 1) > 0.15 + 6 * sizes.std() / math.sqrt(MANY):
+        hint = "what is kept must be scaled by 1 / (1 - rate), in training"
+        what = "outputs in training must on average be as large as those in eval mode"
+        fail(what, "y", hint=hint, got=f"{sizes.mean():.3g} times as large")
 
 
 def _check_agreement(subject: Subject) -> None:
@@ -81,33 +97,33 @@ def check_determinism(subject: Subject) -> None:
                 fail("randomness must come from the rng of build, not from np.random", hint=hint)
     finally:
         np.random.set_state(state)  # noqa: NPY002
-    for name, array in results[0].items():
-        hint = "default_rng() without a seed, the order of a set, memory that was never filled"
-        message = "the same rng and input must give the same numbers"
-        require_equal(results[1][name], array, message, name, hint, SAME)
+    hint = "default_rng() without a seed, the order of a set, memory that was never filled"
+    message = "the same rng and input must give the same numbers"
+    require_all_equal(results[1], results[0], message, hint, rtol=SAME)
 
 
 def check_examples(subject: Subject) -> None:
     """Check that examples do not see each other: two interleaved shards give what the whole batch gives.
 
-    In training mode, layers that draw numbers or keep running statistics (weights that are not trainable)
-    are excused; in eval mode none is.
+    In training mode, layers that draw numbers, say that they mix examples, or keep running statistics
+    (weights that are not trainable) are excused; in eval mode none is.
     """
     n = 2 * subject.batch_size
     x, dy = subject.draw(examples=n), subject.draw_dy(examples=n)
     hint = "a mean, a maximum or a reshape over the axis of examples"
     layer = subject.fresh().eval()
     require_equal(_by_shards(layer, x), layer(x), "in eval mode examples must be independent", "y", hint)
-    if subject.inputs is None:
+    for shift in (FAR, -FAR) if subject.inputs is None else ():
         far = x.copy()
-        far[0] += FAR
+        far[0] += shift
         message = "an example of huge values must not disturb the others"
         require_equal(layer(far)[1:], layer(x)[1:], message, "y", hint)
-        alone = layer(far[:1])
-        if np.isnan(alone).any():
-            hint = "exp of a large number, then inf / inf: subtract the row's maximum first"
-            fail(f"inputs of {FAR:g} must not give NaN", "y", hint=hint)
-    if subject.random or len(trainable(layer)) < len(layer.parameters()):
+        overflow = "exp of a large number, then inf / inf: subtract the row's maximum, or take exp(-abs(x))"
+        for name, array in {"y": layer(far[:1]), **run(subject.fresh(), far[:1], dy[:1]).arrays()}.items():
+            if np.isnan(array).any():
+                fail(f"inputs of {shift:g} must not give NaN", name, hint=overflow)
+    mixing = any(each.mixes_examples for each in (layer, *(held for _, held in layer.named_layers())))
+    if subject.random or mixing or len(trainable(layer)) < len(layer.parameters()):
         return
     whole = run(subject.fresh(), x, dy)
     shards = [run(subject.fresh(), x[i::2], dy[i::2]) for i in (0, 1)]

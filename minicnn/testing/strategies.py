@@ -113,6 +113,7 @@ ARGUMENTS: dict[str, Callable[[], st.SearchStrategy[Any]]] = {
     "mode": lambda: st.sampled_from(["max", "avg"]),
     "ties": lambda: st.sampled_from(["first", "split"]),
     "rate": lambda: st.sampled_from([0.0, 0.25, 0.5]),
+    "inverted": st.booleans,
     "slope": lambda: st.sampled_from([0.0, 0.1, 0.3]),
 }
 

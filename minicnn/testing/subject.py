@@ -20,6 +20,7 @@ from minicnn.testing.report import fail
 
 # Bounds as that of a ReLU6, and thresholds beside zero, are seen only by inputs of that size.
 SPREAD = {"normal": 1.0, "wide": 8.0, "small": 0.1}
+INPUT = ""  # the input's name among those of the weights, which may be called x
 Inputs = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 
 
@@ -32,7 +33,7 @@ class Run(NamedTuple):
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return all three by the names that reports use: y, dx, dkernel ..."""
-        return {"y": self.y, "dx": self.dx, **{f"d{name}": g for name, g in self.dweights.items()}}
+        return {"y": self.y, "dx": self.dx, **{gradient_name(w): g for w, g in self.dweights.items()}}
 
 
 class Subject:
@@ -114,6 +115,13 @@ class Subject:
         return self.rng.standard_normal((n, *(self.built.output_shape or ())))
 
 
+def gradient_name(name: str) -> str:
+    """Return how reports call the gradient of a weight, or of INPUT."""
+    if name in ("x", "y"):
+        return f"d({name!r})"  # a weight's; dx and dy are those of the input and the output
+    return f"d{name}" if name != INPUT else "dx"
+
+
 def run(layer: Layer, x: np.ndarray, dy: np.ndarray) -> Run:
     """Run forward and backward on copies of `x` and `dy`, and return copies of what came out."""
     y = layer(x.copy()).copy()
@@ -127,6 +135,13 @@ def backward(layer: Layer, dy: np.ndarray) -> np.ndarray:
     if not isinstance(dx, np.ndarray):
         fail("backward must return dL/dx, an array", "dx", got=type(dx).__name__, hint="a missing `return`")
     return dx
+
+
+def results(layer: Layer, dy: np.ndarray) -> dict[str, np.ndarray]:
+    """Run backward on a copy of `dy`; return copies of dx and of all gradients that weights have then."""
+    dx = backward(layer, dy.copy()).copy()
+    dweights = {gradient_name(name): p.grad.copy() for name, p in layer.named_parameters()}
+    return {"dx": dx, **dweights}
 
 
 def trainable(layer: Layer) -> list[tuple[str, Any]]:

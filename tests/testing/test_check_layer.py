@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from minicnn import BatchNorm, Conv2D, Dense, Flatten, Layer, Pool2D, ReLU, Sequential, Tanh
+from minicnn import BatchNorm, Conv2D, Dense, Flatten, Layer, Parameter, Pool2D, ReLU, Sequential, Tanh
 from minicnn.models import lenet5
 from minicnn.testing import CHECKS, LayerCheckError, check_layer
 from minicnn.testing.correct_layers import Scale
@@ -49,6 +49,40 @@ class TanhWithout(Layer):
 
     def backward(self, dy):
         return dy * self.cache * self.factor
+
+
+class Gain(Layer):
+    """One number times x; the weight has no axes, and the input's name."""
+
+    def __init__(self, error=1.0):
+        self.error = error
+
+    def init_params(self, input_shape, rng):
+        self.x = Parameter(np.array(1.0))
+
+    def forward(self, x):
+        self.cache = x
+        return x * self.x.value
+
+    def backward(self, dy):
+        self.x.add_grad((dy * self.cache).sum() * self.error)
+        return dy * self.x.value
+
+
+class SkipsTheBatch(Layer):
+    """Drops out either the whole batch or nothing, by one coin (stochastic depth)."""
+
+    def init_params(self, input_shape, rng):
+        self.rng = rng.spawn(1)[0]
+
+    def forward(self, x):
+        if not self.training:
+            return x.copy()
+        self.cache = 2.0 * float(self.rng.random() < 0.5)
+        return x * self.cache
+
+    def backward(self, dy):
+        return dy * self.cache
 
 
 def positive(rng, shape):
@@ -98,6 +132,34 @@ def test_the_usual_cause_is_guessed_from_the_differences(factor, cause):
     with pytest.raises(LayerCheckError) as caught:
         check_layer(TanhWithout(factor), (7,), only=("gradients",))
     assert caught.value.failures[0].hint == cause
+
+
+def test_a_weight_may_have_no_axes_and_the_name_of_the_input():
+    check_layer(Gain(), (4,))
+    with pytest.raises(LayerCheckError) as caught:
+        check_layer(Gain(error=2.0), (4,))
+    assert caught.value.checks == ["gradients"]
+    (failure,) = caught.value.failures
+    assert failure.array == "d('x')"
+    assert "of the weight 'x'" in failure.what
+    assert "worst index" not in str(failure)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_outputs_that_are_right_on_average_only_are_accepted(seed):
+    check_layer(SkipsTheBatch(), (3,), rng=seed)
+
+
+def test_a_default_argument_may_be_replaced_by_build():
+    class Replaces(Scale):
+        def __init__(self, sizes=[]):  # noqa: B006
+            self.sizes = sizes
+
+        def init_params(self, input_shape, rng):
+            super().init_params(input_shape, rng)
+            self.sizes = [*self.sizes, 1]
+
+    check_layer(Replaces(), (3,))
 
 
 def test_digits_tell_close_numbers_apart():
@@ -196,6 +258,7 @@ def test_the_same_seed_gives_the_same_report_whichever_checks_run():
 
 def test_inputs_are_for_layers_that_are_defined_for_some_only():
     check_layer(Log(), (5,), inputs=positive)
+    check_layer(Log(), (5,), inputs=lambda rng, shape: rng.integers(1, 9, shape))
     with pytest.raises(LayerCheckError, match="inputs="):
         check_layer(Log(), (5,))
 
@@ -222,6 +285,7 @@ def test_skip_and_only_choose_checks():
         (lambda: check_layer(lambda: 3, (4,)), TypeError, "`layer` must be a Layer"),
         (lambda: check_layer(Scale()), ValueError, "`input_shape` must be given"),
         (lambda: check_layer(Scale(), (4,), batch_size=1), ValueError, "`batch_size` must be at least 2"),
+        (lambda: check_layer(Scale(), (4,), rng=-1), ValueError, "`rng` must be at least 0, got -1"),
         (
             lambda: check_layer(Scale(), (4,), skip=("slopes",)),
             ValueError,

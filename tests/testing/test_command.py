@@ -39,6 +39,9 @@ def factory():
 
 def empty():
     return None
+
+def leaves():
+    raise SystemExit(3)
 """
 
 
@@ -46,6 +49,7 @@ def empty():
 def module(tmp_path, monkeypatch):
     (tmp_path / "my_layers_of_a_test.py").write_text(SOURCE)
     (tmp_path / "broken_module_of_a_test.py").write_text("1 / 0")
+    (tmp_path / "leaving_module_of_a_test.py").write_text("raise SystemExit(3)")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     return "my_layers_of_a_test"
@@ -103,6 +107,8 @@ def test_a_file_may_be_named_by_its_path(module, tmp_path):
         ("no_such_module_anywhere:Shift", "cannot be imported: ModuleNotFoundError"),
         ("no_such_file.py:Shift", "cannot be imported: FileNotFoundError"),
         ("broken_module_of_a_test:Shift", "cannot be imported: ZeroDivisionError"),
+        ("leaving_module_of_a_test:Shift", "cannot be imported: SystemExit: 3"),
+        ("{}:leaves", "cannot be made: SystemExit: 3"),
         ("{}:number", "must be a Layer class"),
         ("{}:empty", "must make a Layer, got NoneType"),
         ("{}:Shift(1, 2)", "cannot be made: TypeError"),

@@ -12,6 +12,7 @@ from minicnn import (
     Flatten,
     GlobalAveragePool2D,
     LeakyReLU,
+    LocalResponseNorm,
     Pool2D,
     ReLU,
     Sequential,
@@ -34,6 +35,7 @@ from minicnn.testing.correct_layers import (
     Scale,
     SqueezeExcite,
     Tied,
+    TransposedConv2D,
 )
 from minicnn.testing.strategies import image_shapes, layer_cases
 
@@ -47,6 +49,8 @@ USERS = [
     (InstanceNorm(), (3, 3, 2)),
     (DepthwiseConv2D(3, 2), (6, 5, 3)),
     (Sequential([Conv2D(3, 3), InstanceNorm(), ReLU()]), (6, 6, 2)),  # the bias's gradient vanishes
+    (TransposedConv2D(2, 2), (4, 5, 3)),  # sees the odd row before, where a convolution sees it after
+    (TransposedConv2D(2, 5, padding="valid"), (4, 4, 1)),
     (SqueezeExcite(2), (4, 4, 3)),
     (ResidualBlock(4), (5, 5, 2)),
     (ConvTanh(), (5, 5, 2)),
@@ -56,6 +60,7 @@ USERS = [
     (PartialConv2D(((0, 1), (1, 2), (0,)), 3), (5, 5, 3)),
     (Sequential([Conv2D(3, 3), ReLU(), Pool2D(3, 2), Flatten(), Dense(4)]), (9, 9, 1)),
     (Sequential([Pool2D(3, 1, "same"), ReLU(), Conv2D(2, 3)]), (6, 6, 2)),
+    (Sequential([Conv2D(6, 3), ReLU(), LocalResponseNorm(3, 1.0, 0.5), Pool2D(3, 2)]), (7, 7, 2)),
     (Sequential([Dense(4), BatchNorm(), ReLU(), Dropout(0.5), Dense(3), Softmax()]), (5,)),
 ]
 
@@ -90,8 +95,17 @@ CASES = st.one_of(
     *[layer_cases(kind, image_shapes()) for kind in (GlobalAveragePool2D, ConvTanh, SqueezeExcite)],
     layer_cases(ResidualBlock),
     layer_cases(
-        DepthwiseConv2D, kernel_size=sizes, strides=sizes, padding=st.sampled_from(["valid", "same"])
+        LocalResponseNorm,
+        image_shapes(channels=7),
+        size=st.sampled_from([1, 3, 5, 9]),
+        k=st.sampled_from([0.5, 1.0, 2.0]),
+        alpha=st.sampled_from([0.0, 1e-4, 0.5]),
+        beta=st.sampled_from([0.5, 0.75, 1.0]),
     ),
+    *[
+        layer_cases(kind, kernel_size=sizes, strides=sizes, padding=st.sampled_from(["valid", "same"]))
+        for kind in (DepthwiseConv2D, TransposedConv2D)
+    ],
     layer_cases(lambda chain, n: chain(n), image_shapes(), chain=chains, n=sizes),
 )
 

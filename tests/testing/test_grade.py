@@ -1,4 +1,5 @@
 import json
+import time
 
 import numpy as np
 import pytest
@@ -262,3 +263,40 @@ def test_wrong_arguments_end_in_a_sentence(tmp_path, name, timeout):
 def test_an_empty_grade_has_not_failed_yet():
     assert str(Grade("x.py", problem="it is empty")) == "x.py: it is empty"
     assert not Grade("x.py", problem="it is empty").passed
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_convention_is_found_out_without_time_for_many_cases(name):
+    known = conventions(name)
+    for convention in known:
+        assert followed(name, convention.function, known, seconds=0.0) == [convention]
+
+
+def test_it_is_told_how_few_cases_a_slow_function_had_time_for():
+    def pool_forward(*given):
+        time.sleep(0.1)
+        return functional.pool_forward(*given)
+
+    result = judge("pool_forward", pool_forward, timeout=0.3)
+    assert result["passed"]
+    assert 1 <= result["calls"] <= 3
+    told = str(Grade("slow.py", functions={"pool_forward": result}))
+    assert f"right in the {result['calls']} cases that there was time for" in told
+
+
+def test_copies_that_a_file_forks_are_ended(tmp_path):
+    (tmp_path / "forks.py").write_text(
+        "import os, time\n"
+        "from minicnn.functional import pool_forward as ours\n"
+        "if not os.fork():\n"
+        "    while True:\n"
+        "        print('alive', file=open('life', 'a'))\n"
+        "        time.sleep(0.01)\n"
+        "def pool_forward(*given):\n"
+        "    os.fork()\n"
+        "    return ours(*given)\n"
+    )
+    assert grade(str(tmp_path / "forks.py")).passed
+    lines = (tmp_path / "life").read_text()
+    time.sleep(0.2)
+    assert (tmp_path / "life").read_text() == lines

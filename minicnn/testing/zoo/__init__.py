@@ -7,7 +7,7 @@
 The kernel is flipped once too often on the way back to dx.
 """
 
-from minicnn.testing.zoo import activations, convolutions, memory, normalizations, pooling
+from minicnn.testing.zoo import activations, convolutions, memory, normalizations, pooling, rare
 from minicnn.testing.zoo.specimen import ZOO, Specimen
 
-__all__ = ["ZOO", "Specimen", "activations", "convolutions", "memory", "normalizations", "pooling"]
+__all__ = ["ZOO", "Specimen", "activations", "convolutions", "memory", "normalizations", "pooling", "rare"]
