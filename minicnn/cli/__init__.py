@@ -1,22 +1,24 @@
 """The command `minicnn`: parses, calls, prints. A file for each subcommand; the work is done elsewhere.
 
-Exit status: 0, all went well; 1, a check failed; 2, wrong input, said in one sentence; 130, interrupted.
+Exit status: 0, all went well; 1, a check failed; 2, wrong input, said in one sentence; 130, interrupted by
+Ctrl-C; 143, by SIGTERM.
 """
 
 from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
 import minicnn
-from minicnn.cli import check, compare, evaluate, export, grade, predict, summary, train
+from minicnn.cli import check, compare, evaluate, export, grade, predict, profile, summary, train
 from minicnn.cli.errors import EXPECTED, sentence
 from minicnn.cli.parser import CommandParser
 
 # In the order of a user's first hours.
-COMMANDS = (train, evaluate, predict, summary, check, grade, compare, export)
+COMMANDS = (train, evaluate, predict, summary, check, grade, compare, profile, export)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,6 +29,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv : sequence of str, optional
         The arguments; by default those of the process.
     """
+    try:
+        return _main(argv)
+    except KeyboardInterrupt as interrupt:
+        print("minicnn: interrupted", file=sys.stderr)
+        return 128 + next(iter(interrupt.args), signal.SIGINT)
+
+
+def _main(argv: Sequence[str] | None) -> int:
     parser = _make_parser()
     args = parser.parse_args(argv)
     if args.run is None:
@@ -40,9 +50,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read our output, `head` perhaps, has read enough
         _flush(quiet=True)
         return 128 + 13  # as a program that SIGPIPE ends
-    except KeyboardInterrupt:
-        print("minicnn: interrupted", file=sys.stderr)
-        return 130
     except EXPECTED as error:
         _flush(quiet=True)
         print(f"minicnn {args.command}: {sentence(error)}", file=sys.stderr)

@@ -32,6 +32,8 @@ def run(args: argparse.Namespace) -> int:
     dataset, data = (recipe.dataset, recipe.data) if args.dataset is None else (args.dataset, None)
     images, labels = load_test_data(dataset, args.data or data, recipe.model)
     scores, logits = judge(trained.model, images, labels)
+    if not np.isfinite(logits).all():
+        raise ValueError("the network's outputs must be finite, but some are not; its training went wrong")
     matrix = confusion_matrix(labels, logits)
     if args.json:
         print(json.dumps({"dataset": dataset, "images": len(images), **scores, "confusion": matrix.tolist()}))

@@ -15,7 +15,7 @@ class EpochLines(Callback):
     """A line an epoch on stderr, where no progress bar can be."""
 
     def __init__(self, epochs: int) -> None:
-        self.epochs, self.done = epochs, 0
+        self.epochs = epochs
 
     def on_epoch_begin(self, epoch: int) -> None:
         """Look at the clock."""
@@ -23,10 +23,9 @@ class EpochLines(Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Say how the epoch went."""
-        self.done += 1
         numbers = ", ".join(f"{name} {value:.4f}" for name, value in logs.items())
         seconds = time.perf_counter() - self.start
-        print(f"epoch {self.done}/{self.epochs}: {numbers}, {seconds:.1f} s", file=sys.stderr, flush=True)
+        print(f"epoch {epoch + 1}/{self.epochs}: {numbers}, {seconds:.1f} s", file=sys.stderr, flush=True)
 
 
 def describe(new: Run, data: Data) -> str:
@@ -64,13 +63,14 @@ def report(outcome: Outcome, data: Data) -> str:
     )
 
 
-def next_steps(new: Run) -> str:
-    """Return where everything is, and the commands that use it."""
+def next_steps(new: Run, interrupted: bool = False) -> str:
+    """Return where everything is, and the commands that use it, or go on with it."""
     folder = shlex.quote(str(new.folder))
+    resume = f"minicnn train --resume {folder}\n" if interrupted else ""
     return _table(
         {
             "written to": f"{new.folder}: {', '.join(sorted(path.name for path in new.folder.iterdir()))}",
-            "next": f"minicnn evaluate {folder}\nminicnn predict {folder} IMAGE...",
+            "next": f"{resume}minicnn evaluate {folder}\nminicnn predict {folder} IMAGE...",
         }
     )
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import sys
+import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from minicnn.cli.parser import Commands, add_command, add_dataset, add_model
 from minicnn.cli.told import EpochLines, describe, next_steps, report
-from minicnn.runs import Recipe, create_run, draw, load_data, train
+from minicnn.runs import Recipe, Run, create_run, draw, is_finished, load_data, open_unfinished_run, train
 from minicnn.runs.data import DATASETS
 from minicnn.runs.recipe import LEARNING_RATES, OPTIMIZERS, SCHEDULES, WEIGHT_DECAYS
 from minicnn.training.progress import on_terminal
@@ -17,8 +19,11 @@ from minicnn.training.progress import on_terminal
 _TEXT = """\
 Train a network, judge it by the test set once, at the end, and write a run folder: weights, history,
 configuration, result and pictures. Without any option: LeNet-5 on the bundled MNIST.
-Ctrl-C ends the training after the step that runs, and saves what there is."""
-_EXAMPLE = "minicnn train --dataset mnist --epochs 15 --seed 0 --out runs/first"
+Ctrl-C or SIGTERM ends the training after the step that runs, and saves what there is. --resume goes on,
+also after a crash, and ends with the same weights as if it had never been stopped."""
+_EXAMPLE = """\
+minicnn train --dataset mnist --epochs 15 --seed 0 --out runs/first
+  minicnn train --resume runs/first"""
 
 
 def add_to(commands: Commands) -> None:
@@ -32,40 +37,54 @@ def add_to(commands: Commands) -> None:
         parser.add_argument(f"--{name}", metavar=metavar, help=help, type=kind, **settings)
 
     add_model(parser, new.model)
-    add_dataset(parser, new.dataset, new.dataset)
-    add("epochs", "N", "how often each image is seen (default: %(default)s)", default=new.epochs)
-    add("batch-size", "N", "images in a step (default: %(default)s)", default=new.batch_size)
-    names = f"{', '.join(OPTIMIZERS)} (default: %(default)s)"
-    add("optimizer", "NAME", names, str, choices=OPTIMIZERS, default=new.optimizer)
+    parser.set_defaults(model=None)  # all are: what was not given is the recipe's business
+    add_dataset(parser, None, new.dataset)
+    add("epochs", "N", f"how often each image is seen (default: {new.epochs})")
+    add("batch-size", "N", f"images in a step (default: {new.batch_size})")
+    names = f"{', '.join(OPTIMIZERS)} (default: {new.optimizer})"
+    add("optimizer", "NAME", names, str, choices=OPTIMIZERS)
     add("lr", "RATE", f"highest learning rate (default: {rates})", float)
     add("weight-decay", "RATE", f"decoupled weight decay (default: {decays}, others 0)", float)
-    shapes = f"of the learning rate: {', '.join(SCHEDULES)} (default: %(default)s)"
-    add("schedule", "NAME", shapes, str, choices=SCHEDULES, default=new.schedule)
-    parser.add_argument("--augment", action="store_true", help="distort the training images at random")
-    add("seed", "N", "of all that is random (default: %(default)s)", default=new.seed)
+    shapes = f"of the learning rate: {', '.join(SCHEDULES)} (default: {new.schedule})"
+    add("schedule", "NAME", shapes, str, choices=SCHEDULES)
+    help_augment = "distort the training images at random"
+    parser.add_argument("--augment", action="store_true", default=None, help=help_augment)
+    add("seed", "N", f"of all that is random (default: {new.seed})")
     add("limit", "N", "use only the first N training images")
     held = "hold out N training images and judge by these, leaving the test set alone: to choose settings"
-    add("validation", "N", held, default=new.validation)
+    add("validation", "N", held)
     add("threads", "N", "threads that compute a step (default: the cores there are)")
     add("out", "DIR", "the run folder (default: runs/MODEL-DATASET-NUMBER)", str)
+    add("checkpoint-every", "STEPS", "steps from one checkpoint to the next (default: an epoch)")
+    add("resume", "RUN", "go on with the run in this folder, by its own settings", str)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train; return 130 if that was interrupted."""
-    choices = {field.name: getattr(args, field.name) for field in dataclasses.fields(Recipe)}
+    """Train; return 128 and the signal's number if one interrupted it."""
+    names = [field.name for field in dataclasses.fields(Recipe)]
+    choices = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     for name in ("dataset", "data"):  # the run is to be evaluated from other working directories, too
-        if choices[name] not in (None, *DATASETS) and Path(choices[name]).is_dir():
+        if choices.get(name) not in (None, *DATASETS) and Path(choices[name]).is_dir():
             choices[name] = str(Path(choices[name]).absolute())
-    recipe = Recipe(**choices)
-    data = load_data(recipe)
-    new = create_run(recipe, data, args.out)
+    if args.resume is None:
+        recipe = Recipe(**choices)
+        data = load_data(recipe)
+        new = create_run(recipe, data, args.out, args.checkpoint_every)
+    else:
+        new = _resumed(args, choices)
+        if is_finished(new.folder):
+            print(f"{new.folder} is finished; there is nothing to go on with\n{next_steps(new)}")
+            return 0
+        data = load_data(new.recipe)
     print(describe(new, data), flush=True)
-    outcome = train(new, data, [] if on_terminal() else [EpochLines(recipe.epochs)])
-    if outcome.logits is None:
-        print(
-            f"\ninterrupted after {outcome.result['steps']:,} steps; the weights are saved\n{next_steps(new)}"
-        )
-        return 130
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = _say
+        outcome = train(new, data, [] if on_terminal() else [EpochLines(new.recipe.epochs)])
+    if outcome.signal:
+        print(f"\ninterrupted after {outcome.result['steps']:,} steps; the weights are saved")
+        print(next_steps(new, interrupted=True))
+        return 128 + outcome.signal
     print(f"\n{report(outcome, data)}", flush=True)
     try:
         draw(new, data, outcome)
@@ -73,3 +92,29 @@ def run(args: argparse.Namespace) -> int:
         print(f"no pictures: {error}")
     print(next_steps(new))
     return 0
+
+
+def _resumed(args: argparse.Namespace, choices: dict[str, Any]) -> Run:
+    """Return the run to go on with, if nothing on the command line contradicts it."""
+    run = open_unfinished_run(args.resume)
+    if args.out is not None and Path(args.out).absolute() != run.folder.absolute():
+        raise ValueError(f"a resumed run must stay in its folder, {run.folder}, got --out {args.out}")
+    for name, value in choices.items():
+        if value != (own := getattr(run.recipe, name)):
+            option = f"--{name.replace('_', '-')}"
+            raise ValueError(f"{option} must be that of the run, {own}, or be left out, got {value}")
+    if args.checkpoint_every is None:
+        return run
+    return dataclasses.replace(run, checkpoint_every=args.checkpoint_every)
+
+
+def _say(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Show a warning as all that this command says: without the place in our code."""
+    print(f"minicnn train: {message}", file=sys.stderr)

@@ -1,7 +1,15 @@
 """Runs: one training from its recipe to its folder, and back from the folder to the trained model."""
 
 from minicnn.runs.data import Data, load_data, load_test_data
-from minicnn.runs.folder import Run, create_run, open_run, read_history, read_result
+from minicnn.runs.folder import (
+    Run,
+    create_run,
+    is_finished,
+    open_run,
+    open_unfinished_run,
+    read_history,
+    read_result,
+)
 from minicnn.runs.pictures import draw
 from minicnn.runs.recipe import Recipe
 from minicnn.runs.train import Outcome, judge, train
@@ -13,10 +21,12 @@ __all__ = [
     "Run",
     "create_run",
     "draw",
+    "is_finished",
     "judge",
     "load_data",
     "load_test_data",
     "open_run",
+    "open_unfinished_run",
     "read_history",
     "read_result",
     "train",

@@ -1,8 +1,9 @@
 """The folder of a run: what was asked for, what came out, and the way back to the trained model.
 
-`config.json` holds the recipe and the shape of the data, `weights.safetensors` the weights, `history.csv` a
-line for each epoch, `result.json` the outcome. Nothing in them is believed before it was checked, and none of
-them can name code to be run.
+`config.json` holds the recipe and the shape of the data, `checkpoints/` what it takes to go on with a
+training that was stopped, `weights.safetensors` the weights, `history.csv` a line for each epoch,
+`result.json` the outcome. Nothing in them is believed before it was checked, and none of them can name code
+to be run.
 """
 
 from __future__ import annotations
@@ -15,27 +16,38 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from minicnn.arguments import integer
 from minicnn.errors import FileFormatError
 from minicnn.layers import Sequential
 from minicnn.runs.data import Data
 from minicnn.runs.recipe import Recipe
 from minicnn.training import History, load_weights
-from minicnn.training.weights import write_atomically
+from minicnn.training.files import write_atomically
 
 CONFIG, RESULT, HISTORY, WEIGHTS = "config.json", "result.json", "history.csv", "weights.safetensors"
+CHECKPOINTS = "checkpoints"
 _MAX_JSON = 1 << 20  # bytes; ours have about 500
 
 
 @dataclass(frozen=True)
 class Run:
-    """A folder, the recipe that it stands for, and the model: fresh at first, trained when it was opened."""
+    """A folder, the recipe that it stands for, and the model: fresh at first, trained when it was opened.
+
+    `checkpoint_every` is the number of steps from one checkpoint to the next; None, one for each epoch.
+    """
 
     folder: Path
     recipe: Recipe
     model: Sequential
+    checkpoint_every: int | None = None
 
 
-def create_run(recipe: Recipe, data: Data, folder: str | os.PathLike[str] | None = None) -> Run:
+def create_run(
+    recipe: Recipe,
+    data: Data,
+    folder: str | os.PathLike[str] | None = None,
+    checkpoint_every: int | None = None,
+) -> Run:
     """Build the recipe's model for the data, and make a folder for the run, with `config.json` in it.
 
     Parameters
@@ -50,6 +62,8 @@ def create_run(recipe: Recipe, data: Data, folder: str | os.PathLike[str] | None
     ValueError
         If the images do not suit the model.
     """
+    if checkpoint_every is not None:
+        integer(checkpoint_every, "checkpoint_every", low=1)
     input_shape, num_classes = data.train[0].shape[1:], data.num_classes
     model = recipe.build_model(input_shape, num_classes)
     if folder is None:
@@ -59,9 +73,15 @@ def create_run(recipe: Recipe, data: Data, folder: str | os.PathLike[str] | None
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise FileExistsError(f"a run must get a new or empty folder, but there is something at {path}")
         path.mkdir(parents=True, exist_ok=True)
-    config = {"recipe": recipe.to_dict(), "input_shape": list(input_shape), "num_classes": num_classes}
+    (path / CHECKPOINTS).mkdir()  # fails if another process has just taken the same folder
+    config = {
+        "recipe": recipe.to_dict(),
+        "input_shape": list(input_shape),
+        "num_classes": num_classes,
+        "checkpoint_every": checkpoint_every,
+    }
     write_json(path / CONFIG, config)
-    return Run(path, recipe, model)
+    return Run(path, recipe, model, checkpoint_every)
 
 
 def open_run(folder: str | os.PathLike[str]) -> Run:
@@ -76,22 +96,39 @@ def open_run(folder: str | os.PathLike[str]) -> Run:
     ValueError
         If the weights do not fit the model.
     """
+    run = open_unfinished_run(folder)
+    if not (run.folder / WEIGHTS).is_file():
+        raise FileNotFoundError(
+            f"{run.folder} holds no {WEIGHTS}: its training did not come to an end; "
+            f"`minicnn train --resume {run.folder}` goes on with it"
+        )
+    load_weights(run.model, run.folder / WEIGHTS)
+    return run
+
+
+def open_unfinished_run(folder: str | os.PathLike[str]) -> Run:
+    """Return a run with its model fresh, as `create_run` did, to be trained on; raises as `open_run`."""
     path = Path(folder)
     if not path.is_dir():
         raise FileNotFoundError(f"a run must be a folder that `minicnn train` wrote, but {path} is none")
     config = _read_json(path / CONFIG)
-    if not (path / WEIGHTS).is_file():
-        raise FileNotFoundError(f"{path} holds no {WEIGHTS}: its training did not come to an end")
     try:
         recipe = Recipe.from_dict(_typed(config, "recipe", dict))
         sizes = _typed(config, "input_shape", list)
         if not all(type(size) is int for size in sizes):
             raise TypeError(f"`input_shape` must be a list of integers, got {sizes}")
+        every = config.get("checkpoint_every")
+        if every is not None:
+            integer(_typed(config, "checkpoint_every", int), "checkpoint_every", low=1)
         model = recipe.build_model(tuple(sizes), _typed(config, "num_classes", int))
     except (TypeError, ValueError) as error:
         raise FileFormatError(f"{path / CONFIG} must be the configuration of a run: {error}") from error
-    load_weights(model, path / WEIGHTS)
-    return Run(path, recipe, model)
+    return Run(path, recipe, model, every)
+
+
+def is_finished(folder: str | os.PathLike[str]) -> bool:
+    """Return whether a run came to its end: it was trained, judged and written down."""
+    return (Path(folder) / RESULT).exists() and read_result(folder).get("interrupted") is False
 
 
 def read_result(folder: str | os.PathLike[str]) -> dict[str, Any]:

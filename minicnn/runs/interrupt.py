@@ -13,30 +13,30 @@ from minicnn.training import Callback
 
 
 class StopOnSignal(Callback):
-    """While entered, the first signal ends the fit after the step that runs; a second one stops at once.
+    """While entered, the first signal ends the fit, for now, after the step that runs; a second one at once.
 
     A context manager that is also a callback: give it to the fit that it surrounds.
 
     Attributes
     ----------
-    received : bool
-        Whether there was a signal.
+    received : int
+        The number of the first signal; 0 if there was none.
     """
 
     def __init__(self) -> None:
-        self.received = False
+        self.received = 0
         self._previous: dict[int, Any] = {}
 
     def on_train_begin(self) -> None:
         """Stop at once if the signal was faster than the first step."""
-        self.trainer.stop_training = self.received
+        self.trainer.interrupted = bool(self.received)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.received:
-            raise KeyboardInterrupt
-        self.received = True
+            raise KeyboardInterrupt(number)
+        self.received = number
         if hasattr(self, "trainer"):
-            self.trainer.stop_training = True
+            self.trainer.interrupted = True
         # Not print: the signal may have come in the middle of another print, which is not re-entrant.
         with contextlib.suppress(OSError):  # closed, or a pipe whose reader the same Ctrl-C has ended
             os.write(2, b"\nstopping after this step; once more to stop at once\n")

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import math
-import platform
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import threadpoolctl
 
-import minicnn
 from minicnn.layers import Layer
 from minicnn.losses import softmax_cross_entropy
 from minicnn.metrics import accuracy
 from minicnn.runs.data import Data
-from minicnn.runs.folder import HISTORY, RESULT, WEIGHTS, Run, write_json
+from minicnn.runs.folder import CHECKPOINTS, CONFIG, HISTORY, RESULT, WEIGHTS, Run, write_json
 from minicnn.runs.interrupt import StopOnSignal
 from minicnn.runs.recipe import AUGMENT
 from minicnn.training import Callback, CSVLogger, History, Trainer, save_weights
+from minicnn.training.environment import environment
+from minicnn.training.files import locked, sweep
 from minicnn.training.shards import available_threads, predict_in_threads
 
 
@@ -38,66 +37,99 @@ class Outcome:
         As `Trainer.fit` returns it.
     logits : ndarray, shape (N, K), or None
         For the images by which the run was judged; None if it was interrupted before.
+    signal : int
+        The number of the signal that interrupted it; 0 if none did.
     """
 
     result: dict[str, Any]
     history: History
     logits: np.ndarray | None
+    signal: int = 0
 
 
 def train(run: Run, data: Data, callbacks: Sequence[Callback] = (), verbose: int = 1) -> Outcome:
-    """Train a fresh run's model, and fill its folder.
+    """Train a run's model, from its newest checkpoint on if there is one, and fill its folder.
 
     `result.json` has `<part>_loss` and `<part>_accuracy`, where the part is "test", or "validation" if images
     were held out; whether it was `interrupted`; `epochs` (finished), `steps`, `seconds`, `images_per_second`
     and `peak_memory_mb` of the training; the model's `parameters`; the `seed`; the `threads`; and
-    the `environment`.
+    the `environment`. The seconds are those of all processes that trained, but for steps that one of them
+    lost; times are nowhere else, so that history and weights do not depend on them.
 
-    Ctrl-C or SIGTERM, once, ends the training after the step that runs: the weights are saved as they are,
-    and not judged. A second time it raises `KeyboardInterrupt` at once.
+    Ctrl-C or SIGTERM, once, ends the training after the step that runs: a checkpoint and the weights are
+    saved, and not judged. A second time it raises `KeyboardInterrupt(number of the signal)` at once.
 
     Raises
     ------
     FloatingPointError
         If loss or gradients are not finite, see `Trainer.fit`; no weights are saved then.
+    BlockingIOError
+        If another process trains into the folder.
     """
+    with locked(run.folder / CONFIG), StopOnSignal() as stop:
+        sweep(run.folder)
+        return _train(run, data, stop, callbacks, verbose)
+
+
+def _train(run: Run, data: Data, stop: StopOnSignal, callbacks: Sequence[Callback], verbose: int) -> Outcome:
     recipe = run.recipe
     x, y = data.train
     optimizer = recipe.make_optimizer(len(x))
     augment = AUGMENT if recipe.augment else None
     trainer = Trainer(run.model, optimizer, seed=recipe.seed, augment=augment, threads=recipe.threads)
-    with StopOnSignal() as stop:
-        start = time.perf_counter()
-        history = trainer.fit(
-            x,
-            y,
-            recipe.epochs,
-            recipe.batch_size,
-            validation_data=data.validation,
-            callbacks=[stop, CSVLogger(run.folder / HISTORY), *callbacks],
-            verbose=verbose,
-        )
-        seconds = time.perf_counter() - start
-        save_weights(run.model, run.folder / WEIGHTS)
-        result: dict[str, Any] = {
-            "interrupted": stop.received,
-            "epochs": len(history.epoch),
-            "steps": optimizer.steps,
-            "seconds": round(seconds, 3),
-            "images_per_second": round(_images_seen(optimizer.steps, len(x), recipe.batch_size) / seconds, 1),
-            "peak_memory_mb": peak_memory_mb(),
-            "parameters": sum(parameter.size for parameter in run.model.parameters()),
-            "seed": recipe.seed,
-            "threads": recipe.threads or available_threads(),
-            "environment": environment(),
-        }
-        logits = None
-        if not stop.received:
-            name, (images, labels) = data.judges
-            scores, logits = judge(run.model, images, labels, recipe.threads)
-            result = {f"{name}_{key}": value for key, value in scores.items()} | result
-        write_json(run.folder / RESULT, result)
-    return Outcome(result, history, logits)
+    clock = _Clock()
+    history = trainer.fit(
+        x,
+        y,
+        recipe.epochs,
+        recipe.batch_size,
+        validation_data=data.validation,
+        callbacks=[stop, clock, CSVLogger(run.folder / HISTORY), *callbacks],
+        checkpoint=run.folder / CHECKPOINTS,
+        every=run.checkpoint_every,
+        verbose=verbose,
+    )
+    seconds = clock.seconds()
+    save_weights(run.model, run.folder / WEIGHTS)
+    result: dict[str, Any] = {
+        "interrupted": bool(stop.received),
+        "epochs": len(history.epoch),
+        "steps": optimizer.steps,
+        "seconds": round(seconds, 3),
+        "images_per_second": round(_images_seen(optimizer.steps, len(x), recipe.batch_size) / seconds, 1),
+        "peak_memory_mb": peak_memory_mb(),
+        "parameters": sum(parameter.size for parameter in run.model.parameters()),
+        "seed": recipe.seed,
+        "threads": recipe.threads or available_threads(),
+        "environment": environment(),
+    }
+    logits = None
+    if not stop.received:
+        name, (images, labels) = data.judges
+        scores, logits = judge(run.model, images, labels, recipe.threads)
+        result = {f"{name}_{key}": value for key, value in scores.items()} | result
+    write_json(run.folder / RESULT, result)
+    return Outcome(result, history, logits, stop.received)
+
+
+class _Clock(Callback):
+    """Counts the seconds of a training, also over several processes."""
+
+    def on_train_begin(self) -> None:
+        """Begin at zero."""
+        self.start = time.perf_counter()
+
+    def seconds(self) -> float:
+        """Return how long it has been."""
+        return time.perf_counter() - self.start
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return how long it has been."""
+        return {"seconds": self.seconds()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Count on."""
+        self.start -= state["seconds"]
 
 
 def judge(
@@ -108,21 +140,6 @@ def judge(
         logits = predict_in_threads(model, images, 256, threads)
         loss, _ = softmax_cross_entropy(logits, labels)
         return {"loss": loss, "accuracy": accuracy(logits, labels)}, logits
-
-
-def environment() -> dict[str, Any]:
-    """Return what a result may depend on beside its recipe: versions, BLAS, its kernel and threads."""
-    blas = [pool for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
-    return {
-        "minicnn": minicnn.__version__,
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "platform": platform.platform(),
-        "blas": [
-            {key: pool.get(key) for key in ("internal_api", "version", "architecture", "num_threads")}
-            for pool in blas
-        ],
-    }
 
 
 def peak_memory_mb() -> float | None:

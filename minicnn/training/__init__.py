@@ -1,6 +1,6 @@
 """Training: the loop, its callbacks, and weights on disk."""
 
-from minicnn.training.callbacks import Callback, Checkpoint, CSVLogger, EarlyStopping
+from minicnn.training.callbacks import Callback, Checkpoint, CSVLogger, EarlyStopping, ReduceLROnPlateau
 from minicnn.training.history import History
 from minicnn.training.trainer import Trainer
 from minicnn.training.weights import load_weights, save_weights
@@ -11,6 +11,7 @@ __all__ = [
     "Checkpoint",
     "EarlyStopping",
     "History",
+    "ReduceLROnPlateau",
     "Trainer",
     "load_weights",
     "save_weights",

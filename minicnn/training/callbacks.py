@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -45,7 +46,7 @@ class Callback:
         """After the last epoch, also where training was stopped; not after an error."""
 
     def on_epoch_begin(self, epoch: int) -> None:
-        """Before an epoch; they count from 0."""
+        """Before an epoch, or when a fit goes on in the middle of it; they count from 0."""
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """After an epoch and its validation, with the epoch's means."""
@@ -55,6 +56,13 @@ class Callback:
 
     def on_batch_end(self, step: int, logs: Logs) -> None:
         """After a step, with the means of the epoch so far."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint is to remember: names, and arrays or what JSON can hold; here nothing."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take back what `state_dict` returned; called after `on_train_begin` where a fit goes on."""
 
 
 class _Best:
@@ -124,10 +132,94 @@ class EarlyStopping(Callback):
             if self.waited >= max(self.patience, 1):
                 self.trainer.stop_training = True
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return the best value, how long it was waited, and the best weights."""
+        weights = {f"weights.{i}": value for i, value in enumerate(self.best_weights or [])}
+        return {"best": self.best.value, "waited": self.waited, **weights}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on waiting."""
+        self.best.value, self.waited = state["best"], state["waited"]
+        self.best_weights = [state[f"weights.{i}"] for i in range(len(state) - 2)] or None
+
     def on_train_end(self) -> None:
         """Give the model its best weights back."""
         if self.best_weights is not None:
             self.trainer.model.set_weights(self.best_weights)
+
+
+class ReduceLROnPlateau(Callback):
+    """Lower the learning rate when a quantity has not improved for `patience` epochs (as Keras).
+
+    AlexNet's was, by hand: divided by 10 whenever the validation error stopped improving (Krizhevsky et al.
+    2012, section 5).
+
+    Parameters
+    ----------
+    monitor : str
+        Key of the logs.
+    factor : float
+        What the rate is multiplied by, in [0, 1).
+    patience : int
+        So many epochs in a row without improvement lower the rate.
+    min_delta : float
+        A smaller change is no improvement.
+    cooldown : int
+        So many epochs after a change are not counted.
+    min_lr : float
+        The rate is not lowered further than to this.
+    mode : {"auto", "min", "max"}
+        Whether it is to fall or to grow; "auto": to grow if "acc" is in its name.
+
+    Raises
+    ------
+    TypeError
+        When the fit begins, if the optimizer's rate is a schedule, which decides alone.
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        factor: float = 0.1,
+        patience: int = 10,
+        min_delta: float = 1e-4,
+        cooldown: int = 0,
+        min_lr: float = 0.0,
+        mode: str = "auto",
+    ) -> None:
+        self.monitor, self.mode, self.min_delta = monitor, mode, min_delta
+        self.factor, self.min_lr = real(factor, "factor", high=1), real(min_lr, "min_lr")
+        self.patience, self.cooldown = integer(patience, "patience"), integer(cooldown, "cooldown")
+        self.best = _Best(monitor, mode, min_delta)
+
+    def on_train_begin(self) -> None:
+        """Start anew."""
+        rate = self.trainer.optimizer.lr
+        if callable(rate):
+            raise TypeError(f"the learning rate must be a number to be lowered, got {rate!r}")
+        self.best = _Best(self.monitor, self.mode, self.min_delta)
+        self.waited = self.cooling = 0
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """Compare, and perhaps lower the rate."""
+        if self.cooling:
+            self.cooling, self.waited = self.cooling - 1, 0
+        if self.best.improved(logs):
+            self.waited = 0
+        elif not self.cooling:
+            self.waited += 1
+            optimizer = self.trainer.optimizer
+            if self.waited >= self.patience and optimizer.learning_rate > self.min_lr:
+                optimizer.lr = max(optimizer.learning_rate * self.factor, self.min_lr)
+                self.waited, self.cooling = 0, self.cooldown
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the best value, and how long it was waited; the rate is the optimizer's."""
+        return {"best": self.best.value, "waited": self.waited, "cooling": self.cooling}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on waiting."""
+        self.best.value, self.waited, self.cooling = state["best"], state["waited"], state["cooling"]
 
 
 class Checkpoint(Callback):
@@ -158,9 +250,17 @@ class Checkpoint(Callback):
         if self.best.improved(logs):
             save_weights(self.trainer.model, self.path)
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return the best value."""
+        return {"best": self.best.value}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from the best value."""
+        self.best.value = state["best"]
+
 
 class CSVLogger(Callback):
-    """Write a line an epoch into a CSV file, with a header; a new file for each fit.
+    """Write a line an epoch into a CSV file, with a header; a new file for each fit that does not go on.
 
     Parameters
     ----------
@@ -169,16 +269,30 @@ class CSVLogger(Callback):
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+        self.path, self.text = Path(path), ""
 
     def on_train_begin(self) -> None:
         """Empty the file."""
-        self.path.write_text("")
+        self._write("", "w")
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Append a line, after the header where it is the first."""
-        with self.path.open("a", newline="") as file:
-            writer = csv.DictWriter(file, ["epoch", *logs])
-            if file.tell() == 0:
-                writer.writeheader()
-            writer.writerow({"epoch": epoch, **logs})
+        lines = io.StringIO(newline="")
+        writer = csv.DictWriter(lines, ["epoch", *logs])
+        if not self.text:
+            writer.writeheader()
+        writer.writerow({"epoch": epoch, **logs})
+        self._write(lines.getvalue(), "a")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the text so far."""
+        return {"text": self.text}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Write the file as it was then; the epochs after that come again."""
+        self._write(state["text"], "w")
+
+    def _write(self, text: str, mode: str) -> None:
+        self.text = text if mode == "w" else self.text + text
+        with self.path.open(mode, newline="") as file:
+            file.write(text)

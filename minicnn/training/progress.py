@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Self
 
 from minicnn.training.callbacks import Callback, Logs
 
@@ -19,16 +20,32 @@ class ProgressBar(Callback):
         self.shown = shown and on_terminal()
         self.bar: tqdm | None = None
 
+    def on_train_begin(self) -> None:
+        """Remember which epoch is the first."""
+        self.first = self.trainer.epoch
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the first epoch."""
+        return {"first": self.first}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Count from the first epoch of the fit that goes on."""
+        self.first = state["first"]
+
     def on_epoch_begin(self, epoch: int) -> None:
         """Begin a new bar."""
         if not self.shown:
             return
-        self.first = getattr(self, "first", epoch)
         title = f"epoch {epoch - self.first + 1}/{self.epochs}"
         from tqdm import tqdm  # here, since it takes a fifth of the time that `import minicnn` may take
 
         layout = "{desc} {percentage:3.0f}% |{bar}| {rate_fmt}{postfix}"  # all of it fits into 80 columns
         self.bar = tqdm(total=self.images, desc=title, unit=" images", bar_format=layout, dynamic_ncols=True)
+
+    def on_batch_begin(self, step: int) -> None:
+        """Start where an earlier process stopped; that part does not count for the speed."""
+        if self.bar is not None and not self.bar.n:
+            self.bar.initial = self.bar.n = step * self.batch_size
 
     def on_batch_end(self, step: int, logs: Logs) -> None:
         """Move on."""

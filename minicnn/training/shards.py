@@ -17,8 +17,9 @@ from minicnn.arguments import integer
 from minicnn.layers.base import Layer
 from minicnn.ops.scaling import to_float
 
-# Fewer examples than this in a shard, and starting a thread costs more than it saves.
-SMALLEST_SHARD = 8
+# Fewer input values than this in a shard (32 digits of MNIST), and the threads lose more by waiting for each
+# other than they gain.
+SMALLEST_SHARD = 25_000
 
 
 class Shards:
@@ -74,7 +75,7 @@ class Shards:
 
         An exception in a shard is raised here, with its traceback, when no other shard runs any more.
         """
-        count = min(len(self.models), max(len(x) // SMALLEST_SHARD, 1))
+        count = max(min(len(self.models), len(x), x.size // SMALLEST_SHARD), 1)
         tasks = [(i, x[i::count], y[i::count], len(x)) for i in range(count)]
         futures = [self.pool.submit(self._shard, *task) for task in tasks[1:]]
         try:
@@ -92,6 +93,10 @@ class Shards:
         for i, (_, part) in enumerate(results):
             predictions[i::count] = part
         return sum(loss for loss, _ in results), predictions
+
+    def streams(self) -> list[list[np.random.Generator]]:
+        """Return the random streams of each model, which go on from step to step."""
+        return [model.random_streams() for model in self.models]
 
     def _shard(self, index: int, x: np.ndarray, y: np.ndarray, batch: int) -> tuple[float, np.ndarray]:
         """Run one model forward and backward; return its part of the batch's mean loss, and predictions."""

@@ -1,10 +1,10 @@
-"""The training loop: batches, steps, epochs, and what is reported of them."""
+"""The trainer: what belongs to a training beside its data. The loop itself is in `training.fitting`."""
 
 from __future__ import annotations
 
 import contextlib
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,10 @@ from minicnn.arguments import integer
 from minicnn.layers.base import Layer
 from minicnn.losses import softmax_cross_entropy
 from minicnn.metrics import accuracy
-from minicnn.ops.scaling import to_float
 from minicnn.optimizers import Optimizer
 from minicnn.training.callbacks import Callback
-from minicnn.training.diagnosis import find_nonfinite, is_finite
+from minicnn.training.checkpoints import CheckpointFolder
+from minicnn.training.fitting import Fit, exclusive
 from minicnn.training.history import History
 from minicnn.training.progress import ProgressBar
 from minicnn.training.shards import Shards, predict_in_threads
@@ -33,7 +33,7 @@ class Trainer:
     model : Layer
         A built model.
     optimizer : Optimizer
-        What turns gradients into new weights.
+        What turns gradients into new weights. It remembers, so it trains one model only.
     loss : callable
         `f(predictions, labels) -> (mean value, dpredictions)`, see `minicnn.losses`.
     metrics : dict of str to callable, optional
@@ -57,6 +57,8 @@ class Trainer:
         Number of the next epoch; a second `fit` goes on counting.
     stop_training : bool
         Set it to True, from a callback or another thread, to end the fit after the step that runs.
+    interrupted : bool
+        The same, but only for now: called again with its checkpoint folder, the fit goes on.
 
     Examples
     --------
@@ -98,7 +100,7 @@ class Trainer:
         self.callbacks = _checked(callbacks)
         self._shards = Shards(model, loss, threads)
         self.epoch = 0
-        self.stop_training = False
+        self.stop_training = self.interrupted = False
 
     def fit(
         self,
@@ -109,6 +111,8 @@ class Trainer:
         *,
         validation_data: tuple[np.ndarray, np.ndarray] | None = None,
         callbacks: Sequence[Callback] = (),
+        checkpoint: str | os.PathLike[str] | None = None,
+        every: int | None = None,
         verbose: int = 1,
     ) -> History:
         """Train for `epochs` more epochs.
@@ -127,6 +131,14 @@ class Trainer:
             Evaluated after each epoch; reported as `val_loss`, `val_accuracy`.
         callbacks : sequence of Callback
             Called in this order.
+        checkpoint : path, optional
+            A folder for checkpoints of this fit. If there are some in it, the fit goes on from the newest: so
+            a script that was killed is simply started again. With equal data, settings, threads and
+            versions it then ends with the same weights and the same history, bit for bit; with others it
+            warns of what differs. Callbacks go on where they have a `state_dict`.
+        every : int, optional
+            Steps from one checkpoint to the next; by default there is one at the end of each epoch. There is
+            always one when the fit ends.
         verbose : int
             0 shows nothing; 1 a progress bar, where the output is a terminal.
 
@@ -140,6 +152,14 @@ class Trainer:
         FloatingPointError
             If a loss or gradient is not finite; it names the step and the layer. The weights are those of
             the step before.
+        OSError
+            If a checkpoint cannot be written, or somebody else trains into its folder.
+        ValueError
+            If the checkpoint is of another fit: other examples, batch size, seed, or weights.
+        FileFormatError
+            If there are checkpoints, but none is whole.
+        RuntimeError
+            If the model is trained in another thread.
         """
         x, y = _examples(x, y, self.model)
         epochs, batch_size = integer(epochs, "epochs"), integer(batch_size, "batch_size", low=1)
@@ -148,84 +168,19 @@ class Trainer:
             if not isinstance(validation_data, tuple | list) or len(validation_data) != 2:
                 raise TypeError("`validation_data` must be a pair (x, y)")
             validation_data = _examples(*validation_data, self.model)
-        history = History()
+        if checkpoint is None and every is not None:
+            raise ValueError(f"`every` must come with a folder for `checkpoint`, got every={every}")
+        folder = contextlib.nullcontext() if checkpoint is None else CheckpointFolder(checkpoint, every)
         with (
-            self._training_mode(),
+            exclusive(self.model, self.optimizer),
             self._shards as shards,
+            folder as checkpoints,
             ProgressBar(epochs, len(x), batch_size, bool(verbose)) as bar,
         ):
             hooks = [*self.callbacks, *callbacks, bar]
             for hook in hooks:
                 hook.trainer = self
-            _call(hooks, "on_train_begin")
-            for _ in range(epochs):
-                logs = self._fit_epoch(x, y, batch_size, shards, hooks)
-                if logs is None:
-                    break
-                if validation_data is not None:
-                    results = self.evaluate(*validation_data)
-                    logs |= {f"val_{name}": value for name, value in results.items()}
-                history.append(self.epoch, logs)
-                self.epoch += 1
-                _call(hooks, "on_epoch_end", history.epoch[-1], logs)
-                if self.stop_training:
-                    break
-            _call(hooks, "on_train_end")
-        return history
-
-    @contextlib.contextmanager
-    def _training_mode(self) -> Iterator[None]:
-        """Put the model into training mode, nobody wanting dL/dx, and afterwards back as it was."""
-        model, training, needs_dx = self.model, self.model.training, self.model.needs_dx
-        model.train().needs_dx = False
-        self.stop_training = False
-        try:
-            yield
-        finally:
-            model.train(training).needs_dx = needs_dx
-
-    def _fit_epoch(
-        self, x: np.ndarray, y: np.ndarray, batch_size: int, shards: Shards, hooks: Sequence[Callback]
-    ) -> dict[str, float] | None:
-        """Train on each example once; return the mean logs, or None if stopped before the end."""
-        _call(hooks, "on_epoch_begin", self.epoch)
-        order = np.random.default_rng([self.seed, self.epoch]).permutation(len(x))
-        sums: dict[str, float] = {}
-        logs: dict[str, float] = {}
-        for step, start in enumerate(range(0, len(x), batch_size)):
-            if self.stop_training:
-                return None
-            _call(hooks, "on_batch_begin", step)
-            indices = order[start : start + batch_size]
-            results = self._train_step(self._augmented(x[indices], step), y[indices], step, shards)
-            seen = start + len(indices)
-            for name, value in results.items():
-                sums[name] = sums.get(name, 0.0) + value * len(indices)
-            logs = {name: total / seen for name, total in sums.items()}
-            _call(hooks, "on_batch_end", step, logs)
-        return logs
-
-    def _augmented(self, images: np.ndarray, step: int) -> np.ndarray:
-        if self.augment is None:
-            return images
-        # A seed sequence is filled up with zeros: [s, e, 0] would repeat the stream of [s, e], the order.
-        return self.augment(images, np.random.default_rng([self.seed, self.epoch, step + 1]))
-
-    def _train_step(self, x: np.ndarray, y: np.ndarray, step: int, shards: Shards) -> dict[str, float]:
-        """Change the weights once; return loss and metrics as they were before."""
-        parameters = shards.parameters[0]
-        statistics = [(p, p.value.copy()) for p in parameters if not p.trainable]
-        loss, predictions = shards.step(x, y)
-        if not (math.isfinite(loss) and all(is_finite(parameter.grad) for parameter in parameters)):
-            for parameter, value in statistics:  # they have changed already, in forward
-                parameter.value = value
-            culprit = find_nonfinite(self.model, to_float(x, self.model.dtype), y, self.loss)
-            raise FloatingPointError(
-                f"loss and gradients must be finite, got a loss of {loss:g} in epoch {self.epoch}, "
-                f"step {step}: {culprit}; a smaller learning rate may help"
-            )
-        self.optimizer.step(parameters)
-        return {"loss": loss} | {name: metric(predictions, y) for name, metric in self.metrics.items()}
+            return Fit(self, shards, checkpoints, x, y, batch_size, validation_data, hooks).run(epochs)
 
     def evaluate(self, x: np.ndarray, y: np.ndarray, batch_size: int = 256) -> dict[str, float]:
         """Return the loss and the metrics over all of `x`, in evaluation mode.
@@ -240,7 +195,8 @@ class Trainer:
         x, y = _examples(x, y, self.model)
         predictions = self.predict(x, batch_size)
         loss, _ = self.loss(predictions, y)
-        return {"loss": loss} | {name: metric(predictions, y) for name, metric in self.metrics.items()}
+        metrics = {name: float(metric(predictions, y)) for name, metric in self.metrics.items()}
+        return {"loss": float(loss)} | metrics
 
     def predict(self, x: np.ndarray, batch_size: int = 256) -> np.ndarray:
         """Return the model's outputs for all of `x`, see `Layer.predict`; the threads share the work."""
@@ -251,11 +207,6 @@ def _checked(callbacks: Any) -> tuple[Callback, ...]:
     if not np.iterable(callbacks) or not all(isinstance(hook, Callback) for hook in callbacks):
         raise TypeError(f"`callbacks` must be a list of Callback objects, got {callbacks!r}")
     return tuple(callbacks)
-
-
-def _call(hooks: Sequence[Callback], name: str, *args: Any) -> None:
-    for hook in hooks:
-        getattr(hook, name)(*args)
 
 
 def _examples(x: Any, y: Any, model: Layer) -> tuple[np.ndarray, np.ndarray]:

@@ -109,7 +109,8 @@ def test_output_that_cannot_be_written_is_an_error():
     )
 
 
-def test_ctrl_c_during_training_saves_and_says_how_to_go_on(tmp_path):
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_during_training_saves_and_says_how_to_go_on(tmp_path, number, status):
     dataset = write_folder(tmp_path / "toy")
     process = start(
         "train", "--dataset", dataset, "--epochs", 100_000, "--threads", 1, "--out", tmp_path / "run"
@@ -117,10 +118,11 @@ def test_ctrl_c_during_training_saves_and_says_how_to_go_on(tmp_path):
     while not (tmp_path / "run" / "history.csv").exists() and process.poll() is None:
         time.sleep(0.01)
     time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
-    assert process.returncode == 130
+    process.send_signal(number)
+    out, err = process.communicate(timeout=120)  # a guard against a hang, not a measurement
+    assert process.returncode == status
     assert "Traceback" not in err
+    assert f"minicnn train --resume {tmp_path / 'run'}" in out
     assert "stopping after this step" in err
     assert f"minicnn evaluate {tmp_path / 'run'}" in out
     assert main(["evaluate", str(tmp_path / "run")]) == 0

@@ -1,5 +1,6 @@
 import io
 import json
+import shutil
 import sys
 
 import numpy as np
@@ -10,7 +11,7 @@ from minicnn import save_weights
 from minicnn.cli import main
 from minicnn.datasets import write_idx
 from minicnn.metrics import accuracy, confusion_matrix
-from minicnn.runs import Recipe, create_run, load_data
+from minicnn.runs import Recipe, create_run, load_data, open_run
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +72,20 @@ def test_evaluate_refuses_data_that_do_not_fit_the_net(run, tmp_path, capsys, se
     write_folder(tmp_path / "other", **settings)
     assert main(["evaluate", str(run.folder), "--dataset", str(tmp_path / "other")]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_evaluate_refuses_a_ruined_net(run, tmp_path, capsys, options):
+    shutil.copytree(run.folder, tmp_path / "ruined")
+    ruined = open_run(run.folder).model
+    ruined[0].bias.value = np.full(6, np.nan)
+    save_weights(ruined, tmp_path / "ruined" / "weights.safetensors")
+    assert main(["evaluate", str(tmp_path / "ruined"), *options]) == 2
+    captured = capsys.readouterr()
+    assert captured.err == (
+        "minicnn evaluate: the network's outputs must be finite, but some are not; its training went wrong\n"
+    )
+    assert captured.out == ""
 
 
 def test_evaluate_refuses_what_is_no_run(tmp_path, capsys):

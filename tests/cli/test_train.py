@@ -1,5 +1,7 @@
 import csv
+import errno
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -7,8 +9,9 @@ import sys
 import pytest
 from toy_data import write_folder
 
+import minicnn
 from minicnn.cli import main
-from minicnn.runs import open_run, read_result
+from minicnn.runs import Recipe, create_run, load_data, open_run, read_result
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +27,7 @@ def test_train_writes_a_run_folder_and_tells_what_happens(dataset, tmp_path, cap
     out = tmp_path / "run"
     assert train("--dataset", dataset, "--epochs", 8, "--batch-size", 20, "--out", out) == 0
     assert sorted(path.name for path in out.iterdir()) == [
-        *("config.json", "confusion.png", "curves.png", "errors.png"),
+        *("checkpoints", "config.json", "confusion.png", "curves.png", "errors.png"),
         *("history.csv", "result.json", "weights.safetensors"),
     ]
     assert all((out / name).read_bytes().startswith(b"\x89PNG") for name in ("curves.png", "errors.png"))
@@ -127,9 +130,78 @@ def test_a_full_disk_is_said_in_one_sentence(dataset, tmp_path):
         [*command, "--out", str(tmp_path / "run")], capture_output=True, text=True, preexec_fn=small_files
     )
     assert result.returncode == 2
-    weights = tmp_path / "run" / "weights.safetensors"
-    assert result.stderr.splitlines()[-1] == f"minicnn train: {weights}: File too large"
-    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["config.json", "history.csv"]
+    checkpoint = tmp_path / "run" / "checkpoints" / "step-00000002.safetensors"
+    assert result.stderr.splitlines()[-1] == (
+        f"minicnn train: {checkpoint}: File too large; make room on the disk; "
+        f"to go on from the last checkpoint, call fit again, or `minicnn train --resume`"
+    )
+    names = ["checkpoints", "config.json", "history.csv"]
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == names
+
+
+def stop(folder, monkeypatch):
+    """Train until the fourth step is made and its checkpoint cannot be written; no pictures from now on."""
+    monkeypatch.setitem(sys.modules, "minicnn.plots", None)
+    monkeypatch.delattr(minicnn, "plots", raising=False)
+    monkeypatch.setattr(os, "replace", lambda a, b: FULL(b) if "step-00000004" in str(b) else REPLACE(a, b))
+    assert train(*folder, "--checkpoint-every", 1) == 2
+    monkeypatch.setattr(os, "replace", REPLACE)
+
+
+REPLACE = os.replace
+
+
+def FULL(path):  # noqa: N802
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_resume_goes_on_and_says_when_there_is_nothing_left(dataset, tmp_path, monkeypatch, capsys):
+    arguments = ["--dataset", dataset, "--epochs", 2, "--batch-size", 50, "--seed", 3, "--optimizer", "adam"]
+    stop([*arguments, "--out", tmp_path / "run"], monkeypatch)
+    assert "make room on the disk" in capsys.readouterr().err
+    assert train(*arguments, "--out", tmp_path / "whole") == 0
+    assert main(["train", "--resume", str(tmp_path / "run")]) == 0
+    assert "accuracy" in capsys.readouterr().out
+    for name in ("weights.safetensors", "history.csv"):
+        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").iterdir()}
+    assert main(["train", "--resume", str(tmp_path / "run"), "--seed", "3"]) == 0
+    assert f"{tmp_path / 'run'} is finished" in capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "run").iterdir()} == before
+
+
+def test_resume_tells_of_a_broken_checkpoint_in_a_line(dataset, tmp_path, monkeypatch, capsys):
+    stop(["--dataset", dataset, "--epochs", 2, "--batch-size", 50, "--out", tmp_path / "run"], monkeypatch)
+    (tmp_path / "run" / "checkpoints" / "step-00000003.safetensors").write_bytes(b"")
+    capsys.readouterr()
+    assert main(["train", "--resume", str(tmp_path / "run"), "--checkpoint-every", "9"]) == 0
+    first = capsys.readouterr().err.splitlines()[0]
+    assert first.startswith("minicnn train: ")
+    assert first.endswith("going on from step-00000002.safetensors, the one before")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--lr", "0.5"], "--lr must be that of the run, 0.003, or be left out, got 0.5"),
+        (["--epochs", "15"], "--epochs must be that of the run, 2, or be left out, got 15"),
+        (["--augment"], "--augment must be that of the run, False, or be left out, got True"),
+        (["--dataset", "mnist"], "--dataset must be that of the run, /"),
+        (["--batch-size", "128"], "--batch-size must be that of the run, 50, or be left out, got 128"),
+        (["--out", "elsewhere"], "a resumed run must stay in its folder"),
+        (["--checkpoint-every", "0"], "`every` must be at least 1, got 0"),
+    ],
+)
+def test_resume_refuses_what_contradicts_the_run(dataset, tmp_path, monkeypatch, capsys, arguments, message):
+    recipe = Recipe(dataset=str(dataset), epochs=2, batch_size=50, threads=1)
+    create_run(recipe, load_data(recipe), tmp_path / "run")
+    assert main(["train", "--resume", str(tmp_path / "run"), *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_resume_refuses_what_is_no_run(tmp_path, capsys):
+    assert main(["train", "--resume", str(tmp_path)]) == 2
+    assert "a run must hold config.json" in capsys.readouterr().err
 
 
 def test_a_ruined_net_is_reported_without_pictures(dataset, tmp_path, capsys):

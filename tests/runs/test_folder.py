@@ -6,7 +6,7 @@ import pytest
 from toy_data import write_folder
 
 from minicnn import FileFormatError, save_weights
-from minicnn.runs import Recipe, create_run, load_data, open_run, read_history, read_result
+from minicnn.runs import Recipe, create_run, is_finished, load_data, open_run, read_history, read_result
 from minicnn.runs.folder import write_json
 
 
@@ -30,6 +30,15 @@ def test_create_run_writes_what_open_run_reads(saved):
     assert opened.folder == saved.folder
     for ours, theirs in zip(opened.model.get_weights(), saved.model.get_weights(), strict=True):
         assert np.array_equal(ours, theirs)
+    assert not is_finished(saved.folder)
+
+
+def test_a_run_of_a_version_without_checkpoints_is_opened(saved):
+    path = saved.folder / "config.json"
+    config = json.loads(path.read_text())
+    del config["checkpoint_every"]
+    path.write_text(json.dumps(config))
+    assert open_run(saved.folder).checkpoint_every is None
 
 
 def test_open_run_takes_the_weights_of_the_file_not_of_the_seed(saved):
@@ -56,6 +65,12 @@ def test_create_run_takes_an_empty_folder_and_no_other(data, tmp_path):
     with pytest.raises(FileExistsError, match="must get a new or empty folder"):
         create_run(Recipe(), data, tmp_path / "file")
     assert (tmp_path / "file").read_text() == "precious"
+
+
+def test_create_run_refuses_wrong_checkpoints_before_it_makes_a_folder(data, tmp_path):
+    with pytest.raises(ValueError, match="`checkpoint_every` must be at least 1, got 0"):
+        create_run(Recipe(), data, tmp_path / "run", checkpoint_every=0)
+    assert not (tmp_path / "run").exists()
 
 
 def test_create_run_makes_no_folder_for_a_model_that_cannot_be(tmp_path):
@@ -91,6 +106,8 @@ def change(**changes):
         (change(epochs="15"), "`epochs` must be int"),
         (change(lr=math.nan), "`lr` must be in"),
         (change(lr=10**400), "`lr` must be in"),
+        (change(checkpoint_every="often"), "`checkpoint_every` must be int, got 'often'"),
+        (change(checkpoint_every=0), "`checkpoint_every` must be at least 1, got 0"),
         (change(num_classes=10.0), "`num_classes` must be int, got 10.0"),
         (change(num_classes=True), "`num_classes` must be int, got True"),
         (change(num_classes=10**12), "there must be 1 to 10,000 classes"),

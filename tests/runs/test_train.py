@@ -8,8 +8,19 @@ import pytest
 from toy_data import write_folder
 
 from minicnn import Callback, Trainer
-from minicnn.runs import Recipe, create_run, load_data, open_run, read_history, read_result, train
-from minicnn.runs.train import environment
+from minicnn.runs import (
+    Recipe,
+    create_run,
+    is_finished,
+    load_data,
+    open_run,
+    open_unfinished_run,
+    read_history,
+    read_result,
+    train,
+)
+from minicnn.training.environment import environment
+from minicnn.training.files import locked
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +97,7 @@ def test_a_signal_ends_the_training_after_the_step_and_saves(folder, tmp_path, n
     handlers = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
     run, data = make(folder, tmp_path / "run", epochs=5)
     outcome = train(run, data, [SendSignal(number, step=1)])
-    assert outcome.logits is None
+    assert (outcome.logits, outcome.signal) == (None, number)
     result = read_result(run.folder)
     assert (result["interrupted"], result["steps"], result["epochs"]) == (True, 2, 0)
     assert "test_accuracy" not in result
@@ -98,17 +109,70 @@ def test_a_signal_ends_the_training_after_the_step_and_saves(folder, tmp_path, n
 def test_a_second_signal_stops_at_once(folder, tmp_path):
     handler = signal.getsignal(signal.SIGINT)
     run, data = make(folder, tmp_path / "run")
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as interrupt:
         train(run, data, [SendSignal(signal.SIGINT, step=0, times=2)])
+    assert interrupt.value.args == (signal.SIGINT,)
     assert not (run.folder / "weights.safetensors").exists()
     assert signal.getsignal(signal.SIGINT) is handler
+
+
+@pytest.mark.parametrize("choices", [{"threads": 2, "augment": True}, {"validation": 20}])
+def test_a_run_that_was_stopped_twice_ends_as_one_that_was_not(folder, tmp_path, choices):
+    whole, data = make(folder, tmp_path / "whole", **choices)
+    expected = train(whole, data)
+    run, data = make(folder, tmp_path / "run", **choices)
+    first = train(run, data, [SendSignal(signal.SIGTERM, step=1)])
+    assert not is_finished(run.folder)
+    run = open_unfinished_run(run.folder)  # as another process would
+    with pytest.raises(KeyboardInterrupt):
+        train(run, data, [SendSignal(signal.SIGINT, step=2, times=2)])
+    outcome = train(open_unfinished_run(run.folder), data)
+    assert is_finished(run.folder)
+    assert outcome.history == expected.history
+    for name in ("weights.safetensors", "history.csv"):
+        assert (run.folder / name).read_bytes() == (whole.folder / name).read_bytes()
+    times = {"seconds", "images_per_second", "peak_memory_mb"}
+    ours, theirs = ({k: v for k, v in o.result.items() if k not in times} for o in (outcome, expected))
+    assert ours == theirs
+    assert outcome.result["seconds"] > first.result["seconds"]
+
+
+def test_a_run_that_died_before_it_was_judged_is_judged(folder, tmp_path):
+    run, data = make(folder, tmp_path / "run")
+    expected = train(run, data).result
+    (run.folder / "result.json").unlink()
+    (run.folder / "weights.safetensors").unlink()
+    (run.folder / ".weights.safetensors.0123abcd.tmp").touch()
+    result = train(open_unfinished_run(run.folder), data).result
+    assert (result["test_loss"], result["steps"]) == (expected["test_loss"], expected["steps"])
+    assert open_run(run.folder).recipe == run.recipe
+    assert not list(run.folder.glob(".*.tmp"))
+
+
+def test_two_processes_do_not_train_into_one_folder(folder, tmp_path):
+    run, data = make(folder, tmp_path / "run")
+    with locked(run.folder / "config.json"), pytest.raises(BlockingIOError, match="by one at a time"):
+        train(run, data)
+    assert train(run, data).logits is not None
+
+
+def test_checkpoints_come_as_often_as_was_said(folder, tmp_path):
+    recipe = Recipe(dataset=str(folder), epochs=2, batch_size=50, threads=1)
+    data = load_data(recipe)
+    create_run(recipe, data, tmp_path / "run", checkpoint_every=3)
+    run = open_unfinished_run(tmp_path / "run")
+    assert run.checkpoint_every == 3
+    train(run, data)
+    names = sorted(path.name for path in (run.folder / "checkpoints").glob("step-*"))
+    assert names == [f"step-0000000{step}.safetensors" for step in (3, 6, 8)]
 
 
 def test_a_diverging_training_leaves_no_weights(folder, tmp_path):
     run, data = make(folder, tmp_path / "run", lr=1e30, schedule="constant")
     with pytest.raises(FloatingPointError, match="epoch 0, step 1"):
         train(run, data)
-    assert sorted(path.name for path in run.folder.iterdir()) == ["config.json", "history.csv"]
+    names = ["checkpoints", "config.json", "history.csv"]
+    assert sorted(path.name for path in run.folder.iterdir()) == names
 
 
 def test_no_epoch_leaves_the_first_weights(folder, tmp_path):

@@ -1,9 +1,20 @@
 import csv
 
+import keras
 import numpy as np
 import pytest
 
-from minicnn import SGD, Callback, Checkpoint, CSVLogger, Dense, EarlyStopping, Trainer, load_weights
+from minicnn import (
+    SGD,
+    Callback,
+    Checkpoint,
+    CSVLogger,
+    Dense,
+    EarlyStopping,
+    ReduceLROnPlateau,
+    Trainer,
+    load_weights,
+)
 
 
 def data(n=24):
@@ -97,6 +108,16 @@ class Script(Callback):
         self.trainer.model.set_weights([np.full((3, 2), float(epoch)), np.zeros(2)])
 
 
+class Rates(Callback):
+    """Notes the learning rate after each epoch."""
+
+    def __init__(self):
+        self.seen = []
+
+    def on_epoch_end(self, epoch, logs):
+        self.seen.append(self.trainer.optimizer.learning_rate)
+
+
 @pytest.mark.parametrize(
     ("values", "options", "epochs", "kept"),
     [
@@ -121,6 +142,75 @@ def test_early_stopping_on_accuracy_wants_more():
     callbacks = [Script([0.5, 0.7, 0.6, 0.9], "val_accuracy"), EarlyStopping("val_accuracy")]
     assert len(t.fit(*data(), epochs=4, callbacks=callbacks).epoch) == 3
     assert (t.model.kernel.value == 1).all()
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras reads its rate so
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"patience": 1},
+        {"patience": 2},
+        {"patience": 0},
+        {"patience": 2, "cooldown": 2},
+        {"patience": 1, "cooldown": 1, "factor": 0.5},
+        {"patience": 1, "min_delta": 0.3},
+        {"patience": 1, "min_lr": 0.02},
+    ],
+)
+def test_reduce_lr_on_plateau_does_as_keras(options):
+    values = np.random.default_rng(0).integers(0, 8, 30) / 4 + np.linspace(3, 0, 30)
+    theirs = keras.callbacks.ReduceLROnPlateau(mode="min", **options)
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    model.compile(keras.optimizers.SGD(0.5), loss="mse")
+    theirs.set_model(model)
+    theirs.on_train_begin()
+    expected = []
+    for epoch, value in enumerate(values):
+        theirs.on_epoch_end(epoch, {"val_loss": value})
+        expected.append(float(model.optimizer.learning_rate))
+    rates = Rates()
+    t = trainer(lr=0.5)
+    t.fit(*data(), epochs=30, callbacks=[Script(values), ReduceLROnPlateau(**options), rates])
+    assert len(set(rates.seen)) > 1
+    np.testing.assert_allclose(rates.seen, expected, rtol=1e-6, atol=1e-30)  # theirs is a float32
+
+
+def test_reduce_lr_on_plateau_by_hand():
+    t, rates = trainer(lr=1.0), Rates()
+    plateau = ReduceLROnPlateau("val_accuracy", 0.5, patience=2, cooldown=1)
+    script = Script([0.5, 0.6, 0.6, 0.6, 0.6, 0.6, 0.6, 0.7, 0.7], "val_accuracy")
+    t.fit(*data(), epochs=9, callbacks=[script, plateau, rates])
+    # best at 1; waited for 2 and 3; 4 ends the cooldown, and counts again; lowered once more at 5
+    assert rates.seen == [1, 1, 1, 0.5, 0.5, 0.25, 0.25, 0.25, 0.25]
+
+
+def test_reduce_lr_on_plateau_goes_on_from_its_state():
+    values = [3, 1, 2, 2, 2, 2, 2, 2]
+    whole, parts = Rates(), Rates()
+    trainer().fit(*data(), epochs=8, callbacks=[Script(values), ReduceLROnPlateau(patience=3), whole])
+    t, first, second = trainer(), ReduceLROnPlateau(patience=3), ReduceLROnPlateau(patience=3)
+    t.fit(*data(), epochs=4, callbacks=[Script(values), first, parts])
+    state = first.state_dict()
+
+    class Restore(Callback):  # stands for the trainer, which does so when it goes on from a checkpoint
+        def on_train_begin(self):
+            second.load_state_dict(state)
+
+    t.fit(*data(), epochs=4, callbacks=[Script(values), second, Restore(), parts])
+    assert parts.seen == whole.seen
+    assert whole.seen[-1] < whole.seen[0]
+
+
+def test_reduce_lr_on_plateau_leaves_schedules_alone():
+    t = Trainer(Dense(2).build((3,), rng=0), SGD(lr=lambda step: 0.1))
+    with pytest.raises(TypeError, match="must be a number to be lowered"):
+        t.fit(*data(), callbacks=[ReduceLROnPlateau("loss")])
+
+
+@pytest.mark.parametrize("options", [{"factor": 1}, {"patience": -1}, {"cooldown": -1}, {"min_lr": -1}])
+def test_reduce_lr_on_plateau_refuses_wrong_settings(options):
+    with pytest.raises(ValueError, match=f"`{next(iter(options))}` must be"):
+        ReduceLROnPlateau(**options)
 
 
 def test_a_mode_may_be_said():

@@ -1,0 +1,174 @@
+"""Named arrays in one file: safetensors with a checksum, and a reader that believes nothing.
+
+The format is the length of a header in 8 bytes, the header, which is JSON, and the values. The header is so
+simple that regular expressions describe it whole. What is not of its form is refused before anything is made
+of it, as JSON can take twenty times more memory than its text; and what it promises is compared with the
+file's size before the values are read, once, into memory of their size.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from minicnn.arguments import regular_file
+from minicnn.errors import FileFormatError
+from minicnn.training.files import write_atomically
+
+_KEY = "minicnn"  # of the metadata; one key only, since safetensors writes several in any order
+_QUOTED = json.dumps(_KEY).encode()
+_DTYPES = {"BOOL": "?", "U8": "u1", "I8": "i1"} | {
+    f"{kind}{8 * size}": f"<{kind.lower()}{size}" for kind in "UIF" for size in (2, 4, 8)
+}
+_MAX_DIMS = 64  # NumPy's own limit
+_FREE_TENSORS = 1000  # and another one for each 1,000 bytes: of an empty one the file has 50, we need 800
+
+
+def _pattern(text: str) -> re.Pattern[bytes]:
+    """Return the pattern in which a blank stands for any white space of JSON."""
+    return re.compile(text.replace(" ", r"[ \t\n\r]*+").encode())
+
+
+_STRING = r'"[^"\\\x00-\x1f]*+(?:\\.[^"\\\x00-\x1f]*+)*+"'
+_SIZE = r"\d{1,18}+"
+_SHAPE = rf"\[ (?:{_SIZE} (?:, {_SIZE} ){{0,{_MAX_DIMS - 1}}}+)?+\]"
+_FIELD = rf'(?:"dtype" : {_STRING}|"shape" : {_SHAPE}|"data_offsets" : \[ {_SIZE} , {_SIZE} \])'
+_TENSOR = rf"\{{ {_FIELD} , {_FIELD} , {_FIELD} \}}"
+_PAIRS = rf"(?:{_STRING} : {_STRING} (?:, {_STRING} : {_STRING} )*+)?+"
+_OPEN, _CLOSE = _pattern(r" \{ "), _pattern(r" \} ")
+_ENTRY = _pattern(
+    rf'(?:"__metadata__" : \{{ ({_PAIRS})\}}|({_STRING}) : ({_TENSOR})) (?:, (?=")|(?=\}}))'  # no comma at the end
+)
+_PAIR = _pattern(f"({_STRING}) : ({_STRING})")
+
+
+def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], text: str = "") -> None:
+    """Write named arrays, and a text beside them, atomically.
+
+    The file is in the format safetensors, with one entry of metadata, "minicnn": the SHA-256 of all names,
+    dtypes, shapes, values and the text, in hexadecimal, a blank, and the text. The format itself has no
+    checksum.
+    """
+    import safetensors.numpy  # only who saves pays for the import
+
+    arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    metadata = {_KEY: f"{_checksum(arrays, text)} {text}"}
+    write_atomically(path, safetensors.numpy.save(arrays, metadata))
+
+
+def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], str | None]:
+    """Return what `write_arrays` wrote; the text is None in a file that others wrote, without a checksum.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    FileFormatError
+        If the file is no safetensors file, or not whole, or its checksum is not that of its content.
+    """
+    path = regular_file(path, "a safetensors file")
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            length = int.from_bytes(file.read(8), "little")
+            if not 2 <= length <= size - 8:
+                raise ValueError(f"its header must be in its {size} bytes, but has {length}")
+            tensors, checked = _parse(file.read(length), _FREE_TENSORS + size // 1000)
+            _compare(tensors, size - 8 - length)
+            data = np.empty(size - 8 - length, np.uint8)
+            if file.readinto(data.data) < data.size:
+                raise ValueError("it became shorter while it was read")
+        arrays = {name: _view(data, tensor) for name, tensor in tensors.items()}
+        if checked is None:
+            return arrays, None
+        checksum, _, text = checked.partition(" ")
+        if checksum != _checksum(arrays, text):
+            raise ValueError("it must have the checksum of its content; it was damaged since it was written")
+        return arrays, text
+    except ValueError as error:
+        raise FileFormatError(f"{path} must be a safetensors file: {error}") from error
+
+
+def _parse(header: bytes, limit: int) -> tuple[dict[str, dict[str, Any]], str | None]:
+    """Return the entries of a header by name, and the checksum and text, if it has them."""
+    tensors: dict[str, dict[str, Any]] = {}
+    metadata: list[bytes] = []
+    opening = _OPEN.match(header)
+    place = opening.end() if opening else 0
+    while entry := _ENTRY.match(header, place):
+        place = entry.end()
+        pairs, quoted, described = entry.groups()
+        if pairs is not None:
+            metadata.append(pairs)
+            continue
+        name, tensor = json.loads(quoted.decode()), json.loads(described)
+        if name in tensors or len(tensor) < 3:
+            raise ValueError(f"{name!r} or a part of it is there twice")
+        if not name.isprintable():  # it would be, in messages: on a terminal such characters are commands
+            raise ValueError(f"names must be printable, got {name!r}")
+        if tensor["dtype"] not in _DTYPES:
+            raise ValueError(f"the dtype of {name} must be one of {', '.join(_DTYPES)}")
+        tensors[name] = tensor
+        if len(tensors) > limit:
+            raise ValueError(f"it must have at most {limit} tensors, for its size")
+    if not _CLOSE.fullmatch(header, place):
+        raise ValueError("its header must describe tensors by `dtype`, `shape` and `data_offsets`")
+    if len(metadata) > 1:
+        raise ValueError("`__metadata__` is there twice")
+    return tensors, _checked(metadata[0]) if metadata else None
+
+
+def _checked(metadata: bytes) -> str | None:
+    """Return our entry of the metadata, if it is there, or ever was.
+
+    A damaged file of ours must not pass for one of others, in which nothing is checked: a single entry with
+    a key as long as ours, and a value as long as a checksum at least, is held to be ours.
+    """
+    pair = _PAIR.match(metadata)
+    if pair is None:
+        return None
+    if metadata[pair.end() :].strip():
+        if any(pair[1] == _QUOTED for pair in _PAIR.finditer(metadata)):
+            raise ValueError(f"{_KEY!r} must be the only metadata")
+        return None
+    if pair[1] != _QUOTED and (len(pair[1]) != len(_QUOTED) or len(pair[2]) <= 64):
+        return None
+    text: str = json.loads(pair[2].decode())
+    return text
+
+
+def _compare(tensors: Mapping[str, Mapping[str, Any]], size: int) -> None:
+    """Demand that the tensors take these bytes, without gaps, and that each has those that its shape needs."""
+    end = 0
+    for name, tensor in sorted(tensors.items(), key=lambda item: item[1]["data_offsets"]):
+        begin, stop = tensor["data_offsets"]
+        needed = math.prod(tensor["shape"]) * np.dtype(_DTYPES[tensor["dtype"]]).itemsize
+        if begin != end or stop != begin + needed:
+            raise ValueError(f"{name} must take {needed} bytes from {end} on, got {begin} to {stop}")
+        end = stop
+    if end != size:
+        raise ValueError(f"it promises {end} bytes of values, but holds {size}")
+
+
+def _view(data: np.ndarray, tensor: Mapping[str, Any]) -> np.ndarray:
+    values = data[slice(*tensor["data_offsets"])]
+    if tensor["dtype"] == "BOOL" and values.max(initial=0) > 1:
+        raise ValueError("a truth value must be 0 or 1")
+    return values.view(_DTYPES[tensor["dtype"]]).reshape(tensor["shape"])
+
+
+def _checksum(arrays: Mapping[str, np.ndarray], text: str) -> str:
+    """Return the SHA-256 of names, dtypes, shapes and values, in the order of the names, and of the text."""
+    sha = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        sha.update(json.dumps([name, array.dtype.str, array.shape]).encode())
+        sha.update(array.data)
+    sha.update(text.encode())
+    return sha.hexdigest()

@@ -1,0 +1,129 @@
+"""Files that are whole or not there: atomic writing, and one writer to a folder."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+try:
+    import fcntl
+except ImportError:  # Windows: nothing is locked there
+    fcntl = None  # type: ignore[assignment]
+
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
+_REMEDIES = dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make room on the disk") | dict.fromkeys(
+    (errno.EACCES, errno.EPERM, errno.EROFS), "make the folder writable"
+)
+
+
+def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write a file so that at any moment it is either the old one or the new one, whole and on the disk.
+
+    Raises
+    ------
+    OSError
+        With the file's name, and a message that says what to do. The old file is still there, unless only the
+        last thing failed, to see to it that the new one's name is on the disk: then it is the new one.
+    """
+    path = Path(path)
+    # In the same folder, since a rename is atomic only within a file system.
+    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
+    try:
+        descriptor = os.open(
+            temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666
+        )
+        try:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.replace(temporary, path)
+        sync_folder(path.parent)  # the new name too must be on the disk
+    except OSError as error:
+        text = "; ".join(filter(None, [error.strerror, _REMEDIES.get(error.errno or 0)]))
+        raise OSError(error.errno, text, os.fspath(path)) from error  # nobody asked for the temporary one
+    finally:
+        with contextlib.suppress(OSError):  # gone already where all went well
+            os.unlink(temporary)
+
+
+def sync_folder(folder: Path) -> None:
+    """See to it that the names in a folder are on the disk."""
+    if os.name != "posix":  # elsewhere a folder cannot be opened
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what processes that were killed while they wrote have left in a folder."""
+    for path in folder.iterdir():
+        if _TEMPORARY.fullmatch(path.name):
+            path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a file for one process alone; its end, however sudden, lets go of it.
+
+    Raises
+    ------
+    BlockingIOError
+        If somebody holds it already.
+    """
+    # A link would make a file, or lock one, somewhere else.
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
+    try:
+        try:
+            if fcntl is not None:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BlockingIOError(
+                error.errno,
+                "a folder must be trained into by one at a time, and somebody does: wait, or take another",
+                os.fspath(path.parent),
+            ) from None
+        except OSError:
+            pass  # some network file systems know no locks, and are no worse than before
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def parse_json(text: str | bytes) -> dict[str, Any]:
+    """Return the object that is in a text of JSON, whoever wrote it.
+
+    Raises
+    ------
+    ValueError
+        If it is not one object, has a key twice or nests too deeply, or is mostly brackets, of which each
+        takes sixty times the memory.
+    """
+    brackets = (b"[", b"{") if isinstance(text, bytes) else ("[", "{")
+    if sum(text.count(bracket) for bracket in brackets) > 1000 + len(text) // 16:  # type: ignore[arg-type]
+        raise ValueError("it has more brackets than anything between them")
+    try:
+        value = json.loads(text, object_pairs_hook=_unique)
+    except RecursionError as error:
+        raise ValueError("it nests too deeply") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"it must be an object, got {type(value).__name__}")
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        raise ValueError("a key occurs twice in one object")
+    return value

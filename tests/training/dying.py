@@ -1,0 +1,147 @@
+"""Trains small nets in processes that are killed and started again, and counts what was lost or different.
+
+    python tests/training/dying.py --runs 1000
+
+A process dies by SIGKILL at a random moment, by SIGKILL between two random lines of a random step, or in the
+middle of writing a file, when it has so many bytes. Forked, they need not import anything anew.
+"""
+
+import argparse
+import json
+import os
+import random
+import resource
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+
+import numpy as np
+import safetensors.numpy  # noqa: F401  (here, that the children need not)
+import threadpoolctl  # noqa: F401
+
+from minicnn import (
+    Adam,
+    BatchNorm,
+    Callback,
+    Conv2D,
+    CSVLogger,
+    Dense,
+    Dropout,
+    EarlyStopping,
+    Flatten,
+    ReLU,
+    Sequential,
+    Trainer,
+)
+from minicnn.training import shards
+
+LIVES = 5  # after so many deaths a run is let be
+PLACE = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # a killed process needs no real disk
+
+
+def distort(images, rng):
+    return images + rng.integers(0, 9, images.shape, np.uint8)
+
+
+class Doom(Callback):
+    """Dies in a step that was drawn, or makes the disk deadly from then on."""
+
+    def __init__(self, step, size):
+        self.left, self.size = step, size
+
+    def on_batch_end(self, step, logs):
+        self.left -= 1
+        if self.left == 0 and self.size is None:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.left == 0:
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (self.size, self.size))
+
+
+def fit(folder, kind, every, doom=()):
+    """Train to the end; what came out is then in the file `outcome`."""
+    shards.SMALLEST_SHARD = 1
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 200, (120, 6, 6, 1)).astype(np.uint8), rng.integers(0, 3, 120)
+    middle = [Dropout(0.3)] if kind == "threads" else [BatchNorm(), Dropout(0.3)]
+    model = Sequential([Conv2D(4, 3), ReLU(), Flatten(), *middle, Dense(3)]).build((6, 6, 1), rng=1)
+    trainer = Trainer(model, Adam(), seed=2, augment=distort, threads=2 if kind == "threads" else 1)
+    log = folder / "log.csv"
+    history = trainer.fit(
+        *(x, y, 3, 16),
+        validation_data=(x[:40], y[:40]),
+        callbacks=[EarlyStopping(patience=2), CSVLogger(log), *doom],
+        checkpoint=folder / "checkpoints",
+        every=every,
+    )
+    weights = [weight.tobytes().hex() for weight in model.get_weights()]
+    (folder / "outcome.tmp").write_text(repr([weights, history, log.read_text()]))
+    (folder / "outcome.tmp").rename(folder / "outcome")
+
+
+def live(folder, kind, every, doom=(), patience=None):
+    """Fit in a process of its own, that is killed when the patience ends; return whether it was killed."""
+    child = os.fork()
+    if child == 0:
+        try:
+            fit(folder, kind, every, doom)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    if patience is not None:
+        time.sleep(patience)
+        os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    if os.WIFEXITED(status) and os.WEXITSTATUS(status):
+        raise ChildProcessError("a run could not be resumed")
+    return os.WIFSIGNALED(status)
+
+
+def one_run(folder, kind, draw, seconds):
+    """Let a run die a few times; return how often it did."""
+    every, deaths = draw.choice([1, 2, 5, None]), 0
+    for _ in range(LIVES):
+        if (folder / "outcome").exists():
+            return deaths
+        how = draw.choice(["time", "step", "bytes"])
+        if how == "time":
+            deaths += live(folder, kind, every, patience=draw.uniform(0, seconds))
+        else:
+            size = draw.randrange(30_000) if how == "bytes" else None
+            deaths += live(folder, kind, every, [Doom(draw.randint(1, 16), size)])
+    live(folder, kind, every)
+    return deaths
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    counts = {"runs": args.runs, "deaths": 0, "lost": 0, "different": 0}
+    expected, seconds = {}, {}
+    for kind in ("threads", "statistics"):
+        with tempfile.TemporaryDirectory(dir=PLACE) as folder:
+            start = time.perf_counter()
+            live(Path(folder), kind, None)
+            seconds[kind] = time.perf_counter() - start
+            expected[kind] = Path(folder, "outcome").read_text()
+    for run in range(args.runs):
+        draw, kind = random.Random(args.seed * 1_000_003 + run), ("threads", "statistics")[run % 2]
+        with tempfile.TemporaryDirectory(dir=PLACE) as folder:
+            try:
+                counts["deaths"] += one_run(Path(folder), kind, draw, seconds[kind])
+                counts["different"] += Path(folder, "outcome").read_text() != expected[kind]
+            except (ChildProcessError, FileNotFoundError):
+                counts["lost"] += 1
+                print(f"run {run} is lost", file=sys.stderr)
+    print(json.dumps(counts))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,305 @@
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minicnn import (
+    SGD,
+    Adam,
+    BatchNorm,
+    Callback,
+    Checkpoint,
+    CSVLogger,
+    Dense,
+    Dropout,
+    EarlyStopping,
+    FileFormatError,
+    Flatten,
+    ReLU,
+    Sequential,
+    Trainer,
+)
+
+RNG = np.random.default_rng(0)
+X, Y = RNG.integers(0, 200, (70, 4, 4, 1)).astype(np.uint8), RNG.integers(0, 3, 70)
+STEPS = 5  # an epoch, in batches of 16
+
+
+def distort(images, rng):
+    return images + rng.integers(0, 9, images.shape, np.uint8)
+
+
+def make(layers=list, threads=1, bits=np.random.PCG64, seed=2, units=3, lr=1e-3):
+    layers = [Flatten(), Dense(8), ReLU(), *layers(), Dense(units)]
+    rng = np.random.Generator(bits(1))
+    model = Sequential(layers).build((4, 4, 1), rng=rng)
+    return Trainer(model, Adam(lr), seed=seed, augment=distort, threads=threads)
+
+
+def fit(trainer, folder=None, every=None, callbacks=(), epochs=3, x=X, batch_size=16):
+    return trainer.fit(
+        *(x, Y[: len(x)], epochs, batch_size),
+        validation_data=(X[:20], Y[:20]),
+        callbacks=callbacks,
+        checkpoint=folder,
+        every=every,
+    )
+
+
+@pytest.fixture
+def folder():
+    """Return a folder in memory where there is one: to sync a real disk takes longer than all the rest."""
+    place = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(dir=place) as name:
+        yield Path(name)
+
+
+class Fail(Callback):
+    """Raises after so many steps, or at the end of an epoch."""
+
+    def __init__(self, after):
+        self.after = after
+
+    def on_batch_end(self, step, logs):
+        self.after -= 1
+        if not self.after:
+            raise ZeroDivisionError
+
+    def on_epoch_end(self, epoch, logs):
+        self.on_batch_end(epoch, logs)
+
+
+def state(trainer):
+    arrays = [*trainer.model.get_weights(), *trainer.optimizer.state_dict().values()]
+    return [array.tobytes() for array in arrays], trainer.optimizer.steps, trainer.epoch
+
+
+@pytest.mark.parametrize(
+    ("options", "every"),
+    [
+        ({"layers": lambda: [Dropout(0.5)], "threads": 2}, 1),
+        ({"layers": lambda: [BatchNorm(), Dropout(0.2), Dropout(0.3)]}, 3),
+        ({"layers": lambda: [BatchNorm()]}, None),
+    ],
+)
+def test_a_fit_that_fails_anywhere_ends_as_one_that_did_not(folder, options, every):
+    def callbacks(name):
+        return [CSVLogger(folder / f"{name}.csv"), EarlyStopping(patience=9)]
+
+    whole = make(**options)
+    history = fit(whole, callbacks=callbacks("whole"), epochs=2)
+    for after in range(1, 2 * (STEPS + 1) + 1):
+        with pytest.raises(ZeroDivisionError):
+            fit(make(**options), folder / str(after), every, [*callbacks(after), Fail(after)], epochs=2)
+        again = make(**options)
+        assert fit(again, folder / str(after), every, callbacks(after), epochs=2) == history
+        assert state(again) == state(whole)
+        assert (folder / f"{after}.csv").read_bytes() == (folder / "whole.csv").read_bytes()
+
+
+@pytest.mark.parametrize("bits", [np.random.MT19937, np.random.Philox, np.random.SFC64, np.random.PCG64DXSM])
+def test_every_kind_of_random_stream_goes_on(folder, bits):
+    options = {"layers": lambda: [Dropout(0.5)], "bits": bits, "threads": 2}
+    whole, first, again = (make(**options) for _ in range(3))
+    history = fit(whole)
+    with pytest.raises(ZeroDivisionError):
+        fit(first, folder, 2, [Fail(8)])
+    assert fit(again, folder) == history
+    assert state(again) == state(whole)
+
+
+def test_the_same_trainer_may_go_on_too(folder):
+    whole, other = (make(lambda: [Dropout(0.5)]) for _ in range(2))
+    history = fit(whole)
+    with pytest.raises(ZeroDivisionError):
+        fit(other, folder, 3, [Fail(10)])
+    assert fit(other, folder) == history
+    assert state(other) == state(whole)
+
+
+def test_a_finished_fit_returns_at_once_and_can_be_made_longer(folder):
+    history = fit(make(), folder)
+
+    class Never(Callback):
+        def on_epoch_begin(self, epoch):
+            raise AssertionError("there is nothing left to do")
+
+    assert fit(make(), folder, callbacks=[Never()]) == history
+    longer, whole = make(), make()
+    assert fit(longer, folder, epochs=5) == fit(whole, epochs=5)
+    assert state(longer) == state(whole)
+
+
+def test_interrupted_goes_on_and_stopped_does_not(folder):
+    class Set(Callback):
+        def __init__(self, name):
+            self.name = name
+
+        def on_batch_end(self, step, logs):
+            setattr(self.trainer, self.name, step == 2)
+
+    history = fit(make())
+    assert fit(make(), folder / "a", callbacks=[Set("interrupted")]).epoch == []
+    assert fit(make(), folder / "a") == history
+    assert fit(make(), folder / "b", callbacks=[Set("stop_training")]).epoch == []
+    assert fit(make(), folder / "b").epoch == []
+
+
+@pytest.mark.parametrize("after", [5, 8, 14, 16])
+def test_early_stopping_and_best_weights_survive(folder, after):
+    """The loss is scripted: the third epoch is the best, two later the fit ends."""
+
+    class Script(Callback):
+        def on_epoch_end(self, epoch, logs):
+            logs["val_loss"] = [3, 2, 1, 5, 4, 3][epoch]
+
+    def callbacks():
+        return [Script(), EarlyStopping(patience=2), Checkpoint(folder / "best.safetensors")]
+
+    whole, again = make(), make()
+    history = fit(whole, callbacks=callbacks(), epochs=9)
+    assert len(history.epoch) == 5
+    best = (folder / "best.safetensors").read_bytes()
+    (folder / "best.safetensors").unlink()
+    with pytest.raises(ZeroDivisionError):
+        fit(make(), folder / "run", 2, [*callbacks(), Fail(after)], epochs=9)
+    assert fit(again, folder / "run", 2, callbacks(), epochs=9) == history
+    assert state(again) == state(whole)
+    assert (folder / "best.safetensors").read_bytes() == best
+
+
+def test_whichever_save_fails_the_fit_ends_as_it_would_have(folder, monkeypatch):
+    """Early stopping ends it after the fourth epoch; between its save and the last one nothing may change."""
+
+    class Script(Callback):
+        def on_epoch_end(self, epoch, logs):
+            logs["val_loss"] = [2, 1, 3, 3, 0, 0][epoch]
+
+    replace, left = os.replace, -1
+
+    def fail(*args):
+        nonlocal left
+        left -= 1
+        if left == 0:
+            raise OSError(28, "No space left on device")
+        replace(*args)
+
+    monkeypatch.setattr(os, "replace", fail)
+    callbacks, whole = [Script(), EarlyStopping(patience=2)], make()
+    history = fit(whole, folder / "whole", callbacks=callbacks, epochs=6)
+    saves = -1 - left
+    assert (len(history.epoch), saves) == (4, 5)
+    for number in range(1, saves + 1):
+        left, again = number, make()
+        with pytest.raises(OSError, match="No space left on device; make room"):
+            fit(make(), folder / str(number), callbacks=callbacks, epochs=6)
+        assert fit(again, folder / str(number), callbacks=callbacks, epochs=6) == history
+        assert state(again) == state(whole)
+
+
+def test_a_rate_that_a_callback_changed_is_kept(folder):
+    class Halve(Callback):
+        def on_epoch_end(self, epoch, logs):
+            self.trainer.optimizer.lr /= 2
+
+    whole, again = make(), make()
+    history = fit(whole, callbacks=[Halve()])
+    with pytest.raises(ZeroDivisionError):
+        fit(make(), folder, 2, [Halve(), Fail(9)])
+    assert fit(again, folder, 2, [Halve()]) == history
+    assert again.optimizer.lr == 1e-3 / 8
+
+
+@pytest.mark.parametrize(
+    ("trainer", "options", "message"),
+    [
+        ({"seed": 3}, {}, "`seed` must be 2 as there, got 3; for another fit take another folder"),
+        ({}, {"batch_size": 15}, "`batch_size` must be 16 as there, got 15"),
+        ({}, {"x": X[:69]}, "`examples` must be 70 as there, got 69"),
+        ({"units": 4}, {}, r"wrongly shaped: layers.3.kernel \(8, 3\) instead of \(8, 4\)"),
+        ({"layers": lambda: [BatchNorm()]}, {}, "missing: layers.3.beta, .* unexpected: layers.3.bias"),
+    ],
+)
+def test_another_fits_checkpoint_is_refused_and_nothing_changed(folder, trainer, options, message):
+    fit(make(), folder, epochs=1)
+    other, untouched = make(**trainer), make(**trainer)
+    with pytest.raises(ValueError, match=message):
+        fit(other, folder, **options)
+    assert state(other)[1:] == (0, 0)
+    for ours, theirs in zip(other.model.get_weights(), untouched.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("trainer", "options", "message"),
+    [
+        ({"threads": 2}, {}, "threads: 2 instead of 1$"),
+        ({}, {"x": X[::-1]}, "another data"),
+        ({"lr": 0.5}, {}, "another optimizer"),
+        ({"layers": lambda: [Dropout(0.4)]}, {}, "another model"),
+        ({}, {"callbacks": []}, "callbacks: ProgressBar.0 instead of EarlyStopping.0, ProgressBar.0"),
+    ],
+)
+def test_what_is_different_is_told_once_and_the_fit_goes_on(folder, trainer, options, message):
+    same = {"layers": lambda: [Dropout(0.5)]}
+    fit(make(**same), folder, epochs=1, callbacks=[EarlyStopping(patience=9)])
+    with pytest.warns(UserWarning, match=rf"going on from .*, but not bit for bit.*: {message}") as told:
+        history = fit(make(**same | trainer), folder, epochs=2, **{"callbacks": [EarlyStopping()]} | options)
+    assert len(told) == 1
+    assert history.epoch == [0, 1]
+
+
+def test_another_version_is_told(folder, monkeypatch):
+    fit(make(), folder, epochs=1)
+    monkeypatch.setattr("numpy.__version__", "1.0")
+    with pytest.warns(UserWarning, match=r"numpy: 1.0 instead of \d"):
+        fit(make(), folder)
+
+
+def test_a_checkpoint_without_what_it_takes_is_a_file_format_error(folder):
+    from minicnn.training.arrays import write_arrays
+
+    write_arrays(folder / "step-00000001.safetensors", {}, '{"examples": 70, "batch_size": 16, "seed": 2}')
+    with pytest.raises(FileFormatError, match="must be a checkpoint of this version"):
+        fit(make(), folder)
+
+
+def test_every_needs_a_folder():
+    with pytest.raises(ValueError, match="`every` must come with a folder for `checkpoint`"):
+        make().fit(X, Y, every=5)
+
+
+def test_a_number_that_is_not_finite_leaves_the_last_checkpoint_as_it_was(folder):
+    trainer = Trainer(make().model, SGD(lr=0.1), threads=1)
+    trainer.fit(X, Y, batch_size=16, checkpoint=folder)
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+
+    def poison(images, rng):
+        return np.full(images.shape, np.nan, np.float32)
+
+    ill = Trainer(make().model, SGD(lr=0.1), threads=1, augment=poison)
+    with pytest.warns(UserWarning, match="another augment|augment:"), pytest.raises(FloatingPointError):
+        ill.fit(X, Y, 2, 16, checkpoint=folder, every=1)
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def run_dying(runs):
+    script = Path(__file__).with_name("dying.py")
+    result = subprocess.run([sys.executable, script, "--runs", str(runs)], capture_output=True, text=True)
+    counts = json.loads(result.stdout or "{}")
+    assert (counts.get("lost"), counts.get("different")) == (0, 0), f"{counts}\n{result.stderr}"
+    assert counts["deaths"] >= runs
+
+
+def test_killed_at_random_moments_no_run_is_lost_or_different():
+    run_dying(20)
+
+
+@pytest.mark.campaign
+def test_killed_at_random_moments_no_run_of_a_thousand_is_lost_or_different():
+    run_dying(1000)
