@@ -140,6 +140,16 @@ def test_build_leaves_running_statistics_and_mode_alone():
     assert model[0].training
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_build_runs_one_example_of_zeros_in_its_dtype_and_in_eval_mode(dtype):
+    class Sees(Layer):
+        def forward(self, x):
+            self.seen = x.tolist(), x.dtype, self.training
+            return x
+
+    assert Sees().train().build((2,), dtype=dtype).seen == ([[0.0, 0.0]], dtype, False)
+
+
 @pytest.mark.parametrize(
     ("shape", "error"), [((), ValueError), ((0, 3), ValueError), (5, TypeError), ((2.5,), TypeError)]
 )
@@ -352,6 +362,28 @@ def test_predict_computes_in_the_dtype_of_the_weights(given):
     for dtype in (np.float32, np.float64):
         model = Sequential([Dense(3)]).build((2,), rng=0, dtype=dtype)
         assert model.predict(np.ones((1, 2), given)).dtype == dtype
+
+
+def test_predict_in_a_second_thread_does_not_disturb_the_first():
+    inner = []  # what the second thread is to predict, and then what came of it
+
+    class Keeps(Layer):
+        def forward(self, x):
+            self.kept = x
+            if inner == ["go"]:
+                inner.clear()
+                second = np.full((1, 2), 5.0, np.float32)
+                thread = threading.Thread(target=lambda: inner.append(model.predict(second).tolist()))
+                thread.start()
+                thread.join()
+            return 2 * self.kept
+
+    model = Keeps().build((2,))
+    for _ in range(2):  # the claim of the first is given back
+        inner[:] = ["go"]
+        np.testing.assert_array_equal(model.predict(np.ones((1, 2))), [[2.0, 2.0]])
+        assert inner == [[[10.0, 10.0]]]
+        np.testing.assert_array_equal(model.kept, [[1.0, 1.0]])  # the model itself, not a copy of it
 
 
 def test_repr_shows_what_differs_from_the_defaults():

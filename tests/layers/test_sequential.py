@@ -86,7 +86,7 @@ def test_summary_changes_nothing_and_tells_what_is_not_trainable():
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
     assert not model.training
-    with pytest.raises(RuntimeError, match="^a model must be built before its summary"):
+    with pytest.raises(RuntimeError, match=r"^a model must be built before its summary"):
         Sequential([Dense(1)]).summary()
 
 

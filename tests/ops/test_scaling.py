@@ -12,6 +12,15 @@ def test_uint8_images_are_scaled_in_the_dtype_that_is_asked_for(dtype):
     np.testing.assert_array_equal(scaled, expected)
 
 
+@pytest.mark.parametrize("shape", [(1, 3, 4, 2), (64, 3, 4, 2), (5, 2, 2, 40)])
+def test_batches_of_images_of_any_size_are_scaled_and_stay_in_their_order(shape):
+    images = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
+    before = images.copy()
+    expected = [value / 255 for value in before.ravel().tolist()]
+    np.testing.assert_array_equal(to_float(images, np.float64), np.reshape(expected, shape))
+    np.testing.assert_array_equal(images, before)
+
+
 @pytest.mark.parametrize("given", [np.int64, np.int8, bool, np.float16, np.float32, np.float64])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_anything_else_is_only_cast(given, dtype):
