@@ -5,9 +5,13 @@ from __future__ import annotations
 import functools
 import math
 import operator
+import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from minicnn.errors import FileFormatError
 
 
 class Call(functools.partial):
@@ -70,3 +74,18 @@ def class_numbers(labels: np.ndarray, classes: int) -> np.ndarray:
     if wrong.any():
         raise ValueError(f"labels must be class numbers in [0, {classes}), got {labels[wrong][0]}")
     return index
+
+
+def regular_file(path: str | os.PathLike[str], kind: str) -> Path:
+    """Return `path` if a file is there, since a device or a pipe can be without end, or wait for ever.
+
+    >>> regular_file("nowhere.idx", "an IDX file")
+    Traceback (most recent call last):
+    FileNotFoundError: there must be an IDX file at nowhere.idx, but nothing is there
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"there must be {kind} at {path}, but nothing is there")
+    if not path.is_file():
+        raise FileFormatError(f"{path} must be {kind}, but it is a folder or a device")
+    return path

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from minicnn.arguments import regular_file
 from minicnn.errors import FileFormatError
 
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -56,11 +57,7 @@ def read_idx(path: str | os.PathLike[str], sha256: str | None = None) -> np.ndar
     -----
     The format is described at the end of http://yann.lecun.com/exdb/mnist/.
     """
-    path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"there must be an IDX file at {path}, but nothing is there")
-    if not path.is_file():
-        raise FileFormatError(f"{path} must be a file, but it is a folder or a device")
+    path = regular_file(path, "an IDX file")
     with path.open("rb") as file:
         zipped = file.read(2) == b"\x1f\x8b"
     try:

@@ -5,19 +5,29 @@ Files may be broken or made to harm: few formats, a limit on the size before any
 
 from __future__ import annotations
 
+import io
 import os
+import struct
 import warnings
+import zlib
 from pathlib import Path
 
 import numpy as np
 
+from minicnn.arguments import regular_file
 from minicnn.datasets.digits import WORK_SIZE, digit_from_pixels
 from minicnn.errors import FileFormatError
 
-# A closed list: for some other formats, Pillow starts programs.
-_FORMATS = ("PNG", "JPEG", "GIF", "BMP", "PPM", "WEBP")
+# A closed list: for some other formats, Pillow starts programs, or takes memory while it opens a file.
+_FORMATS = ("PNG", "JPEG", "GIF", "BMP", "PPM")
 _MAX_PIXELS = 50_000_000
-_MAX_RATIO = 8 * 1032  # values in one byte of a file: single bits, compressed by deflate as far as it can
+_MAX_BYTES = 8 * _MAX_PIXELS
+# For each of Pillow's decoders that is used, the values in one byte of a file compressed as far as it can be:
+# single bits by deflate, blocks of 64 in three colours by one bit, strings of 4096 by 12. (Not that of runs in
+# a BMP, which takes memory for whatever they promise.)
+_VALUES = {"zip": 8 * 1032, "jpeg": 8 * 64 * 3, "gif": 8 * 4096 // 12, "raw": 8, "ppm": 1, "ppm_plain": 1}
+_PNG = b"\x89PNG\r\n\x1a\n"
+_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"eXIf", b"IEND")
 
 
 def load_digit_image(path: str | os.PathLike[str]) -> np.ndarray:
@@ -26,8 +36,8 @@ def load_digit_image(path: str | os.PathLike[str]) -> np.ndarray:
     Parameters
     ----------
     path : path
-        A PNG, JPEG, GIF, BMP, PPM or WebP file of at most 50 megapixels. It is turned as the camera noted;
-        what is transparent becomes white.
+        A PNG, JPEG, GIF, BMP (not run-length encoded) or PPM file of at most 50 megapixels. It is turned as
+        the camera noted; what is transparent becomes white; of several pictures in it the first is taken.
 
     Returns
     -------
@@ -49,11 +59,7 @@ def load_digit_image(path: str | os.PathLike[str]) -> np.ndarray:
         import PIL.Image  # noqa: F401
     except ImportError as error:
         raise ImportError('reading pictures needs Pillow: pip install "minicnn[plot]"') from error
-    path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"there must be a picture at {path}, but nothing is there")
-    if not path.is_file():
-        raise FileFormatError(f"{path} must be a file, but it is a folder or a device")
+    path = regular_file(path, "a picture")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's, about oddities in files
@@ -70,16 +76,22 @@ def _read(path: Path) -> np.ndarray:
     """Return the picture's grey values, uint8 or uint16 (H, W)."""
     from PIL import Image, ImageOps
 
-    with Image.open(path, formats=_FORMATS) as image:
-        count = image.width * image.height
-        if count > _MAX_PIXELS:
+    if path.stat().st_size > _MAX_BYTES:
+        raise FileFormatError(f"it must have at most {_MAX_BYTES} bytes, got {path.stat().st_size}")
+    data = path.read_bytes()
+    if data.startswith(_PNG):
+        data = _essential(data)
+    with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+        promised, count = f"{image.width} x {image.height} pixels", image.width * image.height
+        decoder = image.tile[0][0] if image.tile else "nothing"
+        if decoder not in _VALUES:
             raise FileFormatError(
-                f"it must have at most {_MAX_PIXELS} pixels, got {image.width} x {image.height}"
+                f"it must be in the usual form of its format, not for a decoder {decoder!r}"
             )
-        if count * len(image.getbands()) > _MAX_RATIO * path.stat().st_size:
-            raise FileFormatError(f"it promises {image.width} x {image.height} pixels, more than it can hold")
-        image.verify()  # the checksums of a PNG, which decoding ignores; the file must be opened anew
-    with Image.open(path, formats=_FORMATS) as image:
+        if count > _MAX_PIXELS:
+            raise FileFormatError(f"it must have at most {_MAX_PIXELS} pixels, got {promised}")
+        if count * len(image.getbands()) > _VALUES[decoder] * len(data):
+            raise FileFormatError(f"it promises {promised}, more than it can hold")
         ImageOps.exif_transpose(image, in_place=True)
         if image.mode.startswith("I"):  # 16 bits, held in 16 or 32
             return np.asarray(image).clip(0, 65535).astype(np.uint16)
@@ -90,3 +102,20 @@ def _read(path: Path) -> np.ndarray:
         else:
             grey = image.convert("L")
         return np.asarray(grey.reduce(max(1, max(grey.size) // WORK_SIZE)))
+
+
+def _essential(png: bytes) -> bytes:
+    """Return a PNG with nothing in it but the first picture; compare the checksums, which Pillow does not.
+
+    Texts and colour profiles may be compressed, a thousandfold.
+    """
+    kept, place, kind = bytearray(_PNG), len(_PNG), b""
+    while kind != b"IEND":
+        length, kind = struct.unpack_from(">I4s", png, place)
+        end = place + 8 + length
+        if struct.unpack_from(">I", png, end)[0] != zlib.crc32(memoryview(png)[place + 4 : end]):
+            raise FileFormatError(f"the checksum of its part at byte {place} must be right")
+        if kind in _CHUNKS:
+            kept += memoryview(png)[place : end + 4]
+        place = end + 4
+    return bytes(kept)

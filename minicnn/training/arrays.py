@@ -44,7 +44,8 @@ _TENSOR = rf"\{{ {_FIELD} , {_FIELD} , {_FIELD} \}}"
 _PAIRS = rf"(?:{_STRING} : {_STRING} (?:, {_STRING} : {_STRING} )*+)?+"
 _OPEN, _CLOSE = _pattern(r" \{ "), _pattern(r" \} ")
 _ENTRY = _pattern(
-    rf'(?:"__metadata__" : \{{ ({_PAIRS})\}}|({_STRING}) : ({_TENSOR})) (?:, (?=")|(?=\}}))'  # no comma at the end
+    # A comma only if something follows.
+    rf'(?:"__metadata__" : \{{ ({_PAIRS})\}}|({_STRING}) : ({_TENSOR})) (?:, (?=")|(?=\}}))'
 )
 _PAIR = _pattern(f"({_STRING}) : ({_STRING})")
 
@@ -101,7 +102,7 @@ def _parse(header: bytes, limit: int) -> tuple[dict[str, dict[str, Any]], str | 
     tensors: dict[str, dict[str, Any]] = {}
     metadata: list[bytes] = []
     opening = _OPEN.match(header)
-    place = opening.end() if opening else 0
+    place = opening.end() if opening else len(header)
     while entry := _ENTRY.match(header, place):
         place = entry.end()
         pairs, quoted, described = entry.groups()
@@ -145,7 +146,7 @@ def _checked(metadata: bytes) -> str | None:
 
 
 def _compare(tensors: Mapping[str, Mapping[str, Any]], size: int) -> None:
-    """Demand that the tensors take these bytes, without gaps, and that each has those that its shape needs."""
+    """Demand that the tensors fill so many bytes, without gaps, and each those that its shape needs."""
     end = 0
     for name, tensor in sorted(tensors.items(), key=lambda item: item[1]["data_offsets"]):
         begin, stop = tensor["data_offsets"]

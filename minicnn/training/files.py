@@ -127,3 +127,23 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(value) < len(pairs):
         raise ValueError("a key occurs twice in one object")
     return value
+
+
+def check_form(value: Any, form: Any, name: str = "it") -> None:
+    """Demand that what JSON held has a form: a type, [form], {str: form}, or {"key": form, ...}.
+
+    >>> check_form({"loss": [0.5, "low"]}, {str: [float]})
+    Traceback (most recent call last):
+    TypeError: it.loss.1 must be float, got 'low'
+    """
+    kind = type(form) if isinstance(form, list | dict) else form
+    if kind is not object and type(value) is not kind and not (kind is float and type(value) is int):
+        raise TypeError(f"{name} must be {kind.__name__}, got {value!r:.100}")
+    if isinstance(form, list):
+        for i, item in enumerate(value):
+            check_form(item, form[0], f"{name}.{i}")
+    elif isinstance(form, dict):
+        if str not in form and value.keys() != form.keys():
+            raise TypeError(f"{name} must have the keys {', '.join(form)}, got {', '.join(value)!r:.100}")
+        for key, item in value.items():
+            check_form(item, form.get(key) or form[str], f"{name}.{key}")

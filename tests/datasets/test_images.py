@@ -58,7 +58,6 @@ def assert_is_the_seven(found, tolerance=0):
         ("seven.bmp", "RGB", 0),
         ("seven.pgm", "L", 0),
         ("seven.pgm", "I;16", 0),
-        ("seven.webp", "RGB", 1),
     ],
 )
 def test_load_digit_image_reads_the_usual_formats(tmp_path, name, mode, tolerance):
@@ -189,7 +188,7 @@ def test_a_mutated_png_gives_the_same_digit_or_is_refused(folder, changes):
 
 @settings(max_examples=5 * settings.default.max_examples)
 @given(
-    form=st.sampled_from(["JPEG", "GIF", "BMP", "PPM", "WEBP"]),
+    form=st.sampled_from(["JPEG", "GIF", "BMP", "PPM"]),
     changes=st.lists(st.tuples(st.integers(0, 2000), st.binary(max_size=6), st.integers(0, 6)), max_size=3),
 )
 def test_a_mutated_picture_without_checksum_gives_some_digit_or_one_of_two_errors(folder, form, changes):
@@ -210,7 +209,7 @@ def test_a_mutated_picture_without_checksum_gives_some_digit_or_one_of_two_error
 def test_load_digit_image_says_that_there_is_no_file(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"there must be a picture at \S+nowhere"):
         load_digit_image(tmp_path / "nowhere")
-    with pytest.raises(FileFormatError, match="must be a file, but it is a folder"):
+    with pytest.raises(FileFormatError, match="must be a picture, but it is a folder"):
         load_digit_image(tmp_path)
 
 

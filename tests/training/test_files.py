@@ -6,6 +6,7 @@ import pytest
 
 from minicnn.training.files import locked, sweep, write_atomically
 
+
 def test_a_disk_that_writes_a_few_bytes_at_a_time_gets_them_all(tmp_path, monkeypatch):
     write = os.write
     monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:7]))
