@@ -5,12 +5,11 @@ Any function `step -> float` will do; those made here also pickle, and print as 
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable
 from typing import TypeAlias
 
-from minicnn.arguments import integer, real
+from minicnn.arguments import Call, integer, real
 
 Schedule: TypeAlias = Callable[[int], float]
 
@@ -21,7 +20,7 @@ def constant(lr: float) -> Schedule:
     >>> constant(0.1)(1000)
     0.1
     """
-    return _Call(_constant, lr=real(lr, "lr"))
+    return Call(_constant, lr=real(lr, "lr"))
 
 
 def step_decay(lr: float, every: int, factor: float = 0.1) -> Schedule:
@@ -45,7 +44,7 @@ def step_decay(lr: float, every: int, factor: float = 0.1) -> Schedule:
     (1.0, 0.5, 0.25)
     """
     every, factor = integer(every, "every", low=1), real(factor, "factor", above_low=True)
-    return _Call(_step_decay, lr=real(lr, "lr"), every=every, factor=factor)
+    return Call(_step_decay, lr=real(lr, "lr"), every=every, factor=factor)
 
 
 def cosine(lr: float, steps: int, warmup: int = 0, final: float = 0.0) -> Schedule:
@@ -73,15 +72,7 @@ def cosine(lr: float, steps: int, warmup: int = 0, final: float = 0.0) -> Schedu
     (0.0, 0.5, 1.0, 0.5, 0.0, 0.0)
     """
     steps, warmup = integer(steps, "steps", low=1), integer(warmup, "warmup")
-    return _Call(_cosine, lr=real(lr, "lr"), steps=steps, warmup=warmup, final=real(final, "final"))
-
-
-class _Call(functools.partial):
-    """A schedule's rule with its numbers filled in; all but the step."""
-
-    def __repr__(self) -> str:
-        settings = ", ".join(f"{name}={value!r}" for name, value in self.keywords.items())
-        return f"{self.func.__name__.lstrip('_')}({settings})"
+    return Call(_cosine, lr=real(lr, "lr"), steps=steps, warmup=warmup, final=real(final, "final"))
 
 
 def _constant(step: int, lr: float) -> float:

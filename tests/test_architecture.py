@@ -17,7 +17,7 @@ BASICS = LEAVES | {"ops", "initializers", "losses", "metrics", "schedules", "dat
 CORE = BASICS | {"layers", "optimizers", "models", "training"}
 ALLOWED = {
     "errors": set(),
-    "arguments": set(),
+    "arguments": {"errors"},
     "parameter": set(),
     "ops": {"arguments"},
     "initializers": {"arguments"},
@@ -34,7 +34,8 @@ ALLOWED = {
     "testing": CORE | {"functional"},
     "interop": CORE | {"runs"},
     "runs": CORE | {"plots"},
-    "cli": CORE | {"plots", "testing", "interop", "runs", "functional"},
+    "profiling": CORE,
+    "cli": CORE | {"plots", "testing", "interop", "runs", "functional", "profiling"},
     "__main__": {"cli"},
     "__init__": CORE,
 }

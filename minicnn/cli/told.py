@@ -28,7 +28,7 @@ class EpochLines(Callback):
         print(f"epoch {epoch + 1}/{self.epochs}: {numbers}, {seconds:.1f} s", file=sys.stderr, flush=True)
 
 
-def describe(new: Run, data: Data) -> str:
+def describe(new: Run, data: Data, ranks: int = 1) -> str:
     """Return what is going to happen."""
     recipe, model = new.recipe, new.model
     parameters = sum(parameter.size for parameter in model.parameters())
@@ -42,7 +42,7 @@ def describe(new: Run, data: Data) -> str:
             f"judged at the end by {len(judges):,} {name} images",
             "training": f"{recipe.epochs} epochs in batches of {recipe.batch_size}, {recipe.optimizer}, "
             f"{recipe.schedule} learning rate {recipe.lr:g}, weight decay {recipe.weight_decay:g}, "
-            f"seed {recipe.seed}",
+            f"seed {recipe.seed}" + (f", on {ranks} ranks" if ranks > 1 else ""),
             "run folder": str(new.folder),
         }
     )
@@ -63,10 +63,11 @@ def report(outcome: Outcome, data: Data) -> str:
     )
 
 
-def next_steps(new: Run, interrupted: bool = False) -> str:
+def next_steps(new: Run, interrupted: bool = False, ranks: int = 1) -> str:
     """Return where everything is, and the commands that use it, or go on with it."""
     folder = shlex.quote(str(new.folder))
-    resume = f"minicnn train --resume {folder}\n" if interrupted else ""
+    start = f"mpiexec -n {ranks} " if ranks > 1 else ""
+    resume = f"{start}minicnn train --resume {folder}\n" if interrupted else ""
     return _table(
         {
             "written to": f"{new.folder}: {', '.join(sorted(path.name for path in new.folder.iterdir()))}",

@@ -10,17 +10,31 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from minicnn.cli.parser import Commands, add_command, add_dataset, add_model
+from minicnn.cli.ranks import in_ranks
 from minicnn.cli.told import EpochLines, describe, next_steps, report
-from minicnn.runs import Recipe, Run, create_run, draw, is_finished, load_data, open_unfinished_run, train
+from minicnn.runs import (
+    Data,
+    Recipe,
+    Run,
+    create_run,
+    draw,
+    is_finished,
+    load_data,
+    open_unfinished_run,
+    train,
+)
 from minicnn.runs.data import DATASETS
 from minicnn.runs.recipe import LEARNING_RATES, OPTIMIZERS, SCHEDULES, WEIGHT_DECAYS
 from minicnn.training.progress import on_terminal
+from minicnn.training.ranks import TIMEOUT, Ranks
 
 _TEXT = """\
 Train a network, judge it by the test set once, at the end, and write a run folder: weights, history,
 configuration, result and pictures. Without any option: LeNet-5 on the bundled MNIST.
 Ctrl-C or SIGTERM ends the training after the step that runs, and saves what there is. --resume goes on,
-also after a crash, and ends with the same weights as if it had never been stopped."""
+also after a crash, and ends with the same weights as if it had never been stopped.
+Several processes train together under `mpiexec -n 4 minicnn train ...`, also on several machines with one
+file system, or under SLURM's `srun --mpi=pmi2`; that takes the extra `minicnn[mpi]`."""
 _EXAMPLE = """\
 minicnn train --dataset mnist --epochs 15 --seed 0 --out runs/first
   minicnn train --resume runs/first"""
@@ -54,6 +68,8 @@ def add_to(commands: Commands) -> None:
     held = "hold out N training images and judge by these, leaving the test set alone: to choose settings"
     add("validation", "N", held)
     add("threads", "N", "threads that compute a step (default: the cores there are)")
+    waited = f"how long ranks wait for one that does not arrive (default: {TIMEOUT:g})"
+    add("rank-timeout", "SECONDS", waited, float, default=TIMEOUT)
     add("out", "DIR", "the run folder (default: runs/MODEL-DATASET-NUMBER)", str)
     add("checkpoint-every", "STEPS", "steps from one checkpoint to the next (default: an epoch)")
     add("resume", "RUN", "go on with the run in this folder, by its own settings", str)
@@ -61,29 +77,29 @@ def add_to(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train; return 128 and the signal's number if one interrupted it."""
-    names = [field.name for field in dataclasses.fields(Recipe)]
-    choices = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-    for name in ("dataset", "data"):  # the run is to be evaluated from other working directories, too
-        if choices.get(name) not in (None, *DATASETS) and Path(choices[name]).is_dir():
-            choices[name] = str(Path(choices[name]).absolute())
-    if args.resume is None:
-        recipe = Recipe(**choices)
-        data = load_data(recipe)
-        new = create_run(recipe, data, args.out, args.checkpoint_every)
-    else:
-        new = _resumed(args, choices)
-        if is_finished(new.folder):
-            print(f"{new.folder} is finished; there is nothing to go on with\n{next_steps(new)}")
-            return 0
-        data = load_data(new.recipe)
-    print(describe(new, data), flush=True)
+    with in_ranks("minicnn train", args.rank_timeout) as ranks:
+        return _run(args, ranks)
+
+
+def _run(args: argparse.Namespace, ranks: Ranks) -> int:
+    # What rank 0 finds wrong, it says; the others, which would say the same, wait for it.
+    mine = _prepare(args) if ranks.rank == 0 else (None, False, None)
+    new, finished = ranks.from_first(lambda: mine[:2])
+    if finished:
+        print(f"{new.folder} is finished; there is nothing to go on with\n{next_steps(new)}")
+        return 0
+    data = mine[2] or load_data(new.recipe)
+    print(describe(new, data, ranks.size), flush=True)
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = _say
-        outcome = train(new, data, [] if on_terminal() else [EpochLines(new.recipe.epochs)])
+        lines = [] if on_terminal() else [EpochLines(new.recipe.epochs)]
+        outcome = train(new, data, lines, comm=ranks.comm, rank_timeout=ranks.timeout)
+    if ranks.rank:
+        return 128 + outcome.signal if outcome.signal else 0
     if outcome.signal:
         print(f"\ninterrupted after {outcome.result['steps']:,} steps; the weights are saved")
-        print(next_steps(new, interrupted=True))
+        print(next_steps(new, interrupted=True, ranks=ranks.size))
         return 128 + outcome.signal
     print(f"\n{report(outcome, data)}", flush=True)
     try:
@@ -92,6 +108,21 @@ def run(args: argparse.Namespace) -> int:
         print(f"no pictures: {error}")
     print(next_steps(new))
     return 0
+
+
+def _prepare(args: argparse.Namespace) -> tuple[Run, bool, Data | None]:
+    """Return the run, new or to go on with, whether it is finished, and the data if they were loaded."""
+    names = [field.name for field in dataclasses.fields(Recipe)]
+    choices = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    for name in ("dataset", "data"):  # the run is to be evaluated from other working directories, too
+        if choices.get(name) not in (None, *DATASETS) and Path(choices[name]).is_dir():
+            choices[name] = str(Path(choices[name]).absolute())
+    if args.resume is not None:
+        resumed = _resumed(args, choices)
+        return resumed, is_finished(resumed.folder), None
+    recipe = Recipe(**choices)
+    data = load_data(recipe)
+    return create_run(recipe, data, args.out, args.checkpoint_every), False, data
 
 
 def _resumed(args: argparse.Namespace, choices: dict[str, Any]) -> Run:

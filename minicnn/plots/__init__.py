@@ -14,5 +14,6 @@ from minicnn.plots.confusion import confusion_matrix
 from minicnn.plots.curves import learning_curves
 from minicnn.plots.frameworks import comparison
 from minicnn.plots.mistakes import mistakes
+from minicnn.plots.profile import profile_chart
 
-__all__ = ["comparison", "confusion_matrix", "learning_curves", "mistakes"]
+__all__ = ["comparison", "confusion_matrix", "learning_curves", "mistakes", "profile_chart"]

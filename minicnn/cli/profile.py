@@ -1,0 +1,65 @@
+"""`minicnn profile`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from minicnn.cli.parser import Commands, add_command
+from minicnn.layers import Sequential
+from minicnn.models import alexnet
+from minicnn.runs import Recipe, open_run
+from minicnn.runs.recipe import LEAST_SIZE, MODELS
+
+_TEXT = """\
+Time each layer of a network, forward and backward, in training steps that change nothing: milliseconds,
+multiply-adds, GFLOP/s and their share of the machine's measured peak, bytes, share of the step."""
+_EXAMPLE = "minicnn profile --model lenet5 --batch-size 128 --out profile.png"
+_NAMES = (*MODELS, "alexnet")
+
+
+def add_to(commands: Commands) -> None:
+    """Add the subcommand."""
+    parser = add_command(commands, "profile", run, "time each layer of a network", _TEXT, _EXAMPLE)
+    parser.add_argument("folder", metavar="RUN", nargs="?", help="a run folder, instead of --model")
+    shown = f"the network: {', '.join(_NAMES)} (default: {Recipe.model})"
+    parser.add_argument("--model", choices=_NAMES, metavar="NAME", help=shown)
+    for name, default, help in (
+        ("batch-size", 128, "images in a step"),
+        ("threads", 1, "threads of BLAS; what `minicnn train` does with threads is to divide the batch"),
+    ):
+        text = f"{help} (default: {default})"
+        parser.add_argument(f"--{name}", metavar="N", type=int, default=default, help=text)
+    parser.add_argument("--steps", metavar="N", type=int, help="steps to time (default: what fits into 3 s)")
+    parser.add_argument("--json", metavar="FILE", help="write all numbers there")
+    parser.add_argument("--out", metavar="FILE.png", help="draw the picture there")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Profile."""
+    from minicnn.profiling import profile, profile_text
+    from minicnn.runs.folder import write_json
+
+    if args.folder and args.model:
+        raise ValueError(
+            f"there must be a run folder or --model, not both, got {args.folder} and {args.model}"
+        )
+    if args.out:
+        from minicnn.plots import profile_chart  # at once: without matplotlib there is no reason to begin
+    found = profile(_model(args), args.batch_size, args.threads, args.steps)
+    print(profile_text(found))
+    if args.json:
+        write_json(Path(args.json), found)
+    if args.out:
+        profile_chart(found).savefig(args.out)
+    return 0
+
+
+def _model(args: argparse.Namespace) -> Sequential:
+    if args.folder:
+        return open_run(args.folder).model
+    name = args.model or Recipe.model
+    if name == "alexnet":
+        return alexnet().build((227, 227, 3), rng=0)
+    side = max(28, LEAST_SIZE.get(name, 0))
+    return Recipe(model=name).build_model((side, side, 1), 10)

@@ -1,0 +1,44 @@
+"""Where the time of a training step goes, layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from minicnn.plots.style import BLUE, INK, MUTED, SMALL, TEXT, VERMILLION, dress, figure_of, new_axes
+
+
+def profile_chart(found: Mapping[str, Any]) -> Figure:
+    """Draw a bar for each layer, forward and backward, with its speed beside it.
+
+    Parameters
+    ----------
+    found : mapping
+        What `minicnn.profiling.profile` returns.
+
+    Returns
+    -------
+    Figure
+    """
+    rows = found["layers"]
+    axes = new_axes(8, 1.4 + 0.27 * len(rows))[0]
+    names = [row["name"] for row in rows]
+    starts = [row["forward_ms"] for row in rows]
+    axes.barh(names, starts, color=BLUE, height=0.7, label="forward")
+    axes.barh(
+        names, [r["backward_ms"] for r in rows], left=starts, color=VERMILLION, height=0.7, label="backward"
+    )
+    for i, row in enumerate(rows):
+        told = f" {row['share']:.0%}"
+        if row["multiply_adds"]:
+            told += f"   {row['gflops']:.0f} GFLOP/s, {row['share_of_peak']:.0%} of the peak"
+        end = row["forward_ms"] + row["backward_ms"]
+        axes.text(end, i, told, fontsize=SMALL, color=MUTED, va="center")
+    axes.invert_yaxis()  # the first layer on top
+    axes.set_xlim(0, 1.45 * max(row["forward_ms"] + row["backward_ms"] for row in rows))
+    whole = found["total"]["forward_ms"] + found["total"]["backward_ms"]
+    dress(axes, f"A training step of {found['batch_size']} images: {whole:.1f} ms", "median time (ms)")
+    axes.legend(fontsize=TEXT, labelcolor=INK, frameon=False, loc="lower right")
+    return figure_of(axes)

@@ -1,0 +1,7 @@
+"""Where the time of a training step goes, layer by layer, and what the machine could do at best."""
+
+from minicnn.profiling.layers import profile
+from minicnn.profiling.machine import describe_machine, gemm_peak
+from minicnn.profiling.report import profile_text
+
+__all__ = ["describe_machine", "gemm_peak", "profile", "profile_text"]

@@ -1,0 +1,150 @@
+"""The time of each layer, forward and backward, in training steps that are run only to be timed."""
+
+from __future__ import annotations
+
+import copy
+import math
+import statistics
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from minicnn.arguments import integer
+from minicnn.layers import Sequential
+from minicnn.layers.summary import layer_costs
+from minicnn.losses import softmax_cross_entropy
+from minicnn.optimizers import Adam
+from minicnn.profiling.machine import describe_machine
+
+WARM_UP = 2  # steps before the first that counts: memory is fetched, threads are started
+_SECONDS, _LEAST = 3.0, 5  # by default steps are timed for so long, but at least so many
+
+
+def profile(
+    model: Sequential, batch_size: int = 128, threads: int = 1, steps: int | None = None
+) -> dict[str, Any]:
+    """Time each layer of a model in training steps on random images with random labels.
+
+    The model itself stays as it is: a copy is trained, by softmax cross-entropy and Adam. As in a training,
+    its first layer computes no dL/dx.
+
+    Parameters
+    ----------
+    model : Sequential
+        Built; its outputs are logits, (N, K).
+    batch_size : int
+        Images in a step.
+    threads : int
+        That BLAS may use. (`Trainer` does something else with threads: each computes a part of the batch.)
+    steps : int, optional
+        That are timed, after two that are not; by default as many as fit into 3 seconds, at least 5.
+
+    Returns
+    -------
+    dict
+        `machine`, as `describe_machine` returns it; `batch_size`; `steps`; `layers`, a row each, then one of
+        the loss and one of Adam; `total`. A row has `name`; the medians `forward_ms` and `backward_ms`; its
+        `share` of the whole step; for the batch `multiply_adds` (forward and backward together),
+        `bytes_cached` (an array that two layers cache is counted once) and `bytes_output`; `gflops`, where a
+        multiply-add is two operations, 0 where there are no weights; and `share_of_peak`.
+
+    Examples
+    --------
+    >>> from minicnn.models import lenet5
+    >>> found = profile(lenet5().build((28, 28, 1), rng=0), batch_size=4, steps=1)
+    >>> [row["name"] for row in found["layers"]][:3], found["layers"][0]["multiply_adds"]
+    (['0 Conv2D', '1 ReLU', '2 Pool2D'], 940800)
+    """
+    batch_size, threads = integer(batch_size, "batch_size", low=1), integer(threads, "threads", low=1)
+    if steps is not None:
+        integer(steps, "steps", low=1)
+    if not isinstance(model, Sequential):
+        raise TypeError(f"`model` must be a Sequential, whose layers can be timed, got {model!r}")
+    rows = _rows(model, batch_size)
+    machine = describe_machine(threads)
+    with threadpool_limits(threads, "blas"), np.errstate(all="ignore"):
+        times = _timed_steps(copy.deepcopy(model), batch_size, steps)
+    # (steps, rows, 2) -> (rows, 2)
+    medians = [tuple(map(statistics.median, zip(*pairs, strict=True))) for pairs in zip(*times, strict=True)]
+    total = sum(map(sum, medians))
+    for row, (forward, backward) in zip(rows, medians, strict=True):
+        row |= {"forward_ms": 1000 * forward, "backward_ms": 1000 * backward}
+        row["share"] = (forward + backward) / total
+        row |= _speed(row["multiply_adds"], forward + backward, machine)
+    sums = {
+        key: sum(row[key] for row in rows)
+        for key in ("forward_ms", "backward_ms", "multiply_adds", "bytes_cached", "bytes_output")
+    }
+    speed = _speed(sums["multiply_adds"], total, machine)
+    return {
+        "machine": machine,
+        "batch_size": batch_size,
+        "steps": len(times),
+        "layers": rows,
+        "total": {"name": "total", **sums, "share": 1.0, **speed},
+    }
+
+
+def _rows(model: Sequential, batch_size: int) -> list[dict[str, Any]]:
+    """Return what is known without a clock: dkernel, and dx too, need as many multiply-adds as forward."""
+    rows = [
+        {
+            "name": cost.name,
+            "multiply_adds": batch_size * cost.multiply_adds * (2 if i == 0 else 3),
+            "bytes_cached": batch_size * cost.bytes_cached,
+            "bytes_output": batch_size * math.prod(cost.output_shape) * model.dtype.itemsize,
+        }
+        for i, cost in enumerate(layer_costs(model, list(model)))
+    ]
+    nothing = {"multiply_adds": 0, "bytes_cached": 0, "bytes_output": 0}
+    return [*rows, {"name": "loss", **nothing}, {"name": "Adam", **nothing}]
+
+
+def _speed(multiply_adds: int, seconds: float, machine: dict[str, Any]) -> dict[str, float]:
+    gflops = 2 * multiply_adds / seconds / 1e9
+    return {"gflops": gflops, "share_of_peak": gflops / machine["gemm_gflops"]}
+
+
+def _timed_steps(model: Sequential, batch_size: int, steps: int | None) -> list[list[tuple[float, float]]]:
+    """Return for each step the seconds of each row, forward and backward."""
+    rng = np.random.default_rng(0)
+    x = rng.random((batch_size, *(model.input_shape or ())), np.float32).astype(model.dtype, copy=False)
+    labels = rng.integers(model.output_shape[-1], size=batch_size)
+    model.train().needs_dx = False
+    optimizer, parameters = Adam(), model.parameters()
+    times: list[list[tuple[float, float]]] = []
+    start = 0.0
+    for step in range(-WARM_UP, 10**6 if steps is None else steps):
+        if step == 0:
+            start = time.perf_counter()
+        if steps is None and step >= _LEAST and time.perf_counter() - start > _SECONDS:
+            break
+        model.zero_grad()
+        seconds = _step(model, x, labels)
+        before = time.perf_counter()
+        optimizer.step(parameters)
+        times.append([*seconds, (0.0, time.perf_counter() - before)])
+    return times[WARM_UP:]
+
+
+def _step(layers: Iterable[Any], x: np.ndarray, labels: np.ndarray) -> list[tuple[float, float]]:
+    """Run forward and backward; return the seconds of each layer, and of the loss."""
+    layers = list(layers)
+    forward: list[float] = []
+    backward: list[float] = []
+    for layer in layers:
+        x = _timed(forward, layer, x)
+    _, dy = _timed(forward, softmax_cross_entropy, x, labels)
+    for layer in reversed(layers):
+        dy = _timed(backward, layer.backward, dy)
+    return list(zip(forward, [*reversed(backward), 0.0], strict=True))
+
+
+def _timed(seconds: list[float], call: Callable, *args: Any) -> Any:
+    start = time.perf_counter()
+    value = call(*args)
+    seconds.append(time.perf_counter() - start)
+    return value

@@ -1,0 +1,107 @@
+"""What NumPy computes with: the BLAS and its kernel, its measured peak, and what holds it back."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from minicnn.training.environment import environment
+from minicnn.training.shards import available_threads
+
+# Variables by which BLAS libraries, NumPy or the frameworks use less than the processor has.
+_NAMES = ("OPENBLAS_", "MKL_", "OMP_", "GOTO_", "BLIS_", "VECLIB_", "KMP_", "DNNL_", "ONEDNN_", "ATEN_CPU_")
+_HOLDING = ("CORETYPE", "NUM_THREADS", "THREAD_LIMIT", "ISA", "CBWR", "INSTRUCTIONS", "CAPABILITY")
+
+_CHILD = "import json; from minicnn.training.environment import environment as e; print(json.dumps(e()))"
+
+
+def describe_machine(threads: int = 1) -> dict[str, Any]:
+    """Return `cores`, `threads`, `blas` (each library's kernel), `gemm_gflops` and `warnings`.
+
+    Parameters
+    ----------
+    threads : int
+        For the measured peak.
+    """
+    found = environment()
+    return {
+        "platform": found["platform"],
+        "numpy": found["numpy"],
+        "cores": available_threads(),
+        "blas": found["blas"],
+        "threads": threads,
+        "gemm_gflops": gemm_peak(threads),
+        "warnings": held_back(),
+    }
+
+
+def gemm_peak(threads: int = 1, seconds: float = 0.5) -> float:
+    """Return the GFLOP/s of the fastest of many products of large float32 matrices: what shares are shares of.
+
+    They have 512 and 1,024 rows and columns: the smaller ones, of about a millisecond, have a chance to run
+    undisturbed also where other programs run. A multiplication and an addition are two operations.
+    """
+    best = 0.0
+    with threadpool_limits(threads, "blas"):
+        for size in (512, 1024):
+            a, b = np.random.default_rng(0).random((2, size, size), np.float32)
+            out = np.matmul(a, b)  # not timed: it starts the threads
+            end = time.perf_counter() + seconds / 2
+            while True:
+                start = time.perf_counter()
+                np.matmul(a, b, out=out)
+                best = max(best, 2 * size**3 / (time.perf_counter() - start) / 1e9)
+                if time.perf_counter() > end:
+                    break
+    return best
+
+
+def held_back() -> list[str]:
+    """Return a sentence for all that environment variables keep this machine from doing.
+
+    The kernel and the threads of BLAS are compared with those of a process without these variables.
+    """
+    holding = {
+        name: value
+        for name, value in sorted(os.environ.items())
+        if (name.startswith(_NAMES) and name.endswith(_HOLDING)) or name == "NPY_DISABLE_CPU_FEATURES"
+    }
+    if not holding:
+        return []
+    free = {name: value for name, value in os.environ.items() if name not in holding}
+    child = subprocess.run([sys.executable, "-c", _CHILD], env=free, capture_output=True, text=True)
+    told = [f"the environment holds {' '.join(f'{name}={value}' for name, value in holding.items())}"]
+    if not child.returncode:
+        for ours, own in zip(environment()["blas"], json.loads(child.stdout)["blas"], strict=False):
+            if ours["architecture"] != own["architecture"]:
+                told.append(
+                    f"BLAS runs its kernel {ours['architecture']}, though by itself it would choose "
+                    f"{own['architecture']} for this processor"
+                )
+            if ours["num_threads"] < own["num_threads"]:
+                told.append(
+                    f"BLAS begins with {ours['num_threads']} thread(s), though the processor has "
+                    f"{own['num_threads']}"
+                )
+    return ["; ".join(told)]
+
+
+def machine_text(machine: dict[str, Any]) -> str:
+    """Return `describe_machine`'s answer as lines."""
+    blas = ", ".join(
+        " ".join(str(pool[key]) for key in ("internal_api", "version", "architecture") if pool.get(key))
+        for pool in machine["blas"]
+    )
+    lines = [
+        f"NumPy {machine['numpy']}, BLAS {blas or 'unknown'}, {machine['cores']} core(s)",
+        f"matrix products on {machine['threads']} thread(s): {machine['gemm_gflops']:,.0f} GFLOP/s at most, "
+        f"measured",
+    ]
+    return "\n".join([*lines, *(f"WARNING: {warning}" for warning in machine["warnings"])])
