@@ -10,10 +10,31 @@ try:
 except ImportError as error:
     raise ImportError('drawing pictures needs matplotlib: pip install "minicnn[plot]"') from error
 
+from minicnn.plots.batch import batch
+from minicnn.plots.benchmark import benchmark
 from minicnn.plots.confusion import confusion_matrix
 from minicnn.plots.curves import learning_curves
 from minicnn.plots.frameworks import comparison
+from minicnn.plots.hidden import hidden_map
+from minicnn.plots.inside import feature_maps, kernels
+from minicnn.plots.learning import distributions, learning_rates
 from minicnn.plots.mistakes import mistakes
 from minicnn.plots.profile import profile_chart
+from minicnn.plots.reasons import evidence, patches
 
-__all__ = ["comparison", "confusion_matrix", "learning_curves", "mistakes", "profile_chart"]
+__all__ = [
+    "batch",
+    "benchmark",
+    "comparison",
+    "confusion_matrix",
+    "distributions",
+    "evidence",
+    "feature_maps",
+    "hidden_map",
+    "kernels",
+    "learning_curves",
+    "learning_rates",
+    "mistakes",
+    "patches",
+    "profile_chart",
+]

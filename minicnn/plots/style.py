@@ -18,6 +18,7 @@ DPI = 150  # 8 inches are 1200 pixels: sharp at twice the width that a README gi
 
 BLUES = LinearSegmentedColormap.from_list("blues", ["#FFFFFF", BLUE])
 REDS = LinearSegmentedColormap.from_list("reds", ["#FFFFFF", VERMILLION])
+SIGNED = LinearSegmentedColormap.from_list("signed", [VERMILLION, "#FFFFFF", BLUE])  # blue is more than 0
 
 
 def new_axes(width: float, height: float, columns: int = 1) -> list[Axes]:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
 
-from minicnn.plots.style import INK, SMALL, VERMILLION, new_axes
+from minicnn.plots.style import FAINT, INK, SMALL, VERMILLION, new_axes
 
 _GAP = 0.12  # between neighbours, in widths of an image
 _LINE = 0.17  # height of a line of the caption, likewise
@@ -20,8 +21,17 @@ def tile_axes(images: np.ndarray, columns: int, width: float = 8.0) -> Axes:
     return new_axes(width, 0.35 + width * (rows * down - _GAP) / (columns * across - _GAP))[0]
 
 
-def draw_tiles(ax: Axes, images: np.ndarray, captions: Sequence[tuple[str, str]], columns: int) -> None:
-    """Draw images (N, H, W, C) in rows of `columns`, all to one scale, with two lines of text under each."""
+def draw_tiles(
+    ax: Axes,
+    images: np.ndarray,
+    captions: Sequence[tuple[str, str]],
+    columns: int,
+    accent: str = VERMILLION,
+) -> None:
+    """Draw images (N, H, W, C) in rows of `columns`, all to one scale, with two lines of text under each.
+
+    The first of the lines has the colour `accent`.
+    """
     across, down = _pitch(images)
     height = images.shape[1] / images.shape[2]
     largest = 255 if images.dtype == np.uint8 else 1
@@ -30,7 +40,8 @@ def draw_tiles(ax: Axes, images: np.ndarray, captions: Sequence[tuple[str, str]]
         pixels = image[..., 0] if image.shape[-1] == 1 else image
         # extent is left, right, bottom, top: y grows downwards
         ax.imshow(pixels, cmap="gray", vmin=0, vmax=largest, extent=(left, left + 1, top + height, top))
-        for line, text, colour in ((0.6, first, VERMILLION), (1.6, second, INK)):
+        ax.add_patch(Rectangle((left, top), 1, height, fill=False, edgecolor=FAINT, linewidth=0.8))
+        for line, text, colour in ((0.6, first, accent), (1.6, second, INK)):
             y = top + height + line * _LINE
             ax.text(left + 0.5, y, text, fontsize=SMALL, color=colour, ha="center", va="center")
     rows = -(-len(images) // columns)

@@ -1,0 +1,33 @@
+"""`minicnn report`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from minicnn.cli.parser import Commands, add_command
+from minicnn.runs import open_run, report
+from minicnn.training.files import write_atomically
+
+_TEXT = """\
+Write one HTML file about a run: its settings, its outcome, and pictures of how it learned, what it still
+gets wrong, and what its layers see. It holds all that it needs, and opens in a browser without a network."""
+_EXAMPLE = "minicnn report runs/first"
+
+
+def add_to(commands: Commands) -> None:
+    """Add the subcommand."""
+    parser = add_command(commands, "report", run, "write a page about a run, with pictures", _TEXT, _EXAMPLE)
+    parser.add_argument("folder", metavar="RUN", help="a run folder")
+    parser.add_argument("--out", metavar="FILE.html", help="where to write (default: report.html in RUN)")
+    parser.add_argument("--limit", metavar="N", type=int, help="judge by the first N images only")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the report."""
+    path = Path(args.folder, "report.html") if args.out is None else Path(args.out)
+    if path.suffix != ".html":
+        raise ValueError(f"FILE must end in .html, got {path}")
+    write_atomically(path, report(open_run(args.folder), args.limit).encode())
+    print(f"written to {path}, {path.stat().st_size / 1e6:.1f} MB")
+    return 0

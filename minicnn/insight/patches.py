@@ -1,0 +1,144 @@
+"""What a filter looks for: the pieces of images that excite it most, cut out as far as it can see."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from minicnn.arguments import integer
+from minicnn.insight.trace import Trace
+from minicnn.layers import Conv2D, Layer, Pool2D, Sequential
+from minicnn.ops.padding import pair, resolve_padding
+from minicnn.ops.scaling import to_float
+
+_BATCH = 256  # images whose outputs of all layers are in memory at a time
+
+Window = tuple[slice, slice]
+
+
+class Patches(NamedTuple):
+    """The strongest answers of a filter, each from another image.
+
+    Attributes
+    ----------
+    pixels : ndarray, shape (n, h, w, C)
+        Floats; what a window has outside the image, in the padding, is 0.
+    values : ndarray, shape (n,)
+        The filter's outputs, the largest first.
+    images : ndarray of int, shape (n,)
+        Places of the images.
+    windows : list of (slice, slice)
+        Rows and columns in the image; outside it they are negative, or beyond its end.
+    """
+
+    pixels: np.ndarray
+    values: np.ndarray
+    images: np.ndarray
+    windows: list[Window]
+
+
+def receptive_field(model: Sequential, layer: int, row: int, column: int) -> Window:
+    """Return the rows and columns of the image that a cell in the output of a layer can see.
+
+    They may reach out of the image, into the padding.
+
+    Parameters
+    ----------
+    model : Sequential
+        Built.
+    layer : int
+        Place of a layer; from the image up to it there must be convolutions, pooling, and layers that take
+        each value or each pixel by itself.
+    row, column : int
+        Of the cell.
+
+    Examples
+    --------
+    >>> from minicnn.models import lenet5
+    >>> receptive_field(lenet5().build((28, 28, 1), rng=0), 3, 0, 0)  # the second convolution, 'valid'
+    (slice(-2, 12, None), slice(-2, 12, None))
+    """
+    (top, left), (bottom, right) = (row, column), (row, column)
+    layers = Trace(model, np.zeros((1, *(model.input_shape or ())), model.dtype)).layers
+    for one in reversed(layers[: layer + 1]):
+        window, strides, pads = _geometry(one)
+        top, left = (first * s - p[0] for first, s, p in zip((top, left), strides, pads, strict=True))
+        bottom, right = (
+            last * s - p[0] + k - 1
+            for last, s, p, k in zip((bottom, right), strides, pads, window, strict=True)
+        )
+    return slice(top, bottom + 1), slice(left, right + 1)
+
+
+def strongest_patches(
+    model: Sequential, images: np.ndarray, layer: int, channel: int, count: int = 9
+) -> Patches:
+    """Return the windows of images to which a filter gives its largest outputs, one for each image.
+
+    Zeiler and Fergus, "Visualizing and understanding convolutional networks" (2014), section 3.
+
+    Parameters
+    ----------
+    model : Sequential
+        Built.
+    images : ndarray, shape (N, H, W, C)
+        uint8, or floats in [0, 1].
+    layer : int
+        Place of a layer whose output are maps, see `receptive_field`.
+    channel : int
+        Of these maps: the filter, if it is a convolution.
+    count : int
+        How many at most.
+    """
+    layer, channel = integer(layer, "layer"), integer(channel, "channel")
+    count = integer(count, "count", low=1)
+    values, cells = [], []
+    for start in range(0, len(images), _BATCH):
+        maps = Trace(model, images[start : start + _BATCH]).outputs[layer]
+        if maps.ndim != 4 or channel >= maps.shape[3]:
+            raise ValueError(
+                f"`layer` must have maps (h, w, channels) as its output, and `channel` be one of them, "
+                f"got {layer} and {channel} for an output of shape {maps.shape[1:]}"
+            )
+        flat = maps[..., channel].reshape(len(maps), -1)
+        cells.append(flat.argmax(axis=1))
+        values.append(flat.max(axis=1))
+    strength, cell = np.concatenate(values), np.concatenate(cells)
+    best = np.argsort(-strength, kind="stable")[:count]
+    rows, columns = np.unravel_index(cell[best], maps.shape[1:3])
+    windows = [receptive_field(model, layer, int(r), int(c)) for r, c in zip(rows, columns, strict=True)]
+    pixels = [_cut(to_float(images[i], model.dtype), window) for i, window in zip(best, windows, strict=True)]
+    return Patches(np.stack(pixels), strength[best], best, windows)
+
+
+def _geometry(layer: Layer) -> tuple[tuple[int, int], tuple[int, int], tuple[tuple[int, int], ...]]:
+    """Return the rows and columns of the window, the strides, and the padding of a layer."""
+    if isinstance(layer, Conv2D):
+        dilation = pair(layer.dilation, "dilation")
+        size = pair(layer.kernel_size, "kernel_size")
+        window = ((size[0] - 1) * dilation[0] + 1, (size[1] - 1) * dilation[1] + 1)
+        strides = pair(layer.strides, "strides")
+    elif isinstance(layer, Pool2D):
+        window = pair(layer.pool_size, "pool_size")
+        strides = window if layer.strides is None else pair(layer.strides, "strides")
+    elif layer.output_shape == layer.input_shape and len(layer.output_shape) == 3:
+        return (1, 1), (1, 1), ((0, 0), (0, 0))
+    else:
+        raise ValueError(
+            f"the layers up to `layer` must be convolutions, pooling, or such as take each value by itself, "
+            f"got {layer!r}"
+        )
+    height, width = (layer.input_shape or ())[:2]
+    return window, strides, resolve_padding(layer.padding, (height, width), window, strides)
+
+
+def _cut(image: np.ndarray, window: Window) -> np.ndarray:
+    """Return a window of an image, with zeros where it reaches out."""
+    pads = [
+        (max(-part.start, 0), max(part.stop - size, 0))
+        for part, size in zip(window, image.shape, strict=False)
+    ]
+    padded = np.pad(image, [*pads, (0, 0)])
+    rows, columns = (slice(p.start + b, p.stop + b) for p, (b, _) in zip(window, pads, strict=True))
+    return padded[rows, columns]

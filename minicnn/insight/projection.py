@@ -1,0 +1,71 @@
+"""A map of what a net makes of images: many numbers for each, projected onto the plane that shows most."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minicnn.arguments import integer
+from minicnn.insight.trace import Trace, blocks
+from minicnn.layers import Sequential
+
+_BATCH = 256  # images whose outputs of all layers are in memory at a time
+
+
+def last_hidden(model: Sequential, images: np.ndarray) -> np.ndarray:
+    """Return what the last layer with weights is given: for each image the numbers that decide the answer.
+
+    Parameters
+    ----------
+    model : Sequential
+        Built.
+    images : ndarray, shape (N, ...)
+        uint8, or floats.
+
+    Returns
+    -------
+    ndarray, shape (N, D)
+    """
+    found = blocks(model)
+    if not found:
+        raise ValueError("the model must have a layer with weights")
+    starts, place = range(0, len(images), _BATCH), found[-1].first
+    traces = (Trace(model, images[start : start + _BATCH]) for start in starts)
+    parts = [[trace.x, *trace.outputs][place] for trace in traces]
+    return np.concatenate([part.reshape(len(part), -1) for part in parts])
+
+
+def principal_components(features: np.ndarray, count: int = 2) -> tuple[np.ndarray, np.ndarray]:
+    """Return the coordinates of points along the directions in which they vary most (Pearson 1901).
+
+    Parameters
+    ----------
+    features : ndarray, shape (N, D)
+        The points.
+    count : int
+        How many directions.
+
+    Returns
+    -------
+    coordinates : ndarray, shape (N, count)
+        From the mean. The sign of a direction is chosen so that its largest component is positive.
+    shares : ndarray, shape (count,)
+        Of the whole variance.
+
+    Examples
+    --------
+    >>> points = np.array([[0.0, 0.0], [3.0, 4.0], [6.0, 8.0]])
+    >>> coordinates, shares = principal_components(points, 1)
+    >>> coordinates.ravel().round(6).tolist(), shares.round(6).tolist()
+    ([-5.0, 0.0, 5.0], [1.0])
+    """
+    features = np.asarray(features, np.float64)
+    count = integer(count, "count", low=1)
+    if features.ndim != 2 or min(features.shape) < count:
+        raise ValueError(f"`features` must be (N, D) with at least {count} of both, got {features.shape}")
+    centred = features - features.mean(axis=0)
+    _, lengths, directions = np.linalg.svd(centred, full_matrices=False)
+    directions = directions[:count]
+    largest = np.abs(directions).argmax(axis=1)
+    directions *= np.sign(directions[np.arange(count), largest])[:, np.newaxis]
+    variance = lengths**2
+    return centred @ directions.T, variance[:count] / max(float(variance.sum()), 1e-300)

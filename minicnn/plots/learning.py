@@ -1,0 +1,115 @@
+"""How learning goes inside: distributions in each layer, step by step; and the search for a learning rate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from minicnn.insight import Distributions
+from minicnn.plots.style import (
+    BLUE,
+    DPI,
+    FAINT,
+    GREEN,
+    INK,
+    SMALL,
+    TEXT,
+    VERMILLION,
+    dress,
+    figure_of,
+    new_axes,
+)
+from minicnn.training import RateSearch
+
+
+def distributions(record: Distributions, axes: np.ndarray | None = None) -> Figure:
+    """Draw activations, gradients and dead channels of each block over the steps of a training.
+
+    Dark, half of the values; light, all but the outer tenth; line, the median. All gradients have one scale,
+    so that a vanishing one lies low; where a quarter of them are 0, the dark band reaches the bottom.
+
+    Parameters
+    ----------
+    record : Distributions
+        The callback, after the training.
+    axes : ndarray of Axes, shape (3, blocks), optional
+        Where to draw.
+
+    Returns
+    -------
+    Figure
+    """
+    if not record.steps:
+        raise ValueError("`record` must have seen a training: give it to `Trainer.fit` as a callback first")
+    if axes is None:
+        figure = Figure(figsize=(10, 6), dpi=DPI, layout="constrained", facecolor="white")
+        axes = figure.subplots(3, len(record.names), sharex=True, sharey="row", squeeze=False)
+    activations, gradients = np.array(record.activations), np.array(record.gradients)
+    positive = gradients[np.isfinite(gradients) & (gradients > 0)]
+    largest = float(positive.max(initial=1e-12))
+    # Below a millionth of the largest, all is as good as zero.
+    bottom = max(float(positive.min(initial=largest)), 1e-6 * largest) / 2
+    dead = 100 * np.array(record.dead)
+    for block, (name, column) in enumerate(zip(record.names, np.transpose(axes), strict=True)):
+        above, middle, below = column
+        _band(above, record.steps, activations[:, block], BLUE)
+        _band(middle, record.steps, np.maximum(gradients[:, block], bottom), GREEN)
+        below.fill_between(record.steps, dead[:, block], color=VERMILLION, alpha=0.25, linewidth=0)
+        below.plot(record.steps, dead[:, block], color=VERMILLION, linewidth=1.5)
+        middle.set_yscale("log")
+        middle.set_ylim(bottom, 2 * largest)
+        below.set_ylim(0, 100)
+        first = block == 0
+        dress(above, "", "", "activation" if first else "")
+        above.set_title(name, fontsize=TEXT, color=INK, loc="left")
+        dress(middle, "", "", "|dL/dweight| (nats)" if first else "")
+        dress(below, "", "step", "dead channels (%)" if first else "")
+        for ax in column:
+            ax.grid(axis="y", color=FAINT, linewidth=0.6)
+            ax.set_axisbelow(True)
+            ax.tick_params(labelsize=SMALL)
+            ax.margins(x=0)
+        below.xaxis.set_major_locator(MaxNLocator(3, integer=True))
+    return figure_of(axes[0][0])
+
+
+def _band(ax: Axes, steps: Sequence[int], quantiles: np.ndarray, colour: str) -> None:
+    """Draw quantiles (steps, 5) around their median."""
+    low, lower, median, upper, high = quantiles.T
+    ax.fill_between(steps, low, high, color=colour, alpha=0.2, linewidth=0)
+    ax.fill_between(steps, lower, upper, color=colour, alpha=0.4, linewidth=0)
+    ax.plot(steps, median, color=colour, linewidth=1.5)
+
+
+def learning_rates(search: RateSearch, ax: Axes | None = None) -> Figure:
+    """Draw the loss against the learning rate, and mark the suggestion.
+
+    Parameters
+    ----------
+    search : RateSearch
+        What `Trainer.lr_find` returns.
+    ax : Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    Figure
+    """
+    (ax,) = new_axes(7, 3.6) if ax is None else (ax,)
+    ax.plot(search.rates, search.losses, color=BLUE, linewidth=1.8)
+    ax.axvline(search.suggestion, color=VERMILLION, linewidth=1.5, linestyle="--")
+    ax.annotate(
+        f" {search.suggestion:.2g}",
+        (search.suggestion, 0.03),
+        xycoords=("data", "axes fraction"),
+        fontsize=TEXT,
+        color=VERMILLION,
+    )
+    ax.set_xscale("log")
+    ax.grid(axis="y", color=FAINT, linewidth=0.6)
+    dress(ax, "Search for a learning rate, and what it suggests", "learning rate", "loss, smoothed (nats)")
+    return figure_of(ax)

@@ -1,0 +1,120 @@
+"""What an answer hangs on, and what a filter looks for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from minicnn.insight import class_gradient, grad_cam, occlusion, strongest_patches
+from minicnn.layers import Sequential
+from minicnn.ops.activations import softmax
+from minicnn.ops.scaling import to_float
+from minicnn.plots.mosaic import draw_signed
+from minicnn.plots.style import FAINT, INK, SMALL, TEXT, VERMILLION, dress, figure_of, new_axes
+from minicnn.plots.tiles import draw_tiles, tile_axes
+
+_HEAT = LinearSegmentedColormap.from_list("heat", [VERMILLION + "00", VERMILLION + "E0"])  # over the image
+
+
+def evidence(
+    model: Sequential,
+    image: np.ndarray,
+    label: int | None = None,
+    class_names: Sequence[str] | None = None,
+    axes: Sequence[Axes] | None = None,
+) -> Figure:
+    """Draw which pixels an answer hangs on, asked in three ways, see `minicnn.insight`.
+
+    Parameters
+    ----------
+    model : Sequential
+        Built, with logits and a convolution.
+    image : ndarray, shape (H, W, C)
+        uint8, or floats in [0, 1]; one or three channels.
+    label : int, optional
+        The class that is asked about; by default the answer.
+    class_names : sequence of str, optional
+        By default the numbers.
+    axes : sequence of four Axes, optional
+        Where to draw: the image, gradient, occlusion, Grad-CAM.
+
+    Returns
+    -------
+    Figure
+    """
+    axes = new_axes(10, 3.3, columns=4) if axes is None else axes
+    pixels = to_float(np.asarray(image), model.dtype)
+    probabilities = softmax(model.predict(pixels[np.newaxis]))[0]
+    label = int(probabilities.argmax()) if label is None else label
+    name = str(label) if class_names is None else class_names[label]
+    gradient, fall = class_gradient(model, image, label).sum(axis=-1), occlusion(model, image, label)
+    first, *others = axes
+    shown = pixels[..., 0] if pixels.shape[-1] == 1 else pixels
+    seen = first.imshow(shown, cmap="gray", vmin=0, vmax=1)
+    drawn = [draw_signed(ax, values) for ax, values in zip(others, (gradient, fall), strict=False)]
+    cam = grad_cam(model, image, label)
+    height, width = pixels.shape[:2]
+    others[2].imshow(pixels.mean(axis=-1), cmap="gray_r", vmin=0, vmax=1, alpha=0.35)
+    image_extent = (-0.5, width - 0.5, height - 0.5, -0.5)
+    heat = others[2].imshow(cam, cmap=_HEAT, vmin=0, interpolation="bilinear", extent=image_extent)
+    drawn.append(heat)
+    titles = (
+        f"Is it {name}? {100 * probabilities[label]:.0f} %",
+        "Gradient",
+        "Covered by a 5x5 square",
+        "Grad-CAM",
+    )
+    for ax, title in zip(axes, titles, strict=True):
+        ax.set_title(title, fontsize=TEXT, color=INK, loc="left")
+        ax.set_xticks([])
+        ax.set_yticks([])
+        ax.spines[:].set_visible(True)
+        ax.spines[:].set_color(FAINT)
+    labels = ("brightness", f"logit of {name} per brightness", f"logit of {name} lost", "weighted maps")
+    for ax, image_of, text in zip(axes, [seen, *drawn], labels, strict=True):
+        bar = figure_of(ax).colorbar(image_of, ax=ax, orientation="horizontal", pad=0.03, aspect=18)
+        bar.set_label(text, fontsize=SMALL, color=INK)
+        bar.ax.tick_params(labelsize=SMALL, colors=INK, length=0)
+        bar.locator = MaxNLocator(4)
+        bar.update_ticks()
+        bar.outline.set_visible(False)
+    return figure_of(first)
+
+
+def patches(
+    model: Sequential,
+    images: np.ndarray,
+    layer: int,
+    channel: int,
+    count: int = 8,
+    ax: Axes | None = None,
+) -> Figure:
+    """Draw the pieces of images that excite a filter most, each as large as the filter can see.
+
+    Under each piece, the filter's output.
+
+    Parameters
+    ----------
+    model, images, layer, channel, count
+        See `minicnn.insight.strongest_patches`.
+    ax : Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    Figure
+    """
+    found = strongest_patches(model, images, layer, channel, count)
+    columns = min(max(count, 1), 8)
+    ax = tile_axes(found.pixels, columns) if ax is None else ax
+    draw_tiles(ax, found.pixels, [(f"{value:.3g}", "") for value in found.values], columns, accent=INK)
+    height, width = found.pixels.shape[1:3]
+    dress(
+        ax, f"What excites map {channel} of layer {layer} most, in {len(images):,} images: {height}x{width}"
+    )
+    return figure_of(ax)

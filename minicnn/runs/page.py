@@ -1,0 +1,107 @@
+"""A page of HTML that holds all it needs: it opens without a network, and loads nothing."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+# Dark where the reader's system is; pictures keep a white ground of their own. Nothing makes the page wider
+# than a phone: tables and pictures whose text would get too small scroll by themselves.
+_STYLE = """\
+:root { color-scheme: light dark; --ink: #222; --ground: #fff; --faint: #ddd; --link: #00578a; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e8e8e8; --ground: #16181b; --faint: #3a3e44; --link: #56b4e9; }
+}
+* { box-sizing: border-box; }
+body { margin: 0 auto; padding: 1rem; max-width: 64rem; color: var(--ink); background: var(--ground);
+  font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
+h1 { margin: 0; font-size: 1.7rem; }
+h2 { margin: 2.5rem 0 .5rem; font-size: 1.25rem; border-bottom: 1px solid var(--faint); }
+nav a { margin-right: 1rem; color: var(--link); }
+.lead { font-size: 1.15rem; }
+.picture { overflow-x: auto; margin: .75rem 0; border-radius: 6px; }
+img { display: block; width: 100%; min-width: 38rem; height: auto; background: #fff; }
+pre { overflow-x: auto; overflow-wrap: normal; font-size: .85rem; line-height: 1.4; }
+table { border-collapse: collapse; }
+th, td { padding: .15rem 1.5rem .15rem 0; text-align: left; vertical-align: top; font-weight: normal; }
+th { opacity: .75; white-space: nowrap; }
+"""
+
+# Even if a text that is not ours should get by the escaping, nothing may run or be loaded.
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+
+
+def page(title: str, lead: str, sections: Sequence[tuple[str, Iterable[str]]]) -> str:
+    """Return the page.
+
+    Parameters
+    ----------
+    title, lead : str
+        Plain text.
+    sections : sequence of (str, iterable of str)
+        A heading, plain text; and pieces of HTML, as the functions below return them.
+    """
+    links = "".join(f'<a href="#part-{i}">{_text(name)}</a> ' for i, (name, _) in enumerate(sections))
+    parts = "".join(
+        f'<section id="part-{i}">\n<h2>{_text(name)}</h2>\n{"".join(pieces)}</section>\n'
+        for i, (name, pieces) in enumerate(sections)
+    )
+    return f"""\
+<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{_text(title)}</title>
+<style>
+{_STYLE}</style>
+</head>
+<body>
+<h1>{_text(title)}</h1>
+<p class="lead">{_text(lead)}</p>
+<nav aria-label="Parts of this page">{links}</nav>
+<main>
+{parts}</main>
+</body>
+</html>
+"""
+
+
+def paragraph(text: str) -> str:
+    """Return a paragraph."""
+    return f"<p>{_text(text)}</p>\n"
+
+
+def preformatted(text: str, label: str) -> str:
+    """Return text whose columns stay under each other; it scrolls, also by keyboard, where it is too wide."""
+    return f'<pre tabindex="0" role="region" aria-label="{_text(label)}">{_text(text)}</pre>\n'
+
+
+def table(rows: Mapping[str, Any]) -> str:
+    """Return a table of names and values."""
+    lines = "".join(
+        f'<tr><th scope="row">{_text(name)}</th><td>{_text(value)}</td></tr>\n'
+        for name, value in rows.items()
+    )
+    return f"<table>\n{lines}</table>\n"
+
+
+def picture(figure: Any, text: str) -> str:
+    """Return a Matplotlib figure as an image in the page itself; `text` is for those who do not see it."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png")
+    data = file.getvalue()
+    size = " ".join(  # known before it is decoded, so that nothing jumps; a PNG's header has it
+        f'{name}="{int.from_bytes(data[start : start + 4])}"'
+        for name, start in (("width", 16), ("height", 20))
+    )
+    source = f"data:image/png;base64,{base64.b64encode(data).decode()}"
+    return f'<div class="picture"><img {size} alt="{_text(text)}" src="{source}"></div>\n'
+
+
+def _text(value: Any) -> str:
+    return html.escape(str(value))

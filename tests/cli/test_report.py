@@ -1,0 +1,86 @@
+import json
+import shutil
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from toy_data import write_folder
+
+from minicnn import save_weights
+from minicnn.cli import main
+from minicnn.metrics import accuracy
+from minicnn.runs import load_data, open_run
+
+
+class Read(HTMLParser):
+    """Collects headings, rows of tables and alternative texts."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.alts, self.texts, self.path = [], {}, []
+        self.feed(path.read_text())
+
+    def handle_starttag(self, tag, attrs):
+        if tag == "img":
+            self.alts.append(dict(attrs)["alt"])
+        self.path.append(tag)
+
+    def handle_data(self, data):
+        if data.strip():
+            self.texts.setdefault(self.path[-1], []).append(data)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Return the folder of a run; its data are in a folder with an unfriendly name."""
+    place = tmp_path_factory.mktemp("report")
+    data = write_folder(place / "<b>toy & co", train=60, test=40)
+    argv = ["--dataset", str(data), "--epochs", "2", "--threads", "1", "--out", str(place / "run")]
+    assert main(["train", *argv, "--batch-size", "20"]) == 0
+    return place / "run"
+
+
+def test_report_tells_all_of_a_run(run, capsys):
+    assert main(["report", str(run)]) == 0
+    assert capsys.readouterr().out.startswith(f"written to {run / 'report.html'}, ")
+    told = Read(run / "report.html")
+    trained = open_run(run)
+    images, labels = load_data(trained.recipe).test
+    right = accuracy(trained.model.predict(images), labels)
+    assert f"{100 * right:.2f} % of 40 test images right" in told.texts["p"][0]
+    rows = dict(zip(told.texts["th"], told.texts["td"], strict=True))
+    assert rows["dataset"] == trained.recipe.dataset  # escaped, it comes back as it was
+    assert (rows["batch size"], rows["optimizer"], rows["parameters"]) == ("20", "adamw", "61706")
+    assert rows["test accuracy"] == json.dumps(right)
+    assert told.texts["pre"][0] == trained.model.summary()
+    assert told.texts["h2"] == [
+        *("Configuration", "Outcome", "Layers", "Learning", "Which class was taken for which", "Mistakes"),
+        *("Kernels", "One image on its way through the layers", "What the network takes for alike"),
+    ]
+    assert len(told.alts) == 8
+    assert all(told.alts)
+
+
+def test_report_of_a_training_that_was_killed_judged_by_some_images(run, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    (tmp_path / "run" / "result.json").unlink()
+    argv = ["report", str(tmp_path / "run"), "--limit", "1", "--out", str(tmp_path / "a.html")]
+    assert main(argv) == 0
+    told = Read(tmp_path / "a.html")
+    assert "of 1 test images" in told.texts["p"][0]
+    assert "The training did not come to its end." in told.texts["p"]
+    assert len(told.alts) == 7  # of a single image there is no map
+
+
+def test_report_refuses_what_it_cannot_tell(run, tmp_path, capsys):
+    assert main(["report", str(run), "--out", str(tmp_path / "a.txt")]) == 2
+    assert "FILE must end in .html" in capsys.readouterr().err
+    assert main(["report", str(run), "--limit", "0"]) == 2
+    assert "`limit` must be at least 1, got 0" in capsys.readouterr().err
+    shutil.copytree(run, tmp_path / "ruined")
+    ruined = open_run(run).model
+    ruined[0].bias.value = np.full(6, np.nan)
+    save_weights(ruined, tmp_path / "ruined" / "weights.safetensors")
+    assert main(["report", str(tmp_path / "ruined"), "--out", str(tmp_path / "a.html")]) == 2
+    assert "outputs must be finite" in capsys.readouterr().err
+    assert not (tmp_path / "a.html").exists()

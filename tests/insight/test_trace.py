@@ -1,0 +1,106 @@
+import numpy as np
+import pytest
+
+from minicnn import (
+    BatchNorm,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    Layer,
+    Pool2D,
+    ReLU,
+    Sequential,
+)
+from minicnn.insight import Trace, blocks
+from minicnn.losses import softmax_cross_entropy
+from minicnn.models import lenet5_1998
+
+
+def net():
+    inner = Sequential([Flatten(), Dense(5), ReLU()])
+    return Sequential([Conv2D(3, 3), ReLU(), Pool2D(2), inner, Dense(2)]).build((6, 6, 1), rng=0)
+
+
+def test_trace_gives_what_the_layers_give_one_after_the_other():
+    model, x = net(), np.random.default_rng(0).random((4, 6, 6, 1), np.float32)
+    trace = Trace(model, x)
+    assert [type(layer).__name__ for layer in trace.layers] == [
+        *("Conv2D", "ReLU", "Pool2D", "Flatten", "Dense", "ReLU", "Dense")
+    ]
+    assert np.array_equal(trace.outputs[-1], model.predict(x))
+    assert np.array_equal(trace.outputs[1], np.maximum(model[0](x), 0))
+
+
+def test_trace_gradients_are_those_of_training():
+    model, rng = net(), np.random.default_rng(0)
+    x, y = rng.integers(0, 256, (4, 6, 6, 1)).astype(np.uint8), np.array([0, 1, 1, 0])
+    trace = Trace(model, x)
+    _, dlogits = softmax_cross_entropy(trace.outputs[-1], y)
+    gradients = trace.backward(dlogits)
+    model.train()(x.astype(np.float32) / 255)
+    dx = model.backward(dlogits)
+    np.testing.assert_allclose(trace.dx, dx, rtol=1e-6, atol=1e-9)
+    for ours, theirs in zip(
+        (p for layer in trace.layers for p in layer.parameters()), model.parameters(), strict=True
+    ):
+        np.testing.assert_allclose(ours.grad, theirs.grad, rtol=1e-6, atol=1e-9)
+    # By hand, of the last two layers: dlogits @ kernel.T, and that where ReLU was positive.
+    by_hand = dlogits @ model[4].kernel.value.T
+    np.testing.assert_allclose(gradients[5], by_hand, rtol=1e-6)
+    np.testing.assert_allclose(gradients[4], by_hand * (trace.outputs[4] > 0), rtol=1e-6)
+    assert gradients[6] is dlogits
+
+
+def test_trace_changes_nothing_of_the_model():
+    model = Sequential([Dense(3), BatchNorm(), Dropout(0.5), Dense(2)]).build((4,), rng=0)
+    weights, state = model.get_weights(), model.random_streams()[0].bit_generator.state
+    trace = Trace(model, np.ones((8, 4), np.float32), training=True)
+    trace.backward(np.ones((8, 2), np.float32))
+    for before, after in zip(weights, model.get_weights(), strict=True):
+        assert np.array_equal(before, after)
+    assert not any(parameter.grad.any() for parameter in model.parameters())
+    assert model.random_streams()[0].bit_generator.state == state
+    assert not model.training
+
+
+def test_trace_takes_dropout_and_batchnorm_as_for_an_answer():
+    model = Sequential([BatchNorm(), Dropout(0.5)]).build((2,), rng=0, dtype=np.float64)
+    model[0].gamma.value, model[0].beta.value = [3.0, 5.0], [7.0, 7.0]
+    model[0].running_mean.value, model[0].running_var.value = [1.0, 1.0], [4.0 - 1e-3, 1.0 - 1e-3]
+    trace = Trace(model, np.array([[1.0, 2.0]]))
+    np.testing.assert_allclose(trace.outputs[-1], [[7.0, 12.0]], rtol=1e-12)
+    trace.backward(np.array([[1.0, 1.0]]))
+    np.testing.assert_allclose(trace.dx, [[1.5, 5.0]], rtol=1e-12)
+
+
+def test_trace_refuses_what_it_cannot_see_through():
+    class Twice(Layer):
+        def init_params(self, input_shape, rng):
+            self.drop = Dropout(0.5).build(input_shape, rng)
+
+        def forward(self, x):
+            return self.drop(x)
+
+    model = Sequential([Twice()]).build((3,), rng=0)
+    with pytest.raises(
+        ValueError, match="must be without Dropout and BatchNorm to be looked into, got Twice"
+    ):
+        Trace(model, np.ones((1, 3)))
+
+
+def test_trace_demands_a_batch_for_a_built_model():
+    with pytest.raises(ValueError, match=r"shape \(6, 6, 1\), got an array of \(6, 6, 1\)"):
+        Trace(net(), np.zeros((6, 6, 1)))
+    with pytest.raises(RuntimeError, match="call build"):
+        Trace(Sequential([ReLU()]), np.zeros((1, 2)))
+
+
+def test_blocks_begin_with_a_kernel_and_keep_its_shape():
+    layers = [BatchNorm(), Conv2D(3, 3, padding="same"), BatchNorm(), ReLU(), Pool2D(2), Flatten(), Dense(2)]
+    found = blocks(Sequential(layers).build((6, 6, 3), rng=0))
+    assert found == [("1 Conv2D", 1, 3), ("6 Dense", 6, 6)]
+    found = blocks(lenet5_1998().build((32, 32, 1), rng=0))
+    assert [block.name for block in found] == [
+        *("0 Conv2D", "4 PartialConv2D", "8 Conv2D", "11 Dense", "13 Dense")
+    ]

@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+
+from minicnn import Conv2D, Dense, Flatten, ReLU, Sequential
+from minicnn.insight import class_gradient, grad_cam, occlusion, strongest_patches
+from minicnn.ops.activations import softmax
+from minicnn.plots import evidence, patches
+
+
+@pytest.fixture(scope="module")
+def net():
+    return Sequential([Conv2D(3, 3), ReLU(), Flatten(), Dense(4)]).build((8, 7, 3), rng=0)
+
+
+def test_evidence_draws_what_insight_computes(net):
+    image = np.random.default_rng(0).random((8, 7, 3), np.float32)
+    figure = evidence(net, image, 2, ["ant", "bee", "cow", "dog"])
+    shown, gradient, covered, cam = figure.axes[:4]
+    share = softmax(net.predict(image[np.newaxis]))[0, 2]
+    assert shown.get_title(loc="left") == f"Is it cow? {100 * share:.0f} %"
+    np.testing.assert_array_equal(gradient.images[0].get_array(), class_gradient(net, image, 2).sum(axis=-1))
+    np.testing.assert_array_equal(covered.images[0].get_array(), occlusion(net, image, 2))
+    heat = cam.images[-1]
+    np.testing.assert_array_equal(heat.get_array(), grad_cam(net, image, 2))
+    assert heat.get_extent() == [-0.5, 6.5, 7.5, -0.5]  # over the whole image
+    assert [bar.get_xlabel() for bar in figure.axes[4:]] == [
+        *("brightness", "logit of cow per brightness", "logit of cow lost", "weighted maps")
+    ]
+    figure.draw_without_rendering()
+
+
+def test_evidence_asks_about_the_answer(net):
+    image = np.random.default_rng(1).integers(0, 256, (8, 7, 3)).astype(np.uint8)
+    answer = net.predict(image[np.newaxis]).argmax()
+    assert evidence(net, image).axes[0].get_title(loc="left").startswith(f"Is it {answer}?")
+
+
+def test_patches_are_the_strongest_with_their_values(net):
+    images = np.random.default_rng(2).random((20, 8, 7, 1), np.float32)
+    model = Sequential([Conv2D(2, 3, padding="same")]).build((8, 7, 1), rng=0)
+    found = strongest_patches(model, images, 0, 1, count=3)
+    figure = patches(model, images, 0, 1, count=3)
+    (axes,) = figure.axes
+    for shown, pixels in zip(axes.images, found.pixels, strict=True):
+        assert np.array_equal(shown.get_array(), pixels[..., 0])
+    assert [text.get_text() for text in axes.texts][::2] == [f"{value:.3g}" for value in found.values]
+    assert axes.get_title(loc="left") == "What excites map 1 of layer 0 most, in 20 images: 3x3"
+    figure.draw_without_rendering()
