@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from minicnn.arguments import integer
 from minicnn.layers import Sequential
-from minicnn.layers.summary import layer_costs
+from minicnn.layers.summary import LayerCost, layer_costs
 from minicnn.losses import softmax_cross_entropy
 from minicnn.optimizers import Adam
 from minicnn.profiling.machine import describe_machine
@@ -93,7 +93,7 @@ def _rows(model: Sequential, batch_size: int) -> list[dict[str, Any]]:
     rows = [
         {
             "name": cost.name,
-            "multiply_adds": batch_size * cost.multiply_adds * (2 if i == 0 else 3),
+            "multiply_adds": batch_size * _forward_backward(i, cost),
             "bytes_cached": batch_size * cost.bytes_cached,
             "bytes_output": batch_size * math.prod(cost.output_shape) * model.dtype.itemsize,
         }
@@ -101,6 +101,15 @@ def _rows(model: Sequential, batch_size: int) -> list[dict[str, Any]]:
     ]
     nothing = {"multiply_adds": 0, "bytes_cached": 0, "bytes_output": 0}
     return [*rows, {"name": "loss", **nothing}, {"name": "Adam", **nothing}]
+
+
+def training_multiply_adds(model: Sequential) -> int:
+    """Return the multiply-adds that a training step spends on one example, forward and backward."""
+    return sum(_forward_backward(i, cost) for i, cost in enumerate(layer_costs(model, list(model))))
+
+
+def _forward_backward(i: int, cost: LayerCost) -> int:
+    return cost.multiply_adds * (2 if i == 0 else 3)  # the first layer computes no dx
 
 
 def _speed(multiply_adds: int, seconds: float, machine: dict[str, Any]) -> dict[str, float]:

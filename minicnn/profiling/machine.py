@@ -43,7 +43,7 @@ def describe_machine(threads: int = 1) -> dict[str, Any]:
 
 
 def gemm_peak(threads: int = 1, seconds: float = 0.5) -> float:
-    """Return the GFLOP/s of the fastest of many products of large float32 matrices: what shares are shares of.
+    """Return the GFLOP/s of the fastest of many products of large float32 matrices.
 
     They have 512 and 1,024 rows and columns: the smaller ones, of about a millisecond, have a chance to run
     undisturbed also where other programs run. A multiplication and an addition are two operations.

@@ -6,8 +6,6 @@ import re
 from importlib import metadata
 from pathlib import Path
 
-import minicnn
-
 
 def installed_mb(*packages: str) -> float:
     """Return the size on the disk, in MB, of packages and of all installed ones that they require.
@@ -52,7 +50,7 @@ def _is_installed(name: str) -> bool:
 
 def _size(name: str) -> int:
     if name == "minicnn":  # where it is being developed, its record lists a link alone
-        paths = list(Path(minicnn.__file__).parent.rglob("*"))
+        paths = list(Path(__file__).parents[2].rglob("*"))
     else:
         paths = [Path(str(file.locate())) for file in metadata.files(name) or []]
     return sum(path.stat().st_size for path in paths if path.is_file() and "__pycache__" not in path.parts)

@@ -1,0 +1,68 @@
+"""minicnn itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from minicnn import Adam, Conv2D, Trainer
+from minicnn.models import lenet5
+
+
+class Peer:
+    """LeNet-5 from given weights, and its Adam."""
+
+    def __init__(self, weights: Sequence[np.ndarray], threads: int) -> None:
+        self.model = lenet5().build((28, 28, 1), rng=0)
+        self.model.set_weights(weights)
+        self.threads = threads
+        self.trainer = Trainer(self.model, Adam(), threads=threads)
+
+    def prepare(self, images: np.ndarray) -> np.ndarray:
+        """Return images of uint8 as one gives them to the framework for training."""
+        return images
+
+    def epoch(self, x: np.ndarray, y: np.ndarray, batch_size: int, order: np.ndarray | None) -> None:
+        """Train on all of it, in this order; with None in one of the framework's choosing."""
+        self.trainer.fit(x, y, batch_size=batch_size, verbose=0)  # its own order is the one that is given
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """Return one row of scores for each image, computed in batches of 256."""
+        return self.trainer.predict(x)
+
+    def predict_one(self, x: np.ndarray) -> Callable:
+        """Return what predicts for a single image as users of `predict` do it."""
+        return lambda: self.model.predict(x)
+
+    def call_one(self, x: np.ndarray) -> Callable:
+        """Return what computes the single image's scores in the most direct way."""
+        return lambda: self.model(x)
+
+    def conv(
+        self, x: np.ndarray, filters: int, kernel_size: int, strides: int, pad: int
+    ) -> dict[str, Callable]:
+        """Return what computes a convolution's output, and from ones as dL/dy all gradients; by variant."""
+        layer = Conv2D(filters, kernel_size, strides, ((pad, pad), (pad, pad))).build(x.shape[1:], rng=0)
+        # As the trainer does it: a replica to each thread, and to each replica a part of the batch.
+        layers = [layer.train(), *(layer.replica() for _ in range(min(self.threads, len(x)) - 1))]
+        parts = np.array_split(x, len(layers))
+        dys = [np.ones((len(part), *layer.output_shape), x.dtype) for part in parts]
+        pool = ThreadPoolExecutor(len(layers))
+
+        def run() -> None:
+            with threadpool_limits(max(self.threads // len(layers), 1), "blas"):
+                list(pool.map(_forward_backward, layers, parts, dys))
+            for own, *others in zip(*(replica.parameters() for replica in layers), strict=True):
+                for other in others:
+                    own.add_grad(other.grad)
+
+        return {"": run}
+
+
+def _forward_backward(layer: Conv2D, x: np.ndarray, dy: np.ndarray) -> None:
+    layer.zero_grad()
+    layer(x)
+    layer.backward(dy)

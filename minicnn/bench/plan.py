@@ -1,0 +1,170 @@
+"""What is measured: subjects, their cases, and who takes part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from minicnn.models import lenet5
+from minicnn.profiling.layers import training_multiply_adds
+
+# The packages of each framework, and how to get them. Those in NumPy only train, and for a short while.
+PEERS: dict[str, tuple[tuple[str, ...], str]] = {
+    "minicnn": (("minicnn", "numpy"), "pip install minicnn"),
+    "keras": (("keras", "tensorflow"), "pip install 'minicnn[tensorflow]'"),
+    "torch": (("torch", "numpy"), "pip install 'minicnn[bench]'"),
+    "tinynn": (("tinynn", "numpy"), "pip install tinynn"),
+    "dezero": (
+        ("dezero", "numpy", "matplotlib"),
+        "pip install dezero matplotlib 'numpy<1.24', in an environment of its own (--python dezero=PATH)",
+    ),
+}
+IN_NUMPY = ("tinynn", "dezero")
+
+SUBJECTS = {
+    "epoch": "training LeNet-5 for an epoch",
+    "inference": "predicting 10,000 images, and one",
+    "cold-start": "from starting the interpreter to 98 % test accuracy (batch 64)",
+    "conv": "one convolution layer, forward and backward, at shapes of well-known nets, batch 8",
+    "growth": "one 3x3 convolution, forward and backward, as batch, channels, image grow",
+    "memory": "peak memory of an epoch of training, with all that it loads (batch 128)",
+    "size": "size of what is installed",
+    "threads": "the same on one core and on more",
+}
+
+# Height and width, channels, filters, kernel, stride, padding.
+CONVS = {
+    "AlexNet 1": (227, 3, 96, 11, 4, 0),
+    "AlexNet 2": (27, 96, 256, 5, 1, 2),
+    "AlexNet 3": (13, 256, 384, 3, 1, 1),
+    "AlexNet 4": (13, 384, 384, 3, 1, 1),
+    "VGG 1_1": (224, 3, 64, 3, 1, 1),
+    "VGG 1_2": (224, 64, 64, 3, 1, 1),
+    "VGG 2_2": (112, 128, 128, 3, 1, 1),
+    "VGG 4_2": (28, 512, 512, 3, 1, 1),
+    "ResNet stem": (224, 3, 64, 7, 2, 3),
+    "ResNet 2": (56, 64, 64, 3, 1, 1),
+    "ResNet 3, stride 2": (56, 128, 128, 3, 2, 1),
+    "ResNet 4, 1x1": (14, 1024, 256, 1, 1, 0),
+}
+GROWTH = {"batch": (2, 8, 32, 128), "channels": (8, 32, 128, 512), "side": (8, 16, 32, 64, 128)}
+BATCH = 8  # images of the convolutions
+IMAGES = 60_000  # of training
+
+
+@dataclass(frozen=True)
+class Case:
+    """One line of the result: a task that each of `peers` does once a round."""
+
+    subject: str
+    name: str
+    task: dict[str, Any]
+    peers: tuple[str, ...]
+    threads: int
+    seconds: float  # about what it takes one framework on two cores
+    unit: str = "s"
+    value: str = "answer"  # "wall": the time from starting a fresh process; "memory": the most that it had
+    multiply_adds: int = 0
+
+
+class Plan:
+    """Makes the cases: `cases[subject]()` yields them.
+
+    Parameters
+    ----------
+    peers : sequence of str
+        Who takes part.
+    threads : int
+        Cores that each may use.
+    limit : int, optional
+        For a trial: the most images; in the convolutions also the most rows, columns and channels.
+    """
+
+    def __init__(self, peers: Sequence[str], threads: int, limit: int | None = None) -> None:
+        self.all, self.threads, self.limit = tuple(peers), threads, limit
+        self.large = tuple(peer for peer in peers if peer not in IN_NUMPY)
+        self.images = min(IMAGES, limit or IMAGES)
+        self.seconds = 0.25 if limit is None else 0.02  # for which short calls are repeated
+        self.work = training_multiply_adds(lenet5().build((28, 28, 1), rng=0))  # of one image
+        self.cases: dict[str, Callable[[], Iterator[Case]]] = {
+            "epoch": self._epochs,
+            "inference": self._inference,
+            "cold-start": self._cold_start,
+            "conv": self._convs,
+            "growth": self._growth,
+            "memory": self._memory,
+            "size": self._size,
+            "threads": self._threads,
+        }
+
+    def _epochs(self) -> Iterator[Case]:
+        for batch_size in (32, 128, 512):
+            yield self._epoch("epoch", f"batch {batch_size}", batch_size, self.threads, self.images)
+        # The frameworks in NumPy would need half a minute for the whole.
+        few = min(self.images, IMAGES // 10)
+        yield replace(
+            self._epoch("epoch", f"{few:,} images, batch 64", 64, self.threads, few), peers=self.all
+        )
+
+    def _epoch(self, subject: str, name: str, batch_size: int, threads: int, images: int) -> Case:
+        task = {"do": "epoch", "batch_size": batch_size, "images": images}
+        seconds = 1 + (1.5 + 50 / batch_size) * images / IMAGES
+        return Case(subject, name, task, self.large, threads, seconds, multiply_adds=images * self.work)
+
+    def _inference(self) -> Iterator[Case]:
+        yield Case(
+            "inference",
+            "10,000 images",
+            {"do": "predict", "seconds": self.seconds},
+            self.large,
+            self.threads,
+            1,
+        )
+        for how in ("predict", "call"):
+            task = {"do": "one", "how": how, "seconds": self.seconds}
+            yield Case("inference", f"one image, by {how}", task, self.large, self.threads, 0.5)
+
+    def _cold_start(self) -> Iterator[Case]:
+        # A trial on few images does not get to 98 %.
+        yield self._training("cold-start", 64, 0.98 if self.images == IMAGES else 0.0, "s", "wall")
+
+    def _memory(self) -> Iterator[Case]:
+        yield self._training("memory", 128, 0.0, "MB", "memory")
+
+    def _training(self, subject: str, batch_size: int, target: float, unit: str, value: str) -> Case:
+        task = {"do": "train", "batch_size": batch_size, "target": target}
+        seconds = 3 + 6 * self.images / IMAGES
+        return Case(subject, "LeNet-5", task, self.large, self.threads, seconds, unit, value)
+
+    def _size(self) -> Iterator[Case]:
+        yield Case("size", "installed", {"do": "size"}, self.all, self.threads, 1, "MB")
+
+    def _convs(self) -> Iterator[Case]:
+        for name in CONVS:
+            yield self._known_conv("conv", name, self.threads)
+
+    def _growth(self) -> Iterator[Case]:
+        for axis, sizes in GROWTH.items():
+            for size in sizes:
+                n, side, c = (size if axis == name else 32 for name in ("batch", "side", "channels"))
+                yield self._conv("growth", f"{axis} {size}", self.threads, n, side, c, c, 3, 1, 1)
+
+    def _threads(self) -> Iterator[Case]:
+        for threads in sorted({1, min(2, self.threads), max(self.threads // 2, 1), self.threads}):
+            cores = f"{threads} core{'s' * (threads > 1)}"
+            yield self._epoch("threads", f"epoch, batch 128, {cores}", 128, threads, self.images)
+            yield replace(self._known_conv("threads", "VGG 2_2", threads), name=f"VGG 2_2, {cores}")
+
+    def _known_conv(self, subject: str, name: str, threads: int) -> Case:
+        return self._conv(subject, name, threads, BATCH, *CONVS[name])
+
+    def _conv(self, subject: str, name: str, threads: int, n: int, side: int, c_in: int, *rest: int) -> Case:
+        filters, kernel_size, strides, pad = rest
+        if self.limit is not None:
+            n, side, c_in, filters = (min(size, self.limit) for size in (n, side, c_in, filters))
+        out = (side + 2 * pad - kernel_size) // strides + 1
+        work = 3 * n * out * out * filters * c_in * kernel_size**2  # forward, dx and dkernel
+        task = {"do": "conv", "seconds": self.seconds, "shape": (n, side, side, c_in)}
+        task |= {"filters": filters, "kernel_size": kernel_size, "strides": strides, "pad": pad}
+        return Case(subject, name, task, self.large, threads, 0.6 + work / 2e10, multiply_adds=work)
