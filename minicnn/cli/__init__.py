@@ -13,12 +13,24 @@ import sys
 from collections.abc import Sequence
 
 import minicnn
-from minicnn.cli import check, compare, evaluate, export, grade, predict, profile, summary, train
+from minicnn.cli import (
+    bench,
+    check,
+    compare,
+    evaluate,
+    export,
+    grade,
+    predict,
+    profile,
+    report,
+    summary,
+    train,
+)
 from minicnn.cli.errors import EXPECTED, sentence
 from minicnn.cli.parser import CommandParser
 
 # In the order of a user's first hours.
-COMMANDS = (train, evaluate, predict, summary, check, grade, compare, profile, export)
+COMMANDS = (train, evaluate, predict, report, summary, check, grade, compare, bench, profile, export)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

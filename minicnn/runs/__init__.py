@@ -12,6 +12,7 @@ from minicnn.runs.folder import (
 )
 from minicnn.runs.pictures import draw
 from minicnn.runs.recipe import Recipe
+from minicnn.runs.report import report
 from minicnn.runs.train import Outcome, judge, train
 
 __all__ = [
@@ -29,5 +30,6 @@ __all__ = [
     "open_unfinished_run",
     "read_history",
     "read_result",
+    "report",
     "train",
 ]

@@ -16,17 +16,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from minicnn.arguments import integer
+from minicnn.arguments import integer, regular_file
 from minicnn.errors import FileFormatError
 from minicnn.layers import Sequential
 from minicnn.runs.data import Data
 from minicnn.runs.recipe import Recipe
 from minicnn.training import History, load_weights
-from minicnn.training.files import write_atomically
+from minicnn.training.files import check_form, parse_json, write_atomically
 
 CONFIG, RESULT, HISTORY, WEIGHTS = "config.json", "result.json", "history.csv", "weights.safetensors"
 CHECKPOINTS = "checkpoints"
 _MAX_JSON = 1 << 20  # bytes; ours have about 500
+_BYTES_OF_PIXEL, _BYTES_OF_CLASS = 150, 4 * 84  # of the weights' file, at least, for each model of the table
 
 
 @dataclass(frozen=True)
@@ -96,34 +97,53 @@ def open_run(folder: str | os.PathLike[str]) -> Run:
     ValueError
         If the weights do not fit the model.
     """
-    run = open_unfinished_run(folder)
-    if not (run.folder / WEIGHTS).is_file():
+    path, recipe, sizes, classes, every = _read_config(folder)
+    weights = path / WEIGHTS
+    if not weights.exists():
         raise FileNotFoundError(
-            f"{run.folder} holds no {WEIGHTS}: its training did not come to an end; "
-            f"`minicnn train --resume {run.folder}` goes on with it"
+            f"{path} holds no {WEIGHTS}: its training did not come to an end; "
+            f"`minicnn train --resume {path}` goes on with it"
         )
-    load_weights(run.model, run.folder / WEIGHTS)
+    if weights.stat().st_size < _BYTES_OF_PIXEL * math.prod(sizes[:2]) + _BYTES_OF_CLASS * classes:
+        raise FileFormatError(f"{weights} is too small for the model of images {sizes} and {classes} classes")
+    run = Run(path, recipe, _built(path, recipe, sizes, classes), every)
+    load_weights(run.model, weights)
     return run
 
 
 def open_unfinished_run(folder: str | os.PathLike[str]) -> Run:
     """Return a run with its model fresh, as `create_run` did, to be trained on; raises as `open_run`."""
+    path, recipe, sizes, classes, every = _read_config(folder)
+    return Run(path, recipe, _built(path, recipe, sizes, classes), every)
+
+
+def _read_config(folder: str | os.PathLike[str]) -> tuple[Path, Recipe, tuple[int, ...], int, int | None]:
+    """Return what a run's configuration says: the recipe, the images' shape, their classes, checkpoints."""
     path = Path(folder)
     if not path.is_dir():
         raise FileNotFoundError(f"a run must be a folder that `minicnn train` wrote, but {path} is none")
+    for file in (*path.iterdir(), *(path / CHECKPOINTS).glob("*")):
+        if file.is_symlink():  # a training would write where it leads
+            raise FileFormatError(f"a run must hold its files itself, but {file} is a link")
     config = _read_json(path / CONFIG)
     try:
-        recipe = Recipe.from_dict(_typed(config, "recipe", dict))
-        sizes = _typed(config, "input_shape", list)
-        if not all(type(size) is int for size in sizes):
-            raise TypeError(f"`input_shape` must be a list of integers, got {sizes}")
         every = config.get("checkpoint_every")
         if every is not None:
-            integer(_typed(config, "checkpoint_every", int), "checkpoint_every", low=1)
-        model = recipe.build_model(tuple(sizes), _typed(config, "num_classes", int))
+            check_form(every, int, "`checkpoint_every`")
+            integer(every, "checkpoint_every", low=1)
+        for name, form in {"recipe": {str: object}, "input_shape": [int], "num_classes": int}.items():
+            check_form(config.get(name), form, f"`{name}`")
+        sizes = tuple(config["input_shape"])
+        return path, Recipe.from_dict(config["recipe"]), sizes, config["num_classes"], every
     except (TypeError, ValueError) as error:
         raise FileFormatError(f"{path / CONFIG} must be the configuration of a run: {error}") from error
-    return Run(path, recipe, model, every)
+
+
+def _built(path: Path, recipe: Recipe, sizes: tuple[int, ...], classes: int) -> Sequential:
+    try:
+        return recipe.build_model(sizes, classes)
+    except ValueError as error:
+        raise FileFormatError(f"{path / CONFIG} must be the configuration of a run: {error}") from error
 
 
 def is_finished(folder: str | os.PathLike[str]) -> bool:
@@ -144,13 +164,14 @@ def read_history(folder: str | os.PathLike[str]) -> History:
     FileFormatError
         If it is anything but lines of numbers under a header that begins with "epoch".
     """
-    path = Path(folder) / HISTORY
+    path = regular_file(Path(folder) / HISTORY, "the history of a run")
     history = History()
     try:
         with path.open(newline="") as file:
             rows = csv.DictReader(file, strict=True)
-            if (rows.fieldnames or ["epoch"])[0] != "epoch":
-                raise ValueError("the header must begin with `epoch`")
+            names = rows.fieldnames or ["epoch"]
+            if names[0] != "epoch" or len(set(names)) < len(names):
+                raise ValueError("the header must begin with `epoch`, and name each column once")
             for row in rows:
                 if None in row or None in row.values():
                     raise ValueError(f"line {rows.line_num} must have {len(rows.fieldnames or ())} values")
@@ -167,32 +188,14 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(f"a run must hold {path.name}, but there is none in {path.parent}")
-    with path.open("rb") as file:
-        data = file.read(_MAX_JSON + 1)
     try:
-        if len(data) > _MAX_JSON:
+        if regular_file(path, "a file of JSON").stat().st_size > _MAX_JSON:
             raise ValueError("it is far too long")
-        value = json.loads(data, object_pairs_hook=_unique)
-    except (ValueError, RecursionError) as error:
+        return parse_json(path.read_bytes().decode())
+    except ValueError as error:
         raise FileFormatError(f"{path} must be JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise FileFormatError(f"{path} must be a JSON object, got {type(value).__name__}")
-    return value
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) < len(pairs):
-        raise ValueError("a key occurs twice in one object")
-    return value
-
-
-def _typed(config: dict[str, Any], name: str, kind: type) -> Any:
-    if type(config.get(name)) is not kind:
-        raise TypeError(f"`{name}` must be {kind.__name__}, got {config.get(name)!r}")
-    return config[name]
 
 
 def _next_folder(name: str) -> Path:

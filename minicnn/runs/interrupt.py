@@ -15,7 +15,8 @@ from minicnn.training import Callback
 class StopOnSignal(Callback):
     """While entered, the first signal ends the fit, for now, after the step that runs; a second one at once.
 
-    A context manager that is also a callback: give it to the fit that it surrounds.
+    A context manager that is also a callback: give it to the fit that it surrounds. Of several ranks, to
+    which `mpiexec` passes a signal on, only the first says something.
 
     Attributes
     ----------
@@ -23,8 +24,10 @@ class StopOnSignal(Callback):
         The number of the first signal; 0 if there was none.
     """
 
-    def __init__(self) -> None:
-        self.received = 0
+    every_rank = True
+
+    def __init__(self, quiet: bool = False) -> None:
+        self.received, self.quiet = 0, quiet
         self._previous: dict[int, Any] = {}
 
     def on_train_begin(self) -> None:
@@ -37,6 +40,8 @@ class StopOnSignal(Callback):
         self.received = number
         if hasattr(self, "trainer"):
             self.trainer.interrupted = True
+        if self.quiet:
+            return
         # Not print: the signal may have come in the middle of another print, which is not re-entrant.
         with contextlib.suppress(OSError):  # closed, or a pipe whose reader the same Ctrl-C has ended
             os.write(2, b"\nstopping after this step; once more to stop at once\n")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -22,6 +24,7 @@ from minicnn.runs.recipe import AUGMENT
 from minicnn.training import Callback, CSVLogger, History, Trainer, save_weights
 from minicnn.training.environment import environment
 from minicnn.training.files import locked, sweep
+from minicnn.training.ranks import TIMEOUT
 from minicnn.training.shards import available_threads, predict_in_threads
 
 
@@ -36,7 +39,8 @@ class Outcome:
     history : History
         As `Trainer.fit` returns it.
     logits : ndarray, shape (N, K), or None
-        For the images by which the run was judged; None if it was interrupted before.
+        For the images by which the run was judged; None if it was interrupted before, and in all ranks but
+        the first.
     signal : int
         The number of the signal that interrupted it; 0 if none did.
     """
@@ -47,17 +51,26 @@ class Outcome:
     signal: int = 0
 
 
-def train(run: Run, data: Data, callbacks: Sequence[Callback] = (), verbose: int = 1) -> Outcome:
+def train(
+    run: Run,
+    data: Data,
+    callbacks: Sequence[Callback] = (),
+    verbose: int = 1,
+    comm: Any = None,
+    rank_timeout: float | None = TIMEOUT,
+) -> Outcome:
     """Train a run's model, from its newest checkpoint on if there is one, and fill its folder.
 
     `result.json` has `<part>_loss` and `<part>_accuracy`, where the part is "test", or "validation" if images
     were held out; whether it was `interrupted`; `epochs` (finished), `steps`, `seconds`, `images_per_second`
-    and `peak_memory_mb` of the training; the model's `parameters`; the `seed`; the `threads`; and
-    the `environment`. The seconds are those of all processes that trained, but for steps that one of them
-    lost; times are nowhere else, so that history and weights do not depend on them.
+    and `peak_memory_mb` of the training; the model's `parameters`; the `seed`; the `ranks`, and the `threads`
+    of each; and the `environment`. The seconds are those of all processes that trained, one after another,
+    but for steps that were lost; times are nowhere else, so that history and weights do not depend on them.
 
     Ctrl-C or SIGTERM, once, ends the training after the step that runs: a checkpoint and the weights are
     saved, and not judged. A second time it raises `KeyboardInterrupt(number of the signal)` at once.
+
+    With `comm` and `rank_timeout`, as for `Trainer`, each rank calls it; only the first writes and judges.
 
     Raises
     ------
@@ -66,17 +79,28 @@ def train(run: Run, data: Data, callbacks: Sequence[Callback] = (), verbose: int
     BlockingIOError
         If another process trains into the folder.
     """
-    with locked(run.folder / CONFIG), StopOnSignal() as stop:
-        sweep(run.folder)
-        return _train(run, data, stop, callbacks, verbose)
+    first = comm is None or comm.rank == 0
+    with locked(run.folder / CONFIG) if first else contextlib.nullcontext(), StopOnSignal(not first) as stop:
+        if first:
+            sweep(run.folder)
+        return _train(run, data, stop, callbacks, verbose, {"comm": comm, "rank_timeout": rank_timeout})
 
 
-def _train(run: Run, data: Data, stop: StopOnSignal, callbacks: Sequence[Callback], verbose: int) -> Outcome:
+def _train(
+    run: Run,
+    data: Data,
+    stop: StopOnSignal,
+    callbacks: Sequence[Callback],
+    verbose: int,
+    together: dict[str, Any],
+) -> Outcome:
     recipe = run.recipe
     x, y = data.train
     optimizer = recipe.make_optimizer(len(x))
     augment = AUGMENT if recipe.augment else None
-    trainer = Trainer(run.model, optimizer, seed=recipe.seed, augment=augment, threads=recipe.threads)
+    trainer = Trainer(
+        run.model, optimizer, seed=recipe.seed, augment=augment, threads=recipe.threads, **together
+    )
     clock = _Clock()
     history = trainer.fit(
         x,
@@ -89,6 +113,10 @@ def _train(run: Run, data: Data, stop: StopOnSignal, callbacks: Sequence[Callbac
         every=run.checkpoint_every,
         verbose=verbose,
     )
+    if trainer.interrupted:  # perhaps only another rank has received the signal
+        stop.received = stop.received or signal.SIGTERM
+    if trainer.ranks.rank:
+        return Outcome({}, history, None, stop.received)
     seconds = clock.seconds()
     save_weights(run.model, run.folder / WEIGHTS)
     result: dict[str, Any] = {
@@ -100,7 +128,8 @@ def _train(run: Run, data: Data, stop: StopOnSignal, callbacks: Sequence[Callbac
         "peak_memory_mb": peak_memory_mb(),
         "parameters": sum(parameter.size for parameter in run.model.parameters()),
         "seed": recipe.seed,
-        "threads": recipe.threads or available_threads(),
+        "ranks": trainer.ranks.size,
+        "threads": trainer.threads or (available_threads() if trainer.ranks.size == 1 else 1),
         "environment": environment(),
     }
     logits = None

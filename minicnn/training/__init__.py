@@ -2,6 +2,7 @@
 
 from minicnn.training.callbacks import Callback, Checkpoint, CSVLogger, EarlyStopping, ReduceLROnPlateau
 from minicnn.training.history import History
+from minicnn.training.rates import RateSearch
 from minicnn.training.trainer import Trainer
 from minicnn.training.weights import load_weights, save_weights
 
@@ -11,6 +12,7 @@ __all__ = [
     "Checkpoint",
     "EarlyStopping",
     "History",
+    "RateSearch",
     "ReduceLROnPlateau",
     "Trainer",
     "load_weights",

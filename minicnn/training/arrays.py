@@ -23,7 +23,7 @@ from minicnn.errors import FileFormatError
 from minicnn.training.files import write_atomically
 
 _KEY = "minicnn"  # of the metadata; one key only, since safetensors writes several in any order
-_QUOTED = json.dumps(_KEY).encode()
+_QUOTED = json.dumps(_KEY)
 _DTYPES = {"BOOL": "?", "U8": "u1", "I8": "i1"} | {
     f"{kind}{8 * size}": f"<{kind.lower()}{size}" for kind in "UIF" for size in (2, 4, 8)
 }
@@ -31,13 +31,13 @@ _MAX_DIMS = 64  # NumPy's own limit
 _FREE_TENSORS = 1000  # and another one for each 1,000 bytes: of an empty one the file has 50, we need 800
 
 
-def _pattern(text: str) -> re.Pattern[bytes]:
+def _pattern(text: str) -> re.Pattern[str]:
     """Return the pattern in which a blank stands for any white space of JSON."""
-    return re.compile(text.replace(" ", r"[ \t\n\r]*+").encode())
+    return re.compile(text.replace(" ", r"[ \t\n\r]*+"))
 
 
 _STRING = r'"[^"\\\x00-\x1f]*+(?:\\.[^"\\\x00-\x1f]*+)*+"'
-_SIZE = r"\d{1,18}+"
+_SIZE = "[0-9]{1,18}+"
 _SHAPE = rf"\[ (?:{_SIZE} (?:, {_SIZE} ){{0,{_MAX_DIMS - 1}}}+)?+\]"
 _FIELD = rf'(?:"dtype" : {_STRING}|"shape" : {_SHAPE}|"data_offsets" : \[ {_SIZE} , {_SIZE} \])'
 _TENSOR = rf"\{{ {_FIELD} , {_FIELD} , {_FIELD} \}}"
@@ -81,7 +81,7 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], st
             length = int.from_bytes(file.read(8), "little")
             if not 2 <= length <= size - 8:
                 raise ValueError(f"its header must be in its {size} bytes, but has {length}")
-            tensors, checked = _parse(file.read(length), _FREE_TENSORS + size // 1000)
+            tensors, checked = _parse(file.read(length).decode(), _FREE_TENSORS + size // 1000)
             _compare(tensors, size - 8 - length)
             data = np.empty(size - 8 - length, np.uint8)
             if file.readinto(data.data) < data.size:
@@ -97,10 +97,10 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], st
         raise FileFormatError(f"{path} must be a safetensors file: {error}") from error
 
 
-def _parse(header: bytes, limit: int) -> tuple[dict[str, dict[str, Any]], str | None]:
+def _parse(header: str, limit: int) -> tuple[dict[str, dict[str, Any]], str | None]:
     """Return the entries of a header by name, and the checksum and text, if it has them."""
     tensors: dict[str, dict[str, Any]] = {}
-    metadata: list[bytes] = []
+    metadata: list[str] = []
     opening = _OPEN.match(header)
     place = opening.end() if opening else len(header)
     while entry := _ENTRY.match(header, place):
@@ -109,7 +109,7 @@ def _parse(header: bytes, limit: int) -> tuple[dict[str, dict[str, Any]], str | 
         if pairs is not None:
             metadata.append(pairs)
             continue
-        name, tensor = json.loads(quoted.decode()), json.loads(described)
+        name, tensor = json.loads(quoted), json.loads(described)
         if name in tensors or len(tensor) < 3:
             raise ValueError(f"{name!r} or a part of it is there twice")
         if not name.isprintable():  # it would be, in messages: on a terminal such characters are commands
@@ -126,11 +126,11 @@ def _parse(header: bytes, limit: int) -> tuple[dict[str, dict[str, Any]], str | 
     return tensors, _checked(metadata[0]) if metadata else None
 
 
-def _checked(metadata: bytes) -> str | None:
+def _checked(metadata: str) -> str | None:
     """Return our entry of the metadata, if it is there, or ever was.
 
-    A damaged file of ours must not pass for one of others, in which nothing is checked: a single entry with
-    a key as long as ours, and a value as long as a checksum at least, is held to be ours.
+    A damaged file of ours must not pass for one of others, in which nothing is checked: a single entry that
+    is long enough for a checksum is held to be ours if its key is as long, or it begins like one.
     """
     pair = _PAIR.match(metadata)
     if pair is None:
@@ -139,9 +139,10 @@ def _checked(metadata: bytes) -> str | None:
         if any(pair[1] == _QUOTED for pair in _PAIR.finditer(metadata)):
             raise ValueError(f"{_KEY!r} must be the only metadata")
         return None
-    if pair[1] != _QUOTED and (len(pair[1]) != len(_QUOTED) or len(pair[2]) <= 64):
+    alike = len(pair[1]) == len(_QUOTED) or re.search("[0-9a-f]{24}", pair[2][:66])
+    if pair[1] != _QUOTED and not (alike and len(pair[2]) > 66):
         return None
-    text: str = json.loads(pair[2].decode())
+    text: str = json.loads(pair[2])
     return text
 
 

@@ -29,6 +29,9 @@ class Callback:
     trainer : Trainer
         Set before `on_train_begin`. `self.trainer.model` is the model; setting
         `self.trainer.stop_training = True` ends the fit after the step that runs.
+    every_rank : bool
+        False: of several ranks (see `Trainer`), only the first calls it, so that it may print and write. One
+        that changes the training, the weights or the learning rate, must do so in all of them: True.
 
     Examples
     --------
@@ -38,6 +41,7 @@ class Callback:
     """
 
     trainer: Trainer
+    every_rank: bool = False
 
     def on_train_begin(self) -> None:
         """Before the first epoch."""
@@ -102,6 +106,8 @@ class EarlyStopping(Callback):
     restore_best : bool
         Whether the model ends with the weights of its best epoch, also where it was not stopped early.
     """
+
+    every_rank = True
 
     def __init__(
         self,
@@ -176,6 +182,8 @@ class ReduceLROnPlateau(Callback):
     TypeError
         When the fit begins, if the optimizer's rate is a schedule, which decides alone.
     """
+
+    every_rank = True
 
     def __init__(
         self,

@@ -27,8 +27,8 @@ def is_finite(array: np.ndarray) -> bool:
         return math.isfinite(np.dot(flat, flat)) or bool(np.isfinite(flat).all())
 
 
-def find_nonfinite(model: Layer, x: np.ndarray, y: np.ndarray, loss: Callable) -> str:
-    """Return a sentence about the first thing in a training step that is not finite.
+def find_nonfinite(model: Layer, x: np.ndarray, y: np.ndarray, loss: Callable) -> str | None:
+    """Return a sentence about the first thing in a training step that is not finite, None if nothing is.
 
     In the order of computation: the batch, the weights, the output of each layer, the loss's gradient, and
     then backwards dL/dx and the weights' gradients of each layer. A copy of the model does the step again.
@@ -39,6 +39,7 @@ def find_nonfinite(model: Layer, x: np.ndarray, y: np.ndarray, loss: Callable) -
         if not is_finite(parameter.value):
             return f"the weights {name!r} are not finite"
     model = copy.deepcopy(model).train()
+    model.zero_grad()  # the step that failed has left its own
     for name, layer in (("the model", model), *model.named_layers()):
         _watch(layer, name)  # of a layer and those in it, the inner ones speak first
     try:
@@ -50,7 +51,7 @@ def find_nonfinite(model: Layer, x: np.ndarray, y: np.ndarray, loss: Callable) -
             model.backward(dpredictions)
     except _FoundError as found:
         return str(found)
-    return "it did not happen again when the step was repeated on a copy of the model"
+    return None
 
 
 def _watch(layer: Layer, name: str) -> None:

@@ -15,6 +15,7 @@ from minicnn.layers.base import Layer
 from minicnn.ops.scaling import to_float
 from minicnn.optimizers import Optimizer
 from minicnn.training import resume
+from minicnn.training.batches import Batches, Examples
 from minicnn.training.callbacks import Callback
 from minicnn.training.checkpoints import CheckpointFolder
 from minicnn.training.diagnosis import find_nonfinite, is_finite
@@ -28,8 +29,6 @@ _claims = threading.Lock()
 _training: set[int] = set()  # ids of the layers that are being trained; they live while they are here
 _trained: weakref.WeakKeyDictionary[Optimizer, weakref.ref[Layer]] = weakref.WeakKeyDictionary()
 
-Examples = tuple[np.ndarray, np.ndarray]
-
 
 class Fit:
     """One call of `Trainer.fit`: its data, its hooks, and how far it is."""
@@ -39,30 +38,35 @@ class Fit:
         trainer: Trainer,
         shards: Shards,
         checkpoints: CheckpointFolder | None,
-        x: np.ndarray,
-        y: np.ndarray,
-        batch_size: int,
+        batches: Batches,
         validation_data: Examples | None,
         hooks: Sequence[Callback],
     ) -> None:
         self.trainer, self.shards, self.checkpoints = trainer, shards, checkpoints
-        self.x, self.y, self.batch_size, self.validation_data = x, y, batch_size, validation_data
-        self.hooks = hooks
+        self.ranks, self.batches, self.validation_data = trainer.ranks, batches, validation_data
+        self.hooks = [hook for hook in hooks if self.ranks.rank == 0 or hook.every_rank]
         self.progress = Progress(trainer.epoch)
 
     def run(self, epochs: int) -> History:
         """Train from where the newest checkpoint stands, if there is one, to the end."""
-        trainer = self.trainer
+        trainer, ranks = self.trainer, self.ranks
         trainer.stop_training = trainer.interrupted = False
+        ranks.check_equal(
+            (self.batches.size, self.batches.batch_size, trainer.seed, trainer.epoch, epochs),
+            "examples, batch size, seed, epoch and epochs must be the same in all ranks",
+        )
+        trainer.model.set_weights(ranks.from_first(trainer.model.get_weights))
         snapshot = None
         if self.checkpoints is not None:
-            self.settings, self.streams = resume.settings(self), self.shards.streams()
-            snapshot = self.checkpoints.latest()
+            self.streams = self.shards.streams()
+            self.settings = ranks.from_first(lambda: resume.settings(self))
+            snapshot = ranks.from_first(self.checkpoints.latest)
             if snapshot is not None:
                 resume.restore(self, snapshot)
         self._call("on_train_begin")
         if snapshot is not None:
             resume.restore_callbacks(self.hooks, snapshot)
+        self._agree()
         while trainer.epoch < self.progress.first_epoch + epochs and not self._stopping():
             self._run_epoch()
         self._save()  # before the end, at which a callback may change the weights
@@ -71,67 +75,123 @@ class Fit:
 
     def _run_epoch(self) -> None:
         """Train on each example once, or go on with that; return earlier if it is to stop."""
-        trainer, progress, size = self.trainer, self.progress, len(self.x)
+        trainer, progress, ranks = self.trainer, self.progress, self.ranks
         every = self.checkpoints.every if self.checkpoints is not None else None
         self._call("on_epoch_begin", trainer.epoch)
-        order = np.random.default_rng([trainer.seed, trainer.epoch]).permutation(size)
-        while progress.seen < size:
+        for size, x, y in self.batches.epoch(trainer.epoch, progress.step, ranks):
             if self._stopping():
                 return
             step = progress.step
+            ranks.place = f"epoch {trainer.epoch}, step {step}"
             self._call("on_batch_begin", step)
-            indices = order[progress.seen : progress.seen + self.batch_size]
-            results = self._step(self._augmented(self.x[indices], step), self.y[indices])
-            self._call("on_batch_end", step, progress.add(results, len(indices)))
+            results = self._step(self._augmented(x, step), y, size)
+            self._call("on_batch_end", step, progress.add(results, size))
             if every is not None and trainer.optimizer.steps % every == 0:
                 self._save()
         logs = progress.means()
-        if self.validation_data is not None:
-            results = trainer.evaluate(*self.validation_data)
-            logs |= {f"val_{name}": value for name, value in results.items()}
+        ranks.place = f"the end of epoch {trainer.epoch}"
+        ranks.check_equal(
+            ranks.weights_digest(self.shards.parameters[0]),
+            "all ranks must have equal weights, so a callback that changes the training needs `every_rank`",
+        )
+        logs |= self._validate()
         progress.end_epoch(trainer.epoch, logs)
         trainer.epoch += 1
         self._call("on_epoch_end", trainer.epoch - 1, logs)
+        self._agree()
         if every is None:
             self._save()
 
-    def _step(self, x: np.ndarray, y: np.ndarray) -> dict[str, float]:
-        """Change the weights once; return loss and metrics as they were before."""
+    def _validate(self) -> dict[str, float]:
+        """Return loss and metrics of the validation data, of which each rank computes a part."""
+        if self.validation_data is None:
+            return {}
+        (x, y), rank, count = self.validation_data, self.ranks.rank, self.ranks.size
+        own = slice(len(x) * rank // count, len(x) * (rank + 1) // count)
+        parts = self.ranks.gather(self.trainer.predict(x[own]))
+        # In one rank only, since other processors might round, and so decide, differently.
+        results = self.ranks.from_first(lambda: self.trainer.score(np.concatenate(parts), y))
+        return {f"val_{name}": value for name, value in results.items()}
+
+    def _step(self, x: np.ndarray, y: np.ndarray, size: int) -> dict[str, float]:
+        """Change the weights once; return loss and metrics as they were before.
+
+        The batch has `size` examples, of which `x` are those of this rank.
+        """
         trainer, parameters = self.trainer, self.shards.parameters[0]
         statistics = [(p, p.value.copy()) for p in parameters if not p.trainable]
         results: dict[str, float] = {}
         try:
-            loss, predictions = self.shards.step(x, y)
+            loss, predictions = self.shards.step(x, y, size)
+            values = dict.fromkeys(trainer.metrics, 0.0)
+            if len(x) and math.isfinite(loss):
+                share = len(x) / size
+                values = {name: metric(predictions, y) * share for name, metric in trainer.metrics.items()}
+            loss, *sums = self._add_up([loss, *values.values()], len(x), size)
             if math.isfinite(loss) and all(is_finite(parameter.grad) for parameter in parameters):
-                measured = {name: float(metric(predictions, y)) for name, metric in trainer.metrics.items()}
-                results = {"loss": float(loss)} | measured
+                results = dict(zip(("loss", *values), map(float, (loss, *sums)), strict=True))
         finally:
             if not results:  # the step is not made, but forward has changed these already
                 for parameter, value in statistics:
                     parameter.value = value
         if not results:
             culprit = find_nonfinite(trainer.model, to_float(x, trainer.model.dtype), y, trainer.loss)
-            raise FloatingPointError(
-                f"loss and gradients must be finite, got a loss of {loss:g} in epoch {trainer.epoch}, "
-                f"step {self.progress.step}: {culprit}; a smaller learning rate may help"
+            found = [one for one in self.ranks.gather(culprit) if one]
+            told = found[0] if found else "it did not happen again when a copy of the model repeated the step"
+            raise self.ranks.known(
+                FloatingPointError(
+                    f"loss and gradients must be finite, got a loss of {loss:g} in epoch {trainer.epoch}, "
+                    f"step {self.progress.step}: {told}; a smaller learning rate may help"
+                )
             )
         trainer.optimizer.step(parameters)
         return results
 
+    def _add_up(self, values: list[float], examples: int, size: int) -> list[float]:
+        """Sum the gradients and these values over the ranks, which also agree on whether to stop."""
+        trainer, ranks = self.trainer, self.ranks
+        wishes = [trainer.stop_training, trainer.interrupted]
+        numbers = ranks.add_up(self.shards.parameters[0], [*values, examples, *wishes])
+        *sums, seen, stop, pause = numbers
+        if seen != size:
+            raise ValueError(f"all ranks must be given the same batch, but of {size} examples came {seen:g}")
+        self._obey(stop, pause)
+        return sums
+
     def _augmented(self, images: np.ndarray, step: int) -> np.ndarray:
         trainer = self.trainer
-        if trainer.augment is None:
+        if trainer.augment is None or len(images) == 0:
             return images
-        # A seed sequence is filled up with zeros: [s, e, 0] would repeat the stream of [s, e], the order.
-        return trainer.augment(images, np.random.default_rng([trainer.seed, trainer.epoch, step + 1]))
+        # A seed sequence is filled up with zeros: [s, e, 0] would repeat the stream of [s, e], the order; but
+        # a first rank has the same stream as one that is alone.
+        seeds = [trainer.seed, trainer.epoch, step + 1, self.ranks.rank]
+        return trainer.augment(images, np.random.default_rng(seeds))
 
     def _save(self) -> None:
-        if self.checkpoints is not None:
+        if self.checkpoints is None:
+            return
+        self._agree()
+        own = [[stream.bit_generator.state for stream in streams] for streams in self.streams]
+        streams = [states for one in self.ranks.gather(own) for states in one]
+        if self.ranks.rank == 0:
             self.progress.stopped = self.trainer.stop_training
-            self.checkpoints.save(self.trainer.optimizer.steps, *resume.capture(self))
+            self.checkpoints.save(self.trainer.optimizer.steps, *resume.capture(self, streams))
+
+    def _agree(self) -> None:
+        """Learn whether a callback or a signal in any of the ranks wants the fit to stop."""
+        wishes = self.ranks.gather((self.trainer.stop_training, self.trainer.interrupted))
+        self._obey(*map(any, zip(*wishes, strict=True)))
+
+    def _obey(self, stop: float, pause: float) -> None:
+        if self.ranks.size > 1:
+            self.stop = bool(stop or pause)
+            self.trainer.stop_training |= bool(stop)
+            self.trainer.interrupted |= bool(pause)
 
     def _stopping(self) -> bool:
-        return self.trainer.stop_training or self.trainer.interrupted
+        """Return whether to stop; several ranks only by what they agreed on, since none may go on alone."""
+        trainer = self.trainer
+        return self.stop if self.ranks.size > 1 else trainer.stop_training or trainer.interrupted
 
     def _call(self, name: str, *args: Any) -> None:
         for hook in self.hooks:

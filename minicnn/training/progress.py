@@ -13,10 +13,13 @@ if TYPE_CHECKING:
 
 
 class ProgressBar(Callback):
-    """A bar an epoch on stderr, with loss, metrics and images per second; none where that is no terminal."""
+    """A bar an epoch on stderr, with loss, metrics and images per second; none where that is no terminal.
 
-    def __init__(self, epochs: int, images: int, batch_size: int, shown: bool = True) -> None:
-        self.epochs, self.images, self.batch_size = epochs, images, batch_size
+    `size` is that of an epoch in these units, None if it is not known, and `batch_size` that of a step.
+    """
+
+    def __init__(self, epochs: int, size: int | None, batch_size: int, unit: str, shown: bool = True) -> None:
+        self.epochs, self.size, self.batch_size, self.unit = epochs, size, batch_size, unit
         self.shown = shown and on_terminal()
         self.bar: tqdm | None = None
 
@@ -40,7 +43,7 @@ class ProgressBar(Callback):
         from tqdm import tqdm  # here, since it takes a fifth of the time that `import minicnn` may take
 
         layout = "{desc} {percentage:3.0f}% |{bar}| {rate_fmt}{postfix}"  # all of it fits into 80 columns
-        self.bar = tqdm(total=self.images, desc=title, unit=" images", bar_format=layout, dynamic_ncols=True)
+        self.bar = tqdm(total=self.size, desc=title, unit=self.unit, bar_format=layout, dynamic_ncols=True)
 
     def on_batch_begin(self, step: int) -> None:
         """Start where an earlier process stopped; that part does not count for the speed."""
@@ -51,7 +54,8 @@ class ProgressBar(Callback):
         """Move on."""
         if self.bar is not None:
             self.bar.set_postfix_str(_text(logs), refresh=False)
-            self.bar.update(min(self.batch_size, self.images - self.bar.n))
+            left = self.batch_size if self.size is None else self.size - self.bar.n
+            self.bar.update(min(self.batch_size, left))
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Show the epoch's final numbers and leave the bar on the screen."""

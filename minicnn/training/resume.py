@@ -15,40 +15,61 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from minicnn.arguments import integer, real
 from minicnn.errors import FileFormatError
 from minicnn.training.callbacks import Callback
 from minicnn.training.checkpoints import Snapshot
 from minicnn.training.environment import data_digest, differences, fingerprint
+from minicnn.training.files import check_form
 from minicnn.training.history import Progress
 from minicnn.training.weights import check_weights
 
 if TYPE_CHECKING:
     from minicnn.training.fitting import Fit
 
+_FORM = {
+    "examples": object,
+    "batch_size": object,
+    "seed": object,
+    "fingerprint": {str: str},
+    "epoch": int,
+    "progress": {
+        "first_epoch": int,
+        "step": int,
+        "seen": int,
+        "sums": {str: float},
+        "stopped": bool,
+        "history": {"epoch": [int], "history": {str: [float]}},
+    },
+    "optimizer": {"steps": int, "lr": object},
+    "streams": [[dict]],
+    "callbacks": {str: dict},
+}
+
 
 def settings(fit: Fit) -> dict[str, Any]:
     """Return what must be equal when a fit is resumed, and `fingerprint`, by which it is bit-identical."""
     trainer = fit.trainer
     return {
-        "examples": len(fit.x),
-        "batch_size": fit.batch_size,
+        "examples": fit.batches.size,
+        "batch_size": fit.batches.batch_size,
         "seed": trainer.seed,
         "fingerprint": fingerprint(
             threads=len(fit.shards.models),
-            ranks=1,
+            ranks=trainer.ranks.size,
             dtype=trainer.model.dtype,
             model=trainer.model,
             optimizer=trainer.optimizer,
             loss=trainer.loss,
             metrics=trainer.metrics,
             augment=trainer.augment,
-            data=data_digest(fit.x, fit.y, *(fit.validation_data or ())),
+            data=data_digest(*fit.batches.arrays, *(fit.validation_data or ())),
         ),
     }
 
 
-def capture(fit: Fit) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Return all that a fit is made of, between two steps."""
+def capture(fit: Fit, streams: list[list[Any]]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Return all that a fit is made of, between two steps; `streams` are those of all shards of all ranks."""
     model, optimizer = fit.trainer.model, fit.trainer.optimizer
     arrays = {f"model.{name}": parameter.value for name, parameter in model.named_parameters()}
     arrays |= {f"optimizer.{name}": array for name, array in optimizer.state_dict().items()}
@@ -64,7 +85,7 @@ def capture(fit: Fit) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         "epoch": fit.trainer.epoch,
         "progress": fit.progress.to_dict(),
         "optimizer": {"steps": optimizer.steps, "lr": None if callable(optimizer.lr) else optimizer.lr},
-        "streams": [[stream.bit_generator.state for stream in streams] for streams in fit.streams],
+        "streams": streams,
         "callbacks": callbacks,
     }
     return arrays, state
@@ -80,37 +101,49 @@ def restore(fit: Fit, snapshot: Snapshot) -> None:
     """
     state, trainer = snapshot.state, fit.trainer
     try:
-        for name in ("examples", "batch_size", "seed"):
-            if state[name] != fit.settings[name]:
-                raise ValueError(
-                    f"to go on from {snapshot.path}, `{name}` must be {state[name]} as there, "
-                    f"got {fit.settings[name]}; for another fit take another folder"
-                )
-        told = differences(
-            {**state["fingerprint"], "callbacks": _listed(state["callbacks"])},
-            {
-                **fit.settings["fingerprint"],
-                "callbacks": _listed(state["callbacks"].keys() & dict(_named(fit.hooks))),
-            },
-        )
-        progress, epoch, optimizer = Progress.from_dict(state["progress"]), state["epoch"], state["optimizer"]
-        steps, lr, streams = optimizer["steps"], optimizer["lr"], state["streams"]
-    except (KeyError, TypeError, AttributeError) as error:
+        check_form(state, _FORM)
+        progress, epoch = Progress.from_dict(state["progress"]), state["epoch"]
+        for name, value in vars(progress).items():
+            if isinstance(value, int):
+                integer(value, name)
+        integer(epoch, "epoch")
+        steps, lr = integer(state["optimizer"]["steps"], "steps"), state["optimizer"]["lr"]
+        if lr is not None:
+            real(lr, "lr")
+        mine = state["streams"][trainer.ranks.rank * len(fit.streams) :]  # of more threads, perhaps, or fewer
+        streams = [
+            pair for pairs in zip(fit.streams, mine, strict=False) for pair in zip(*pairs, strict=False)
+        ]
+        for stream, value in streams:
+            type(stream.bit_generator)().state = value  # tried first with one that nobody needs
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise FileFormatError(f"{snapshot.path} must be a checkpoint of this version: {error!r}") from error
+    for name in ("examples", "batch_size", "seed"):
+        if state[name] != fit.settings[name]:
+            raise ValueError(
+                f"to go on from {snapshot.path}, `{name}` must be {state[name]} as there, "
+                f"got {fit.settings[name]}; for another fit take another folder"
+            )
+    told = differences(
+        {**state["fingerprint"], "callbacks": _listed(state["callbacks"])},
+        {
+            **fit.settings["fingerprint"],
+            "callbacks": _listed(state["callbacks"].keys() & dict(_named(fit.hooks))),
+        },
+    )
     weights = _under("model.", snapshot.arrays)
     check_weights(trainer.model, weights, snapshot.path)
     parameters = trainer.model.parameters()
     trainer.optimizer.load_state_dict(_under("optimizer.", snapshot.arrays), steps, parameters)
     for name, parameter in trainer.model.named_parameters():
         parameter.value = weights[name]
-    for own, saved in zip(fit.streams, streams, strict=False):  # there may be more threads, or fewer
-        for stream, value in zip(own, saved, strict=False):
-            stream.bit_generator.state = value
+    for stream, value in streams:
+        stream.bit_generator.state = value
     if lr is not None:  # a callback may have changed it
         trainer.optimizer.lr = lr
     trainer.epoch, fit.progress = epoch, progress
     trainer.stop_training = progress.stopped
-    if told:
+    if told and trainer.ranks.rank == 0:
         warnings.warn(
             f"going on from {snapshot.path}, but not bit for bit, since something is different: {told}",
             stacklevel=2,
@@ -123,7 +156,12 @@ def restore_callbacks(hooks: Sequence[Callback], snapshot: Snapshot) -> None:
         state = snapshot.state["callbacks"].get(name, {})
         arrays = _under(f"callbacks.{name}.", snapshot.arrays)
         if state or arrays:
-            hook.load_state_dict(state | arrays)
+            try:
+                hook.load_state_dict(state | arrays)
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                raise FileFormatError(
+                    f"{snapshot.path} must hold what {name} can go on from: {error!r}"
+                ) from error
 
 
 def _named(hooks: Sequence[Callback]) -> Iterator[tuple[str, Callback]]:

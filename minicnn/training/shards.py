@@ -16,6 +16,7 @@ import numpy as np
 from minicnn.arguments import integer
 from minicnn.layers.base import Layer
 from minicnn.ops.scaling import to_float
+from minicnn.training.ranks import Ranks
 
 # Fewer input values than this in a shard (32 digits of MNIST), and the threads lose more by waiting for each
 # other than they gain.
@@ -34,23 +35,35 @@ class Shards:
     threads : int, optional
         None takes the cores that this process may use. A model whose examples influence each other in
         training (`mixes_examples`: BatchNorm) is computed in one piece, and BLAS may use the threads.
+        Of several ranks, each takes one.
+    ranks : Ranks, optional
+        With whom the batches are shared.
     """
 
-    def __init__(self, model: Layer, loss: Callable, threads: int | None) -> None:
+    def __init__(self, model: Layer, loss: Callable, threads: int | None, ranks: Ranks | None = None) -> None:
+        self.ranks = ranks or Ranks()
         mixing = [
             type(layer).__name__
             for layer in (model, *dict(model.named_layers()).values())
             if layer.mixes_examples
         ]
-        if mixing and threads is not None and threads > 1:
-            raise ValueError(
-                f"`threads` must be 1 or None for a model with {mixing[0]}, whose examples influence each "
-                f"other: the result would depend on the shards; got {threads}"
-            )
-        total = available_threads() if threads is None else integer(threads, "threads", low=1)
+        alone = "`threads` must be 1 or None", "`comm` must have one rank or be None"
+        for sentence, number in zip(alone, (threads or 1, self.ranks.size), strict=True):
+            if mixing and number > 1:
+                raise ValueError(
+                    f"{sentence} for a model with {mixing[0]}, whose examples influence each "
+                    f"other: the result would depend on the shards; got {number}"
+                )
+        if threads is None:
+            threads = available_threads() if self.ranks.size == 1 else 1
+        total = integer(threads, "threads", low=1)
         self.loss = loss
+        if self.ranks.rank:  # the ranks before have the model's own random streams, and replicas' of them
+            for stream in model.random_streams():
+                stream.spawn(self.ranks.rank * total - 1)
+            model = model.replica().train()
         self.models = [model, *(model.replica().train() for _ in range(0 if mixing else total - 1))]
-        for replica in self.models[1:]:
+        for replica in self.models[0 if self.ranks.rank else 1 :]:
             replica.needs_dx = False
         self.parameters = [one.parameters() for one in self.models]
         self.blas_threads = max(total // len(self.models), 1)
@@ -70,13 +83,17 @@ class Shards:
         self.limits.restore_original_limits()
         self.pool.shutdown()
 
-    def step(self, x: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:
-        """Return mean loss and predictions for a batch; its gradients are then those of the model.
+    def step(self, x: np.ndarray, y: np.ndarray, batch: int | None = None) -> tuple[float, np.ndarray]:
+        """Return mean loss and predictions for a batch; its gradients are then those of the first model.
+
+        Of a part of a batch with so many examples, loss and gradients are the part's share in the means; it
+        may be empty, and then has no predictions.
 
         An exception in a shard is raised here, with its traceback, when no other shard runs any more.
         """
         count = max(min(len(self.models), len(x), x.size // SMALLEST_SHARD), 1)
-        tasks = [(i, x[i::count], y[i::count], len(x)) for i in range(count)]
+        batch = len(x) if batch is None else batch
+        tasks = [(i, x[i::count], y[i::count], batch) for i in range(count)]
         futures = [self.pool.submit(self._shard, *task) for task in tasks[1:]]
         try:
             results = [self._shard(*tasks[0])]
@@ -103,6 +120,8 @@ class Shards:
         model = self.models[index]
         for parameter in self.parameters[index]:
             parameter.zero_grad()
+        if len(x) == 0:  # there are more ranks than examples
+            return 0.0, np.empty(0)
         with np.errstate(all="ignore"):  # what overflows is found by the trainer, and named
             predictions = model(to_float(x, model.dtype))
             loss, dpredictions = self.loss(predictions, y)

@@ -14,11 +14,14 @@ from minicnn.layers.base import Layer
 from minicnn.losses import softmax_cross_entropy
 from minicnn.metrics import accuracy
 from minicnn.optimizers import Optimizer
+from minicnn.training.batches import ArrayBatches, Batches, GivenBatches, Source, examples
 from minicnn.training.callbacks import Callback
 from minicnn.training.checkpoints import CheckpointFolder
 from minicnn.training.fitting import Fit, exclusive
 from minicnn.training.history import History
 from minicnn.training.progress import ProgressBar
+from minicnn.training.ranks import TIMEOUT, Ranks
+from minicnn.training.rates import RateSearch, find_rate
 from minicnn.training.shards import Shards, predict_in_threads
 
 Loss = Callable[[np.ndarray, np.ndarray], tuple[float, np.ndarray]]
@@ -48,11 +51,21 @@ class Trainer:
         Threads that compute a step, each on its shard of the batch; None takes the cores there are. With the
         same number of threads a run gives the same numbers, bit for bit; with another, equal ones up to
         rounding.
+    comm : mpi4py.MPI.Comm, optional
+        The processes that train this model together, such as `MPI.COMM_WORLD`: each makes the same trainer
+        and calls `fit` with the same arguments. Of n ranks, rank r computes rows r, r + n, r + 2n ... of each
+        batch, on one thread unless `threads` says more; all get the same weights and history. With the same
+        ranks a run gives the same numbers, bit for bit; two compute exactly what two threads do. Metrics must
+        be means over examples. An exception in one of them ends the processes of all.
+    rank_timeout : float, optional
+        Seconds that ranks wait for one that does not arrive, before they say so and end; None: for ever.
     callbacks : sequence of Callback
         Called in every `fit`, before those that it is given.
 
     Attributes
     ----------
+    ranks : Ranks
+        `ranks.rank` is the number of this process among `ranks.size`; 0 of 1 without `comm`.
     epoch : int
         Number of the next epoch; a second `fit` goes on counting.
     stop_training : bool
@@ -80,6 +93,8 @@ class Trainer:
         seed: int = 0,
         augment: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None,
         threads: int | None = None,
+        comm: Any = None,
+        rank_timeout: float | None = TIMEOUT,
         callbacks: Sequence[Callback] = (),
     ) -> None:
         if model.input_shape is None:
@@ -98,14 +113,15 @@ class Trainer:
         self.augment = augment
         self.threads = None if threads is None else integer(threads, "threads", low=1)
         self.callbacks = _checked(callbacks)
-        self._shards = Shards(model, loss, threads)
+        self.ranks = Ranks(comm, rank_timeout)
+        self._shards = Shards(model, loss, threads, self.ranks)
         self.epoch = 0
         self.stop_training = self.interrupted = False
 
     def fit(
         self,
-        x: np.ndarray,
-        y: np.ndarray,
+        x: np.ndarray | Source,
+        y: np.ndarray | None = None,
         epochs: int = 1,
         batch_size: int = 32,
         *,
@@ -120,13 +136,18 @@ class Trainer:
         Parameters
         ----------
         x : ndarray, shape (N, ...)
-            Examples; uint8 images stay uint8, each batch is scaled to [0, 1] when its turn comes.
+            Examples; uint8 images stay uint8, each batch is scaled to [0, 1] when its turn comes. Of arrays
+            on the disk (`np.load(path, mmap_mode="r")`) only the rows of a step are read, by each rank its
+            own. Or batches, pairs (x, y), and then no `y`: a list, another object that can be iterated again
+            in each epoch, or a function `f(epoch)` that returns one. They are taken in the order in which
+            they come; a fit that goes on from a checkpoint skips those that it has seen, so that they must
+            come in the same order again. Each rank takes its rows of each batch.
         y : ndarray, shape (N,) or (N, K)
             Labels, as the loss wants them.
         epochs : int
             How often each example is seen.
         batch_size : int
-            Examples in a step; the last step of an epoch takes what is left.
+            Examples in a step; the last step of an epoch takes what is left. Of no use with given batches.
         validation_data : (x, y), optional
             Evaluated after each epoch; reported as `val_loss`, `val_accuracy`.
         callbacks : sequence of Callback
@@ -161,26 +182,63 @@ class Trainer:
         RuntimeError
             If the model is trained in another thread.
         """
-        x, y = _examples(x, y, self.model)
-        epochs, batch_size = integer(epochs, "epochs"), integer(batch_size, "batch_size", low=1)
-        callbacks = _checked(callbacks)
+        batches = self._batches(x, y, batch_size)
+        epochs, callbacks = integer(epochs, "epochs"), _checked(callbacks)
         if validation_data is not None:
             if not isinstance(validation_data, tuple | list) or len(validation_data) != 2:
                 raise TypeError("`validation_data` must be a pair (x, y)")
-            validation_data = _examples(*validation_data, self.model)
+            validation_data = examples(*validation_data, self.model)
         if checkpoint is None and every is not None:
             raise ValueError(f"`every` must come with a folder for `checkpoint`, got every={every}")
-        folder = contextlib.nullcontext() if checkpoint is None else CheckpointFolder(checkpoint, every)
+        checkpoints = None if checkpoint is None else CheckpointFolder(checkpoint, every)
+        held = contextlib.nullcontext() if checkpoints is None or self.ranks.rank else checkpoints
         with (
+            self.ranks.guard(),
+            self.ranks,
             exclusive(self.model, self.optimizer),
             self._shards as shards,
-            folder as checkpoints,
-            ProgressBar(epochs, len(x), batch_size, bool(verbose)) as bar,
+            held,
+            ProgressBar(epochs, batches.size, batches.batch_size, batches.unit, bool(verbose)) as bar,
         ):
             hooks = [*self.callbacks, *callbacks, bar]
             for hook in hooks:
                 hook.trainer = self
-            return Fit(self, shards, checkpoints, x, y, batch_size, validation_data, hooks).run(epochs)
+            return Fit(self, shards, checkpoints, batches, validation_data, hooks).run(epochs)
+
+    def lr_find(
+        self,
+        x: np.ndarray | Source,
+        y: np.ndarray | None = None,
+        batch_size: int = 32,
+        *,
+        low: float = 1e-6,
+        high: float = 10.0,
+        steps: int = 200,
+    ) -> RateSearch:
+        """Look for a learning rate: train a copy with ever larger ones, until the loss flies off.
+
+        Nothing of the trainer changes, neither weights nor the optimizer nor random streams.
+
+        Parameters
+        ----------
+        x, y, batch_size
+            As for `fit`.
+        low, high : float
+            The first and the last rate; each is larger than the one before by the same factor.
+        steps : int
+            So many, if the loss allows it.
+
+        Returns
+        -------
+        RateSearch
+            `rates`, smoothed `losses`, and a `suggestion`; `minicnn.plots.learning_rates` draws it.
+
+        Raises
+        ------
+        FloatingPointError
+            If the very first loss or gradient is not finite.
+        """
+        return find_rate(self, self._batches(x, y, batch_size), low, high, steps)
 
     def evaluate(self, x: np.ndarray, y: np.ndarray, batch_size: int = 256) -> dict[str, float]:
         """Return the loss and the metrics over all of `x`, in evaluation mode.
@@ -192,8 +250,11 @@ class Trainer:
         batch_size : int
             Examples at a time; the result does not depend on it.
         """
-        x, y = _examples(x, y, self.model)
-        predictions = self.predict(x, batch_size)
+        x, y = examples(x, y, self.model)
+        return self.score(self.predict(x, batch_size), y)
+
+    def score(self, predictions: np.ndarray, y: np.ndarray) -> dict[str, float]:
+        """Return the loss and the metrics of these predictions."""
         loss, _ = self.loss(predictions, y)
         metrics = {name: float(metric(predictions, y)) for name, metric in self.metrics.items()}
         return {"loss": float(loss)} | metrics
@@ -202,21 +263,13 @@ class Trainer:
         """Return the model's outputs for all of `x`, see `Layer.predict`; the threads share the work."""
         return predict_in_threads(self.model, x, batch_size, self.threads)
 
+    def _batches(self, x: np.ndarray | Source, y: np.ndarray | None, batch_size: int) -> Batches:
+        if y is None:
+            return GivenBatches(x, self.model)
+        return ArrayBatches(*examples(x, y, self.model), batch_size, self.seed)
+
 
 def _checked(callbacks: Any) -> tuple[Callback, ...]:
     if not np.iterable(callbacks) or not all(isinstance(hook, Callback) for hook in callbacks):
         raise TypeError(f"`callbacks` must be a list of Callback objects, got {callbacks!r}")
     return tuple(callbacks)
-
-
-def _examples(x: Any, y: Any, model: Layer) -> tuple[np.ndarray, np.ndarray]:
-    """Return examples and labels as arrays, if there are any, as many of each, of the model's shape."""
-    x, y = np.asanyarray(x), np.asanyarray(y)
-    if x.shape[1:] != model.input_shape:
-        hint = " (add a channel axis: x[..., None])" if (*x.shape[1:], 1) == model.input_shape else ""
-        raise ValueError(f"examples must have shape {model.input_shape}, got an array of {x.shape}{hint}")
-    if len(x) == 0 or y.ndim == 0 or len(x) != len(y):
-        raise ValueError(
-            f"there must be at least one example, and a label for each; got arrays of {x.shape} and {y.shape}"
-        )
-    return x, y

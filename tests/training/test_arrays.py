@@ -1,8 +1,11 @@
 import json
+import math
 
 import numpy as np
 import pytest
 import safetensors.numpy
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from minicnn import FileFormatError
 from minicnn.training.arrays import read_arrays, write_arrays
@@ -61,3 +64,109 @@ def test_a_file_of_others_has_no_text(tmp_path):
     arrays, text = read_arrays(tmp_path / "a")
     assert text is None
     assert arrays["x"].tolist() == [1, 1]
+
+
+def with_header(change, arrays=ARRAYS, text="some text"):
+    """The bytes of a file, with its header changed; its values, if any, are changed too."""
+    content = safetensors.numpy.save(
+        {name: np.ascontiguousarray(array) for name, array in arrays.items()},
+        {"minicnn": "0123456789abcdef" * 4 + f" {text}"},
+    )
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = change(content[8:end])
+    return len(header).to_bytes(8, "little") + header + content[end:]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'"minicnn"', b'"minicmn"'),
+        (b'"minicnn"', b'"mini"'),
+        (b"0123", b"xyz%"),
+        (b'"minicnn"', b'"mini":"","nn"'),
+    ],
+)
+def test_a_file_that_lost_the_name_of_its_checksum_is_not_one_of_others(tmp_path, old, new):
+    (tmp_path / "a").write_bytes(with_header(lambda header: header.replace(old, new, 1)))
+    if new.count(b":"):  # but this is: nothing but a program could have written it
+        assert read_arrays(tmp_path / "a")[1] is None
+    else:
+        with pytest.raises(FileFormatError, match="checksum of its content"):
+            read_arrays(tmp_path / "a")
+
+
+def test_a_checksum_beside_other_metadata_is_refused(tmp_path):
+    change = lambda header: header.replace(b'"minicnn"', b'"format":"np","minicnn"')  # noqa: E731
+    (tmp_path / "a").write_bytes(with_header(change))
+    with pytest.raises(FileFormatError, match="must be the only metadata"):
+        read_arrays(tmp_path / "a")
+
+
+@pytest.mark.parametrize(
+    "metadata", [None, {}, {"format": "pt"}, {"licence": "x" * 99}, {"a": "b", "c": "d" * 99}]
+)
+def test_files_of_others_are_read_whatever_their_metadata(tmp_path, metadata):
+    (tmp_path / "a").write_bytes(safetensors.numpy.save({"x": np.ones(2)}, metadata))
+    assert read_arrays(tmp_path / "a")[0]["x"].tolist() == [1, 1]
+
+
+TYPES = [
+    "BOOL",
+    "U8",
+    "I8",
+    "U16",
+    "I16",
+    "F16",
+    "U32",
+    "I32",
+    "F32",
+    "U64",
+    "I64",
+    "F64",
+    "BF16",
+    "F8_E4M3",
+    "f4",
+    "",
+]
+SIZES = st.integers(0, 3) | st.sampled_from([-1, 10**9, 2**62, 10**18, 10**25, 1.0, True, "1", None])
+
+
+@st.composite
+def headers(draw):
+    """Headers of three kinds of truth: all, some, or none of it."""
+    entries, end = {}, 0
+    for name in draw(st.lists(st.text(max_size=3), max_size=4)):
+        dtype, shape = draw(st.sampled_from(TYPES)), draw(st.lists(SIZES, max_size=3))
+        size = {"B": 1, "U8": 1, "I8": 1}.get(dtype, 4)
+        numbers = [size for size in shape if type(size) is int]
+        begin, end = end, end + math.prod(numbers) * draw(st.sampled_from([size, size, 2, 8]))
+        lie = draw(st.sampled_from([0, 0, 0, 0, 1, -1, 10**18]))
+        entries[name] = {"dtype": dtype, "shape": shape, "data_offsets": [begin, end + lie]}
+        if draw(st.integers(0, 9)) == 0:
+            entries[name][draw(st.text(max_size=5))] = draw(st.none() | st.lists(st.integers(), max_size=2))
+    if draw(st.booleans()):
+        values = st.text(max_size=3) if draw(st.booleans()) else st.none() | st.integers()
+        entries["__metadata__"] = draw(st.dictionaries(st.text(max_size=3), values, max_size=2))
+    indent, ascii = draw(st.sampled_from([None, None, 1])), draw(st.booleans())
+    text = json.dumps(entries, indent=indent, ensure_ascii=ascii).encode(errors="surrogatepass")
+    return (
+        len(text).to_bytes(8, "little")
+        + text
+        + bytes(max(0, min(end, 1000) + draw(st.sampled_from([0, 0, 1]))))
+    )
+
+
+@given(headers())
+@settings(max_examples=10 * settings.default.max_examples)
+def test_a_header_is_read_as_by_the_library_or_refused(tmp_path_factory, content):
+    path = tmp_path_factory.getbasetemp() / "a"
+    path.write_bytes(content)
+    try:
+        arrays, _ = read_arrays(path)
+    except FileFormatError:
+        return
+    theirs = safetensors.numpy.load(content)
+    assert arrays.keys() == theirs.keys()
+    for name, array in arrays.items():
+        assert (array.dtype, array.shape) == (theirs[name].dtype, theirs[name].shape)
+        assert array.tobytes() == theirs[name].tobytes()

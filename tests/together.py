@@ -1,0 +1,262 @@
+"""What several ranks do together; `mpiexec -n 2 python together.py FILE SCENARIO...` writes what came out.
+
+The file gets, pickled, for each scenario what each rank returned. Without mpiexec, `alone` returns the same.
+"""
+
+import os
+import pickle
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from minicnn import (
+    SGD,
+    Adam,
+    BatchNorm,
+    Callback,
+    CSVLogger,
+    Dense,
+    Dropout,
+    EarlyStopping,
+    Flatten,
+    Layer,
+    ReLU,
+    Sequential,
+    Trainer,
+)
+from minicnn.losses import mean_squared_error
+
+RNG = np.random.default_rng(0)
+X, Y = RNG.integers(0, 200, (70, 4, 4, 1)).astype(np.uint8), RNG.integers(0, 3, 70)
+
+
+def distort(images, rng):
+    return images + rng.integers(0, 9, (len(images), 1, 1, 1), np.uint8)
+
+
+def net(*middle, dtype=np.float32):
+    return Sequential([Flatten(), Dense(8), ReLU(), *middle, Dense(3)]).build((4, 4, 1), rng=1, dtype=dtype)
+
+
+def outcome(trainer, history):
+    return trainer.model.get_weights(), history.history, trainer.optimizer.steps
+
+
+def fit(comm, *middle, x=X, y=Y, dtype=np.float32, epochs=2, threads=None, augment=None, **options):
+    model = net(*middle, dtype=dtype)
+    if comm is not None and comm.rank:
+        model.set_weights([weight + 1 for weight in model.get_weights()])  # rank 0's are taken
+    trainer = Trainer(model, Adam(1e-2), seed=2, comm=comm, threads=threads, augment=augment)
+    return outcome(trainer, trainer.fit(x, y, epochs, **{"batch_size": 16} | options))
+
+
+def plain(comm, **options):
+    return fit(comm, validation_data=(X[:7], Y[:7]), **options)
+
+
+def double(comm):
+    return plain(comm, dtype=np.float64)
+
+
+def dropout(comm, **options):
+    return fit(comm, Dropout(0.5), **options)
+
+
+def empty_shards(comm):
+    """The last batch has one example, and so has the validation data."""
+    return fit(comm, x=X[:33], y=Y[:33], validation_data=(X[:1], Y[:1]), dtype=np.float64)
+
+
+def threads_in_ranks(comm):
+    from minicnn.training import shards
+
+    shards.SMALLEST_SHARD = 1
+    return plain(comm, dtype=np.float64, threads=2)
+
+
+def augmented(comm):
+    return fit(comm, augment=distort)
+
+
+def memory_mapped(comm):
+    with tempfile.TemporaryDirectory() as folder:
+        np.save(Path(folder, "x.npy"), X)
+        return plain(comm, x=np.load(Path(folder, "x.npy"), mmap_mode="r"))
+
+
+def batches(epoch):
+    order = np.random.default_rng([2, epoch]).permutation(len(X))
+    return [(X[order[i : i + 16]], Y[order[i : i + 16]]) for i in range(0, len(X), 16)]
+
+
+def given_batches(comm):
+    return plain(comm, x=batches, y=None)
+
+
+def regression(comm):
+    trainer = Trainer(net(), SGD(0.1), loss=mean_squared_error, comm=comm)
+    return outcome(trainer, trainer.fit(X, np.eye(3, dtype=np.float32)[Y], batch_size=32))
+
+
+class Note(Callback):
+    """Remembers its calls."""
+
+    def __init__(self):
+        self.steps = 0
+
+    def on_batch_end(self, step, logs):
+        self.steps += 1
+
+
+class NoteEverywhere(Note):
+    every_rank = True
+
+
+def which_callbacks(comm):
+    notes = [Note(), NoteEverywhere()]
+    fit(comm, callbacks=notes)
+    return [note.steps for note in notes]
+
+
+class Wish(NoteEverywhere):
+    """In one of the ranks, wants to end after its third step."""
+
+    def __init__(self, rank, name):
+        super().__init__()
+        self.rank, self.name = rank, name
+
+    def on_batch_end(self, step, logs):
+        super().on_batch_end(step, logs)
+        if self.trainer.ranks.rank == self.rank and self.steps == 3:
+            setattr(self.trainer, self.name, True)
+
+
+def wishes(comm):
+    return [fit(comm, callbacks=[Wish(rank, "stop_training")])[2] for rank in (0, 1)]
+
+
+def early_stopping(comm):
+    """The loss is scripted in rank 0: the second epoch is the best."""
+
+    class Script(Callback):
+        every_rank = True
+
+        def on_epoch_end(self, epoch, logs):
+            logs["val_loss"] = [2, 1, 3, 3, 0, 0][epoch]
+
+    hooks = [Script(), EarlyStopping(patience=2)]
+    return fit(comm, epochs=6, callbacks=hooks, validation_data=(X[:7], Y[:7]))
+
+
+def interrupted(comm):
+    """Stops in the fourth step, by a wish of the last rank, and goes on, with one epoch more."""
+    with tempfile.TemporaryDirectory() as own:
+        place = Path(own if comm is None else comm.bcast(own), "run")
+        last = 0 if comm is None else comm.size - 1
+        options = {"checkpoint": place, "every": 2, "augment": distort}
+        first = fit(comm, Dropout(0.5), callbacks=[Wish(last, "interrupted")], **options)
+        names = sorted(path.name for path in place.iterdir()) if comm is None or comm.rank == 0 else None
+        whole = fit(comm, Dropout(0.5), augment=distort, epochs=3)
+        again = fit(comm, Dropout(0.5), epochs=3, **options)
+        if comm is not None:
+            comm.Barrier()
+        return first[2], names, whole, again
+
+
+class Spoil(Callback):
+    """Changes the weights of the first rank only."""
+
+    def on_epoch_end(self, epoch, logs):
+        self.trainer.model.parameters()[0].value *= 2
+
+
+class Poison(Layer):
+    """Of a black image it makes infinity."""
+
+    def forward(self, x):
+        self.cache = x
+        return np.where(x.max(axis=1, keepdims=True) > 0, x, np.inf)
+
+    def backward(self, dy):
+        return dy
+
+
+def refused(comm):
+    """Return the errors that all ranks must raise, since each would wait for the others otherwise."""
+    rank = comm.rank
+    ill = X.copy()
+    ill[np.random.default_rng([2, 0]).permutation(70)[17]] = 0  # in the shard of the second rank of two
+    poisoned = Sequential([Flatten(), Poison(), Dense(3)]).build((4, 4, 1), rng=1)
+    cases = [
+        lambda: fit(comm, BatchNorm()),
+        lambda: fit(comm, callbacks=[Spoil()]),
+        lambda: fit(comm, batch_size=16 + rank),
+        lambda: Trainer(poisoned, SGD(), seed=2, comm=comm).fit(ill, Y, batch_size=16, callbacks=[Note()]),
+    ]
+    return [error_of(case) for case in cases]
+
+
+def error_of(case):
+    try:
+        case()
+    except (ValueError, FloatingPointError) as error:
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+def raises(comm):
+    """Only one of the ranks has a mistake in it."""
+
+    class Raise(NoteEverywhere):
+        def on_batch_begin(self, step):
+            if comm.rank:
+                raise ZeroDivisionError("in rank 1")
+
+    fit(comm, callbacks=[Raise()])
+
+
+def unequal_batches(comm):
+    fit(comm, x=[(X[: 4 + comm.rank], Y[: 4 + comm.rank])], y=None)
+
+
+class Stall(Callback):
+    every_rank = True
+
+    def __init__(self, rank):
+        self.rank = rank
+
+    def on_batch_end(self, step, logs):
+        if step == 2 and self.trainer.ranks.rank == self.rank:
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def stalls_0(comm):
+    Trainer(net(), SGD(), comm=comm, rank_timeout=1).fit(X, Y, batch_size=16, callbacks=[Stall(0)])
+
+
+def stalls_1(comm):
+    Trainer(net(), SGD(), comm=comm, rank_timeout=1).fit(X, Y, batch_size=16, callbacks=[Stall(1)])
+
+
+def logged(comm):
+    """Of several ranks one alone writes."""
+    folder = Path(tempfile.mkdtemp())
+    fit(comm, callbacks=[CSVLogger(folder / "log.csv")])
+    return [len(path.read_text().splitlines()) for path in folder.iterdir()]
+
+
+def main(path, *names):
+    from mpi4py import MPI
+
+    comm = MPI.COMM_WORLD
+    found = {name: comm.gather(globals()[name](comm)) for name in names}
+    if comm.rank == 0:
+        Path(path).write_bytes(pickle.dumps(found))
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    main(*sys.argv[1:])
