@@ -23,8 +23,8 @@ _FORMATS = ("PNG", "JPEG", "GIF", "BMP", "PPM")
 _MAX_PIXELS = 50_000_000
 _MAX_BYTES = 8 * _MAX_PIXELS
 # For each of Pillow's decoders that is used, the values in one byte of a file compressed as far as it can be:
-# single bits by deflate, blocks of 64 in three colours by one bit, strings of 4096 by 12. (Not that of runs in
-# a BMP, which takes memory for whatever they promise.)
+# single bits by deflate, blocks of 64 in three colours by one bit, strings of 4096 by 12. (Not that of runs
+# in a BMP, which takes memory for whatever they promise.)
 _VALUES = {"zip": 8 * 1032, "jpeg": 8 * 64 * 3, "gif": 8 * 4096 // 12, "raw": 8, "ppm": 1, "ppm_plain": 1}
 _PNG = b"\x89PNG\r\n\x1a\n"
 _CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"eXIf", b"IEND")

@@ -11,38 +11,17 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from references import idx_content
 
 from minicnn.datasets import read_idx, write_idx
 from minicnn.errors import FileFormatError
 
 MIB = 1 << 20
 MANY = 10 * settings.default.max_examples  # mutations are cheap
-STRUCT_CODES = {0x08: "B", 0x09: "b", 0x0B: "h", 0x0C: "i", 0x0D: "f", 0x0E: "d"}
 
 
 def header(code, *dims):
     return struct.pack(f">BBBB{len(dims)}I", 0, 0, code, len(dims), *dims)
-
-
-def naive_read(content):
-    """The values and shape in an IDX file, number by number, as the format says; None if it is none."""
-    if (
-        len(content) < 4
-        or content[:2] != b"\0\0"
-        or content[2] not in STRUCT_CODES
-        or not 0 < content[3] <= 64
-    ):
-        return None
-    start, code = 4 + 4 * content[3], STRUCT_CODES[content[2]]
-    if len(content) < start:
-        return None
-    shape = struct.unpack(f">{content[3]}I", content[4:start])
-    count = 1
-    for dim in shape:
-        count *= dim
-    if len(content) - start != count * struct.calcsize(f">{code}"):
-        return None
-    return struct.unpack(f">{count}{code}", content[start:]), shape
 
 
 @contextmanager
@@ -253,7 +232,7 @@ def mutated(draw, original):
 @given(content=mutated(ORIGINAL))
 @example(content=ORIGINAL)
 def test_read_idx_of_a_mutated_file_equals_a_naive_reader_or_refuses(folder, content):
-    expected = naive_read(content)
+    expected = idx_content(content)
     path = put(folder, content)
     with memory_at_most(MIB):
         try:
@@ -289,7 +268,7 @@ def test_read_idx_of_mutated_gzip_is_the_exact_array_or_refused(folder, content)
 @settings(max_examples=MANY)
 @given(content=mutated(ORIGINAL))
 def test_read_idx_of_mutated_content_in_sound_gzip_equals_a_naive_reader_or_refuses(folder, content):
-    expected = naive_read(content)
+    expected = idx_content(content)
     path = put(folder, gzip.compress(content, 1, mtime=0))
     with memory_at_most(MIB):
         try:

@@ -1,0 +1,121 @@
+"""What may come out of a file, whatever its bytes: each format, and a second opinion about what is in it."""
+
+import gzip
+import json
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import safetensors.numpy
+from fuzz.mutations import in_gzip, in_png, in_safetensors
+from references import idx_content
+
+from minicnn import FileFormatError
+from minicnn.datasets import load_digit_image, read_idx
+from minicnn.runs import read_history, read_result
+from minicnn.training.arrays import read_arrays
+from minicnn.training.checkpoints import CheckpointFolder
+
+CORPUS = Path(__file__).parent / "corpus"
+
+
+@dataclass(frozen=True)
+class Format:
+    """One kind of file: what it is called, how its content is read, and how to change the inside of one.
+
+    `read` returns what can be compared, or raises; `sealed` tells that there is a checksum: a changed file
+    must then have the content of a whole one, or none.
+    """
+
+    filename: str
+    read: Callable
+    within: Callable | None = None
+    sealed: bool = False
+
+
+def read_weights(path):
+    arrays, _ = read_arrays(path)
+    # The library that the format comes from must agree.
+    assert described(arrays) == described(safetensors.numpy.load(path.read_bytes()))
+    return described(arrays)
+
+
+def described(arrays):
+    return sorted((name, str(a.dtype), a.shape, a.tobytes()) for name, a in arrays.items())
+
+
+def read_checkpoint(path):
+    snapshot = CheckpointFolder(path.parent).latest()
+    return described(snapshot.arrays), json.dumps(snapshot.state)
+
+
+def read_array(path):
+    content = path.read_bytes()
+    if content[:2] == b"\x1f\x8b":
+        try:
+            content = gzip.decompress(content)
+        except (OSError, EOFError, zlib.error):
+            content = b""
+    expected = idx_content(content)
+    try:
+        array = read_idx(path)
+    except FileFormatError:
+        # Of the whole files only empty arrays of absurd sizes may be refused.
+        assert expected is None or not expected[0], "a whole file was refused"
+        raise
+    assert expected is not None, "a broken file was accepted"
+    values, shape = expected
+    assert array.shape == shape
+    assert np.array_equal(array.ravel(), np.array(values, array.dtype), equal_nan=array.dtype.kind == "f")
+    return array.dtype.str, array.shape, array.tobytes()
+
+
+def read_picture(path):
+    try:
+        digit = load_digit_image(path)
+    except FileFormatError:
+        raise
+    except ValueError as error:
+        if "no ink found" not in str(error):
+            raise
+        return "an empty picture"
+    assert (digit.dtype, digit.shape, digit.max()) == (np.uint8, (28, 28, 1), 255)
+    return digit.tobytes()
+
+
+def read_csv(path):
+    history = read_history(path.parent)
+    return repr(history)
+
+
+def read_json(path):
+    return repr(read_result(path.parent))
+
+
+FORMATS = {
+    "weights": Format("w.safetensors", read_weights, in_safetensors, sealed=True),
+    "checkpoint": Format("step-00000001.safetensors", read_checkpoint, in_safetensors, sealed=True),
+    "stranger": Format("w.safetensors", read_weights, in_safetensors),
+    "idx": Format("idx", read_array),
+    "gzip": Format("idx.gz", read_array, in_gzip),
+    "png": Format("picture", read_picture, sealed=True),
+    "png-inside": Format("picture", read_picture, in_png),
+    "picture": Format("picture", read_picture),
+    "json": Format("result.json", read_json),
+    "csv": Format("history.csv", read_csv),
+}
+
+
+def seeds(name):
+    """Return the whole files of a format: those of the corpus under its name."""
+    return [path.read_bytes() for path in sorted(CORPUS.glob(f"{name.removesuffix('-inside')}-*"))]
+
+
+def outcome(form, path):
+    """Return the content of a file; None if it was refused."""
+    try:
+        return form.read(path)
+    except FileFormatError:
+        return None
