@@ -1,5 +1,7 @@
 """Naive loops: slow, obvious, and written from the definitions, not from the package's code."""
 
+import struct
+
 import numpy as np
 
 
@@ -78,3 +80,22 @@ def naive_pool2d_backward(dy, x, window, strides, pads, mode, ties="first"):
         for cell in winners:
             dx[cell] += dy[out] * share
     return dx
+
+
+IDX_CODES = {0x08: "B", 0x09: "b", 0x0B: "h", 0x0C: "i", 0x0D: "f", 0x0E: "d"}
+
+
+def idx_content(content):
+    """The values and shape in an IDX file, number by number, as the format says; None if it is none."""
+    if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in IDX_CODES or not 0 < content[3] <= 64:
+        return None
+    start, code = 4 + 4 * content[3], IDX_CODES[content[2]]
+    if len(content) < start:
+        return None
+    shape = struct.unpack(f">{content[3]}I", content[4:start])
+    count = 1
+    for dim in shape:
+        count *= dim
+    if len(content) - start != count * struct.calcsize(f">{code}"):
+        return None
+    return struct.unpack(f">{count}{code}", content[start:]), shape

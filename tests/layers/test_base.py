@@ -379,11 +379,11 @@ def test_predict_in_a_second_thread_does_not_disturb_the_first():
             return 2 * self.kept
 
     model = Keeps().build((2,))
-    for _ in range(2):  # the claim of the first is given back
+    for value in (1.0, 2.0):  # the claim of the first is given back
         inner[:] = ["go"]
-        np.testing.assert_array_equal(model.predict(np.ones((1, 2))), [[2.0, 2.0]])
+        np.testing.assert_array_equal(model.predict(np.full((1, 2), value)), [[2 * value, 2 * value]])
         assert inner == [[[10.0, 10.0]]]
-        np.testing.assert_array_equal(model.kept, [[1.0, 1.0]])  # the model itself, not a copy of it
+        np.testing.assert_array_equal(model.kept, [[value, value]])  # the model itself, not a copy of it
 
 
 def test_repr_shows_what_differs_from_the_defaults():

@@ -4,7 +4,7 @@ from cases import conv_cases
 from hypothesis import given, settings
 
 from minicnn import Conv2D
-from minicnn.initializers import constant, glorot_uniform
+from minicnn.initializers import constant, glorot_uniform, zeros
 from minicnn.testing import check_layer
 
 
@@ -71,6 +71,12 @@ def test_conv2d_initial_weights():
     np.testing.assert_array_equal(layer.kernel.value, np.full((3, 3, 3, 2), 0.25, np.float32))
     np.testing.assert_array_equal(layer.bias.value, np.zeros(2, np.float32))
     assert Conv2D(2, 3, use_bias=False).build((4, 4, 3)).bias is None
+
+
+def test_conv2d_draws_its_bias_from_the_stream_of_the_build():
+    layer = Conv2D(3, 2, kernel_initializer=zeros, bias_initializer=lambda shape, rng: rng.normal(size=shape))
+    layer.build((4, 4, 1), rng=7, dtype=np.float64)
+    np.testing.assert_array_equal(layer.bias.value, np.random.default_rng(7).normal(size=3))
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from minicnn import Conv2D, Dense, Sequential
-from minicnn.initializers import constant
+from minicnn.initializers import constant, zeros
 from minicnn.testing import check_layer
 
 
@@ -60,6 +60,12 @@ def test_dense_without_bias_has_none():
 def test_dense_counts_multiply_adds():
     assert Dense(10).build((84,)).multiply_adds() == 840
     assert Dense(10).build((2, 3, 84)).multiply_adds() == 6 * 840
+
+
+def test_dense_draws_its_bias_from_the_stream_of_the_build():
+    layer = Dense(3, kernel_initializer=zeros, bias_initializer=lambda shape, rng: rng.normal(size=shape))
+    layer.build((4,), rng=7, dtype=np.float64)
+    np.testing.assert_array_equal(layer.bias.value, np.random.default_rng(7).normal(size=3))
 
 
 @pytest.mark.parametrize(

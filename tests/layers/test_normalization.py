@@ -94,6 +94,12 @@ def test_local_response_norm_by_hand():
     np.testing.assert_allclose(dx.ravel(), [4 / 36, -4 / 36, 0], rtol=1e-14)
 
 
+def test_local_response_norm_has_the_constants_of_the_paper_by_default():
+    layer = LocalResponseNorm().build((1, 1, 7), dtype=np.float64)
+    y = layer(np.full((1, 1, 1, 7), 100.0))  # of which each square adds 1 to k = 2
+    np.testing.assert_allclose(y.ravel(), 100 / (2 + np.array([3, 4, 5, 5, 5, 4, 3])) ** 0.75, rtol=1e-14)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

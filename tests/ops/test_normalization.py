@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minicnn.ops import batch_norm, batch_norm_backward, local_response_norm, local_response_norm_backward
+from minicnn.ops.windows import batch_first, batch_last, lies_batch_last
 
 
 @given(shape=st.sampled_from([(5, 3), (1, 4), (2, 3, 4, 2), (1, 1, 1, 3)]), seed=st.integers(0, 99))
@@ -45,7 +46,8 @@ LRN = {
     "radius": st.integers(0, 4),
     "k": st.sampled_from([0.5, 1.0, 2.0]),
     "alpha": st.sampled_from([0.0, 1e-4, 0.3, 2.0]),
-    "beta": st.sampled_from([0.5, 0.75, 1.0, 1.3]),
+    "beta": st.sampled_from([0.5, 0.75, 1.0, 1.75]),
+    "last": st.booleans(),
     "seed": st.integers(0, 99),
 }
 
@@ -53,7 +55,7 @@ LRN = {
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-12), ("float32", 1e-5)])
 @given(**LRN)
 def test_local_response_norm_and_gradient_are_tensorflows(
-    dtype, tolerance, channels, radius, k, alpha, beta, seed
+    dtype, tolerance, channels, radius, k, alpha, beta, last, seed
 ):
     rng = np.random.default_rng(seed)
     x, dy = rng.normal(0, 3, (2, 2, 3, 4, channels)).astype(dtype)
@@ -66,8 +68,10 @@ def test_local_response_norm_and_gradient_are_tensorflows(
         else:
             expected = lrn_in_tensorflow(variable, *constants)
     dx = tape.gradient(expected, variable, output_gradients=tf.constant(dy))
+    x = batch_first(batch_last(x)) if last else x
     y, our_dx = local_response_norm(x, *constants), local_response_norm_backward(dy, x, *constants)
     assert y.dtype == our_dx.dtype == dtype
+    assert lies_batch_last(y) == lies_batch_last(our_dx) == last
     np.testing.assert_allclose(y, expected, rtol=tolerance, atol=tolerance)
     np.testing.assert_allclose(our_dx, dx, rtol=tolerance, atol=tolerance * np.abs(dy).max())
 
@@ -84,6 +88,15 @@ def test_local_response_norm_keeps_small_channels_beside_large_ones():
     x = np.array([1e4, 1e4, 1.0, 1.0, 1.0, 1.0], np.float32).reshape(1, 1, 1, 6)
     y = local_response_norm(x, 3, k=1.0, alpha=1.0, beta=1.0)
     np.testing.assert_allclose(y[0, 0, 0, 3:], [1 / 4, 1 / 4, 1 / 3], rtol=1e-6)
+
+
+def test_local_response_norm_has_the_constants_of_the_paper_by_default():
+    x, dy = np.full((2, 1, 1, 1, 7), 100.0)  # of which each square adds 1 to k = 2
+    in_window = np.array([3, 4, 5, 5, 5, 4, 3])
+    np.testing.assert_allclose(local_response_norm(x).ravel(), 100 / (2 + in_window) ** 0.75, rtol=1e-14)
+    np.testing.assert_array_equal(
+        local_response_norm_backward(dy, x), local_response_norm_backward(dy, x, 5, 2.0, 1e-4, 0.75)
+    )
 
 
 def test_local_response_norm_refuses_other_shapes():

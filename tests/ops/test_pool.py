@@ -2,12 +2,13 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from cases import pool_cases
+from cases import memory_full_of_nan, pool_cases
 from hypothesis import given
 from hypothesis import strategies as st
 from references import naive_pool2d, naive_pool2d_backward
 
 from minicnn.ops.pool import avg_pool2d, avg_pool2d_backward, max_pool2d, max_pool2d_backward
+from minicnn.ops.windows import batch_first, batch_last
 
 rules = st.sampled_from(["first", "all", "split"])
 
@@ -23,7 +24,8 @@ def test_max_pool2d_backward_equals_loops(case, ties, pass_y):
     x, geometry = case.x(), (case.window, case.strides, case.padding)
     y = max_pool2d(x, *geometry)
     dy = np.random.default_rng(case.seed + 1).standard_normal(y.shape)
-    dx = max_pool2d_backward(dy, x, *geometry, ties, y if pass_y else None)
+    with memory_full_of_nan():
+        dx = max_pool2d_backward(dy, x, *geometry, ties, y if pass_y else None)
     expected = naive_pool2d_backward(dy, x, case.window, case.strides, case.pads, "max", ties)
     np.testing.assert_allclose(dx, expected, rtol=1e-12, atol=1e-12)
 
@@ -96,6 +98,15 @@ def test_overlapping_windows_add_their_gradients():
     np.testing.assert_array_equal(dx.ravel(), [0.0, 5.0, 0.0])
 
 
+@pytest.mark.parametrize("window", [(2, 3), (3, 2)])
+def test_what_no_window_covers_gets_zero(window):
+    with memory_full_of_nan():
+        dx = max_pool2d_backward(np.ones((1, 1, 1, 1)), np.arange(9.0).reshape(1, 3, 3, 1), window)
+    expected = np.zeros((3, 3))
+    expected[window[0] - 1, window[1] - 1] = 1
+    np.testing.assert_array_equal(dx[0, :, :, 0], expected)
+
+
 @pytest.mark.parametrize("ties", ["first", "split"])
 def test_padded_cells_do_not_even_win_among_minus_infinity(ties):
     x = np.full((1, 3, 3, 1), -np.inf)
@@ -111,6 +122,21 @@ def test_windows_are_never_copied_all_at_once():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 7 * x.nbytes  # not 25 copies of it
+
+
+@pytest.mark.parametrize("padding", ["valid", "same"])
+@pytest.mark.parametrize(("lay", "innermost"), [(np.array, 3), (lambda a: batch_first(batch_last(a)), 0)])
+def test_results_lie_in_memory_as_the_images_do(padding, lay, innermost):
+    x = lay(np.random.default_rng(0).standard_normal((3, 6, 7, 2)))
+    geometry = ((3, 2), 2, padding)
+    y = max_pool2d(x, *geometry)
+    for result in (
+        y,
+        avg_pool2d(x, *geometry),
+        max_pool2d_backward(np.array(y, order="C"), x, *geometry, ties="split"),
+        avg_pool2d_backward(y, x, *geometry),
+    ):
+        assert np.argmin(result.strides) == innermost
 
 
 def test_nan_wins():

@@ -1,5 +1,7 @@
 import json
 import math
+import os
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ from toy_data import write_folder
 
 from minicnn import FileFormatError, save_weights
 from minicnn.runs import Recipe, create_run, is_finished, load_data, open_run, read_history, read_result
-from minicnn.runs.folder import write_json
+from minicnn.runs.folder import open_unfinished_run, write_json
 
 
 @pytest.fixture(scope="module")
@@ -110,10 +112,12 @@ def change(**changes):
         (change(checkpoint_every=0), "`checkpoint_every` must be at least 1, got 0"),
         (change(num_classes=10.0), "`num_classes` must be int, got 10.0"),
         (change(num_classes=True), "`num_classes` must be int, got True"),
-        (change(num_classes=10**12), "there must be 1 to 10,000 classes"),
+        (change(num_classes=10**12), "too small for the model of images"),
+        (change(num_classes=0), "there must be 1 to 10,000 classes"),
         (change(input_shape="28"), "`input_shape` must be list"),
-        (change(input_shape=[28, 28, "1"]), "`input_shape` must be a list of integers"),
-        (change(input_shape=[28, 10**9, 1]), "images must have a shape"),
+        (change(input_shape=[28, 28, "1"]), "`input_shape`.2 must be int, got '1'"),
+        (change(input_shape=[28, 10**9, 1]), "too small for the model of images"),
+        (change(input_shape=[28, 28, 65]), "images must have a shape"),
         (change(input_shape=[28, 28, -1]), "positive sizes"),
     ],
 )
@@ -122,6 +126,71 @@ def test_open_run_refuses_a_wrong_configuration(saved, rewrite, message):
     path.write_text(rewrite(json.loads(path.read_text())))
     with pytest.raises(FileFormatError, match=message):
         open_run(saved.folder)
+
+
+def test_an_unfinished_run_has_the_limits_of_the_recipe(saved):
+    path = saved.folder / "config.json"
+    for changes, message in (
+        ({"num_classes": 10**12}, "there must be 1 to 10,000 classes"),
+        ({"input_shape": [28, 10**9, 1]}, "images must have a shape"),
+    ):
+        config = json.loads(path.read_text())
+        path.write_text(change(**changes)(config))
+        with pytest.raises(FileFormatError, match=message):
+            open_unfinished_run(saved.folder)
+        path.write_text(json.dumps(config))
+
+
+def test_a_configuration_does_not_take_more_memory_than_the_weights_justify(saved):
+    path = saved.folder / "config.json"
+    path.write_text(change(input_shape=[256, 256, 1])(json.loads(path.read_text())))
+    tracemalloc.start()
+    try:
+        with pytest.raises(FileFormatError, match=r"too small for the model of images \(256, 256, 1\)"):
+            open_run(saved.folder)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("name", ["config.json", "weights.safetensors", "history.csv", "checkpoints"])
+@pytest.mark.parametrize("opening", [open_run, open_unfinished_run])
+def test_a_run_with_a_link_is_refused_since_training_would_write_where_it_leads(saved, opening, name):
+    precious = saved.folder.parent / "precious"
+    precious.write_text("{}")
+    path = saved.folder / name
+    if path.is_dir():
+        path.rmdir()
+    path.unlink(missing_ok=True)
+    path.symlink_to(precious)
+    with pytest.raises(FileFormatError, match=f"{name} is a link"):
+        opening(saved.folder)
+    assert precious.read_text() == "{}"
+
+
+def test_a_link_among_the_checkpoints_is_refused(saved):
+    (saved.folder / "checkpoints" / ".lock").symlink_to(saved.folder.parent / "elsewhere")
+    with pytest.raises(FileFormatError, match="is a link"):
+        open_unfinished_run(saved.folder)
+
+
+def test_pipes_and_folders_in_a_run_are_refused_and_not_waited_for(saved):
+    for name, reading in (
+        ("config.json", open_run),
+        ("weights.safetensors", open_run),
+        ("history.csv", read_history),
+        ("result.json", read_result),
+    ):
+        path = saved.folder / name
+        content = path.read_bytes() if path.exists() else None
+        for make in (os.mkfifo, os.mkdir):
+            path.unlink(missing_ok=True)
+            make(path)
+            with pytest.raises(FileFormatError):
+                reading(saved.folder)
+            path.rmdir() if path.is_dir() else path.unlink()
+        if content is not None:
+            path.write_bytes(content)
 
 
 def test_open_run_refuses_bytes_that_are_no_text(saved):
@@ -177,7 +246,14 @@ def test_read_history_of_a_run_without_an_epoch_is_empty(tmp_path):
 
 @pytest.mark.parametrize(
     "text",
-    ["loss\n1\n", "epoch,loss\n0\n", "epoch,loss\n0,1,2\n", "epoch,loss\n0,low\n", "epoch,loss\nx,1\n"],
+    [
+        "loss\n1\n",
+        "epoch,loss\n0\n",
+        "epoch,loss\n0,1,2\n",
+        "epoch,loss\n0,low\n",
+        "epoch,loss\nx,1\n",
+        "epoch,loss,loss\n0,1,2\n",
+    ],
 )
 def test_read_history_refuses_anything_else(tmp_path, text):
     (tmp_path / "history.csv").write_text(text)
