@@ -129,8 +129,8 @@ def _parse(header: str, limit: int) -> tuple[dict[str, dict[str, Any]], str | No
 def _checked(metadata: str) -> str | None:
     """Return our entry of the metadata, if it is there, or ever was.
 
-    A damaged file of ours must not pass for one of others, in which nothing is checked: a single entry that
-    is long enough for a checksum is held to be ours if its key is as long, or it begins like one.
+    A damaged file of ours must not pass for one of others, in which nothing is checked: a single entry is
+    held to be ours, whatever its key, if it begins like a checksum, or nearly so if its key is as long.
     """
     pair = _PAIR.match(metadata)
     if pair is None:
@@ -139,8 +139,11 @@ def _checked(metadata: str) -> str | None:
         if any(pair[1] == _QUOTED for pair in _PAIR.finditer(metadata)):
             raise ValueError(f"{_KEY!r} must be the only metadata")
         return None
-    alike = len(pair[1]) == len(_QUOTED) or re.search("[0-9a-f]{24}", pair[2][:66])
-    if pair[1] != _QUOTED and not (alike and len(pair[2]) > 66):
+    key, checksum = pair[1], pair[2][1:65]
+    alike = re.search("[0-9a-f]{24}", checksum) or (
+        len(key) == len(_QUOTED) and len(re.findall("[0-9a-f]", checksum)) >= 40
+    )
+    if key != _QUOTED and not (alike and len(pair[2]) > 66):
         return None
     text: str = json.loads(pair[2])
     return text

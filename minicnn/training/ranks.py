@@ -79,13 +79,13 @@ class Ranks:
 
     def __enter__(self) -> Self:
         if self.comm is not None and self.timeout is not None:
-            self._watchdog = Watchdog(self.comm, self.timeout)
+            self._watchdog = self._watchdog or Watchdog(self.comm, self.timeout)
+            self._watchdog.start()
         return self
 
     def __exit__(self, *error: object) -> None:
         if self._watchdog is not None:
             self._watchdog.end()
-            self._watchdog = None
 
     # --- what is said -------------------------------------------------------------------------------------
 

@@ -21,12 +21,13 @@ def end_all() -> NoReturn:
 
     sys.stdout.flush()
     sys.stderr.flush()
+    time.sleep(0.5)  # else `mpiexec` may end before it has passed on what was said
     MPI.COMM_WORLD.Abort(1)  # of another communicator, it would leave ranks that are stopped as they are
     os._exit(1)  # MPI need not end this process at once
 
 
 class Watchdog:
-    """Watches over the waits of this rank, while it lives.
+    """Watches over the waits of this rank, from `start` to `end`, again and again.
 
     Parameters
     ----------
@@ -47,6 +48,10 @@ class Watchdog:
         self.heard = [0] * comm.size  # of each other rank: at which place it said that it waits
         self.sent: list[Any] = []
         self.ended = threading.Event()
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self.ended.clear()
         self.thread = threading.Thread(target=self._watch, name="minicnn-watchdog", daemon=True)
         self.thread.start()
 
@@ -82,11 +87,12 @@ class Watchdog:
             if self.comm.rank and 0 not in missing:
                 continue  # rank 0 waits too, and knows more
             # The others wait a little longer, so that rank 0, if it is there, speaks first.
-            if time.monotonic() - since > self.timeout * (1 if self.comm.rank == 0 else 1.2):
+            patience = self.timeout * (1 if self.comm.rank == 0 else 1.2)
+            if time.monotonic() - since > patience and self.waiting is waiting:
                 self._abort(missing if self.comm.rank == 0 else [0], place)
 
     def _abort(self, missing: list[int], place: str) -> None:
-        who = " and ".join(f"rank {rank}" for rank in missing)
+        who = " and ".join(f"rank {rank}" for rank in missing) or "the others' messages"
         print(
             f"{who} did not arrive in {place} within {self.timeout:g} seconds; this ends all ranks",
             file=sys.stderr,

@@ -218,7 +218,7 @@ def test_a_hostile_file_is_refused_within_the_memory_that_its_size_justifies(tmp
         (tmp_path / name).mkdir()
         for title, content in sorted(files.items()):
             (tmp_path / name / f"hostile-{title}").write_bytes(content)
-            # These are left out, and the picture is as good as without.
+            # These are left out, and the picture is as blank as without.
             harmless = name == "png" and title in ("texts", "a profile")
-            expected.append(f"{name}: {title}: {'accepted' if harmless else 'FileFormatError'}")
+            expected.append(f"{name}: {title}: {'ValueError' if harmless else 'FileFormatError'}")
     assert run(MEASURE, str(tmp_path)).splitlines() == expected

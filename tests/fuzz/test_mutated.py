@@ -28,6 +28,8 @@ EVERY = 20  # of so many files, the memory of one is measured, which takes time
 def reads_nothing_else(name, count, seed):
     """Read changed files; return how many were accepted. Whole ones are accepted first."""
     form, whole, draws = FORMATS[name], seeds(name), random.Random(seed)
+    # A PNG has a checksum for each part, but none for all: parts of two make a third.
+    others = [b""] if name == "png" else whole
     accepted = 0
     with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
         path = Path(folder) / form.filename
@@ -36,7 +38,7 @@ def reads_nothing_else(name, count, seed):
             path.write_bytes(content)
             known.append(form.read(path))
         for number in range(count):
-            content = mutated(draws.choice(whole), draws, whole, form.within)
+            content = mutated(draws.choice(whole), draws, others, form.within)
             path.write_bytes(content)
             try:
                 found = outcome(form, path) if number % EVERY else measured(form, path, len(content))
