@@ -54,7 +54,8 @@ def run(ranks: int, batch_size: int, steps: int) -> dict[str, float]:
     """Return what a job of so many ranks measured."""
     job = [MPIEXEC, "-n", str(ranks), sys.executable, __file__, "--child", f"{batch_size},{steps}"]
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
-    result = subprocess.run(list(map(str, job)), capture_output=True, text=True, env=environment)
+    streams = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True}
+    result = subprocess.run(list(map(str, job)), env=environment, **streams)
     if result.returncode:
         raise RuntimeError(result.stderr)
     return json.loads(result.stdout)

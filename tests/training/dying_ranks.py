@@ -7,6 +7,7 @@ file. `mpiexec` then has to end, and the same command line has to go on and to c
 """
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -69,9 +70,8 @@ def live(folder, ranks, every, doom=None, victim=None, patience=0.0):
     mpiexec = Path(sys.executable).with_name("mpiexec")
     child = [sys.executable, __file__, "--child", json.dumps([str(folder), every, doom])]
     log = (folder / "log").open("w")
-    job = subprocess.Popen(
-        [mpiexec, "-n", str(ranks), *child], stdout=log, stderr=log, start_new_session=True
-    )
+    streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
+    job = subprocess.Popen([mpiexec, "-n", str(ranks), *child], **streams, start_new_session=True)
     try:
         if victim is not None:
             time.sleep(patience)
@@ -103,6 +103,19 @@ def one_run(folder, ranks, draw, seconds):
     return status != 0
 
 
+def sweep():
+    """Remove the shared memory that dead ranks have left: what is some seconds old, and in nobody's use."""
+    time.sleep(3)
+    used = ""
+    for maps in Path("/proc").glob("[0-9]*/maps"):
+        with contextlib.suppress(OSError):
+            used += maps.read_text()
+    for path in Path("/dev/shm").glob("mpich_shm_*"):
+        with contextlib.suppress(OSError):
+            if path.name not in used and path.stat().st_mtime < time.time() - 3:
+                path.unlink()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=5)
@@ -129,6 +142,7 @@ def main():
             except (subprocess.TimeoutExpired, FileNotFoundError) as error:
                 counts["hung" if isinstance(error, subprocess.TimeoutExpired) else "lost"] += 1
                 print(f"run {run}: {error!r}\n{Path(folder, 'log').read_text()}", file=sys.stderr)
+    sweep()
     print(json.dumps(counts))
 
 
