@@ -36,8 +36,9 @@ ALLOWED = {
     "interop": CORE | {"runs"},
     "runs": CORE | {"plots"},
     "profiling": CORE,
+    "demo": CORE | {"runs"},
     "bench": CORE | {"profiling"},
-    "cli": CORE | {"plots", "testing", "interop", "runs", "functional", "profiling", "bench"},
+    "cli": CORE | {"plots", "testing", "interop", "runs", "functional", "profiling", "demo", "bench"},
     "__main__": {"cli"},
     "__init__": CORE,
 }

@@ -17,6 +17,7 @@ from minicnn.cli import (
     bench,
     check,
     compare,
+    demo,
     evaluate,
     export,
     grade,
@@ -30,7 +31,7 @@ from minicnn.cli.errors import EXPECTED, sentence
 from minicnn.cli.parser import CommandParser
 
 # In the order of a user's first hours.
-COMMANDS = (train, evaluate, predict, report, summary, check, grade, compare, bench, profile, export)
+COMMANDS = (train, evaluate, predict, demo, report, summary, check, grade, compare, bench, profile, export)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -153,7 +153,7 @@ def headers(draw):
 
 
 @given(headers())
-@settings(max_examples=10 * settings.default.max_examples)
+@settings(max_examples=5 * settings.default.max_examples)
 def test_a_header_is_read_as_by_the_library_or_refused(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / "a"
     path.write_bytes(content)

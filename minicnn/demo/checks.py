@@ -1,0 +1,62 @@
+"""What the page may send, and nothing else: types, sizes and ranges are checked before anything is done."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any
+
+import numpy as np
+
+from minicnn.training.files import parse_json
+
+PAD = 140  # rows and columns of the pad's pixels
+IMAGE = 28
+MAX_BODY = 1 << 16  # bytes; a drawing takes 26,000
+
+
+def parse_body(data: bytes) -> dict[str, Any]:
+    """Return the JSON object that the body of a request is."""
+    try:
+        return parse_json(data.decode())
+    except ValueError as error:
+        raise ValueError(f"the body must hold a JSON object: {error}") from error
+
+
+def check_fields(body: dict[str, Any], required: set[str], optional: frozenset[str] = frozenset()) -> None:
+    """Raise unless the body of a request has these fields and no others."""
+    wrong = (required - body.keys()) | (body.keys() - required - optional)
+    if wrong:
+        raise ValueError(
+            f"the fields must be {', '.join(sorted(required)) or 'none'}; "
+            f"missing or unknown: {', '.join(sorted(map(str, wrong)))[:200]}"
+        )
+
+
+def read_pixels(value: Any, name: str, side: int) -> np.ndarray:
+    """Return `side` x `side` grey values, uint8 (side, side), from the base64 of their bytes, row by row."""
+    if not isinstance(value, str):
+        raise TypeError(f"`{name}` must be a string of base64, got {type(value).__name__}")
+    try:
+        data = base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError(f"`{name}` must be base64") from None
+    if len(data) != side * side:
+        raise ValueError(f"`{name}` must be {side}x{side} bytes, got {len(data)}")
+    return np.frombuffer(data, np.uint8).reshape(side, side)
+
+
+def read_integer(value: Any, name: str, below: int) -> int:
+    """Return an integer in [0, below); True is none."""
+    if type(value) is not int:
+        raise TypeError(f"`{name}` must be an integer, got {type(value).__name__}")
+    if not 0 <= value < below:
+        raise ValueError(f"`{name}` must be in [0, {below}), got {value if abs(value) < 1e12 else 'more'}")
+    return value
+
+
+def read_cell(value: Any) -> tuple[int, ...]:
+    """Return the place of a cell: row, column and channel, or the index in a vector."""
+    if not isinstance(value, list) or len(value) not in (1, 3):
+        raise TypeError("`cell` must be a list of one or three integers")
+    return tuple(read_integer(i, "cell", 1 << 16) for i in value)

@@ -1,0 +1,182 @@
+"""What happens inside a net for one image: the output of every layer, its gradient, and a cell's arithmetic.
+
+A *stage* is a picture that the page shows: stage 0 is the input, stage i the output of layer i - 1.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minicnn.layers import Conv2D, Dense, Flatten, Layer, Pool2D, ReLU, Sequential
+from minicnn.losses import softmax_cross_entropy
+from minicnn.ops.padding import Pads, Pair, pair, resolve_padding
+from minicnn.ops.windows import pad
+
+
+def forward(model: Sequential, x: np.ndarray) -> list[np.ndarray]:
+    """Return the stages of a batch `x` of one image: the input, then the output of each layer.
+
+    In training mode the layers cache, so that `backward` may follow.
+    """
+    stages = [x]
+    for layer in model:
+        stages.append(layer(stages[-1]))
+    return stages
+
+
+def backward(model: Sequential, dlogits: np.ndarray) -> list[np.ndarray]:
+    """Return the gradient with respect to each stage, the input first; the weights get theirs as well."""
+    gradients = [dlogits]
+    for layer in reversed(list(model)):
+        dx = layer.backward(gradients[-1])
+        if dx is None:
+            raise RuntimeError("every layer must return dL/dx here: `needs_dx` must be True")
+        gradients.append(dx)
+    return gradients[::-1]
+
+
+def loss_gradients(model: Sequential, x: np.ndarray, label: int) -> tuple[float, list[np.ndarray]]:
+    """Return the loss of one image and its gradient at each stage, and leave those of the weights in them.
+
+    The model must be in training mode.
+    """
+    model.zero_grad()
+    loss, dlogits = softmax_cross_entropy(forward(model, x)[-1], [label])
+    return loss, backward(model, dlogits)
+
+
+def logit_gradient(model: Sequential, stages: list[np.ndarray], number: int) -> np.ndarray:
+    """Return the derivative of one class's logit with respect to the input, after `forward` in training.
+
+    Where it is positive, more ink speaks for the class. The logit is taken, not the probability, whose
+    derivative vanishes as soon as the net is sure.
+    """
+    chosen = np.zeros_like(stages[-1])
+    chosen[0, number] = 1.0
+    return backward(model, chosen)[0]
+
+
+def explain(model: Sequential, stages: list[np.ndarray], stage: int, cell: tuple[int, ...]) -> dict[str, Any]:
+    """Return how a cell of a stage came to be: what was multiplied, summed, compared.
+
+    Parameters
+    ----------
+    stages : list of ndarray
+        What `forward` returned.
+    stage : int
+        At least 1: the output of layer `stage` - 1.
+    cell : tuple of int
+        Row, column and channel; of a vector, its index.
+
+    Returns
+    -------
+    dict
+        As JSON can hold it. `kind` is "conv", "dense", "max", "avg" or "other"; `source` the stage from which
+        it was computed and `value` what came out. Where a ReLU follows, or `stage` is one, `relu` is what
+        it made of the value.
+    """
+    layers = list(model)
+    asked = stage
+    if isinstance(layers[stage - 1], ReLU) and stage > 1:
+        stage -= 1  # a ReLU is explained together with the layer that it follows
+    layer, x, value = layers[stage - 1], stages[stage - 1][0], float(stages[stage][0][cell])
+    found: dict[str, Any]
+    match layer:
+        case Conv2D():
+            found = _explain_conv(layer, x, cell)
+        case Dense() if x.ndim == 1:
+            found = _explain_dense(layer, x, cell[0])
+        case Pool2D():
+            found = _explain_pool(layer, x, cell)
+        case _:
+            found = {"kind": "other"}
+    if stage < len(layers) and isinstance(layers[stage], ReLU):
+        found["relu"] = float(stages[stage + 1][0][cell])
+    return found | {"stage": asked, "source": _shown(layers, stage - 1), "cell": list(cell), "value": value}
+
+
+def _shown(layers: list[Layer], stage: int) -> int:
+    """Return the stage that is shown for this one: a Flatten is not, it changes no number."""
+    while stage and isinstance(layers[stage - 1], Flatten):
+        stage -= 1
+    return stage
+
+
+def _explain_conv(layer: Conv2D, x: np.ndarray, cell: tuple[int, ...]) -> dict[str, Any]:
+    row, column, filter_ = cell
+    kernel = layer.kernel.value[..., filter_].astype(np.float64)  # (kh, kw, channels of the group)
+    strides, dilation = pair(layer.strides, "strides"), pair(layer.dilation, "dilation")
+    span = ((kernel.shape[0] - 1) * dilation[0] + 1, (kernel.shape[1] - 1) * dilation[1] + 1)
+    pads = resolve_padding(layer.padding, x.shape[:2], span, strides)
+    first = filter_ // (layer.filters // layer.groups) * kernel.shape[2]
+    window = _window(x[..., first : first + kernel.shape[2]], pads, (row, column), strides, span, 0.0)
+    window = window[:: dilation[0], :: dilation[1]].astype(np.float64)
+    products = window * kernel
+    bias = 0.0 if layer.bias is None else float(layer.bias.value[filter_])
+    return {
+        "kind": "conv",
+        "channels": list(range(first, first + kernel.shape[2])),
+        **_place((row, column), strides, span, pads),
+        **{
+            # Channel by channel, as the page shows them.
+            name: array.transpose(2, 0, 1).tolist()
+            for name, array in (("window", window), ("kernel", kernel), ("products", products))
+        },
+        "sums": products.sum(axis=(0, 1)).tolist(),
+        "sum": float(products.sum()),
+        "bias": bias,
+    }
+
+
+def _explain_dense(layer: Dense, x: np.ndarray, unit: int) -> dict[str, Any]:
+    weights = layer.kernel.value[:, unit].astype(np.float64)
+    products = x * weights
+    strongest = np.argsort(-abs(products), kind="stable")[:8]
+    return {
+        "kind": "dense",
+        "inputs": len(x),
+        "strongest": [
+            {"input": int(i), "x": float(x[i]), "weight": float(weights[i]), "product": float(products[i])}
+            for i in strongest
+        ],
+        "rest": float(np.delete(products, strongest).sum()),
+        "sum": float(products.sum()),
+        "bias": 0.0 if layer.bias is None else float(layer.bias.value[unit]),
+    }
+
+
+def _explain_pool(layer: Pool2D, x: np.ndarray, cell: tuple[int, ...]) -> dict[str, Any]:
+    row, column, channel = cell
+    size = pair(layer.pool_size, "pool_size")
+    strides = size if layer.strides is None else pair(layer.strides, "strides")
+    pads = resolve_padding(layer.padding, x.shape[:2], size, strides)
+    window = _window(x[..., channel], pads, (row, column), strides, size, np.nan)
+    best = np.argwhere(window == np.nanmax(window)).tolist()
+    return {
+        "kind": layer.mode,
+        "channels": [channel],
+        **_place((row, column), strides, size, pads),
+        # Padded cells take no part; JSON knows no NaN.
+        "window": [[None if np.isnan(v) else float(v) for v in line] for line in window],
+        "winners": best[:1] if layer.ties == "first" else best,
+    }
+
+
+def _window(x: np.ndarray, pads: Pads, at: Pair, strides: Pair, span: Pair, around: float) -> np.ndarray:
+    """Return the part of an image (H, W) or (H, W, C), padded with `around`, that a window covers."""
+    image = x[np.newaxis] if x.ndim == 3 else x[np.newaxis, ..., np.newaxis]
+    (top, left), padded = (at[0] * strides[0], at[1] * strides[1]), pad(image, pads, around)[0]
+    window = padded[top : top + span[0], left : left + span[1]]
+    return window if x.ndim == 3 else window[..., 0]
+
+
+def _place(at: Pair, strides: Pair, span: Pair, pads: Pads) -> dict[str, int]:
+    """Return where a window lies in its image; where it covers padding it reaches beyond the edges."""
+    return {
+        "top": at[0] * strides[0] - pads[0][0],
+        "left": at[1] * strides[1] - pads[1][0],
+        "rows": span[0],
+        "columns": span[1],
+    }

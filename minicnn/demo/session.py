@@ -1,0 +1,181 @@
+"""The net that the page plays with: one for the whole server, used by one request at a time."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minicnn.datasets.digits import digit_from_pixels
+from minicnn.demo import inside
+from minicnn.layers import Flatten, Sequential
+from minicnn.ops.activations import softmax
+from minicnn.ops.scaling import to_float
+from minicnn.optimizers import SGD
+from minicnn.runs import Recipe, load_test_data, open_run
+from minicnn.runs.data import class_names, pad_images
+from minicnn.training import load_weights
+
+WEIGHTS = Path(__file__).parent / "weights.safetensors"
+RATE = 3e-4  # of a training step: a few turn a wrong answer; with 30 times as much, one jumps too far
+_MOST_UNDONE = 100  # steps; LeNet-5's weights take 250 KB each
+
+
+class Session:
+    """A net, what it can be asked, and the training steps that can be undone.
+
+    Parameters
+    ----------
+    model : Sequential
+        Trained, for images of 28x28x1, or of what `pad_images` makes of these.
+    recipe : Recipe
+        What it was trained by: it names the data set.
+
+    Raises
+    ------
+    ValueError
+        If the model takes other images.
+    """
+
+    def __init__(self, model: Sequential, recipe: Recipe) -> None:
+        blank = pad_images(np.zeros((1, 28, 28, 1), np.uint8), recipe.model)
+        if blank.shape[1:] != model.input_shape:
+            raise ValueError(
+                f"drawings are made into digits of 28x28x1, but this model takes {model.input_shape}"
+            )
+        self.model = model.train()
+        self.recipe = recipe
+        self.names = class_names(recipe.dataset, model.output_shape[0])
+        self._rng = np.random.default_rng()
+        self._lock = threading.Lock()
+        self._undo: deque[list[np.ndarray]] = deque(maxlen=_MOST_UNDONE)
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the page must know to lay the net out."""
+        layers = [
+            {"name": type(layer).__name__, "text": repr(layer), "shape": layer.output_shape}
+            | {"parameters": sum(p.size for p in layer.parameters())}
+            for layer in self.model
+        ]
+        hidden = [i + 1 for i, layer in enumerate(self.model) if isinstance(layer, Flatten)]
+        return {
+            "model": self.recipe.model,
+            "dataset": self.recipe.dataset,
+            "input": self.model.input_shape,
+            "layers": layers,
+            "hidden": hidden,  # stages that show nothing new
+            "classes": self.names,
+            "rate": RATE,
+            "steps": len(self._undo),
+        }
+
+    def look(self, image: np.ndarray, number: int | None = None) -> dict[str, Any]:
+        """Return what the net makes of an image, uint8 (28, 28, 1), and the gradient of a class's logit.
+
+        Parameters
+        ----------
+        number : int, optional
+            The class; by default the answer.
+        """
+        with self._lock:
+            stages = inside.forward(self.model, self._batch(image))
+            (probabilities,) = softmax(stages[-1])
+            answer = int(probabilities.argmax())
+            chosen = answer if number is None else number
+            self.model.zero_grad()
+            gradient = inside.logit_gradient(self.model, stages, chosen)
+        return {
+            "answer": answer,
+            "class": chosen,
+            "probabilities": probabilities,
+            "stages": [stage[0] for stage in stages],
+            "gradient": gradient[0],
+        }
+
+    def explain(self, image: np.ndarray, stage: int, cell: tuple[int, ...]) -> dict[str, Any]:
+        """Return how a cell came to be, see `inside.explain`; raises ValueError where there is none."""
+        if not 1 <= stage <= len(self.model):
+            raise ValueError(f"`stage` must be 1 to {len(self.model)}, got {stage}")
+        shape = self.model[stage - 1].output_shape
+        if len(cell) != len(shape) or not all(0 <= i < n for i, n in zip(cell, shape, strict=True)):
+            raise ValueError(f"`cell` must lie within {list(shape)}, got {list(cell)}")
+        with self._lock:
+            stages = inside.forward(self.model, self._batch(image))
+            return inside.explain(self.model, stages, stage, cell)
+
+    def backward(self, image: np.ndarray, label: int) -> dict[str, Any]:
+        """Return the loss of an image, and its gradient at each stage."""
+        with self._lock:
+            loss, gradients = inside.loss_gradients(self.model, self._batch(image), label)
+        return {"loss": loss, "stages": [gradient[0] for gradient in gradients]}
+
+    def step(self, image: np.ndarray, label: int) -> dict[str, Any]:
+        """Take one step of plain gradient descent on one image; return the loss before and after it."""
+        with self._lock:
+            batch = self._batch(image)
+            before, _ = inside.loss_gradients(self.model, batch, label)
+            self._undo.append(self.model.get_weights())
+            SGD(RATE).step(self.model.parameters())
+            after, _ = inside.loss_gradients(self.model, batch, label)
+            return {"before": before, "after": after, "steps": len(self._undo)}
+
+    def undo(self) -> dict[str, Any]:
+        """Take the last training step back, if there is one."""
+        with self._lock:
+            if self._undo:
+                self.model.set_weights(self._undo.pop())
+            return {"steps": len(self._undo)}
+
+    def example(self, wrong: bool = False) -> dict[str, Any]:
+        """Return a test image at random, uint8 (28, 28, 1); with `wrong`, one that was answered wrongly.
+
+        Raises
+        ------
+        FileNotFoundError
+            If the data set is not there any more.
+        ValueError
+            If no answer was wrong.
+        """
+        with self._lock:
+            images, labels = self._test
+            choice = self._wrong if wrong else np.arange(len(images))
+            if not len(choice):
+                raise ValueError("there must be a wrong answer, but all test images were answered rightly")
+            index = int(self._rng.choice(choice))
+        top, left = ((size - 28) // 2 for size in images.shape[1:3])  # what `pad_images` added
+        image = images[index, top : top + 28, left : left + 28]
+        return {"index": index, "label": int(labels[index]), "image": image}
+
+    @cached_property
+    def _test(self) -> tuple[np.ndarray, np.ndarray]:
+        return load_test_data(self.recipe.dataset, self.recipe.data, self.recipe.model)
+
+    @cached_property
+    def _wrong(self) -> np.ndarray:
+        """Return which test images were answered wrongly, when first asked."""
+        images, labels = self._test
+        return np.flatnonzero(self.model.predict(images).argmax(axis=1) != labels)
+
+    def _batch(self, image: np.ndarray) -> np.ndarray:
+        return to_float(pad_images(image[np.newaxis], self.recipe.model), self.model.dtype)
+
+
+def open_session(folder: str | os.PathLike[str] | None = None) -> Session:
+    """Return a session with the net of a run folder; without one, with the net that the package ships."""
+    if folder is not None:
+        run = open_run(folder)
+        return Session(run.model, run.recipe)
+    recipe = Recipe(seed=0, augment=True)
+    model = recipe.build_model((28, 28, 1), 10)
+    load_weights(model, WEIGHTS)
+    return Session(model, recipe)
+
+
+def read_drawing(pixels: np.ndarray) -> np.ndarray | None:
+    """Return a drawing, uint8 (H, W), as MNIST's authors would have made it, or None if nothing is drawn."""
+    return digit_from_pixels(pixels) if pixels.any() and np.ptp(pixels) > 30 else None

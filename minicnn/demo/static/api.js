@@ -1,0 +1,47 @@
+// Questions to the server, and the arrays in its answers.
+
+export async function ask(name, body = {}) {
+  const response = await fetch(`/api/${name}`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(body),
+  });
+  const answer = await response.json();
+  if (!response.ok) throw new Error(answer.error ?? response.statusText);
+  return answer;
+}
+
+// An array as {shape, values}, from its shape and the base64 of its bytes (little-endian, as every browser is).
+export function unpack({ shape, dtype, data }) {
+  const text = atob(data);
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  return { shape, values: dtype === "uint8" ? bytes : new Float32Array(bytes.buffer) };
+}
+
+export function toBase64(bytes) {
+  let text = "";
+  for (let i = 0; i < bytes.length; i += 4096) text += String.fromCharCode(...bytes.subarray(i, i + 4096));
+  return btoa(text);
+}
+
+// Return a function that runs `work` with its newest arguments, one run at a time: while one is under way,
+// further calls only replace each other, so that nothing queues up however fast one draws.
+export function latest(work) {
+  let waiting = null;
+  let busy = false;
+  return async (...args) => {
+    waiting = args;
+    if (busy) return;
+    busy = true;
+    try {
+      while (waiting) {
+        const now = waiting;
+        waiting = null;
+        await work(...now);
+      }
+    } finally {
+      busy = false;
+    }
+  };
+}

@@ -1,0 +1,125 @@
+// The pad: strokes of mouse, pen, finger or arrow keys, over a test image or over nothing.
+
+const SIDE = 140; // pixels that the server gets, as in checks.py
+const WIDTH = 0.075; // of the pen, as a share of the side: about that of MNIST's strokes
+const STEP = 1 / 40; // of the arrow keys
+
+export class Pad {
+  constructor(canvas, changed) {
+    Object.assign(this, { canvas, changed, strokes: [], image: null, pen: { x: 0.5, y: 0.3 }, down: false, seen: false });
+    canvas.width = canvas.height = 4 * SIDE;
+    this.grey = Object.assign(document.createElement("canvas"), { width: SIDE, height: SIDE });
+    canvas.addEventListener("pointerdown", (event) => this.begin(event));
+    canvas.addEventListener("pointermove", (event) => this.move(event));
+    for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => { this.active = null; });
+    canvas.addEventListener("keydown", (event) => this.key(event));
+    canvas.addEventListener("blur", () => { this.seen = this.down = false; this.paint(); });
+    this.paint();
+  }
+
+  begin(event) {
+    if (event.button !== 0 || this.active != null) return;
+    try { this.canvas.setPointerCapture(event.pointerId); } catch { /* it was lifted already */ }
+    this.active = event.pointerId;
+    this.seen = false;
+    this.strokes.push([this.place(event)]);
+    this.update();
+  }
+
+  move(event) {
+    if (event.pointerId !== this.active) return;
+    const events = event.getCoalescedEvents?.() ?? [];
+    this.strokes.at(-1).push(...(events.length ? events : [event]).map((e) => this.place(e)));
+    this.update();
+  }
+
+  place(event) {
+    const box = this.canvas.getBoundingClientRect();
+    return { x: (event.clientX - box.left) / box.width, y: (event.clientY - box.top) / box.height };
+  }
+
+  key(event) {
+    const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+    if (event.key in moves) {
+      const [x, y] = moves[event.key].map((move) => move * STEP);
+      const within = (value) => Math.min(Math.max(value, 0), 1);
+      this.pen = { x: within(this.pen.x + x), y: within(this.pen.y + y) };
+      if (this.down) this.strokes.at(-1).push(this.pen);
+    } else if (event.key === " ") {
+      this.down = !this.down;
+      if (this.down) this.strokes.push([this.pen]);
+    } else if (event.key === "Backspace") this.undo();
+    else if (event.key === "Delete") this.clear();
+    else return;
+    event.preventDefault();
+    this.seen = true;
+    this.update();
+  }
+
+  undo() {
+    this.down = false;
+    if (!this.strokes.pop()) this.image = null;
+    this.update();
+  }
+
+  clear() {
+    this.load(null);
+  }
+
+  // Show 28 x 28 grey values; strokes go on top of them.
+  load(values) {
+    Object.assign(this, { image: null, strokes: [], down: false });
+    if (values) {
+      this.image = Object.assign(document.createElement("canvas"), { width: 28, height: 28 });
+      const pixels = new ImageData(28, 28);
+      values.forEach((value, i) => pixels.data.set([255, 255, 255, value], 4 * i));
+      this.image.getContext("2d").putImageData(pixels, 0, 0);
+    }
+    this.update();
+  }
+
+  update() {
+    this.paint();
+    this.changed();
+  }
+
+  paint() {
+    const style = getComputedStyle(document.documentElement);
+    const context = this.canvas.getContext("2d");
+    this.draw(context, style.getPropertyValue("--ink"));
+    if (!this.seen) return;
+    const side = this.canvas.width;
+    context.strokeStyle = style.getPropertyValue(this.down ? "--negative" : "--accent");
+    context.lineWidth = 5;
+    context.beginPath();
+    context.arc(this.pen.x * side, this.pen.y * side, WIDTH * side * 0.7, 0, 7);
+    context.stroke();
+  }
+
+  draw(context, colour) {
+    const side = context.canvas.width;
+    context.clearRect(0, 0, side, side);
+    if (this.image) {
+      context.drawImage(this.image, 0, 0, side, side);
+      context.globalCompositeOperation = "source-in"; // the image's white becomes the colour of ink
+      context.fillStyle = colour;
+      context.fillRect(0, 0, side, side);
+      context.globalCompositeOperation = "source-over";
+    }
+    Object.assign(context, { strokeStyle: colour, lineWidth: WIDTH * side, lineCap: "round", lineJoin: "round" });
+    for (const [first, ...rest] of this.strokes) {
+      context.beginPath();
+      context.moveTo(first.x * side, first.y * side);
+      for (const { x, y } of rest.length ? rest : [first]) context.lineTo(x * side, y * side);
+      context.stroke();
+    }
+  }
+
+  // The grey values that the server gets: how opaque each pixel is.
+  pixels() {
+    const context = this.grey.getContext("2d", { willReadFrequently: true });
+    this.draw(context, "#fff");
+    const rgba = context.getImageData(0, 0, SIDE, SIDE).data;
+    return Uint8Array.from({ length: SIDE * SIDE }, (_, i) => rgba[4 * i + 3]);
+  }
+}

@@ -1,0 +1,129 @@
+"""The page in a real browser; what it shows is compared with the net's own numbers."""
+
+import runpy
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+from minicnn.demo import open_session
+
+pytestmark = pytest.mark.skipif(
+    not (shutil.which("chromium") and shutil.which("chromedriver")),
+    reason="Chromium is not installed: apt-get install chromium chromium-driver",
+)
+
+MINUS, NOTHING = "\N{MINUS SIGN}", "\N{EN DASH}"  # as the page writes them
+
+# The script that makes the picture for the README knows how to drive the page.
+drive = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "demo_picture.py"))
+show, draw, point_at, wait = (drive[name] for name in ("show", "draw", "point_at", "wait"))
+
+
+@pytest.fixture(scope="module")
+def session():
+    return open_session()
+
+
+@pytest.fixture(scope="module")
+def place(session):
+    with drive["page"](session) as address, drive["chromium"]() as browser:
+        yield browser, address
+
+
+def find(browser, selector):
+    return browser.find_element(By.CSS_SELECTOR, selector)
+
+
+def answer_is(browser, text):
+    wait(browser, lambda: find(browser, "#answer").text == text)
+
+
+def numbers(panel, name):
+    """Return the numbers of a grid, to the full precision that the page has."""
+    cells = panel.find_elements(By.CSS_SELECTOR, f"[data-name={name}] span")
+    exact = np.array([float(cell.get_attribute("data-value")) for cell in cells])
+    written = np.array([float(cell.text.replace(MINUS, "-")) for cell in cells])
+    np.testing.assert_allclose(written, exact, atol=0.00501)
+    return exact
+
+
+def total(panel, name):
+    return float(find(panel, f"dd[data-name={name}]").text.replace(MINUS, "-"))
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1400, False), (390, True)])
+def test_draw_a_seven_and_check_the_arithmetic_of_a_cell(place, session, width, dark):
+    browser, address = place
+    show(browser, address, width, 900, dark)
+    draw(browser, drive["SEVEN"])
+    answer_is(browser, "7")
+    panel = point_at(browser, 3, 8, 12, 4)  # of the first ReLU
+    kernel, bias = session.model[0].kernel.value[..., 0, 4], session.model[0].bias.value[4]
+    window = numbers(panel, "window")
+    np.testing.assert_allclose(numbers(panel, "kernel"), kernel.ravel(), rtol=1e-6)
+    assert window.any()
+    assert total(panel, "sum") == pytest.approx(window @ kernel.ravel(), abs=6e-5)
+    assert total(panel, "bias") == pytest.approx(bias, abs=6e-5)
+    assert total(panel, "value") == pytest.approx(window @ kernel.ravel() + bias, abs=6e-5)
+    assert total(panel, "relu") == total(panel, "value") > 0
+    panel = point_at(browser, 4, 6, 5, 1)  # of the first pooling
+    window = numbers(panel, "window")
+    (winner,) = panel.find_elements(By.CSS_SELECTOR, ".winner")
+    assert float(winner.get_attribute("data-value")) == window.max()
+    assert total(panel, "value") == pytest.approx(window.max(), abs=6e-5)
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    assert browser.get_log("browser") == []
+
+
+def test_teach_a_step_and_take_it_back(place, session):
+    browser, address = place
+    before = session.model.get_weights()
+    show(browser, address, 1400, 900)
+    draw(browser, drive["SEVEN"])
+    answer_is(browser, "7")
+    browser.execute_script("document.getElementById('label').value = 2")
+    find(browser, "#flow").click()
+    wait(browser, lambda: "The loss" in find(browser, "#lesson").text)
+    assert find(browser, "[value=backward]").is_selected()
+    find(browser, "#step").click()
+    wait(browser, lambda: find(browser, "#unstep").is_enabled())
+    assert any((was != now).any() for was, now in zip(before, session.model.get_weights(), strict=True))
+    find(browser, "#unstep").click()
+    wait(browser, lambda: "as it was" in find(browser, "#lesson").text)
+    for was, now in zip(before, session.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(was, now)
+    assert browser.get_log("browser") == []
+
+
+def test_the_keyboard_alone_draws_and_walks_the_pictures(place):
+    browser, address = place
+    show(browser, address, 1400, 900)
+    pad = find(browser, "#pad")
+    pad.send_keys(*([Keys.ARROW_UP] * 4), " ", *([Keys.ARROW_DOWN] * 24), " ")
+    answer_is(browser, "1")
+    canvas = browser.find_elements(By.CSS_SELECTOR, ".layer canvas")[2]
+    canvas.send_keys(Keys.ARROW_DOWN, Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, Keys.PAGE_DOWN)
+    panel = find(browser, "#inspector")
+    wait(browser, lambda: "map 1, row 1, column 2" in panel.text)
+    canvas.send_keys(Keys.ESCAPE)
+    wait(browser, lambda: "Point at a cell" in panel.text)
+    pad.send_keys(Keys.BACKSPACE)
+    answer_is(browser, NOTHING)
+    assert browser.get_log("browser") == []
+
+
+def test_examples_come_with_their_label(place):
+    browser, address = place
+    show(browser, address, 1400, 900)
+    find(browser, "#wrong").click()
+    wait(browser, lambda: "labelled" in find(browser, "#source").text)
+    label = find(browser, "#source").text.rstrip(".").split()[-1]
+    wait(browser, lambda: find(browser, "#answer").text not in (NOTHING, label))
+    assert find(browser, "#label").get_attribute("value") == label
+    find(browser, "#classes li:nth-child(4) button").click()
+    wait(browser, lambda: find(browser, "#speaks").text == "For and against 3")
+    assert browser.get_log("browser") == []

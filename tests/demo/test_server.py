@@ -1,0 +1,192 @@
+import base64
+import json
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minicnn.datasets import load_mnist
+from minicnn.demo import open_session
+from minicnn.demo.server import listen, make_app
+
+HOST = "127.0.0.1:8470"
+BLANK = base64.b64encode(bytes(28 * 28)).decode()
+NAMES = ["net", "look", "cell", "backward", "step", "undo", "example"]
+
+
+@pytest.fixture(scope="module")
+def session():
+    return open_session()
+
+
+@pytest.fixture(scope="module")
+def client(session):
+    return make_app(session, 8470).test_client()
+
+
+def post(client, name, data, kind="application/json", **headers):
+    return client.post(f"/api/{name}", data=data, content_type=kind, headers={"Host": HOST, **headers})
+
+
+def ask(client, name, body, status=200, **headers):
+    answer = post(client, name, json.dumps(body), **headers)
+    assert answer.status_code == status, answer.text
+    return answer.get_json()
+
+
+def unpack(packed):
+    values = np.frombuffer(base64.b64decode(packed["data"]), packed["dtype"])
+    return values.reshape(packed["shape"])
+
+
+def test_look_at_a_drawn_seven(client, session):
+    pad = np.zeros((140, 140), np.uint8)
+    pad[30:38, 40:100] = 255
+    for i in range(80):
+        pad[36 + i, 92 - i // 2 : 100 - i // 2] = 255
+    seen = ask(client, "look", {"pixels": base64.b64encode(pad.tobytes()).decode()})
+    assert seen["answer"] == 7
+    assert unpack(seen["probabilities"])[7] > 0.9
+    expected = session.look(unpack(seen["image"]))
+    for stage, array in zip(seen["stages"], expected["stages"], strict=True):
+        np.testing.assert_array_equal(unpack(stage), array)
+
+
+def test_an_empty_pad_is_no_error(client):
+    blank = base64.b64encode(bytes(140 * 140)).decode()
+    assert ask(client, "look", {"pixels": blank}) == {"image": None}
+
+
+def test_cell_backward_step_and_undo(client, session):
+    image = base64.b64encode(load_mnist()[1][0][0].tobytes()).decode()
+    cell = ask(client, "cell", {"image": image, "stage": 4, "cell": [3, 4, 5]})
+    kernel = session.model[3].kernel.value[..., 5]
+    np.testing.assert_allclose(np.array(cell["kernel"]).transpose(1, 2, 0), kernel, rtol=1e-7)
+    assert len(ask(client, "backward", {"image": image, "label": 7})["stages"]) == 13
+    assert ask(client, "step", {"image": image, "label": 3})["steps"] == 1
+    assert ask(client, "undo", {}) == {"steps": 0}
+
+
+def test_the_page_and_its_files_come_with_a_policy(client):
+    for path in ("/", "/static/main.js", "/static/style.css", "/static/icon.svg"):
+        with client.get(path, headers={"Host": HOST}) as answer:
+            assert answer.status_code == 200
+            policy = answer.headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+
+
+def test_the_page_loads_nothing_from_elsewhere(client):
+    with client.get("/", headers={"Host": HOST}) as answer:
+        assert all(
+            address.startswith("/static/") for address in re.findall(r'(?:src|href)="(.*?)"', answer.text)
+        )
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "127.0.0.1:8471", "127.0.0.1", "localhost.evil.example:8470", ""]
+)
+def test_other_hosts_are_refused(client, host):
+    for path in ("/", "/static/main.js"):
+        assert client.get(path, headers={"Host": host}).status_code == 403
+    assert "Host" in ask(client, "net", {}, 403, Host=host)["error"]
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "null", "https://127.0.0.1:8470", "http://localhost"]
+)
+def test_other_origins_are_refused(client, origin):
+    assert "Origin" in ask(client, "step", {"image": BLANK, "label": 1}, 403, Origin=origin)["error"]
+
+
+@pytest.mark.parametrize("host", [HOST, "localhost:8470"])
+def test_our_own_page_is_answered(client, host):
+    assert ask(client, "net", {}, Host=host, Origin=f"http://{host}")["model"] == "lenet5"
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "sentence"),
+    [
+        ("net", None, "hold a JSON object"),
+        ("look", [], "hold a JSON object"),
+        ("look", {}, "missing or unknown: image"),
+        ("look", {"image": BLANK, "evil": 1}, "evil"),
+        ("look", {"image": "A"}, "base64"),
+        ("look", {"image": BLANK[:400]}, "28x28 bytes, got 300"),
+        ("look", {"image": [0] * 784}, "must be a string"),
+        ("look", {"image": BLANK, "class": 10}, r"\[0, 10\), got 10"),
+        ("look", {"image": BLANK, "class": True}, "integer, got bool"),
+        ("look", {"pixels": BLANK}, "140x140"),
+        ("backward", {"image": BLANK, "label": -1}, r"\[0, 10\)"),
+        ("step", {"image": BLANK, "label": 10**400}, r"\[0, 10\), got more"),
+        ("step", {"image": BLANK, "label": 1.0}, "integer, got float"),
+        ("cell", {"image": BLANK, "stage": 0, "cell": [0, 0, 0]}, "1 to 12"),
+        ("cell", {"image": BLANK, "stage": 1, "cell": [28, 0, 0]}, "within"),
+        ("cell", {"image": BLANK, "stage": 1, "cell": [0]}, "within"),
+        ("cell", {"image": BLANK, "stage": 1, "cell": [0, 0]}, "one or three"),
+        ("cell", {"image": BLANK, "stage": 1, "cell": [0, 0, -1]}, r"\[0, "),
+        ("example", {"wrong": 1}, "true or false"),
+        ("undo", {"all": True}, "all"),
+    ],
+)
+def test_wrong_bodies_are_refused_in_a_sentence(client, name, body, sentence):
+    error = ask(client, name, body, 400)["error"]
+    assert re.search(sentence, error), error
+
+
+@pytest.mark.parametrize(
+    ("data", "kind", "status"),
+    [
+        ("{}", "text/plain", 415),
+        ("{", "application/json", 400),
+        ("[" * 20_000, "application/json", 400),
+        (b"\xff\xfe{}", "application/json", 400),
+        ('{"wrong": true, "wrong": false}', "application/json", 400),
+        (json.dumps({"image": "A" * 70_000}), "application/json", 413),
+    ],
+)
+def test_only_json_of_a_moderate_size_is_read(client, data, kind, status):
+    answer = post(client, "example", data, kind)
+    assert answer.status_code == status
+    assert "error" in answer.get_json()
+
+
+def test_unknown_addresses_and_methods_are_answered_as_json(client):
+    for path, status in (("/api/net", 405), ("/nowhere", 404), ("/static/../server.py", 404)):
+        answer = client.get(path, headers={"Host": HOST})
+        assert answer.status_code == status
+        assert "error" in answer.get_json()
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.just(BLANK),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=6,
+)
+fields = st.sampled_from(["image", "pixels", "class", "label", "stage", "cell", "wrong"])
+
+
+@given(name=st.sampled_from(NAMES), body=values | st.dictionaries(fields, values))
+def test_whatever_is_sent_there_is_an_answer_in_json(client, name, body):
+    answer = post(client, name, json.dumps(body))
+    assert answer.status_code in (200, 400)
+    assert isinstance(answer.get_json(), dict)
+
+
+def test_a_ruined_net_is_reported(session):
+    ruined = open_session()
+    ruined.model.set_weights([np.full_like(weight, np.nan) for weight in ruined.model.get_weights()])
+    client = make_app(ruined, 8470).test_client()
+    assert "not finite" in ask(client, "step", {"image": BLANK, "label": 1}, 400)["error"]
+
+
+def test_listen_takes_only_this_machine_and_only_a_free_port(session):
+    server = listen(session, 0)
+    try:
+        assert server.socket.getsockname() == ("127.0.0.1", server.port)
+        with pytest.raises(OSError, match="take another --port"):
+            listen(session, server.port)
+    finally:
+        server.server_close()
