@@ -36,7 +36,7 @@ ALLOWED = {
     "interop": CORE | {"runs"},
     "runs": CORE | {"plots"},
     "profiling": CORE,
-    "demo": CORE | {"runs"},
+    "demo": CORE | {"insight", "runs"},
     "bench": CORE | {"profiling"},
     "cli": CORE | {"plots", "testing", "interop", "runs", "functional", "profiling", "demo", "bench"},
     "__main__": {"cli"},

@@ -1,6 +1,6 @@
 """The page on which one draws a digit and looks inside the net while it answers.
 
-`inside` says what happens in the net for one image, `session` keeps the net that the page plays with,
+`inside` tells the arithmetic of a cell, `session` keeps the net that the page plays with,
 `checks` believes nothing that the page sends, `server` is the way between them and the browser, and
 `static/` is the page: HTML, CSS and plain modules, without a build step and without anything from elsewhere.
 """

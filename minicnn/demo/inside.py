@@ -1,4 +1,4 @@
-"""What happens inside a net for one image: the output of every layer, its gradient, and a cell's arithmetic.
+"""The arithmetic of one cell inside a net: what was multiplied, summed, compared.
 
 A *stage* is a picture that the page shows: stage 0 is the input, stage i the output of layer i - 1.
 """
@@ -9,62 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.layers import Conv2D, Dense, Flatten, Layer, Pool2D, ReLU, Sequential
-from minicnn.losses import softmax_cross_entropy
+from minicnn.insight import Trace
+from minicnn.layers import Conv2D, Dense, Flatten, Layer, Pool2D, ReLU
 from minicnn.ops.padding import Pads, Pair, pair, resolve_padding
 from minicnn.ops.windows import pad
 
 
-def forward(model: Sequential, x: np.ndarray) -> list[np.ndarray]:
-    """Return the stages of a batch `x` of one image: the input, then the output of each layer.
-
-    In training mode the layers cache, so that `backward` may follow.
-    """
-    stages = [x]
-    for layer in model:
-        stages.append(layer(stages[-1]))
-    return stages
-
-
-def backward(model: Sequential, dlogits: np.ndarray) -> list[np.ndarray]:
-    """Return the gradient with respect to each stage, the input first; the weights get theirs as well."""
-    gradients = [dlogits]
-    for layer in reversed(list(model)):
-        dx = layer.backward(gradients[-1])
-        if dx is None:
-            raise RuntimeError("every layer must return dL/dx here: `needs_dx` must be True")
-        gradients.append(dx)
-    return gradients[::-1]
-
-
-def loss_gradients(model: Sequential, x: np.ndarray, label: int) -> tuple[float, list[np.ndarray]]:
-    """Return the loss of one image and its gradient at each stage, and leave those of the weights in them.
-
-    The model must be in training mode.
-    """
-    model.zero_grad()
-    loss, dlogits = softmax_cross_entropy(forward(model, x)[-1], [label])
-    return loss, backward(model, dlogits)
-
-
-def logit_gradient(model: Sequential, stages: list[np.ndarray], number: int) -> np.ndarray:
-    """Return the derivative of one class's logit with respect to the input, after `forward` in training.
-
-    Where it is positive, more ink speaks for the class. The logit is taken, not the probability, whose
-    derivative vanishes as soon as the net is sure.
-    """
-    chosen = np.zeros_like(stages[-1])
-    chosen[0, number] = 1.0
-    return backward(model, chosen)[0]
-
-
-def explain(model: Sequential, stages: list[np.ndarray], stage: int, cell: tuple[int, ...]) -> dict[str, Any]:
-    """Return how a cell of a stage came to be: what was multiplied, summed, compared.
+def explain(trace: Trace, stage: int, cell: tuple[int, ...]) -> dict[str, Any]:
+    """Return how a cell of a stage came to be.
 
     Parameters
     ----------
-    stages : list of ndarray
-        What `forward` returned.
+    trace : Trace
+        Of a batch of one image.
     stage : int
         At least 1: the output of layer `stage` - 1.
     cell : tuple of int
@@ -77,7 +34,7 @@ def explain(model: Sequential, stages: list[np.ndarray], stage: int, cell: tuple
         it was computed and `value` what came out. Where a ReLU follows, or `stage` is one, `relu` is what
         it made of the value.
     """
-    layers = list(model)
+    layers, stages = trace.layers, [trace.x, *trace.outputs]
     asked = stage
     if isinstance(layers[stage - 1], ReLU) and stage > 1:
         stage -= 1  # a ReLU is explained together with the layer that it follows

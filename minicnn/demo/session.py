@@ -13,7 +13,9 @@ import numpy as np
 
 from minicnn.datasets.digits import digit_from_pixels
 from minicnn.demo import inside
+from minicnn.insight import Trace
 from minicnn.layers import Flatten, Sequential
+from minicnn.losses import softmax_cross_entropy
 from minicnn.ops.activations import softmax
 from minicnn.ops.scaling import to_float
 from minicnn.optimizers import SGD
@@ -83,18 +85,20 @@ class Session:
             The class; by default the answer.
         """
         with self._lock:
-            stages = inside.forward(self.model, self._batch(image))
-            (probabilities,) = softmax(stages[-1])
+            trace = self._trace(image)
+            (probabilities,) = softmax(trace.outputs[-1])
             answer = int(probabilities.argmax())
             chosen = answer if number is None else number
-            self.model.zero_grad()
-            gradient = inside.logit_gradient(self.model, stages, chosen)
+            # Of the logit: the probability's derivative vanishes as soon as the net is sure.
+            only = np.zeros_like(trace.outputs[-1])
+            only[0, chosen] = 1.0
+            trace.backward(only)
         return {
             "answer": answer,
             "class": chosen,
             "probabilities": probabilities,
-            "stages": [stage[0] for stage in stages],
-            "gradient": gradient[0],
+            "stages": [stage[0] for stage in (trace.x, *trace.outputs)],
+            "gradient": trace.dx[0],
         }
 
     def explain(self, image: np.ndarray, stage: int, cell: tuple[int, ...]) -> dict[str, Any]:
@@ -105,23 +109,26 @@ class Session:
         if len(cell) != len(shape) or not all(0 <= i < n for i, n in zip(cell, shape, strict=True)):
             raise ValueError(f"`cell` must lie within {list(shape)}, got {list(cell)}")
         with self._lock:
-            stages = inside.forward(self.model, self._batch(image))
-            return inside.explain(self.model, stages, stage, cell)
+            return inside.explain(self._trace(image), stage, cell)
 
     def backward(self, image: np.ndarray, label: int) -> dict[str, Any]:
         """Return the loss of an image, and its gradient at each stage."""
         with self._lock:
-            loss, gradients = inside.loss_gradients(self.model, self._batch(image), label)
-        return {"loss": loss, "stages": [gradient[0] for gradient in gradients]}
+            trace = self._trace(image)
+            loss, dlogits = softmax_cross_entropy(trace.outputs[-1], [label])
+            gradients = trace.backward(dlogits)
+        return {"loss": loss, "stages": [gradient[0] for gradient in (trace.dx, *gradients)]}
 
     def step(self, image: np.ndarray, label: int) -> dict[str, Any]:
         """Take one step of plain gradient descent on one image; return the loss before and after it."""
         with self._lock:
             batch = self._batch(image)
-            before, _ = inside.loss_gradients(self.model, batch, label)
+            self.model.zero_grad()
+            before, dlogits = softmax_cross_entropy(self.model(batch), [label])
+            self.model.backward(dlogits)
             self._undo.append(self.model.get_weights())
             SGD(RATE).step(self.model.parameters())
-            after, _ = inside.loss_gradients(self.model, batch, label)
+            after, _ = softmax_cross_entropy(self.model(batch), [label])
             return {"before": before, "after": after, "steps": len(self._undo)}
 
     def undo(self) -> dict[str, Any]:
@@ -160,6 +167,9 @@ class Session:
         """Return which test images were answered wrongly, when first asked."""
         images, labels = self._test
         return np.flatnonzero(self.model.predict(images).argmax(axis=1) != labels)
+
+    def _trace(self, image: np.ndarray) -> Trace:
+        return Trace(self.model, self._batch(image))
 
     def _batch(self, image: np.ndarray) -> np.ndarray:
         return to_float(pad_images(image[np.newaxis], self.recipe.model), self.model.dtype)

@@ -2,17 +2,17 @@ import numpy as np
 import pytest
 
 from minicnn.demo import inside
+from minicnn.insight import Trace
 from minicnn.layers import Conv2D, Dense, Flatten, Pool2D, ReLU, Sequential
-from minicnn.losses import softmax_cross_entropy
-from minicnn.models import lenet5
 
 
-def stages_of(layers, shape, seed=0):
-    model = Sequential(layers).build(shape, rng=seed, dtype=np.float64).train()
+def trace_of(layers, shape, seed=0):
+    model = Sequential(layers).build(shape, rng=seed, dtype=np.float64)
     for parameter in model.parameters():  # biases are zero at first
         parameter.value = np.random.default_rng(seed).normal(size=parameter.shape)
     x = np.random.default_rng(seed + 1).normal(size=(1, *shape))
-    return model, inside.forward(model, x)
+    trace = Trace(model, x)
+    return model, trace, [trace.x, *trace.outputs]
 
 
 @pytest.mark.parametrize(
@@ -26,11 +26,11 @@ def stages_of(layers, shape, seed=0):
     ids=repr,
 )
 def test_explain_conv_multiplies_and_sums_to_what_the_layer_said(conv):
-    model, stages = stages_of([conv, ReLU()], (9, 8, 2))
+    _, trace, stages = trace_of([conv, ReLU()], (9, 8, 2))
     rows, columns, filters = conv.output_shape
     for cell in [(0, 0, 0), (rows - 1, columns - 1, filters - 1), (rows // 2, 1, 2)]:
         for stage in (1, 2):  # the ReLU is explained with its convolution
-            found = inside.explain(model, stages, stage, cell)
+            found = inside.explain(trace, stage, cell)
             products = sum(
                 value * weight
                 for value, weight in zip(np.ravel(found["window"]), np.ravel(found["kernel"]), strict=True)
@@ -43,8 +43,8 @@ def test_explain_conv_multiplies_and_sums_to_what_the_layer_said(conv):
 
 
 def test_explain_conv_says_where_the_window_is():
-    model, stages = stages_of([Conv2D(1, 3, padding="same")], (5, 5, 1))
-    found = inside.explain(model, stages, 1, (0, 4, 0))
+    _, trace, stages = trace_of([Conv2D(1, 3, padding="same")], (5, 5, 1))
+    found = inside.explain(trace, 1, (0, 4, 0))
     place = {name: found[name] for name in ("top", "left", "rows", "columns")}
     assert place == {"top": -1, "left": 3, "rows": 3, "columns": 3}
     expected = np.zeros((3, 3))
@@ -53,42 +53,23 @@ def test_explain_conv_says_where_the_window_is():
 
 
 def test_explain_max_pool_names_the_winners_that_get_the_gradient():
-    model = Sequential([Pool2D(2, padding="same")]).build((3, 3, 1), dtype=np.float64).train()
+    model = Sequential([Pool2D(2, padding="same")]).build((3, 3, 1), dtype=np.float64)
     x = np.array([[1.0, 2.0, 0.0], [2.0, 0.0, 0.0], [-3.0, -4.0, -5.0]]).reshape(1, 3, 3, 1)
-    stages = inside.forward(model, x)
-    first = inside.explain(model, stages, 1, (0, 0, 0))
+    trace = Trace(model, x)
+    first = inside.explain(trace, 1, (0, 0, 0))
     assert (first["window"], first["winners"], first["value"]) == ([[1, 2], [2, 0]], [[0, 1]], 2)
-    corner = inside.explain(model, stages, 1, (1, 1, 0))  # only one cell of it is in the image
+    corner = inside.explain(trace, 1, (1, 1, 0))  # only one cell of it is in the image
     assert (corner["window"], corner["winners"]) == ([[-5, None], [None, None]], [[0, 0]])
     model[0].ties = "all"
-    assert inside.explain(model, stages, 1, (0, 0, 0))["winners"] == [[0, 1], [1, 0]]
+    assert inside.explain(Trace(model, x), 1, (0, 0, 0))["winners"] == [[0, 1], [1, 0]]
 
 
 def test_explain_dense_adds_up():
-    model, stages = stages_of([Flatten(), Dense(3), ReLU()], (4, 4, 2))
-    found = inside.explain(model, stages, 3, (1,))
+    model, trace, stages = trace_of([Flatten(), Dense(3), ReLU()], (4, 4, 2))
+    found = inside.explain(trace, 3, (1,))
     products = stages[0].ravel() * model[1].kernel.value[:, 1]
     assert found["strongest"][0]["product"] == max(products, key=abs)
     total = sum(entry["product"] for entry in found["strongest"]) + found["rest"]
     assert total == pytest.approx(products.sum(), rel=1e-12)
     assert found["sum"] + found["bias"] == pytest.approx(stages[2][0, 1], rel=1e-12)
     assert (found["source"], found["relu"]) == (0, stages[3][0, 1])  # a Flatten is not shown
-
-
-def test_gradients_are_the_slopes_of_loss_and_logit():
-    rng = np.random.default_rng(3)
-    model = lenet5().build((28, 28, 1), rng=0, dtype=np.float64).train()
-    x, direction = rng.random((1, 28, 28, 1)), rng.normal(size=(1, 28, 28, 1))
-    step = 1e-6
-
-    def slope(f):
-        return (f(x + step * direction) - f(x - step * direction)) / (2 * step)
-
-    loss, gradients = inside.loss_gradients(model, x, 4)
-    assert loss == softmax_cross_entropy(model(x), [4])[0]
-    expected = slope(lambda image: softmax_cross_entropy(model(image), [4])[0])
-    assert (gradients[0] * direction).sum() == pytest.approx(expected, rel=1e-5)
-    stages = inside.forward(model, x)
-    assert [g.shape for g in gradients] == [s.shape for s in stages]
-    gradient = inside.logit_gradient(model, stages, 7)
-    assert (gradient * direction).sum() == pytest.approx(slope(lambda image: model(image)[0, 7]), rel=1e-5)

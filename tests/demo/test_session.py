@@ -4,6 +4,9 @@ import pytest
 from minicnn.datasets import load_mnist
 from minicnn.demo import Session, open_session
 from minicnn.demo.session import RATE, read_drawing
+from minicnn.losses import softmax_cross_entropy
+from minicnn.models import lenet5
+from minicnn.ops.scaling import to_float
 from minicnn.runs import Recipe
 
 
@@ -32,8 +35,10 @@ def test_step_lowers_the_loss_and_undo_restores_every_bit(mnist_test):
 
 def test_step_is_gradient_descent_by_hand(mnist_test):
     session, twin = open_session(), open_session()
-    session.step(mnist_test[0][1], 8)
-    twin.backward(mnist_test[0][1], 8)
+    image = mnist_test[0][1]
+    _, dlogits = softmax_cross_entropy(twin.model.train()(to_float(image[None])), [8])
+    twin.model.backward(dlogits)
+    session.step(image, 8)
     for moved, start in zip(session.model.parameters(), twin.model.parameters(), strict=True):
         np.testing.assert_array_equal(moved.value, start.value - start.grad * np.float32(RATE))
 
@@ -78,3 +83,23 @@ def test_a_net_for_other_images_is_refused():
 def test_read_drawing_is_none_where_nothing_is_drawn():
     assert read_drawing(np.zeros((140, 140), np.uint8)) is None
     assert read_drawing(np.full((140, 140), 255, np.uint8)) is None
+
+
+def test_gradients_are_the_slopes_of_loss_and_logit():
+    session, rng = open_session(), np.random.default_rng(3)
+    image = rng.integers(0, 256, (28, 28, 1), np.uint8)  # without the ties of a background
+    model = lenet5().build((28, 28, 1), rng=0, dtype=np.float64)
+    model.set_weights(session.model.get_weights())
+    precise = Session(model, session.recipe)
+    x, direction = to_float(image, np.float64), rng.normal(size=image.shape)
+
+    def slope(f):
+        return (f(x[None] + 1e-6 * direction) - f(x[None] - 1e-6 * direction)) / 2e-6
+
+    seen = precise.backward(image, 4)
+    assert seen["loss"] == pytest.approx(softmax_cross_entropy(model.eval()(x[None]), [4])[0], rel=1e-12)
+    expected = slope(lambda images: softmax_cross_entropy(model(images), [4])[0])
+    assert (seen["stages"][0] * direction).sum() == pytest.approx(expected, rel=1e-5)
+    assert [g.shape for g in seen["stages"]] == [s.shape for s in precise.look(image)["stages"]]
+    gradient = precise.look(image, 7)["gradient"]
+    assert (gradient * direction).sum() == pytest.approx(slope(lambda images: model(images)[0, 7]), rel=1e-5)
