@@ -74,7 +74,8 @@ def load_digit_image(path: str | os.PathLike[str]) -> np.ndarray:
 
 def _read(path: Path) -> np.ndarray:
     """Return the picture's grey values, uint8 or uint16 (H, W)."""
-    from PIL import Image, ImageOps
+    # Pillow would import the last two of these when a picture asks for them: no file is to decide that.
+    from PIL import Image, ImageOps, MpoImagePlugin, TiffImagePlugin  # noqa: F401
 
     if path.stat().st_size > _MAX_BYTES:
         raise FileFormatError(f"it must have at most {_MAX_BYTES} bytes, got {path.stat().st_size}")

@@ -19,14 +19,15 @@ from typing import Any
 from minicnn.arguments import integer, regular_file
 from minicnn.errors import FileFormatError
 from minicnn.layers import Sequential
-from minicnn.runs.data import Data
+from minicnn.runs.data import Data, load_data
 from minicnn.runs.recipe import Recipe
 from minicnn.training import History, load_weights
 from minicnn.training.files import check_form, parse_json, write_atomically
 
 CONFIG, RESULT, HISTORY, WEIGHTS = "config.json", "result.json", "history.csv", "weights.safetensors"
 CHECKPOINTS = "checkpoints"
-_MAX_JSON = 1 << 20  # bytes; ours have about 500
+_MAX_JSON = 1 << 16  # bytes; ours have about 500
+_MAX_HISTORY, _MAX_COLUMNS = 1 << 21, 100  # bytes: 20,000 epochs; ours have 5 columns
 _BYTES_OF_PIXEL, _BYTES_OF_CLASS = 150, 4 * 84  # of the weights' file, at least, for each model of the table
 
 
@@ -104,7 +105,7 @@ def open_run(folder: str | os.PathLike[str]) -> Run:
             f"{path} holds no {WEIGHTS}: its training did not come to an end; "
             f"`minicnn train --resume {path}` goes on with it"
         )
-    if weights.stat().st_size < _BYTES_OF_PIXEL * math.prod(sizes[:2]) + _BYTES_OF_CLASS * classes:
+    if weights.stat().st_size < _least_bytes(sizes, classes):
         raise FileFormatError(f"{weights} is too small for the model of images {sizes} and {classes} classes")
     run = Run(path, recipe, _built(path, recipe, sizes, classes), every)
     load_weights(run.model, weights)
@@ -114,6 +115,14 @@ def open_run(folder: str | os.PathLike[str]) -> Run:
 def open_unfinished_run(folder: str | os.PathLike[str]) -> Run:
     """Return a run with its model fresh, as `create_run` did, to be trained on; raises as `open_run`."""
     path, recipe, sizes, classes, every = _read_config(folder)
+    checkpoints = [file.stat().st_size for file in (path / CHECKPOINTS).glob("step-*")]
+    if max(checkpoints, default=0) < _least_bytes(sizes, classes):  # else the data must be a reason for it
+        data = load_data(recipe)
+        if (data.train[0].shape[1:], data.num_classes) != (sizes, classes):
+            raise FileFormatError(
+                f"{path / CONFIG} must tell the shape of the images and the number of classes, as they are "
+                f"in {recipe.dataset!r:.100}: {data.train[0].shape[1:]}, {data.num_classes}"
+            )
     return Run(path, recipe, _built(path, recipe, sizes, classes), every)
 
 
@@ -131,12 +140,19 @@ def _read_config(folder: str | os.PathLike[str]) -> tuple[Path, Recipe, tuple[in
         if every is not None:
             check_form(every, int, "`checkpoint_every`")
             integer(every, "checkpoint_every", low=1)
+        if unknown := config.keys() - {"recipe", "input_shape", "num_classes", "checkpoint_every"}:
+            raise ValueError(f"there must be nothing unknown in it, got {', '.join(sorted(unknown))!r:.100}")
         for name, form in {"recipe": {str: object}, "input_shape": [int], "num_classes": int}.items():
             check_form(config.get(name), form, f"`{name}`")
         sizes = tuple(config["input_shape"])
         return path, Recipe.from_dict(config["recipe"]), sizes, config["num_classes"], every
     except (TypeError, ValueError) as error:
         raise FileFormatError(f"{path / CONFIG} must be the configuration of a run: {error}") from error
+
+
+def _least_bytes(sizes: tuple[int, ...], classes: int) -> int:
+    """Return how many bytes the weights of a model have at least: a short file is no reason for more."""
+    return _BYTES_OF_PIXEL * math.prod(sizes[:2]) + _BYTES_OF_CLASS * classes
 
 
 def _built(path: Path, recipe: Recipe, sizes: tuple[int, ...], classes: int) -> Sequential:
@@ -167,9 +183,13 @@ def read_history(folder: str | os.PathLike[str]) -> History:
     path = regular_file(Path(folder) / HISTORY, "the history of a run")
     history = History()
     try:
-        with path.open(newline="") as file:
+        if path.stat().st_size > _MAX_HISTORY:
+            raise ValueError("it is far too long")
+        with path.open(newline="", encoding="utf-8") as file:
             rows = csv.DictReader(file, strict=True)
             names = rows.fieldnames or ["epoch"]
+            if len(names) > _MAX_COLUMNS:
+                raise ValueError(f"there must be at most {_MAX_COLUMNS} columns, got {len(names)}")
             if names[0] != "epoch" or len(set(names)) < len(names):
                 raise ValueError("the header must begin with `epoch`, and name each column once")
             for row in rows:

@@ -40,6 +40,7 @@ WARMUP = 0.05  # the share of all steps in which the cosine schedule's rate rise
 AUGMENT = Augment(shift=2.0, rotation=10.0, shear=0.1, scale=0.1)
 
 _MAX_SIDE, _MAX_CHANNELS, _MAX_CLASSES = 256, 64, 10_000  # keeps the nets of the table under a gigabyte
+_MAX_THREADS, _MAX_NUMBER = 1024, 10**9  # each thread takes a copy of the net; no count is ever larger
 
 
 @dataclass(frozen=True)
@@ -106,13 +107,11 @@ class Recipe:
         _one_of(self.model, "model", MODELS)
         _one_of(self.optimizer, "optimizer", OPTIMIZERS)
         _one_of(self.schedule, "schedule", SCHEDULES)
-        integer(self.epochs, "epochs")
-        integer(self.batch_size, "batch_size", low=1)
         integer(self.seed, "seed")
-        integer(self.validation, "validation")
-        for name in ("limit", "threads"):
-            if getattr(self, name) is not None:
-                integer(getattr(self, name), name, low=1)
+        for name, low in {"epochs": 0, "batch_size": 1, "validation": 0, "limit": 1, "threads": 1}.items():
+            value, high = getattr(self, name), _MAX_THREADS if name == "threads" else _MAX_NUMBER
+            if value is not None and integer(value, name, low) > high:
+                raise ValueError(f"`{name}` must be at most {high:,}, got one of {value.bit_length()} bits")
         rates = {
             "lr": LEARNING_RATES[self.optimizer] if self.lr is None else self.lr,
             "weight_decay": WEIGHT_DECAYS.get(self.optimizer, 0.0)

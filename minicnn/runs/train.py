@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from minicnn.arguments import real
 from minicnn.layers import Layer
 from minicnn.losses import softmax_cross_entropy
 from minicnn.metrics import accuracy
@@ -158,7 +159,7 @@ class _Clock(Callback):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Count on."""
-        self.start -= state["seconds"]
+        self.start -= real(state["seconds"], "seconds")
 
 
 def judge(

@@ -13,8 +13,8 @@ import json
 import math
 import os
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 
@@ -28,7 +28,16 @@ _DTYPES = {"BOOL": "?", "U8": "u1", "I8": "i1"} | {
     f"{kind}{8 * size}": f"<{kind.lower()}{size}" for kind in "UIF" for size in (2, 4, 8)
 }
 _MAX_DIMS = 64  # NumPy's own limit
-_FREE_TENSORS = 1000  # and another one for each 1,000 bytes: of an empty one the file has 50, we need 800
+_FREE_TENSORS = 2000  # and another one for each 100 bytes: of an empty one the file has 50, we need 500
+
+
+class _Tensor(NamedTuple):
+    """What a header says of a tensor: its dtype as NumPy writes it, and which bytes of the values are its."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    begin: int
+    end: int
 
 
 def _pattern(text: str) -> re.Pattern[str]:
@@ -36,7 +45,9 @@ def _pattern(text: str) -> re.Pattern[str]:
     return re.compile(text.replace(" ", r"[ \t\n\r]*+"))
 
 
-_STRING = r'"[^"\\\x00-\x1f]*+(?:\\.[^"\\\x00-\x1f]*+)*+"'
+_LOW = r"\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # the second half of a character; none comes alone
+_UNICODE = rf"u(?:(?![dD][89a-fA-F])[0-9a-fA-F]{{4}}|[dD][89abAB][0-9a-fA-F]{{2}}{_LOW})"
+_STRING = rf'"[^"\\\x00-\x1f]*+(?:\\(?:["\\/bfnrt]|{_UNICODE})[^"\\\x00-\x1f]*+)*+"'
 _SIZE = "[0-9]{1,18}+"
 _SHAPE = rf"\[ (?:{_SIZE} (?:, {_SIZE} ){{0,{_MAX_DIMS - 1}}}+)?+\]"
 _FIELD = rf'(?:"dtype" : {_STRING}|"shape" : {_SHAPE}|"data_offsets" : \[ {_SIZE} , {_SIZE} \])'
@@ -56,12 +67,21 @@ def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray],
     The file is in the format safetensors, with one entry of metadata, "minicnn": the SHA-256 of all names,
     dtypes, shapes, values and the text, in hexadecimal, a blank, and the text. The format itself has no
     checksum.
+
+    Raises
+    ------
+    ValueError
+        If `read_arrays` would refuse the file: a name is not printable, or there are thousands of names with
+        hardly any values.
     """
     import safetensors.numpy  # only who saves pays for the import
 
     arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     metadata = {_KEY: f"{_checksum(arrays, text)} {text}"}
-    write_atomically(path, safetensors.numpy.save(arrays, metadata))
+    content = safetensors.numpy.save(arrays, metadata)
+    header = content[8 : 8 + int.from_bytes(content[:8], "little")]
+    _parse(header.decode(), len(content))  # better no file than one that cannot be read
+    write_atomically(path, content)
 
 
 def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], str | None]:
@@ -81,8 +101,8 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], st
             length = int.from_bytes(file.read(8), "little")
             if not 2 <= length <= size - 8:
                 raise ValueError(f"its header must be in its {size} bytes, but has {length}")
-            tensors, checked = _parse(file.read(length).decode(), _FREE_TENSORS + size // 1000)
-            _compare(tensors, size - 8 - length)
+            tensors, checked = _parse(file.read(length).decode(), size)
+            _compare(tensors.items(), size - 8 - length)
             data = np.empty(size - 8 - length, np.uint8)
             if file.readinto(data.data) < data.size:
                 raise ValueError("it became shorter while it was read")
@@ -97,76 +117,78 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], st
         raise FileFormatError(f"{path} must be a safetensors file: {error}") from error
 
 
-def _parse(header: str, limit: int) -> tuple[dict[str, dict[str, Any]], str | None]:
-    """Return the entries of a header by name, and the checksum and text, if it has them."""
-    tensors: dict[str, dict[str, Any]] = {}
-    metadata: list[str] = []
+def _parse(header: str, size: int) -> tuple[dict[str, _Tensor], str | None]:
+    """Return the tensors of a header by name, and the checksum and text, if a file of this size has them."""
+    tensors: dict[str, _Tensor] = {}
+    metadata: list[tuple[int, int]] = []
+    most = _FREE_TENSORS + size // 100
     opening = _OPEN.match(header)
     place = opening.end() if opening else len(header)
     while entry := _ENTRY.match(header, place):
         place = entry.end()
-        pairs, quoted, described = entry.groups()
-        if pairs is not None:
-            metadata.append(pairs)
+        if entry[2] is None:
+            metadata.append(entry.span(1))
             continue
-        name, tensor = json.loads(quoted), json.loads(described)
+        name, tensor = json.loads(entry[2]), json.loads(entry[3])
         if name in tensors or len(tensor) < 3:
             raise ValueError(f"{name!r} or a part of it is there twice")
         if not name.isprintable():  # it would be, in messages: on a terminal such characters are commands
             raise ValueError(f"names must be printable, got {name!r}")
         if tensor["dtype"] not in _DTYPES:
             raise ValueError(f"the dtype of {name} must be one of {', '.join(_DTYPES)}")
-        tensors[name] = tensor
-        if len(tensors) > limit:
-            raise ValueError(f"it must have at most {limit} tensors, for its size")
+        tensors[name] = _Tensor(_DTYPES[tensor["dtype"]], tuple(tensor["shape"]), *tensor["data_offsets"])
+        if len(tensors) > most:
+            raise ValueError(f"it must have at most {most} tensors, for its size")
     if not _CLOSE.fullmatch(header, place):
         raise ValueError("its header must describe tensors by `dtype`, `shape` and `data_offsets`")
     if len(metadata) > 1:
         raise ValueError("`__metadata__` is there twice")
-    return tensors, _checked(metadata[0]) if metadata else None
+    return tensors, _checked(header, *metadata[0]) if metadata else None
 
 
-def _checked(metadata: str) -> str | None:
-    """Return our entry of the metadata, if it is there, or ever was.
+def _checked(header: str, begin: int, end: int) -> str | None:
+    """Return our entry of the metadata, which are in this part of the header, if it is there, or ever was.
 
     A damaged file of ours must not pass for one of others, in which nothing is checked: a single entry is
     held to be ours, whatever its key, if it begins like a checksum, or nearly so if its key is as long.
     """
-    pair = _PAIR.match(metadata)
+    pair = _PAIR.match(header, begin, end)
     if pair is None:
         return None
-    if metadata[pair.end() :].strip():
-        if any(pair[1] == _QUOTED for pair in _PAIR.finditer(metadata)):
+    if _PAIR.search(header, pair.end(), end):
+        if any(pair[1] == _QUOTED for pair in _PAIR.finditer(header, begin, end)):
             raise ValueError(f"{_KEY!r} must be the only metadata")
         return None
-    key, checksum = pair[1], pair[2][1:65]
+    start, stop = pair.span(2)
+    key, checksum = pair[1], header[start + 1 : start + 65]
     alike = re.search("[0-9a-f]{24}", checksum) or (
         len(key) == len(_QUOTED) and len(re.findall("[0-9a-f]", checksum)) >= 40
     )
-    if key != _QUOTED and not (alike and len(pair[2]) > 66):
+    if key != _QUOTED and not (alike and stop - start > 66):
         return None
-    text: str = json.loads(pair[2])
+    text: str = json.loads(header[start:stop])
     return text
 
 
-def _compare(tensors: Mapping[str, Mapping[str, Any]], size: int) -> None:
+def _compare(tensors: Iterable[tuple[str, _Tensor]], size: int) -> None:
     """Demand that the tensors fill so many bytes, without gaps, and each those that its shape needs."""
     end = 0
-    for name, tensor in sorted(tensors.items(), key=lambda item: item[1]["data_offsets"]):
-        begin, stop = tensor["data_offsets"]
-        needed = math.prod(tensor["shape"]) * np.dtype(_DTYPES[tensor["dtype"]]).itemsize
-        if begin != end or stop != begin + needed:
-            raise ValueError(f"{name} must take {needed} bytes from {end} on, got {begin} to {stop}")
-        end = stop
+    for name, tensor in sorted(tensors, key=lambda item: item[1][2:]):
+        needed = math.prod(tensor.shape) * np.dtype(tensor.dtype).itemsize
+        if tensor.begin != end or tensor.end != end + needed:
+            raise ValueError(
+                f"{name} must take {needed} bytes from {end} on, got {tensor.begin} to {tensor.end}"
+            )
+        end = tensor.end
     if end != size:
         raise ValueError(f"it promises {end} bytes of values, but holds {size}")
 
 
-def _view(data: np.ndarray, tensor: Mapping[str, Any]) -> np.ndarray:
-    values = data[slice(*tensor["data_offsets"])]
-    if tensor["dtype"] == "BOOL" and values.max(initial=0) > 1:
+def _view(data: np.ndarray, tensor: _Tensor) -> np.ndarray:
+    values = data[tensor.begin : tensor.end]
+    if tensor.dtype == "?" and values.max(initial=0) > 1:
         raise ValueError("a truth value must be 0 or 1")
-    return values.view(_DTYPES[tensor["dtype"]]).reshape(tensor["shape"])
+    return values.view(tensor.dtype).reshape(tensor.shape)
 
 
 def _checksum(arrays: Mapping[str, np.ndarray], text: str) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minicnn.arguments import integer, real
+from minicnn.training.files import advised, check_form
 from minicnn.training.weights import save_weights
 
 if TYPE_CHECKING:
@@ -145,8 +146,12 @@ class EarlyStopping(Callback):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on waiting."""
-        self.best.value, self.waited = state["best"], state["waited"]
-        self.best_weights = [state[f"weights.{i}"] for i in range(len(state) - 2)] or None
+        check_form({name: state[name] for name in ("best", "waited")}, {"best": float, "waited": int})
+        weights = [state[f"weights.{i}"] for i in range(len(state) - 2)]
+        expected = [parameter.shape for parameter in self.trainer.model.parameters()]
+        if weights and [getattr(value, "shape", None) for value in weights] != expected:
+            raise ValueError("the best weights must be those of the model")
+        self.best.value, self.waited, self.best_weights = state["best"], state["waited"], weights or None
 
     def on_train_end(self) -> None:
         """Give the model its best weights back."""
@@ -227,6 +232,7 @@ class ReduceLROnPlateau(Callback):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on waiting."""
+        check_form(state, {"best": float, "waited": int, "cooling": int})
         self.best.value, self.waited, self.cooling = state["best"], state["waited"], state["cooling"]
 
 
@@ -264,6 +270,7 @@ class Checkpoint(Callback):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from the best value."""
+        check_form(state, {"best": float})
         self.best.value = state["best"]
 
 
@@ -298,9 +305,11 @@ class CSVLogger(Callback):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Write the file as it was then; the epochs after that come again."""
+        check_form(state, {"text": str})
         self._write(state["text"], "w")
 
     def _write(self, text: str, mode: str) -> None:
+        content = text.encode()
+        with advised(self.path), self.path.open(mode + "b") as file:
+            file.write(content)
         self.text = text if mode == "w" else self.text + text
-        with self.path.open(mode, newline="") as file:
-            file.write(text)

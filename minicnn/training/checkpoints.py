@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import re
 import warnings
@@ -21,7 +20,7 @@ import numpy as np
 from minicnn.arguments import integer
 from minicnn.errors import FileFormatError
 from minicnn.training.arrays import read_arrays, write_arrays
-from minicnn.training.files import locked, parse_json, sweep
+from minicnn.training.files import advised, locked, parse_json, sweep, to_json
 
 KEPT = 3
 _NAME = re.compile(r"step-(\d{8,})\.safetensors")
@@ -57,7 +56,8 @@ class CheckpointFolder:
         self.every = None if every is None else integer(every, "every", low=1)
 
     def __enter__(self) -> Self:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        with advised(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as stack:
             stack.enter_context(locked(self.folder / ".lock"))
             sweep(self.folder)
@@ -77,7 +77,7 @@ class CheckpointFolder:
         """
         path = self.folder / f"step-{step:08}.safetensors"
         try:
-            write_arrays(path, arrays, json.dumps(state, default=_plain))
+            write_arrays(path, arrays, to_json(state, _plain))
             self._prune(step)
         except OSError as error:
             advice = "to go on from the last checkpoint, call fit again, or `minicnn train --resume`"
@@ -120,11 +120,13 @@ class CheckpointFolder:
         files = self._newest_first()
         kept = [path for other, path in files if other <= step][:KEPT]
         for _, path in files:
-            if path not in kept:
+            if path not in kept and not path.is_dir():  # that is not ours
                 path.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> Snapshot:
+    if path.is_symlink():
+        raise FileFormatError(f"{path} must be a file of its folder, but it is a link")
     arrays, text = read_arrays(path)
     try:
         return Snapshot(path, arrays, parse_json(text or ""))

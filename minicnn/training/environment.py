@@ -56,7 +56,8 @@ def differences(before: dict[str, str], now: dict[str, str]) -> str:
     for name in before | now:
         old, new = before.get(name, "none"), now.get(name, "none")
         if old != new:
-            told.append(f"another {name}" if len(old + new) > 120 else f"{name}: {new} instead of {old}")
+            shown = len(old + new) <= 120 and (old + new).isprintable()
+            told.append(f"{name}: {new} instead of {old}" if shown else f"another {name}")
     return "; ".join(told)
 
 

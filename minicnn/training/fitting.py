@@ -56,22 +56,29 @@ class Fit:
             "examples, batch size, seed, epoch and epochs must be the same in all ranks",
         )
         trainer.model.set_weights(ranks.from_first(trainer.model.get_weights))
-        snapshot = None
-        if self.checkpoints is not None:
-            self.streams = self.shards.streams()
-            self.settings = ranks.from_first(lambda: resume.settings(self))
-            snapshot = ranks.from_first(self.checkpoints.latest)
-            if snapshot is not None:
-                resume.restore(self, snapshot)
-        self._call("on_train_begin")
-        if snapshot is not None:
-            resume.restore_callbacks(self.hooks, snapshot)
+        if self.checkpoints is None:
+            self._call("on_train_begin")
+        else:
+            self._begin(self.checkpoints)
         self._agree()
         while trainer.epoch < self.progress.first_epoch + epochs and not self._stopping():
             self._run_epoch()
         self._save()  # before the end, at which a callback may change the weights
         self._call("on_train_end")
         return self.progress.history
+
+    def _begin(self, checkpoints: CheckpointFolder) -> None:
+        """Go back to the newest checkpoint, if there is one; or, on an error, to where all was before."""
+        self.streams = self.shards.streams()
+        self.settings = self.ranks.from_first(lambda: resume.settings(self))
+        snapshot = self.ranks.from_first(checkpoints.latest)
+        if snapshot is None:
+            self._call("on_train_begin")
+            return
+        with resume.undone_on_error(self):
+            resume.restore(self, snapshot)
+            self._call("on_train_begin")
+            resume.restore_callbacks(self.hooks, snapshot)
 
     def _run_epoch(self) -> None:
         """Train on each example once, or go on with that; return earlier if it is to stop."""
@@ -170,6 +177,14 @@ class Fit:
     def _save(self) -> None:
         if self.checkpoints is None:
             return
+        for name, parameter in self.trainer.model.named_parameters():
+            if not is_finite(parameter.value):  # the last update was too large
+                raise self.ranks.known(
+                    FloatingPointError(
+                        f"weights must be finite to be saved, but {name!r} are not after "
+                        f"{self.trainer.optimizer.steps} steps; a smaller learning rate may help"
+                    )
+                )
         self._agree()
         own = [[stream.bit_generator.state for stream in streams] for streams in self.streams]
         streams = [states for one in self.ranks.gather(own) for states in one]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from minicnn.training.callbacks import Callback, Logs
+from minicnn.training.files import check_form
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -33,6 +34,7 @@ class ProgressBar(Callback):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Count from the first epoch of the fit that goes on."""
+        check_form(state, {"first": int})
         self.first = state["first"]
 
     def on_epoch_begin(self, epoch: int) -> None:

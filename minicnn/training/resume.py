@@ -8,6 +8,7 @@ remember.
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ import numpy as np
 
 from minicnn.arguments import integer, real
 from minicnn.errors import FileFormatError
+from minicnn.training.batches import Batches
 from minicnn.training.callbacks import Callback
 from minicnn.training.checkpoints import Snapshot
 from minicnn.training.environment import data_digest, differences, fingerprint
@@ -102,28 +104,23 @@ def restore(fit: Fit, snapshot: Snapshot) -> None:
     state, trainer = snapshot.state, fit.trainer
     try:
         check_form(state, _FORM)
-        progress, epoch = Progress.from_dict(state["progress"]), state["epoch"]
-        for name, value in vars(progress).items():
-            if isinstance(value, int):
-                integer(value, name)
-        integer(epoch, "epoch")
+        if not all(map(str.isidentifier, state["fingerprint"])):
+            raise ValueError("the fingerprint must have names")
         steps, lr = integer(state["optimizer"]["steps"], "steps"), state["optimizer"]["lr"]
         if lr is not None:
             real(lr, "lr")
-        mine = state["streams"][trainer.ranks.rank * len(fit.streams) :]  # of more threads, perhaps, or fewer
-        streams = [
-            pair for pairs in zip(fit.streams, mine, strict=False) for pair in zip(*pairs, strict=False)
-        ]
-        for stream, value in streams:
-            type(stream.bit_generator)().state = value  # tried first with one that nobody needs
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        streams = _streams(fit, state["streams"])
+    except (LookupError, TypeError, ValueError, OverflowError) as error:
         raise FileFormatError(f"{snapshot.path} must be a checkpoint of this version: {error!r}") from error
     for name in ("examples", "batch_size", "seed"):
         if state[name] != fit.settings[name]:
             raise ValueError(
-                f"to go on from {snapshot.path}, `{name}` must be {state[name]} as there, "
+                f"to go on from {snapshot.path}, `{name}` must be {state[name]!r:.50} as there, "
                 f"got {fit.settings[name]}; for another fit take another folder"
             )
+    progress, epoch = Progress.from_dict(state["progress"]), state["epoch"]
+    if not _possible(progress, epoch, fit.batches):
+        raise FileFormatError(f"the steps, examples and epochs that {snapshot.path} tells of must agree")
     told = differences(
         {**state["fingerprint"], "callbacks": _listed(state["callbacks"])},
         {
@@ -150,6 +147,57 @@ def restore(fit: Fit, snapshot: Snapshot) -> None:
         )
 
 
+@contextlib.contextmanager
+def undone_on_error(fit: Fit) -> Iterator[None]:
+    """Put all that `restore` changes back to what it was, if an exception comes."""
+    trainer, progress = fit.trainer, fit.progress
+    model, optimizer = trainer.model, trainer.optimizer
+    weights, state, steps = model.get_weights(), optimizer.state_dict(), optimizer.steps
+    lr, epoch, stop = optimizer.lr, trainer.epoch, trainer.stop_training
+    streams = [(one.bit_generator, one.bit_generator.state) for streams in fit.streams for one in streams]
+    try:
+        yield
+    except BaseException:
+        model.set_weights(weights)
+        optimizer.load_state_dict(state, steps, model.parameters())
+        optimizer.lr, trainer.epoch, trainer.stop_training, fit.progress = lr, epoch, stop, progress
+        for bits, before in streams:
+            bits.state = before
+        raise
+
+
+def _streams(fit: Fit, states: list[list[dict[str, Any]]]) -> list[tuple[np.random.Generator, dict]]:
+    """Return this rank's random streams, each with the state that it is to get; of more threads, or fewer."""
+    mine = states[fit.ranks.rank * len(fit.streams) :]
+    pairs = [pair for pairs in zip(fit.streams, mine, strict=False) for pair in zip(*pairs, strict=False)]
+    for stream, state in pairs:
+        type(stream.bit_generator)().state = state  # tried first with one that nobody needs
+        # Where these read their next number, NumPy takes as it comes, also beyond their memory.
+        place, size = 0, 0
+        if isinstance(stream.bit_generator, np.random.MT19937):
+            place, size = state["state"]["pos"], 624
+        elif isinstance(stream.bit_generator, np.random.Philox):
+            place, size = state["buffer_pos"], 4
+        if not 0 <= place <= size:
+            raise ValueError(f"the place in a random stream must be in [0, {size}], got {place}")
+    return pairs
+
+
+def _possible(progress: Progress, epoch: int, batches: Batches) -> bool:
+    """Return whether the numbers of a fit that is in this epoch agree with each other and with its data."""
+    first, step, seen, done = progress.first_epoch, progress.step, progress.seen, progress.history.epoch
+    if batches.arrays:
+        size, batch_size = len(batches.arrays[0]), batches.batch_size
+        agree = (step - 1) * batch_size < size and seen == min(step * batch_size, size)
+    else:
+        agree = step <= seen
+    return (
+        (agree and step >= 0 and bool(step) == bool(seen) == bool(progress.sums))
+        and (first >= 0 and epoch - first == len(done) and done == list(range(first, epoch)))
+        and all(len(values) <= len(done) for values in progress.history.history.values())
+    )
+
+
 def restore_callbacks(hooks: Sequence[Callback], snapshot: Snapshot) -> None:
     """Give callbacks back what they remembered; those that are new begin anew."""
     for name, hook in _named(hooks):
@@ -158,7 +206,7 @@ def restore_callbacks(hooks: Sequence[Callback], snapshot: Snapshot) -> None:
         if state or arrays:
             try:
                 hook.load_state_dict(state | arrays)
-            except (KeyError, TypeError, ValueError, AttributeError) as error:
+            except (LookupError, TypeError, ValueError, OverflowError, AttributeError) as error:
                 raise FileFormatError(
                     f"{snapshot.path} must hold what {name} can go on from: {error!r}"
                 ) from error

@@ -172,13 +172,14 @@ class Trainer:
         ------
         FloatingPointError
             If a loss or gradient is not finite; it names the step and the layer. The weights are those of
-            the step before.
+            the step before. Weights that are not finite are never saved in a checkpoint.
         OSError
             If a checkpoint cannot be written, or somebody else trains into its folder.
         ValueError
             If the checkpoint is of another fit: other examples, batch size, seed, or weights.
         FileFormatError
-            If there are checkpoints, but none is whole.
+            If there are checkpoints, but none is whole, or the newest of these cannot have come from such
+            a fit. The trainer is then as it was.
         RuntimeError
             If the model is trained in another thread.
         """

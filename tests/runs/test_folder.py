@@ -1,3 +1,4 @@
+import copy
 import json
 import math
 import os
@@ -113,6 +114,11 @@ def change(**changes):
         (change(num_classes=10.0), "`num_classes` must be int, got 10.0"),
         (change(num_classes=True), "`num_classes` must be int, got True"),
         (change(num_classes=10**12), "too small for the model of images"),
+        (change(threads=10**6), "`threads` must be at most 1,024"),
+        (change(epochs=10**400), "`epochs` must be at most 1,000,000,000, got one of 1329 bits"),
+        (change(batch_size=10**400), "`batch_size` must be at most"),
+        (change(optimizer="__import__('os').system('true')"), "`optimizer` must be one of"),
+        (lambda config: json.dumps(config | {"layers": "os.system"}), "nothing unknown in it, got 'layers'"),
         (change(num_classes=0), "there must be 1 to 10,000 classes"),
         (change(input_shape="28"), "`input_shape` must be list"),
         (change(input_shape=[28, 28, "1"]), "`input_shape`.2 must be int, got '1'"),
@@ -128,17 +134,19 @@ def test_open_run_refuses_a_wrong_configuration(saved, rewrite, message):
         open_run(saved.folder)
 
 
-def test_an_unfinished_run_has_the_limits_of_the_recipe(saved):
+def test_an_unfinished_run_must_have_a_checkpoint_or_data_as_large_as_its_model(saved):
     path = saved.folder / "config.json"
-    for changes, message in (
-        ({"num_classes": 10**12}, "there must be 1 to 10,000 classes"),
-        ({"input_shape": [28, 10**9, 1]}, "images must have a shape"),
-    ):
-        config = json.loads(path.read_text())
-        path.write_text(change(**changes)(config))
-        with pytest.raises(FileFormatError, match=message):
+    config = json.loads(path.read_text())
+    assert open_unfinished_run(saved.folder).recipe == saved.recipe
+    for changes in ({"num_classes": 10**12}, {"num_classes": 9999}, {"input_shape": [256, 256, 64]}):
+        path.write_text(change(**changes)(copy.deepcopy(config)))
+        with pytest.raises(FileFormatError, match=r"as they are in 'mnist': \(28, 28, 1\), 10"):
             open_unfinished_run(saved.folder)
-        path.write_text(json.dumps(config))
+    with (saved.folder / "checkpoints" / "step-00000001.safetensors").open("wb") as file:
+        file.truncate(10**13)  # takes no room
+    path.write_text(change(num_classes=10**10)(copy.deepcopy(config)))
+    with pytest.raises(FileFormatError, match="there must be 1 to 10,000 classes"):
+        open_unfinished_run(saved.folder)
 
 
 def test_a_configuration_does_not_take_more_memory_than_the_weights_justify(saved):
@@ -253,12 +261,26 @@ def test_read_history_of_a_run_without_an_epoch_is_empty(tmp_path):
         "epoch,loss\n0,low\n",
         "epoch,loss\nx,1\n",
         "epoch,loss,loss\n0,1,2\n",
+        "epoch" + "".join(f",{i}" for i in range(100)) + "\n",
+        "epoch\n" + "0\n" * (1 << 20),
     ],
 )
 def test_read_history_refuses_anything_else(tmp_path, text):
     (tmp_path / "history.csv").write_text(text)
     with pytest.raises(FileFormatError, match="must be the history of a run"):
         read_history(tmp_path)
+
+
+def test_a_file_of_json_takes_no_more_than_a_mebibyte_of_memory_whatever_is_in_it(tmp_path):
+    for content in ('"ā",' * 13_000, "999," * 16_000, "[]," * 20_000, '{"a":0},' * 8_000):
+        (tmp_path / "result.json").write_text(f'{{"a":[{content}0]}}')
+        tracemalloc.start()
+        try:
+            with pytest.raises(FileFormatError, match="more brackets, commas and quotes"):
+                read_result(tmp_path)
+            assert tracemalloc.get_traced_memory()[1] < 1 << 20
+        finally:
+            tracemalloc.stop()
 
 
 def test_write_json_turns_what_json_does_not_know_into_null(tmp_path):

@@ -26,6 +26,8 @@ def test_recipe_fills_in_the_rates_of_its_optimizer():
         ({"limit": 0}, "`limit` must be at least 1, got 0"),
         ({"threads": 0}, "`threads` must be at least 1, got 0"),
         ({"validation": -5}, "`validation` must be at least 0, got -5"),
+        ({"threads": 1025}, "`threads` must be at most 1,024"),
+        ({"limit": 10**400}, "`limit` must be at most 1,000,000,000"),
         ({"lr": math.nan}, "`lr` must be in [0, inf), got nan"),
         ({"lr": -0.1}, "`lr` must be in [0, inf), got -0.1"),
         ({"weight_decay": math.inf}, "`weight_decay` must be in [0, inf), got inf"),

@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 PLACE = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-PATIENCE = 120  # seconds, after which a job counts as hung; it takes about one
+PATIENCE = 300  # seconds, after which a job counts as hung; on an idle machine it takes about one
 
 
 def fit(folder, every, doom):
@@ -42,7 +42,8 @@ def fit(folder, every, doom):
     )
 
     comm = MPI.COMM_WORLD
-    (folder / f"pid-{comm.rank}").write_text(str(os.getpid()))
+    (folder / f"new-{comm.rank}").write_text(str(os.getpid()))
+    (folder / f"new-{comm.rank}").rename(folder / f"pid-{comm.rank}")  # no reader finds half of it
     callbacks = [EarlyStopping(patience=2), CSVLogger(folder / "log.csv")]
     if doom and doom[0] == comm.rank:
         callbacks.append(Doom(*doom[1:]))
@@ -77,7 +78,8 @@ def live(folder, ranks, every, doom=None, victim=None, patience=0.0):
             time.sleep(patience)
             pid = folder / f"pid-{victim}"
             if pid.exists() and job.poll() is None:
-                os.kill(int(pid.read_text()), signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):  # it came to its end just now
+                    os.kill(int(pid.read_text()), signal.SIGKILL)
         return job.wait(PATIENCE)
     except subprocess.TimeoutExpired:
         os.killpg(job.pid, signal.SIGKILL)

@@ -59,6 +59,25 @@ def test_exchanged_names_and_shapes_are_found(tmp_path):
             read_arrays(tmp_path / "b")
 
 
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"a\tb": np.ones(1)}, r"names must be printable, got 'a\\tb'"),
+        ({f"{i}": np.ones(1, np.uint8) for i in range(20_000)}, "at most 1.... tensors, for its size"),
+    ],
+)
+def test_what_could_not_be_read_is_not_written(tmp_path, arrays, message):
+    with pytest.raises(ValueError, match=message):
+        write_arrays(tmp_path / "a", arrays)
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_deep_and_narrow_net_may_have_thousands_of_small_tensors(tmp_path):
+    arrays = {f"layers.{i}.kernel": np.full((2, 2), i, np.float32) for i in range(2500)}
+    write_arrays(tmp_path / "a", arrays)
+    assert read_arrays(tmp_path / "a")[0]["layers.2499.kernel"].tolist() == [[2499, 2499]] * 2
+
+
 def test_a_file_of_others_has_no_text(tmp_path):
     (tmp_path / "a").write_bytes(safetensors.numpy.save({"x": np.ones(2)}, {"format": "pt"}))
     arrays, text = read_arrays(tmp_path / "a")
@@ -99,11 +118,19 @@ def test_a_checksum_beside_other_metadata_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "metadata", [None, {}, {"format": "pt"}, {"licence": "x" * 99}, {"a": "b", "c": "d" * 99}]
+    "metadata",
+    [
+        *(None, {}, {"format": "pt"}, {"licence": "x" * 99}, {"a": "b", "c": "d" * 99}),
+        {"odd": '"\\/\b\x7f\x01ü😀'},
+    ],
 )
 def test_files_of_others_are_read_whatever_their_metadata(tmp_path, metadata):
-    (tmp_path / "a").write_bytes(safetensors.numpy.save({"x": np.ones(2)}, metadata))
-    assert read_arrays(tmp_path / "a")[0]["x"].tolist() == [1, 1]
+    content = safetensors.numpy.save({"x": np.ones(2)}, metadata)
+    length = int.from_bytes(content[:8], "little")
+    escaped = json.dumps(json.loads(content[8 : 8 + length])).encode()  # all that is not ASCII, as numbers
+    for header in (content[8 : 8 + length], escaped):
+        (tmp_path / "a").write_bytes(len(header).to_bytes(8, "little") + header + content[8 + length :])
+        assert read_arrays(tmp_path / "a")[0]["x"].tolist() == [1, 1]
 
 
 TYPES = [

@@ -1,4 +1,5 @@
 import csv
+import os
 
 import keras
 import numpy as np
@@ -258,3 +259,11 @@ def test_csv_logger_writes_a_line_an_epoch(tmp_path):
 def test_early_stopping_refuses_negative_settings(options):
     with pytest.raises(ValueError, match="must be"):
         EarlyStopping(**options)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has a disk that is always full")
+def test_csv_logger_says_which_file_cannot_be_written_and_what_to_do():
+    logger = CSVLogger("/dev/full")
+    logger.on_train_begin()  # nothing to write yet
+    with pytest.raises(OSError, match="No space left on device; make room on the disk: '/dev/full'"):
+        logger.on_epoch_end(0, {"loss": 1.0})

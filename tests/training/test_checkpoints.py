@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from minicnn import FileFormatError
+from minicnn.training.arrays import write_arrays
 from minicnn.training.checkpoints import CheckpointFolder
 
 
@@ -84,8 +85,6 @@ def test_no_whole_checkpoint_is_an_error_not_a_new_beginning(tmp_path):
 
 @pytest.mark.parametrize("text", ["", "[1]", "{", "[" * 100_000])
 def test_a_file_of_arrays_alone_is_no_checkpoint(tmp_path, text):
-    from minicnn.training.arrays import write_arrays
-
     write_arrays(tmp_path / "step-00000001.safetensors", {}, text)
     with CheckpointFolder(tmp_path) as folder, pytest.raises(FileFormatError, match="must be a checkpoint"):
         folder.latest()
@@ -103,6 +102,49 @@ def test_entering_sweeps_and_locks_and_leaves_other_files_alone(tmp_path):
     assert names(tmp_path) == ["notes.txt", "step-00000005.safetensors", "step-1.safetensors"]
     with CheckpointFolder(tmp_path):
         pass
+
+
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+def test_a_folder_or_a_pipe_with_a_checkpoints_name_is_told_and_harms_nobody(tmp_path, make):
+    odd = tmp_path / "step-00000009.safetensors"
+    with CheckpointFolder(tmp_path) as folder:
+        save(folder, 1)
+        make(odd)
+        with pytest.warns(
+            UserWarning, match=r"step-00000009.*it is a folder or a device; going on from step-0"
+        ):
+            assert step_of(folder) == 1
+        save(folder, 2)
+        if make is os.mkdir:
+            odd.rmdir()
+        assert step_of(folder) == 2
+
+
+def test_a_link_to_a_checkpoint_of_others_is_not_followed(tmp_path):
+    with CheckpointFolder(tmp_path / "others") as others, CheckpointFolder(tmp_path / "own") as folder:
+        save(others, 7)
+        save(folder, 1)
+        (tmp_path / "own" / "step-00000007.safetensors").symlink_to(
+            others.folder / "step-00000007.safetensors"
+        )
+        with pytest.warns(UserWarning, match=r"step-00000007.*it is a link; going on from step-00000001"):
+            assert step_of(folder) == 1
+        save(folder, 2)
+        assert (step_of(folder), step_of(others)) == (2, 7)
+
+
+@pytest.mark.parametrize("call", ["mkdir", "open"])
+def test_a_folder_that_cannot_be_written_to_is_said_at_once_and_what_to_do(tmp_path, monkeypatch, call):
+    def denied(*args):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, denied)
+        with (
+            pytest.raises(PermissionError, match=r"Permission denied; make the folder writable: .*run"),
+            CheckpointFolder(tmp_path / "run"),
+        ):
+            pass
 
 
 CALLS = ("open", "write", "fsync", "close", "replace", "unlink", "listdir", "scandir")

@@ -16,6 +16,7 @@ from minicnn import SGD, Trainer
 from minicnn.training import shards
 from minicnn.training.ranks import Ranks, world
 
+PATIENCE = 300  # seconds, after which a job hangs, also on a busy machine; each takes one or two
 HERE = Path(__file__).parent
 MPIEXEC = Path(sys.executable).with_name("mpiexec")
 SCENARIOS = [
@@ -38,7 +39,7 @@ def start(ranks, *command, **options):
 
 def results(folder, ranks, names):
     job = start(ranks, sys.executable, HERE.parent / "together.py", folder / "found", *names)
-    said, _ = job.communicate(timeout=100)
+    said, _ = job.communicate(timeout=PATIENCE)
     assert job.returncode == 0, said
     return pickle.loads((folder / "found").read_bytes())
 
@@ -147,7 +148,7 @@ def test_what_no_rank_can_go_on_with_is_raised_in_all(two):
 @pytest.mark.parametrize("scenario", ["raises", "unequal_batches"])
 def test_an_error_in_one_rank_ends_the_job_with_its_traceback(tmp_path, scenario):
     job = start(2, sys.executable, HERE.parent / "together.py", tmp_path / "found", scenario)
-    said, _ = job.communicate(timeout=60)
+    said, _ = job.communicate(timeout=PATIENCE)
     assert job.returncode != 0
     message = {
         "raises": "ZeroDivisionError: in rank 1",
@@ -160,9 +161,10 @@ def test_an_error_in_one_rank_ends_the_job_with_its_traceback(tmp_path, scenario
 
 def test_the_watchdog_says_which_rank_did_not_arrive(tmp_path):
     """In the third step one of the ranks stops itself, as if its machine had gone."""
-    for stalled in (0, 1):
-        job = start(2, sys.executable, HERE.parent / "together.py", tmp_path / "found", f"stalls_{stalled}")
-        said, _ = job.communicate(timeout=60)
+    script, found = HERE.parent / "together.py", tmp_path / "found"
+    jobs = [start(2, sys.executable, script, found, f"stalls_{stalled}") for stalled in (0, 1)]
+    for stalled, job in enumerate(jobs):
+        said, _ = job.communicate(timeout=PATIENCE)
         assert job.returncode != 0
         assert (
             f"rank {stalled} did not arrive in epoch 0, step 3 within 1 seconds; this ends all ranks" in said
@@ -221,17 +223,32 @@ def test_what_is_no_communicator_or_no_time_is_refused():
         Ranks(timeout=0)
 
 
-NO_PICTURES = (
-    "import sys; sys.modules['matplotlib'] = None; from minicnn.cli import main; raise SystemExit(main())"
-)
+NO_PICTURES = """
+import sys
+sys.modules["matplotlib"] = None
+from minicnn.cli import main
+raise SystemExit(main())
+"""
+
+# The first rank says that its first epoch is over, and waits until the signal has come.
+WAITING = """
+import time
+from minicnn.cli.told import EpochLines
+say = EpochLines.on_epoch_end
+def on_epoch_end(self, epoch, logs):
+    say(self, epoch, logs)
+    while not self.trainer.interrupted:
+        time.sleep(0.01)
+EpochLines.on_epoch_end = on_epoch_end
+"""
 
 
-def start_training(*arguments):
-    return start(2, sys.executable, "-c", NO_PICTURES, "train", *arguments)
+def start_training(*arguments, before=""):
+    return start(2, sys.executable, "-c", before + NO_PICTURES, "train", *arguments)
 
 
 def finished(job):
-    said, _ = job.communicate(timeout=60)
+    said, _ = job.communicate(timeout=PATIENCE)
     assert job.returncode == 0, said
     return said
 
@@ -253,10 +270,10 @@ def whole(options, tmp_path_factory):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_to_mpiexec_ends_all_ranks_and_the_same_command_goes_on(options, whole, tmp_path, number):
     out = tmp_path / "run"
-    job = start_training(*options, "--out", out)
+    job = start_training(*options, "--out", out, before=WAITING)
     assert any("epoch 1/9" in line for line in job.stdout)
     job.send_signal(number)
-    said, _ = job.communicate(timeout=60)
+    said, _ = job.communicate(timeout=PATIENCE)
     assert job.returncode == 128 + number, said
     assert said.count("interrupted after") == said.count("stopping after this step") == 1
     assert f"mpiexec -n 2 minicnn train --resume {out}" in said
@@ -269,7 +286,7 @@ def test_a_signal_to_mpiexec_ends_all_ranks_and_the_same_command_goes_on(options
 def test_wrong_input_is_said_once_by_all_ranks_together(tmp_path):
     minicnn = Path(sys.executable).with_name("minicnn")
     job = start(2, minicnn, "train", "--dataset", "nowhere", "--out", tmp_path / "run")
-    said, _ = job.communicate(timeout=60)
+    said, _ = job.communicate(timeout=PATIENCE)
     assert job.returncode != 0
     assert said.count("minicnn train: the data set must be mnist, fashion-mnist or a folder") == 1
     assert "Traceback" not in said

@@ -1,4 +1,5 @@
 import json
+import math
 import os
 import subprocess
 import sys
@@ -20,10 +21,12 @@ from minicnn import (
     EarlyStopping,
     FileFormatError,
     Flatten,
+    ReduceLROnPlateau,
     ReLU,
     Sequential,
     Trainer,
 )
+from minicnn.training.arrays import read_arrays, write_arrays
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.integers(0, 200, (70, 4, 4, 1)).astype(np.uint8), RNG.integers(0, 3, 70)
@@ -262,11 +265,134 @@ def test_another_version_is_told(folder, monkeypatch):
 
 
 def test_a_checkpoint_without_what_it_takes_is_a_file_format_error(folder):
-    from minicnn.training.arrays import write_arrays
-
     write_arrays(folder / "step-00000001.safetensors", {}, '{"examples": 70, "batch_size": 16, "seed": 2}')
     with pytest.raises(FileFormatError, match="must be a checkpoint of this version"):
         fit(make(), folder)
+
+
+FORGED = [
+    *(("epoch", value) for value in (-1, 1, 2**63, True, 0.0, "0", None)),
+    *((("progress", "step"), value) for value in (-1, 4, 10**18, 10**400)),
+    *((("progress", "seen"), value) for value in (0, 47, 10**400)),
+    *((("progress", "first_epoch"), value) for value in (-1, 1, [0])),
+    *((("progress", "sums"), value) for value in ({}, [], {"loss": "1"}, {"loss": 10**400})),
+    (("progress", "history"), {"epoch": [0], "history": {}}),
+    (("progress", "history"), {"epoch": [], "history": {"loss": [1.0]}}),
+    *((("optimizer", "steps"), value) for value in (-1, 10**400)),
+    *((("optimizer", "lr"), value) for value in (-1, 10**400, "0.1", [0.1], math.nan)),
+    *(
+        (("streams", 0, 0), value)
+        for value in ({}, {"bit_generator": "PCG64"}, {"bit_generator": "os.system"})
+    ),
+    (("streams", 0, 0, "state", "key"), [1]),
+    *((("streams", 0, 0, "state", "pos"), value) for value in (-1, 625, 10**6, 10**400)),
+    (("fingerprint", "\x1b[2J"), "2"),
+    (("fingerprint", "threads"), 1),
+    (("callbacks", "EarlyStopping.0", "best"), "low"),
+    (("callbacks", "EarlyStopping.0", "waited"), 0.5),
+    (("callbacks", "EarlyStopping.0", "weights.0"), [[0.0]]),
+    (("callbacks", "ReduceLROnPlateau.0", "cooling"), None),
+    (("callbacks", "ReduceLROnPlateau.0", "__class__"), "os.system"),
+    (("callbacks", "Checkpoint.0", "best"), 10**400),
+    (("callbacks", "CSVLogger.0", "text"), ["epoch"]),
+    (("callbacks", "CSVLogger.0", "text"), "\ud800"),
+    (("callbacks", "ProgressBar.0", "first"), "0"),
+]
+
+
+def forgeable():
+    return make(lambda: [Dropout(0.5)], bits=np.random.MT19937)
+
+
+def remembering(folder):
+    return [
+        *(EarlyStopping(patience=9), ReduceLROnPlateau()),
+        *(Checkpoint(folder / "best"), CSVLogger(folder / "log.csv")),
+    ]
+
+
+@pytest.fixture(scope="module")
+def unforged(tmp_path_factory):
+    """Return arrays and text of a checkpoint in the middle of the first epoch."""
+    folder = tmp_path_factory.mktemp("unforged")
+    with pytest.raises(ZeroDivisionError):
+        fit(forgeable(), folder / "run", 3, [*remembering(folder), Fail(4)])
+    return read_arrays(folder / "run" / "step-00000003.safetensors")
+
+
+def forge(folder, unforged, place, value, more=None):
+    """Write a checkpoint with another value at a place of its state, and a right checksum."""
+    arrays, text = unforged
+    whole, parts = json.loads(text), (place,) if isinstance(place, str) else place
+    inner = whole
+    for part in parts[:-1]:
+        inner = inner[part]
+    inner[parts[-1]] = value
+    folder.mkdir()
+    write_arrays(folder / "step-00000003.safetensors", arrays | (more or {}), json.dumps(whole))
+
+
+@pytest.mark.parametrize(("place", "value"), FORGED)
+def test_a_forged_state_with_a_right_checksum_is_refused_and_nothing_changed(folder, unforged, place, value):
+    forge(folder / "run", unforged, place, value)
+    trainer, untouched = forgeable(), forgeable()
+    with pytest.raises(FileFormatError) as error:
+        fit(trainer, folder / "run", 3, remembering(folder))
+    assert str(error.value).isprintable()
+    history = fit(untouched, callbacks=remembering(folder))
+    assert fit(trainer, callbacks=remembering(folder)) == history  # the random streams are as they were too
+    assert state(trainer) == state(untouched)
+
+
+def test_best_weights_of_another_shape_are_refused_when_they_come_not_when_they_are_used(folder, unforged):
+    weights = {f"callbacks.EarlyStopping.0.weights.{i}": np.ones(1, np.float32) for i in range(4)}
+    forge(folder / "run", unforged, ("callbacks", "EarlyStopping.0", "best"), 0.5, weights)
+    with pytest.raises(FileFormatError, match="the best weights must be those of the model"):
+        fit(forgeable(), folder / "run", 3, remembering(folder))
+
+
+def test_a_place_beyond_the_buffer_of_philox_is_refused(folder):
+    options = {"layers": lambda: [Dropout(0.5)], "bits": np.random.Philox}
+    fit(make(**options), folder / "whole", epochs=1)
+    forge(
+        folder / "run", read_arrays(*(folder / "whole").glob("step-*")), ("streams", 0, 0, "buffer_pos"), -7
+    )
+    with pytest.raises(FileFormatError, match=r"the place in a random stream must be in \[0, 4\], got -7"):
+        fit(make(**options), folder / "run")
+
+
+def test_what_is_different_is_told_without_characters_that_a_terminal_obeys(folder, unforged):
+    forge(folder / "run", unforged, ("fingerprint", "numpy"), "\x1b[2J")
+    with pytest.warns(UserWarning, match="different: another numpy$"):
+        fit(forgeable(), folder / "run", callbacks=remembering(folder))
+
+
+def test_an_error_before_the_first_step_leaves_the_trainer_as_it_was(folder):
+    class Refuses(Callback):
+        def on_train_begin(self):
+            assert self.trainer.epoch == 1  # it sees what the fit goes on from
+            raise ZeroDivisionError
+
+    fit(make(), folder, epochs=1)
+    trainer, untouched = make(), make()
+    with pytest.raises(ZeroDivisionError):
+        fit(trainer, folder, callbacks=[Refuses()])
+    assert state(trainer)[1:] == (0, 0)
+    assert fit(trainer) == fit(untouched)
+    assert state(trainer) == state(untouched)
+
+
+def test_weights_that_are_not_finite_are_not_saved(folder):
+    """A rate beyond all that float32 can hold makes them so in an update, after a loss that is finite."""
+    trainer = Trainer(make().model, SGD(lr=lambda step: 0.1 if step < 2 else 1e39), threads=1)
+    with (
+        np.errstate(over="ignore", invalid="ignore"),
+        pytest.raises(FloatingPointError, match=r"to be saved, but 'layers.1.kernel' are not after 3 steps"),
+    ):
+        trainer.fit(X, Y, 2, 16, checkpoint=folder, every=1)
+    newest = max(folder.glob("step-*"))
+    assert newest.name == "step-00000002.safetensors"
+    assert all(np.isfinite(array).all() for array in read_arrays(newest)[0].values())
 
 
 def test_every_needs_a_folder():
@@ -293,7 +419,7 @@ def run_dying(runs):
     result = subprocess.run([sys.executable, script, "--runs", str(runs)], capture_output=True, text=True)
     counts = json.loads(result.stdout or "{}")
     assert (counts.get("lost"), counts.get("different")) == (0, 0), f"{counts}\n{result.stderr}"
-    assert counts["deaths"] >= runs
+    assert counts["deaths"] >= runs // 2  # some come too late, when all is done
 
 
 def test_killed_at_random_moments_no_run_is_lost_or_different():
