@@ -222,8 +222,8 @@ def told(values: Sequence[float]) -> str:
 def judged(gains: Sequence[float]) -> tuple[str, str]:
     """Return the mean of paired gains with its 95 % interval, and whether it agrees with a claim of a gain.
 
-    >>> judged([1.0, 1.2, 0.8, 1.1])
-    ('+1.03 (95 % interval +0.75 to +1.30)', 'agrees')
+    >>> judged([1.0, 1.2, 0.8, 1.0])
+    ('+1.00 (95 % interval +0.74 to +1.26)', 'agrees')
     """
     mean, sd = mean_sd(gains)
     if len(gains) < 2:

@@ -92,7 +92,7 @@ def draw_neighbours(ax: Axes, found: dict, numbers: list[int]) -> None:
     for left, text in zip((0, *lefts), heads, strict=True):
         ax.text(left, -0.12, text, **look)
     ax.text(
-        lefts[0], len(numbers) * pitch + 0.3, "green: same label; red: another", fontsize=TEXT, color=MUTED
+        lefts[0], len(numbers) * pitch + 0.3, "green: same label; orange: another", fontsize=TEXT, color=MUTED
     )
     ax.set_xlim(-0.05, lefts[1] + SHOWN * pitch)
     ax.set_ylim(len(numbers) * pitch + 0.35, -0.6)

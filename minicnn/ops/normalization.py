@@ -143,10 +143,10 @@ def check_size(size: int) -> int:
 
 def _by_channel(images: np.ndarray, last: bool) -> np.ndarray:
     """Return images as (pixels, C, values side by side), contiguous, in the order in which they lie."""
+    n, h, w, c = images.shape
     if last:
-        images = batch_last(images)
-        return images.reshape(-1, *images.shape[2:])
-    return np.ascontiguousarray(images).reshape(-1, images.shape[3], 1)
+        return batch_last(images).reshape(h * w, c, n)
+    return np.ascontiguousarray(images).reshape(n * h * w, c, 1)
 
 
 def _images(values: np.ndarray, shape: tuple[int, ...], last: bool) -> np.ndarray:

@@ -1,3 +1,5 @@
+import doctest
+import importlib
 import json
 import runpy
 import sys
@@ -32,6 +34,19 @@ def test_a_claim_is_tried_told_and_drawn(script, tmp_path, capsys):
     assert (tmp_path / "pooling.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize(
+    ("claim", "verdict"),
+    [
+        ("relu", "not to be told: 4 runs did not come so far"),  # no image learned: nothing against ReLU
+        ("looking", "not to be told from chance"),  # the pixels are the better neighbours, though nearer
+    ],
+)
+def test_a_claim_that_cannot_be_tried_is_not_judged(script, tmp_path, claim, verdict):
+    arguments = [claim, "--dataset", "mnist", "--size", "0.02", "--seeds", "0", "1", "--processes", "1"]
+    script("claims.py")["main"]([*arguments, "--out", str(tmp_path)])
+    assert json.loads((tmp_path / "claims.json").read_text())[claim]["verdict"] == verdict
+
+
 def test_variants_differ_only_in_their_switch(script):
     lab = script("lab.py")
     run, net = lab["Run"], lab["make_net"]
@@ -60,6 +75,12 @@ def test_judged_is_the_paired_t_interval(script):
     assert judged([1.0, 2.0, 3.0]) == ("+2.00 (95 % interval -0.48 to +4.48)", "not to be told from chance")
     assert judged([2.9, 3.0, 3.1])[1] == "agrees"
     assert judged([-2.9, -3.0, -3.1])[1] == "disagrees"
+
+
+@pytest.mark.parametrize("module", ["lab", "looking"])
+def test_the_examples_in_docstrings_are_true(script, module):
+    script(f"{module}.py")  # which is what makes it importable
+    assert doctest.testmod(importlib.import_module(module)) == (0, 1 + (module == "lab"))
 
 
 def test_ten_patches_are_moved_and_mirrored(script):

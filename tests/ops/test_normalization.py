@@ -99,6 +99,12 @@ def test_local_response_norm_has_the_constants_of_the_paper_by_default():
     )
 
 
+@pytest.mark.parametrize("shape", [(0, 2, 3, 4), (2, 0, 3, 4)])
+def test_local_response_norm_of_no_images_is_none(shape):
+    x = np.zeros(shape, np.float32)
+    assert local_response_norm(x).shape == local_response_norm_backward(x, x).shape == shape
+
+
 def test_local_response_norm_refuses_other_shapes():
     with pytest.raises(ValueError, match=r"output's shape \(1, 2, 2, 3\), got \(1, 2, 2, 1\)"):
         local_response_norm_backward(np.ones((1, 2, 2, 1)), np.ones((1, 2, 2, 3)))
