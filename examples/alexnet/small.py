@@ -4,11 +4,12 @@
     python examples/alexnet/small.py --seeds 0 1 2 --test
 
 Five convolutions, pooling after the first, the second and the fifth, three dense layers with dropout between
-them, moved and mirrored training images, and at the end the mean over ten patches. The paper's response
-normalisation, overlapping windows and groups are left out: at this size they bring nothing (see README.md).
+them, moved and mirrored training images, and at the end the mean over ten patches, which is its answer. The
+paper's response normalisation, overlapping windows and groups are left out: claims.py found nothing for them,
+or something against (by test images of the same data, to be exact).
 
-5,000 training images are held out. Whatever was chosen here was chosen on them, and the test images are
-looked at only with --test, once, after the last epoch.
+5,000 training images are held out. All else was chosen on them, and the test images are looked at only with
+--test, once, after the last epoch.
 """
 
 import argparse
