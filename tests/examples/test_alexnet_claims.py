@@ -37,8 +37,10 @@ def test_a_claim_is_tried_told_and_drawn(script, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("claim", "size", "verdict"),
     [
-        ("relu", "0.004", "not to be told: 4 runs did not come so far"),  # no image learned: nothing against ReLU
-        ("looking", "0.02", "not to be told from chance"),  # the pixels are the better neighbours, though nearer
+        # No image was learned, which says nothing against ReLU.
+        ("relu", "0.004", "not to be told: 4 runs did not come so far"),
+        # The pixels are the better neighbours, though nearer.
+        ("looking", "0.02", "not to be told from chance"),
     ],
 )
 def test_a_claim_that_cannot_be_tried_is_not_judged(script, tmp_path, claim, size, verdict):
