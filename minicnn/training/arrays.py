@@ -84,15 +84,19 @@ def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray],
     write_atomically(path, content)
 
 
-def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], str | None]:
-    """Return what `write_arrays` wrote; the text is None in a file that others wrote, without a checksum.
+def read_arrays(
+    path: str | os.PathLike[str], checked: bool = True
+) -> tuple[dict[str, np.ndarray], str | None]:
+    """Return what `write_arrays` wrote: the arrays and the text.
+
+    With `checked=False` files that others wrote, without a checksum, are read as well; their text is None.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     FileFormatError
-        If the file is no safetensors file, or not whole, or its checksum is not that of its content.
+        If the file is no safetensors file, not whole, or its checksum is missing or not that of its content.
     """
     path = regular_file(path, "a safetensors file")
     try:
@@ -101,15 +105,21 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], st
             length = int.from_bytes(file.read(8), "little")
             if not 2 <= length <= size - 8:
                 raise ValueError(f"its header must be in its {size} bytes, but has {length}")
-            tensors, checked = _parse(file.read(length).decode(), size)
+            tensors, entry = _parse(file.read(length).decode(), size)
             _compare(tensors.items(), size - 8 - length)
             data = np.empty(size - 8 - length, np.uint8)
             if file.readinto(data.data) < data.size:
                 raise ValueError("it became shorter while it was read")
         arrays = {name: _view(data, tensor) for name, tensor in tensors.items()}
-        if checked is None:
+        if entry is None:
+            # A damaged file of ours might look like this, so it is for the user to say that it is none.
+            if checked:
+                raise ValueError(
+                    "it must have the checksum that minicnn writes, or nothing tells whether it is whole; "
+                    "for a file that others wrote: `checked=False`"
+                )
             return arrays, None
-        checksum, _, text = checked.partition(" ")
+        checksum, _, text = entry.partition(" ")
         if checksum != _checksum(arrays, text):
             raise ValueError("it must have the checksum of its content; it was damaged since it was written")
         return arrays, text
@@ -147,26 +157,13 @@ def _parse(header: str, size: int) -> tuple[dict[str, _Tensor], str | None]:
 
 
 def _checked(header: str, begin: int, end: int) -> str | None:
-    """Return our entry of the metadata, which are in this part of the header, if it is there, or ever was.
-
-    A damaged file of ours must not pass for one of others, in which nothing is checked: a single entry is
-    held to be ours, whatever its key, if it begins like a checksum, or nearly so if its key is as long.
-    """
+    """Return our entry, checksum and text, of the metadata in this part of the header, if it is there."""
+    if not any(pair[1] == _QUOTED for pair in _PAIR.finditer(header, begin, end)):
+        return None
     pair = _PAIR.match(header, begin, end)
-    if pair is None:
-        return None
-    if _PAIR.search(header, pair.end(), end):
-        if any(pair[1] == _QUOTED for pair in _PAIR.finditer(header, begin, end)):
-            raise ValueError(f"{_KEY!r} must be the only metadata")
-        return None
-    start, stop = pair.span(2)
-    key, checksum = pair[1], header[start + 1 : start + 65]
-    alike = re.search("[0-9a-f]{24}", checksum) or (
-        len(key) == len(_QUOTED) and len(re.findall("[0-9a-f]", checksum)) >= 40
-    )
-    if key != _QUOTED and not (alike and stop - start > 66):
-        return None
-    text: str = json.loads(header[start:stop])
+    if pair is None or _PAIR.search(header, pair.end(), end):
+        raise ValueError(f"{_KEY!r} must be the only metadata")
+    text: str = json.loads(pair[2])
     return text
 
 

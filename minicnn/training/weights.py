@@ -25,7 +25,7 @@ def save_weights(model: Layer, path: str | os.PathLike[str]) -> None:
     write_arrays(path, {name: parameter.value for name, parameter in model.named_parameters()})
 
 
-def load_weights(model: Layer, path: str | os.PathLike[str]) -> None:
+def load_weights(model: Layer, path: str | os.PathLike[str], checked: bool = True) -> None:
     """Load the weights that `save_weights` saved into a built model; all or, on an error, none.
 
     Parameters
@@ -34,6 +34,9 @@ def load_weights(model: Layer, path: str | os.PathLike[str]) -> None:
         A built model of the same architecture; values are cast to its dtype.
     path : str or path
         A safetensors file.
+    checked : bool
+        Demand the checksum that `save_weights` writes. With False, files of other programs are read as well,
+        in which the format itself lets damage pass.
 
     Raises
     ------
@@ -43,7 +46,7 @@ def load_weights(model: Layer, path: str | os.PathLike[str]) -> None:
         If names or shapes differ; it lists which are missing, unexpected and wrongly shaped.
     """
     _demand_built(model)
-    tensors, _ = read_arrays(path)
+    tensors, _ = read_arrays(path, checked)
     check_weights(model, tensors, path)
     for name, parameter in model.named_parameters():
         parameter.value = tensors[name]
