@@ -156,11 +156,11 @@ def _pack(array: np.ndarray) -> dict[str, Any]:
 
 
 class _Quiet(WSGIRequestHandler):
-    """Answers without a line on the terminal for each stroke, and keeps connections open."""
+    """Answers without a line on the terminal for each stroke."""
 
-    protocol_version = "HTTP/1.1"
+    timeout = 30  # seconds; who sends half a request does not keep its thread for ever
 
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+    def log(self, type: str, message: str, *args: Any) -> None:
         """Say nothing."""
 
 

@@ -93,6 +93,8 @@ def strongest_patches(
     """
     layer, channel = integer(layer, "layer"), integer(channel, "channel")
     count = integer(count, "count", low=1)
+    if not len(images):
+        raise ValueError("`images` must have one at least, got none")
     values, cells = [], []
     for start in range(0, len(images), _BATCH):
         maps = Trace(model, images[start : start + _BATCH]).outputs[layer]

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from minicnn.plots.style import INK, dress, figure_of
+from minicnn.plots.style import INK, counted, dress, figure_of, shorten
 from minicnn.plots.tiles import draw_tiles, tile_axes
 
 _COLUMNS = 8
@@ -48,8 +48,8 @@ def batch(
     """
     images, labels = images[:count], np.asarray(labels)[:count]
     names = [str(label) if class_names is None else class_names[label] for label in labels]
-    captions = [(name, "") for name in names]
-    title = f"{len(images)} images with their labels"
+    captions = [(shorten(name, 14), "") for name in names]
+    title = f"{counted(len(images), 'image')} with their labels"
     if augment is not None:
         changed = augment(images, np.random.default_rng(rng))
         white = 255 if images.dtype == np.uint8 else 1

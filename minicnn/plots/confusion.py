@@ -9,9 +9,25 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from minicnn.plots.style import BLUES, FAINT, INK, MUTED, REDS, SMALL, TEXT, TITLE, dress, figure_of, new_axes
+from minicnn.plots.style import (
+    BLUES,
+    FAINT,
+    INK,
+    MUTED,
+    REDS,
+    SMALL,
+    TEXT,
+    TITLE,
+    counted,
+    dress,
+    figure_of,
+    new_axes,
+    shorten,
+)
 
 _MOST_WRITTEN = 20  # classes; with more there is no room for numbers in the cells
+_CELL = 0.62  # inches
+_TITLE_LETTER, _TEXT_LETTER = 0.092, 0.08  # inches that a letter takes, rather too many than too few
 
 
 def confusion_matrix(
@@ -46,24 +62,25 @@ def confusion_matrix(
     names = [str(number) for number in range(classes)] if class_names is None else list(class_names)
     if len(names) != classes:
         raise ValueError(f"`class_names` must have {classes} names, got {len(names)}")
+    wrong = int(matrix.sum() - np.trace(matrix))
+    right = np.trace(matrix) / max(matrix.sum(), 1)
+    title = f"{100 * right:.2f} % right, {wrong:,} of {counted(matrix.sum(), 'image')} wrong"
+    names = [shorten(name, 20) for name in names]
+    longest = max(map(len, names)) if classes <= _MOST_WRITTEN else 2
     if ax is None:
-        side = max(1.6 + 0.62 * min(classes, _MOST_WRITTEN), 4.0)
-        (ax,) = new_axes(side, side)
+        side = max(_CELL * min(classes, _MOST_WRITTEN), 2.5)
+        beside = 1.5 + _TEXT_LETTER * longest
+        (ax,) = new_axes(beside + max(side, _TITLE_LETTER * len(title)), beside + side)
+        ax.set_anchor("W")  # the title begins where the cells do, and needs all the room right of them
     rates = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     ax.imshow(_colours(rates))
     if classes <= _MOST_WRITTEN:
         _write(ax, matrix, rates)
         ticks = np.arange(classes)
-        long = max(map(len, names)) > 3
+        long = longest > 3
         ax.set_xticks(ticks, names, rotation=45 if long else 0, ha="right" if long else "center")
         ax.set_yticks(ticks, names)
-    right = np.trace(matrix) / max(matrix.sum(), 1)
-    dress(
-        ax,
-        f"{100 * right:.2f} % right, {matrix.sum() - np.trace(matrix):,} of {matrix.sum():,} images wrong",
-        "answer",
-        "truth",
-    )
+    dress(ax, title, "answer", "truth")
     ax.spines[:].set_visible(False)
     edges = np.arange(classes + 1) - 0.5
     ax.hlines(edges, edges[0], edges[-1], color=FAINT, linewidth=0.5)

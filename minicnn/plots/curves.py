@@ -75,7 +75,9 @@ def _scale(axes: Axes) -> None:
     """Make the y axis logarithmic, with round numbers at its ticks; a value of 0 lies below the picture."""
     axes.set_yscale("log")
     low, high = axes.get_ylim()
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)) if high > 6 * low else MaxNLocator(5))
+    # 1, 2 and 5 of each decade, unless there are so few that 0.75 is needed, or so many that 10 will do.
+    subs = (1.0, 2.0, 5.0) if high < 1e5 * low else (1.0,)
+    axes.yaxis.set_major_locator(LogLocator(subs=subs) if high > 6 * low else MaxNLocator(5))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.yaxis.set_minor_locator(NullLocator())
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from minicnn.plots.style import BLUE, DPI, FAINT, GREEN, INK, SMALL, TEXT, VERMILLION, dress
+from minicnn.plots.style import BLUE, DPI, FAINT, GREEN, INK, SMALL, TEXT, VERMILLION, dress, lone_mark
 
 _NAMES = {"minicnn": "minicnn", "tensorflow": "TensorFlow", "keras": "Keras"}
 _COLOURS = {"minicnn": BLUE, "tensorflow": VERMILLION, "keras": GREEN}
@@ -53,7 +54,7 @@ def _draw_losses(axes: Axes, curves: Mapping[str, Mapping[str, list[float]]]) ->
             losses,
             color=_COLOURS[name],
             linewidth=_WIDTHS[name],
-            marker=_mark(losses),
+            marker=lone_mark(losses),
             label=_NAMES[name],
         )
     dress(axes, "Loss of the same batches, float32", "step", "cross-entropy (nats)")
@@ -70,18 +71,15 @@ def _draw_differences(
     ]
     for name, style, label, values in [*lines, ("minicnn", "-", "its own float64, in float32", rounding)]:
         x, y = range(1, len(values) + 1), [max(value, 1e-17) for value in values]
-        axes.plot(x, y, style, color=_COLOURS[name], linewidth=1.6, marker=_mark(values), label=label)
+        axes.plot(x, y, style, color=_COLOURS[name], linewidth=1.6, marker=lone_mark(values), label=label)
     axes.set_yscale("log")
     dress(axes, "Relative difference of minicnn's loss to ...", "step")
     # Where there is room: between the float32 lines and the float64 lines.
     _finish(axes, loc="center right", bbox_to_anchor=(1, 0.35))
 
 
-def _mark(values: list[float]) -> str:
-    return "o" if len(values) == 1 else ""  # a line of one point is not to be seen
-
-
 def _finish(axes: Axes, **place: Any) -> None:
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))  # there is no half a step
     axes.grid(axis="y", color=FAINT, linewidth=0.6)
     axes.set_axisbelow(True)
     if axes.lines:

@@ -25,6 +25,7 @@ from minicnn.plots.style import (
     dress,
     figure_of,
     new_axes,
+    shorten,
 )
 
 # No ten colours are distinct for everybody: the classes beyond the eighth have another marker as well, and
@@ -58,7 +59,14 @@ def hidden_map(
     Returns
     -------
     Figure
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two images.
     """
+    if len(images) < 2:
+        raise ValueError(f"there must be two images at least to tell apart, got {len(images)}")
     places, shares = principal_components(last_hidden(model, images))
     (ax,) = new_axes(7, 6) if ax is None else (ax,)
     for label in np.unique(labels):
@@ -66,7 +74,7 @@ def hidden_map(
         colour = _COLOURS[label % len(_COLOURS)]
         marker = _MARKERS[label // len(_COLOURS) % len(_MARKERS)]
         ax.plot(*own.T, marker, color=colour, markersize=3.5, alpha=0.55, markeredgewidth=0)
-        name = str(label) if class_names is None else class_names[label]
+        name = str(label) if class_names is None else shorten(class_names[label])
         x, y = np.median(own, axis=0)
         text = ax.text(x, y, name, fontsize=TITLE, color=colour, weight="bold", ha="center", va="center")
         text.set_path_effects([withStroke(linewidth=3.5, foreground="white")])

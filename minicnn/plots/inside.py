@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from minicnn.insight import Trace
 from minicnn.layers import Sequential
 from minicnn.plots.mosaic import draw_signed, mosaic
-from minicnn.plots.style import DPI, INK, SMALL, TEXT, dress, figure_of, new_axes
+from minicnn.plots.style import DPI, INK, SMALL, TEXT, counted, dress, figure_of, new_axes, shorten
 
 _COLUMNS = 16
 _ROWS, _CELLS, _CELL = 6, 42, 8  # of single values: rows at most, values in a row, pixels of a value
@@ -33,8 +33,13 @@ def kernels(kernel: np.ndarray, most: int = 16, ax: Axes | None = None) -> Figur
     -------
     Figure
         A column for each filter, and a row for each channel that it sees.
+
+    Raises
+    ------
+    ValueError
+        If the kernel has another shape, or no weights.
     """
-    if np.ndim(kernel) != 4:
+    if np.ndim(kernel) != 4 or not np.size(kernel):
         raise ValueError(f"`kernel` must be (kh, kw, channels, filters), got {np.shape(kernel)}")
     all_channels, all_filters = kernel.shape[2:]
     kernel = kernel[:, :, :most, :most]
@@ -42,13 +47,15 @@ def kernels(kernel: np.ndarray, most: int = 16, ax: Axes | None = None) -> Figur
     maps = kernel.transpose(2, 3, 0, 1).reshape(-1, height, width)
     if ax is None:
         side = min(0.9, 7.0 / filters)  # inches of a kernel
-        (ax,) = new_axes(1.6 + side * filters, 1.1 + side * channels * height / width)
+        # Not narrower than the title, which begins where the kernels do.
+        (ax,) = new_axes(max(1.6 + side * filters, 5.0), 1.1 + side * channels * height / width)
     whole = mosaic(maps, filters)
     image = draw_signed(ax, whole)
-    shown = f"{filters} of {all_filters} filters, " if filters < all_filters else f"{filters} filters, "
-    shown += f"{channels} of {all_channels} channels" if channels < all_channels else f"{channels} channel"
-    shown += "s" if channels == all_channels > 1 else ""
-    dress(ax, f"{height}x{width} kernels: {shown}", "filter", "channel")
+    shown = [
+        (f"{drawn} of " if drawn < there else "") + counted(there, noun)
+        for drawn, there, noun in ((filters, all_filters, "filter"), (channels, all_channels, "channel"))
+    ]
+    dress(ax, f"{height}x{width} kernels: {', '.join(shown)}", "filter", "channel")
     for ticks, length, size, count in (
         (ax.set_xticks, whole.shape[1], width, filters),
         (ax.set_yticks, whole.shape[0], height, channels),
@@ -57,7 +64,9 @@ def kernels(kernel: np.ndarray, most: int = 16, ax: Axes | None = None) -> Figur
         ticks(np.arange(count) * pitch + (size - 1) / 2, [str(number) for number in range(count)])
     ax.tick_params(labelsize=SMALL)
     ax.spines[:].set_visible(False)
-    bar = figure_of(ax).colorbar(image, ax=ax, shrink=0.8, aspect=15, pad=0.02)
+    slender = max(15.0, 3 * len(whole) / whole.shape[1])
+    left = (0.0, 0.5)  # so that the title has the room right of the kernels
+    bar = figure_of(ax).colorbar(image, ax=ax, shrink=0.8, aspect=slender, pad=0.02, panchor=left)
     bar.set_label("weight", fontsize=SMALL, color=INK)
     bar.ax.tick_params(labelsize=SMALL, colors=INK, length=0)
     bar.outline.set_visible(False)
@@ -96,8 +105,11 @@ def feature_maps(
         if not np.array_equal(output[0].ravel(), rows[-1][1].ravel()):
             rows.append((f"{i} {type(layer).__name__}", output[0]))
     drawings = [_laid_out(values, most) for _, values in rows]
+    values = rows[-1][1]
+    names = [str(k) for k in range(len(values))] if class_names is None else class_names
+    names = [shorten(name, 16) for name in names]
     if axes is None:
-        axes = _rows([len(whole) / width for whole, width in drawings])
+        axes = _rows([len(whole) / width for whole, width in drawings], 0.08 * max(map(len, names)))
     for ax, (name, values), (whole, width) in zip(axes, rows, drawings, strict=True):
         drawn = draw_signed(ax, whole)
         if name == "image":
@@ -107,9 +119,8 @@ def feature_maps(
         told = f"{name}\n{'x'.join(map(str, values.shape))}\nup to {np.abs(values).max():.3g}"
         ax.set_ylabel(told, fontsize=SMALL, color=INK, rotation=0, ha="right", va="center")
     if values.ndim == 1 and len(values) <= _CELLS:
-        names = [str(k) for k in range(len(values))] if class_names is None else list(class_names)
         ax.set_xticks(np.arange(len(values)) * (_CELL + 1) + (_CELL - 1) / 2, names)
-        long = max(map(len, names)) > 3
+        long = max(map(len, names)) > 1  # a value takes the room of one letter
         ax.tick_params("x", labelsize=SMALL, length=0, colors=INK, rotation=90 if long else 0)
     return figure_of(axes[0])
 
@@ -125,14 +136,16 @@ def _laid_out(values: np.ndarray, most: int) -> tuple[np.ndarray, int]:
     return mosaic(maps, min(columns, len(maps))), width
 
 
-def _rows(heights: Sequence[float]) -> list[Axes]:
-    """Return axes under each other in a new figure, of these heights in their width."""
+def _rows(heights: Sequence[float], below: float) -> list[Axes]:
+    """Return axes under each other in a new figure, of these heights in their width; inches below them."""
     inches = [max(6.5 * height, 0.42) for height in heights]
-    figure = Figure(figsize=(8, sum(inches) + 0.09 * len(inches) + 0.7), dpi=DPI, layout="constrained")
+    figure = Figure(
+        figsize=(8, sum(inches) + 0.09 * len(inches) + 0.62 + below), dpi=DPI, layout="constrained"
+    )
     figure.set_facecolor("white")
     figure.suptitle(
         "What each layer makes of the image: blue is positive, red negative, to a scale of its own",
         fontsize=TEXT,
         color=INK,
     )
-    return list(figure.subplots(len(heights), 1, height_ratios=inches))
+    return list(figure.subplots(len(heights), 1, height_ratios=inches, squeeze=False)[:, 0])

@@ -21,6 +21,7 @@ from minicnn.plots.style import (
     VERMILLION,
     dress,
     figure_of,
+    lone_mark,
     new_axes,
 )
 from minicnn.training import RateSearch
@@ -59,7 +60,9 @@ def distributions(record: Distributions, axes: np.ndarray | None = None) -> Figu
         _band(above, record.steps, activations[:, block], BLUE)
         _band(middle, record.steps, np.maximum(gradients[:, block], bottom), GREEN)
         below.fill_between(record.steps, dead[:, block], color=VERMILLION, alpha=0.25, linewidth=0)
-        below.plot(record.steps, dead[:, block], color=VERMILLION, linewidth=1.5)
+        below.plot(
+            record.steps, dead[:, block], color=VERMILLION, linewidth=1.5, marker=lone_mark(record.steps)
+        )
         middle.set_yscale("log")
         middle.set_ylim(bottom, 2 * largest)
         below.set_ylim(0, 100)
@@ -71,7 +74,7 @@ def distributions(record: Distributions, axes: np.ndarray | None = None) -> Figu
         for ax in column:
             ax.grid(axis="y", color=FAINT, linewidth=0.6)
             ax.set_axisbelow(True)
-            ax.tick_params(labelsize=SMALL)
+            ax.tick_params(which="both", labelsize=SMALL)
             ax.margins(x=0)
         below.xaxis.set_major_locator(MaxNLocator(3, integer=True))
     return figure_of(axes[0][0])
@@ -82,7 +85,7 @@ def _band(ax: Axes, steps: Sequence[int], quantiles: np.ndarray, colour: str) ->
     low, lower, median, upper, high = quantiles.T
     ax.fill_between(steps, low, high, color=colour, alpha=0.2, linewidth=0)
     ax.fill_between(steps, lower, upper, color=colour, alpha=0.4, linewidth=0)
-    ax.plot(steps, median, color=colour, linewidth=1.5)
+    ax.plot(steps, median, color=colour, linewidth=1.5, marker=lone_mark(steps))
 
 
 def learning_rates(search: RateSearch, ax: Axes | None = None) -> Figure:
@@ -100,7 +103,7 @@ def learning_rates(search: RateSearch, ax: Axes | None = None) -> Figure:
     Figure
     """
     (ax,) = new_axes(7, 3.6) if ax is None else (ax,)
-    ax.plot(search.rates, search.losses, color=BLUE, linewidth=1.8)
+    ax.plot(search.rates, search.losses, color=BLUE, linewidth=1.8, marker=lone_mark(search.rates))
     ax.axvline(search.suggestion, color=VERMILLION, linewidth=1.5, linestyle="--")
     ax.annotate(
         f" {search.suggestion:.2g}",

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from minicnn.plots.style import dress, figure_of
+from minicnn.plots.style import counted, dress, figure_of, shorten
 from minicnn.plots.tiles import draw_tiles, tile_axes
 
 _COLUMNS = 8
@@ -49,9 +49,13 @@ def mistakes(
     wrong = np.flatnonzero(answers != labels)
     surest = wrong[np.argsort(-sureness[wrong], kind="stable")][:count]
     names = [str(k) for k in range(probabilities.shape[1])] if class_names is None else class_names
-    captions = [(f"{names[answers[i]]} {100 * sureness[i]:.0f} %", f"is {names[labels[i]]}") for i in surest]
+    captions = [
+        (f"{shorten(names[answers[i]], 10)} {100 * sureness[i]:.0f} %", f"is {shorten(names[labels[i]])}")
+        for i in surest
+    ]
     ax = tile_axes(images[surest], _COLUMNS) if ax is None else ax
     draw_tiles(ax, images[surest], captions, _COLUMNS)
-    title = f"The surest of {len(wrong):,} mistakes in {len(labels):,} images: answer, probability, truth"
-    dress(ax, title if len(wrong) else f"No mistake in {len(labels):,} images")
+    judged = counted(len(labels), "image")
+    title = f"The surest of {counted(len(wrong), 'mistake')} in {judged}: answer, probability, truth"
+    dress(ax, title if len(wrong) else f"No mistake in {judged}")
     return figure_of(ax)

@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from minicnn.plots.style import BLUE, INK, MUTED, SMALL, TEXT, VERMILLION, dress, figure_of, new_axes
+from minicnn.plots.style import BLUE, INK, MUTED, SMALL, TEXT, VERMILLION, counted, dress, figure_of, new_axes
 
 
 def profile_chart(found: Mapping[str, Any]) -> Figure:
@@ -39,6 +39,10 @@ def profile_chart(found: Mapping[str, Any]) -> Figure:
     axes.invert_yaxis()  # the first layer on top
     axes.set_xlim(0, 1.45 * max(row["forward_ms"] + row["backward_ms"] for row in rows))
     whole = found["total"]["forward_ms"] + found["total"]["backward_ms"]
-    dress(axes, f"A training step of {found['batch_size']} images: {whole:.1f} ms", "median time (ms)")
+    dress(
+        axes,
+        f"A training step of {counted(found['batch_size'], 'image')}: {whole:.1f} ms",
+        "median time (ms)",
+    )
     axes.legend(fontsize=TEXT, labelcolor=INK, frameon=False, loc="lower right")
     return figure_of(axes)

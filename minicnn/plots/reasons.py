@@ -15,9 +15,21 @@ from minicnn.layers import Sequential
 from minicnn.ops.activations import softmax
 from minicnn.ops.scaling import to_float
 from minicnn.plots.mosaic import draw_signed
-from minicnn.plots.style import FAINT, INK, SMALL, TEXT, VERMILLION, dress, figure_of, new_axes
+from minicnn.plots.style import (
+    FAINT,
+    INK,
+    SMALL,
+    TEXT,
+    VERMILLION,
+    counted,
+    dress,
+    figure_of,
+    new_axes,
+    shorten,
+)
 from minicnn.plots.tiles import draw_tiles, tile_axes
 
+_COLUMNS = 8
 _HEAT = LinearSegmentedColormap.from_list("heat", [VERMILLION + "00", VERMILLION + "E0"])  # over the image
 
 
@@ -51,7 +63,7 @@ def evidence(
     pixels = to_float(np.asarray(image), model.dtype)
     probabilities = softmax(model.predict(pixels[np.newaxis]))[0]
     label = int(probabilities.argmax()) if label is None else label
-    name = str(label) if class_names is None else class_names[label]
+    name = str(label) if class_names is None else shorten(class_names[label])
     gradient, fall = class_gradient(model, image, label).sum(axis=-1), occlusion(model, image, label)
     first, *others = axes
     shown = pixels[..., 0] if pixels.shape[-1] == 1 else pixels
@@ -61,7 +73,10 @@ def evidence(
     height, width = pixels.shape[:2]
     others[2].imshow(pixels.mean(axis=-1), cmap="gray_r", vmin=0, vmax=1, alpha=0.35)
     image_extent = (-0.5, width - 0.5, height - 0.5, -0.5)
-    heat = others[2].imshow(cam, cmap=_HEAT, vmin=0, interpolation="bilinear", extent=image_extent)
+    strongest = float(cam.max()) or 1.0  # where nothing is warm, all is cold
+    heat = others[2].imshow(
+        cam, cmap=_HEAT, vmin=0, vmax=strongest, interpolation="bilinear", extent=image_extent
+    )
     drawn.append(heat)
     titles = (
         f"Is it {name}? {100 * probabilities[label]:.0f} %",
@@ -110,11 +125,9 @@ def patches(
     Figure
     """
     found = strongest_patches(model, images, layer, channel, count)
-    columns = min(max(count, 1), 8)
-    ax = tile_axes(found.pixels, columns) if ax is None else ax
-    draw_tiles(ax, found.pixels, [(f"{value:.3g}", "") for value in found.values], columns, accent=INK)
+    ax = tile_axes(found.pixels, _COLUMNS) if ax is None else ax
+    draw_tiles(ax, found.pixels, [(f"{value:.3g}", "") for value in found.values], _COLUMNS, accent=INK)
     height, width = found.pixels.shape[1:3]
-    dress(
-        ax, f"What excites map {channel} of layer {layer} most, in {len(images):,} images: {height}x{width}"
-    )
+    looked = counted(len(images), "image")
+    dress(ax, f"What excites map {channel} of layer {layer} most, in {looked}: {height}x{width}")
     return figure_of(ax)

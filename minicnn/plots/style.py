@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -30,6 +31,29 @@ def new_axes(width: float, height: float, columns: int = 1) -> list[Axes]:
 def figure_of(axes: Axes) -> Any:
     """Return the figure, or subfigure, in which the axes are."""
     return axes.figure
+
+
+def shorten(name: str, most: int = 12) -> str:
+    """Return a name as it is, or, if it has more letters than there is room for, its beginning.
+
+    >>> shorten("ankle boot"), shorten("ankle boot", 6)
+    ('ankle boot', 'ankle…')
+    """
+    return name if len(name) <= most else name[: most - 1] + "…"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number of things in words.
+
+    >>> counted(1, "image"), counted(10_000, "image")
+    ('1 image', '10,000 images')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def lone_mark(values: Sequence[float]) -> str:
+    """Return the marker for a line through values: a line of one point is not to be seen without."""
+    return "o" if len(values) == 1 else ""
 
 
 def dress(axes: Axes, title: str = "", xlabel: str = "", ylabel: str = "") -> None:

@@ -12,6 +12,7 @@ from minicnn.plots.style import FAINT, INK, SMALL, VERMILLION, new_axes
 
 _GAP = 0.12  # between neighbours, in widths of an image
 _LINE = 0.17  # height of a line of the caption, likewise
+_LETTERS = 13  # for which a line has room; more are written smaller
 
 
 def tile_axes(images: np.ndarray, columns: int, width: float = 8.0) -> Axes:
@@ -43,7 +44,8 @@ def draw_tiles(
         ax.add_patch(Rectangle((left, top), 1, height, fill=False, edgecolor=FAINT, linewidth=0.8))
         for line, text, colour in ((0.6, first, accent), (1.6, second, INK)):
             y = top + height + line * _LINE
-            ax.text(left + 0.5, y, text, fontsize=SMALL, color=colour, ha="center", va="center")
+            size = SMALL * min(1, _LETTERS / max(len(text), 1))
+            ax.text(left + 0.5, y, text, fontsize=size, color=colour, ha="center", va="center")
     rows = -(-len(images) // columns)
     ax.set_xlim(0, columns * across - _GAP)
     ax.set_ylim(max(rows, 1) * down - _GAP, 0)

@@ -37,6 +37,7 @@ def report(run: Run, limit: int | None = None) -> str:
         If the model's outputs are not finite.
     """
     from minicnn import plots  # not above: everything else about runs does without matplotlib
+    from minicnn.plots.style import counted
 
     recipe, model = run.recipe, run.model
     name, (images, labels) = load_data(recipe).judges
@@ -54,8 +55,9 @@ def report(run: Run, limit: int | None = None) -> str:
     # Looked into is what went wrong most, or where nothing did, the first image.
     example = int(wrong[probabilities[wrong].max(axis=1).argmax()]) if wrong.size else 0
     shown = f"a {name} image of {names[labels[example]]}, answered {names[probabilities[example].argmax()]}"
+    judged = counted(len(images), f"{name} image")
     lead = (
-        f"{recipe.model} on {recipe.dataset}: {100 * right:.2f} % of {len(images):,} {name} images right "
+        f"{recipe.model} on {recipe.dataset}: {100 * right:.2f} % of {judged} right "
         f"(error {100 * (1 - right):.2f} %, loss {scores['loss']:.4g})"
     )
     sections = [
@@ -80,7 +82,7 @@ def report(run: Run, limit: int | None = None) -> str:
             [
                 picture(
                     plots.mistakes(images, labels, probabilities, names),
-                    f"The surest of {len(wrong):,} mistakes in {len(images):,} images.",
+                    f"The surest of {counted(len(wrong), 'mistake')} in {counted(len(images), 'image')}.",
                 )
             ],
         ),
@@ -109,11 +111,13 @@ def report(run: Run, limit: int | None = None) -> str:
 
 def _kernels(run: Run) -> Iterator[str]:
     from minicnn import plots
+    from minicnn.plots.style import counted
 
     for name, parameter in run.model.named_parameters():
         if parameter.value.ndim == 4:
             height, width, channels, filters = parameter.shape
-            text = f"The {height}x{width} kernels of {filters} filters over {channels} channels, {name}."
+            text = f"The {height}x{width} kernels of {counted(filters, 'filter')}"
+            text += f" over {counted(channels, 'channel')}, {name}."
             yield paragraph(name)
             yield picture(plots.kernels(parameter.value), text)
 
@@ -135,9 +139,11 @@ def _last(history: dict[str, list[float]]) -> str:
 
 def _worst(matrix: np.ndarray, names: list[str]) -> str:
     """Return a sentence on the most frequent mistake."""
+    from minicnn.plots.style import counted
+
     mistakes = matrix * ~np.eye(len(matrix), dtype=bool)
     truth, answer = np.unravel_index(mistakes.argmax(), matrix.shape)
     count = mistakes[truth, answer]
     if not count:
         return "There is no mistake."
-    return f"The most frequent mistake: {names[truth]} answered as {names[answer]}, {count} times."
+    return f"The most frequent mistake: {names[truth]} answered as {names[answer]}, {counted(count, 'time')}."

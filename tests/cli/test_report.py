@@ -67,7 +67,7 @@ def test_report_of_a_training_that_was_killed_judged_by_some_images(run, tmp_pat
     argv = ["report", str(tmp_path / "run"), "--limit", "1", "--out", str(tmp_path / "a.html")]
     assert main(argv) == 0
     told = Read(tmp_path / "a.html")
-    assert "of 1 test images" in told.texts["p"][0]
+    assert "of 1 test image right" in told.texts["p"][0]
     assert "The training did not come to its end." in told.texts["p"]
     assert len(told.alts) == 7  # of a single image there is no map
 

@@ -55,6 +55,63 @@ def total(panel, name):
     return float(find(panel, f"dd[data-name={name}]").text.replace(MINUS, "-"))
 
 
+STROKE = """
+const pad = document.getElementById("pad"), box = pad.getBoundingClientRect();
+for (const [type, pointerId, x, y] of arguments[0]) {
+  if (type === "click") document.getElementById(pointerId).click();
+  else pad.dispatchEvent(new PointerEvent(`pointer${type}`,
+    { pointerId, clientX: box.left + x * box.width, clientY: box.top + y * box.height, bubbles: true }));
+}"""
+
+
+def test_drawing_badly_is_no_error(place):
+    browser, address = place
+    show(browser, address, 1400, 900)
+    find(browser, "#pad").click()  # a dot
+    wait(browser, lambda: find(browser, "#answer").text != NOTHING)
+    for button in ("clear", "undo"):  # in the middle of a stroke
+        touches = [("down", 1, 0.3, 0.3), ("move", 1, 0.6, 0.3), ("click", button), ("move", 1, 0.6, 0.6)]
+        browser.execute_script(STROKE, touches)
+    find(browser, "#clear").click()
+    answer_is(browser, NOTHING)
+    # A second finger ends nothing: the first goes on from the bar of the 7 to its stem.
+    one, other = [("down", 1, 0.28, 0.24), ("move", 1, 0.7, 0.22)], [("down", 2, 0, 0.9), ("up", 2, 0, 0.9)]
+    stem = [("move", 1, 0.58, 0.55), ("move", 1, 0.44, 0.85), ("up", 1, 0.44, 0.85)]
+    browser.execute_script(STROKE, [*one, *other, *stem])
+    answer_is(browser, "7")
+    assert browser.get_log("browser") == []
+
+
+@pytest.mark.parametrize("width", [390, 768])
+def test_the_panel_hides_no_picture_that_has_the_focus(place, width):
+    browser, address = place
+    show(browser, address, width, 800)
+    draw(browser, drive["SEVEN"])
+    answer_is(browser, "7")
+    find(browser, "[value=forward]").send_keys("")
+    panel = find(browser, "#inspector")
+    for picture in browser.find_elements(By.CSS_SELECTOR, ".layer canvas[tabindex]"):
+        browser.switch_to.active_element.send_keys(Keys.TAB)
+        assert browser.switch_to.active_element == picture
+        name = picture.get_attribute("aria-label").split(",")[0]
+        wait(browser, lambda name=name: panel.text.startswith("Close\n" + name))
+        bottom = browser.execute_script("return arguments[0].getBoundingClientRect().bottom", picture)
+        assert bottom <= browser.execute_script("return arguments[0].getBoundingClientRect().top", panel)
+
+
+def test_a_screen_reader_hears_short_sentences_when_the_pen_rests(place):
+    browser, address = place
+    show(browser, address, 1400, 900)
+    regions = browser.find_elements(By.CSS_SELECTOR, "[aria-live=polite]")
+    assert {region.get_attribute("id") for region in regions} == {"source", "lesson", "spoken"}
+    assert find(browser, "#answer").get_attribute("aria-live") == "off"
+    draw(browser, drive["SEVEN"])
+    spoken = find(browser, "#spoken")
+    wait(browser, lambda: spoken.get_attribute("textContent").startswith("Answer 7, "))
+    browser.find_elements(By.CSS_SELECTOR, ".layer canvas")[2].send_keys(Keys.ARROW_RIGHT)
+    wait(browser, lambda: "map 0, row 0, column 1: 0" in spoken.get_attribute("textContent"))
+
+
 @pytest.mark.parametrize(("width", "dark"), [(1400, False), (390, True)])
 def test_draw_a_seven_and_check_the_arithmetic_of_a_cell(place, session, width, dark):
     browser, address = place

@@ -1,6 +1,9 @@
 import base64
+import http.client
 import json
 import re
+import socket
+import threading
 
 import numpy as np
 import pytest
@@ -190,3 +193,30 @@ def test_listen_takes_only_this_machine_and_only_a_free_port(session):
             listen(session, server.port)
     finally:
         server.server_close()
+
+
+def test_half_a_request_holds_up_nobody_and_is_given_up(session, monkeypatch, caplog):
+    server = listen(session, 0)
+    assert server.RequestHandlerClass.timeout <= 60  # seconds; None would be for ever
+    monkeypatch.setattr(server.RequestHandlerClass, "timeout", 0.3)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    head = f"POST /api/net HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nContent-Type: application/json\r\n"
+    halves = ["", "GET /", head, head + "Content-Length: 50\r\n\r\n{"]
+    try:
+        waiting = [socket.create_connection(("127.0.0.1", server.port), timeout=20) for _ in halves]
+        for connection, half in zip(waiting, halves, strict=True):
+            connection.sendall(half.encode())
+        whole = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+        whole.request("POST", "/api/net", "{}", {"Content-Type": "application/json"})
+        assert whole.getresponse().status == 200
+        whole.close()
+        for connection in waiting:
+            while connection.recv(4096):  # until the server hangs up
+                pass
+            connection.close()
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert caplog.records == []  # nothing is written over what the terminal shows

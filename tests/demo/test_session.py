@@ -82,7 +82,16 @@ def test_a_net_for_other_images_is_refused():
 
 def test_read_drawing_is_none_where_nothing_is_drawn():
     assert read_drawing(np.zeros((140, 140), np.uint8)) is None
-    assert read_drawing(np.full((140, 140), 255, np.uint8)) is None
+    assert read_drawing(np.full((140, 140), 20, np.uint8)) is None  # the shade of a stroke beyond the edge
+
+
+@pytest.mark.parametrize("gap", [0, 8])
+def test_read_drawing_takes_a_pad_full_of_ink_for_ink(gap):
+    pixels = np.full((140, 140), 255, np.uint8)
+    pixels[66 : 66 + gap, 70:] = 0
+    image = read_drawing(pixels)
+    assert (image > 0).sum() >= 20 * 20 - 20 * bool(gap)
+    assert image[6, 6, 0] == 255
 
 
 def test_gradients_are_the_slopes_of_loss_and_logit():

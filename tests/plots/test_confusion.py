@@ -51,3 +51,21 @@ def test_confusion_matrix_must_be_square(matrix):
 def test_confusion_matrix_demands_a_name_for_each_class():
     with pytest.raises(ValueError, match="`class_names` must have 2 names, got 3"):
         confusion_matrix(np.eye(2, dtype=int), ["a", "b", "c"])
+
+
+@pytest.mark.parametrize(
+    ("matrix", "names"),
+    [
+        (np.array([[7]]), None),
+        (np.array([[60_000_000, 12_345_678], [1, 2]]), None),
+        (np.eye(3, dtype=int), ["a name as long as nobody would give a class"] * 3),
+    ],
+)
+def test_confusion_matrix_has_room_for_its_title_and_names(matrix, names):
+    figure = confusion_matrix(matrix, names)
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    for box in (axes.title, axes._left_title, axes.xaxis.label, axes.yaxis.label):
+        extent = box.get_window_extent()
+        assert 0 <= extent.x0 <= extent.x1 <= figure.bbox.x1, box.get_text()
+    assert axes.get_window_extent().width > 0.3 * figure.bbox.width  # names leave room for the cells

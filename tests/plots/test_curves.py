@@ -68,3 +68,11 @@ def test_ticks_are_round_numbers_also_where_the_curve_is_flat():
     shown = [label for label in labels if low <= float(label) <= high]
     assert len(shown) >= 3
     assert all(len(label) <= 5 for label in shown)
+
+
+def test_ticks_are_there_also_where_the_loss_fell_to_nothing():
+    losses = [2 * 0.7**epoch for epoch in range(100)]
+    figure = learning_curves(History(list(range(100)), {"loss": losses, "accuracy": [0.9] * 100}))
+    figure.draw_without_rendering()
+    low, high = figure.axes[0].get_ylim()
+    assert sum(low <= tick <= high for tick in figure.axes[0].get_yticks()) >= 3

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from minicnn import Dense, ReLU, Sequential
 from minicnn.insight import last_hidden, principal_components
@@ -17,3 +18,9 @@ def test_hidden_map_draws_each_class_at_its_principal_components():
     assert len({(points.get_color(), points.get_marker()) for points in axes.lines}) == 10
     assert axes.get_xlabel() == f"first principal component ({100 * shares[0]:.0f} % of the variance)"
     figure.draw_without_rendering()
+
+
+def test_hidden_map_needs_two_images():
+    model = Sequential([Dense(6), ReLU(), Dense(2)]).build((3,), rng=0)
+    with pytest.raises(ValueError, match="two images at least to tell apart, got 1"):
+        hidden_map(model, np.ones((1, 3)), np.zeros(1, int))

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -64,3 +66,30 @@ def test_feature_maps_draw_on_given_axes():
     axes = figure.subplots(5, 1)
     assert feature_maps(net(), np.ones((6, 5, 1)), axes=axes) is figure
     assert all(len(ax.images) == 1 for ax in axes)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (3, 3, 64, 3), (3, 3, 2, 64)])
+def test_kernels_have_room_for_their_title(shape):
+    figure = kernels(np.ones(shape))
+    figure.draw_without_rendering()
+    assert figure.axes[0]._left_title.get_window_extent().x1 <= figure.bbox.x1
+
+
+def test_kernels_without_weights_are_refused():
+    with pytest.raises(ValueError, match=r"got \(3, 3, 0, 4\)"):
+        kernels(np.ones((3, 3, 0, 4)))
+
+
+def test_feature_maps_leave_room_for_long_names():
+    figure = feature_maps(
+        net(), np.ones((6, 5, 1)), ["a cat of the longest kind", "a dog of the longest kind"]
+    )
+    figure.draw_without_rendering()
+    rows = [axes.yaxis.label.get_window_extent() for axes in figure.axes]
+    assert all(lower.y1 <= upper.y0 for upper, lower in itertools.pairwise(rows))
+    assert min(label.get_window_extent().y0 for label in figure.axes[-1].get_xticklabels()) >= 0
+
+
+def test_feature_maps_of_a_model_that_changes_no_number():
+    figure = feature_maps(Sequential([Flatten()]).build((4, 4, 1)), np.ones((4, 4, 1)))
+    assert [axes.get_ylabel() for axes in figure.axes] == ["image\n4x4x1\nup to 1"]

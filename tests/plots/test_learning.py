@@ -67,3 +67,11 @@ def test_learning_rates_mark_the_suggestion():
     assert axes.texts[0].get_text().strip() == "0.001"
     assert (axes.get_xscale(), axes.get_xlabel()) == ("log", "learning rate")
     figure.draw_without_rendering()
+
+
+def test_a_single_step_is_to_be_seen(record):
+    for name in ("steps", "activations", "gradients", "dead"):
+        setattr(record, name, getattr(record, name)[:1])
+    lines = [line for axes in distributions(record).axes for line in axes.lines]
+    lines += learning_rates(RateSearch([0.1], [1.0], 0.1)).axes[0].lines[:1]
+    assert [line.get_marker() for line in lines] == ["o"] * 7

@@ -53,3 +53,16 @@ def test_no_mistake_is_a_picture_too():
     figure = mistakes(IMAGES, PROBABILITIES.argmax(axis=1), PROBABILITIES)
     assert figure.axes[0].get_title(loc="left") == "No mistake in 5 images"
     figure.draw_without_rendering()
+
+
+@pytest.mark.parametrize("count", [1, 8])
+def test_mistakes_captions_keep_to_their_tile(count):
+    names = [f"number {k} of the names that are far too long" for k in range(2)]
+    images, labels = np.zeros((count, 28, 28, 1)), np.zeros(count, int)
+    figure = mistakes(images, labels, np.tile([0.0, 1.0], (count, 1)), names)
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    pitch = axes.transData.transform((1.12, 0))[0] - axes.transData.transform((0, 0))[0]
+    assert all(text.get_window_extent().width <= pitch for text in axes.texts)
+    noun = "mistake in 1 image" if count == 1 else "mistakes in 8 images"
+    assert axes.get_title(loc="left") == f"The surest of {count} {noun}: answer, probability, truth"

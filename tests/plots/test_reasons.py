@@ -46,3 +46,12 @@ def test_patches_are_the_strongest_with_their_values(net):
     assert [text.get_text() for text in axes.texts][::2] == [f"{value:.3g}" for value in found.values]
     assert axes.get_title(loc="left") == "What excites map 1 of layer 0 most, in 20 images: 3x3"
     figure.draw_without_rendering()
+
+
+def test_evidence_of_a_blank_image_is_cold(net):
+    net[0].bias.value = -np.ones(3)
+    figure = evidence(net, np.zeros((8, 7, 3), np.float32), 0, ["a name that is longer than a picture"] * 4)
+    figure.draw_without_rendering()
+    assert figure.axes[3].images[-1].get_clim() == (0, 1)
+    first, second = (axes._left_title.get_window_extent() for axes in figure.axes[:2])
+    assert first.x1 <= second.x0

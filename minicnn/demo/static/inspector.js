@@ -8,18 +8,21 @@ export function element(tag, properties = {}, ...children) {
   return made;
 }
 
-const number = (value, digits = 4) => value.toFixed(digits).replace("-", "−");
-const short = (value) => (value === 0 ? "0" : number(value, 2).replace("0.", "."));
+const minus = (text) => text.replaceAll("-", "−");
+// Four digits; what is too small for them is not written as 0, which it is not.
+const number = (value) => minus(value !== 0 && Math.abs(value) < 5e-5 ? value.toExponential(1) : value.toFixed(4));
+// Where there is little room.
+const short = (value) => (value === 0 ? "0" : minus(value.toFixed(2)).replace("0.", ".").replace("−.00", ".00"));
 
 // A grid of numbers on their colours; `null` is padding that takes no part.
-function grid(name, lines, most, { bare = false, winners = [] } = {}) {
+function grid(name, lines, most, { bare = false, winners = [], write = short } = {}) {
   const made = element("div", { className: bare ? "grid bare" : "grid", title: name });
   made.dataset.name = name;
   made.setAttribute("role", "img");
-  made.setAttribute("aria-label", `${name}: ${lines.map((line) => line.map((v) => (v === null ? "padding" : short(v))).join(" ")).join("; ")}`);
+  made.setAttribute("aria-label", `${name}: ${lines.map((line) => line.map((v) => (v === null ? "padding" : write(v))).join(" ")).join("; ")}`);
   made.style.gridTemplateColumns = `repeat(${lines[0].length}, auto)`;
   lines.forEach((line, row) => line.forEach((value, column) => {
-    const cell = element("span", { textContent: bare || value === null ? "" : short(value) });
+    const cell = element("span", { textContent: bare || value === null ? "" : write(value) });
     if (value === null) cell.className = "outside";
     else {
       const colour = signed(value, most);
@@ -84,8 +87,8 @@ function dense(found) {
 function pool(found) {
   const most = largest(found.window.flat());
   const max = found.kind === "max";
-  const made = grid("window", found.window, most, { winners: max ? found.winners : [] });
-  const text = max ? "The winner is framed. It alone gets the gradient on the way back; the others get none."
+  const made = grid("window", found.window, most, { winners: max ? found.winners : [], write: number });
+  const text = max ? "The winner is framed. On the way back, what is framed gets the gradient; the others get none."
     : "The mean of the window. On the way back each cell gets an equal share of the gradient.";
   return [element("div", { className: "factors wide" }, made), element("p", { className: "help", textContent: text }),
     sums([["value", max ? "maximum" : "mean", found.value, true]])];

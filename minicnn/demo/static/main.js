@@ -8,9 +8,8 @@ import { Picture } from "./picture.js";
 
 const $ = (id) => document.getElementById(id);
 const panel = $("inspector");
-const spoken = { timer: 0 };
 const state = { seen: null, gradients: null, chosen: null, view: "forward", cell: null, held: false };
-let net, pad, speaks;
+let net, pad, speaks, speaking;
 const stages = []; // {number, picture, item, name}
 
 // --- laying out ---------------------------------------------------------------------------------------------
@@ -84,10 +83,13 @@ function showAnswer() {
     button.querySelector(".share").textContent = seen ? `${(100 * share).toFixed(1)} %` : "";
     button.setAttribute("aria-pressed", chosen === number);
   });
-  clearTimeout(spoken.timer); // a screen reader hears the answer when the pen rests, not at each move
-  spoken.timer = setTimeout(() => {
-    $("spoken").textContent = seen ? `Answer ${net.classes[seen.answer]}, ${Math.round(100 * seen.probabilities.values[seen.answer])} percent` : "";
-  }, 700);
+  say(seen ? `Answer ${net.classes[seen.answer]}, ${Math.round(100 * seen.probabilities.values[seen.answer])} percent` : "");
+}
+
+// A screen reader hears what the page says when the pen or the keys rest, not at each move.
+function say(text) {
+  clearTimeout(speaking);
+  speaking = setTimeout(() => { $("spoken").textContent = text; }, 700);
 }
 
 // --- asking -------------------------------------------------------------------------------------------------
@@ -158,7 +160,9 @@ const inspect = latest(trying(async () => {
   if (!state.cell) return undefined;
   const stage = stages.find((one) => one.number === number);
   const place = cell.length === 3 ? `map ${cell[2]}, row ${cell[0]}, column ${cell[1]}` : `number ${cell[0]}`;
-  show(panel, found, `${stage.name}: ${place}`, state.held, letGo, extraLines(number, cell));
+  const title = `${stage.name}: ${place}`;
+  if (panel.querySelector("h2").textContent !== title) say(`${title}: ${(found.relu ?? found.value).toPrecision(3)}`);
+  show(panel, found, title, state.held, letGo, extraLines(number, cell));
   for (const { picture } of stages) picture.mark([]);
   stage.picture.mark([stage.picture.part(cell)]);
   const source = stages.find((one) => one.number === found.source);

@@ -11,7 +11,9 @@ export class Pad {
     this.grey = Object.assign(document.createElement("canvas"), { width: SIDE, height: SIDE });
     canvas.addEventListener("pointerdown", (event) => this.begin(event));
     canvas.addEventListener("pointermove", (event) => this.move(event));
-    for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => { this.active = null; });
+    for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) {
+      canvas.addEventListener(end, (event) => { if (event.pointerId === this.active) this.active = null; });
+    }
     canvas.addEventListener("keydown", (event) => this.key(event));
     canvas.addEventListener("blur", () => { this.seen = this.down = false; this.paint(); });
     this.paint();
@@ -21,7 +23,7 @@ export class Pad {
     if (event.button !== 0 || this.active != null) return;
     try { this.canvas.setPointerCapture(event.pointerId); } catch { /* it was lifted already */ }
     this.active = event.pointerId;
-    this.seen = false;
+    this.seen = this.down = false;
     this.strokes.push([this.place(event)]);
     this.update();
   }
@@ -29,7 +31,11 @@ export class Pad {
   move(event) {
     if (event.pointerId !== this.active) return;
     const events = event.getCoalescedEvents?.() ?? [];
-    this.strokes.at(-1).push(...(events.length ? events : [event]).map((e) => this.place(e)));
+    const stroke = this.strokes.at(-1);
+    for (const { x, y } of (events.length ? events : [event]).map((e) => this.place(e))) {
+      const last = stroke.at(-1);
+      if (Math.hypot(x - last.x, y - last.y) > 0.5 / SIDE) stroke.push({ x, y }); // nearer is not to be seen
+    }
     this.update();
   }
 
@@ -58,6 +64,7 @@ export class Pad {
 
   undo() {
     this.down = false;
+    this.active = null; // a stroke that is being drawn ends here
     if (!this.strokes.pop()) this.image = null;
     this.update();
   }
@@ -68,7 +75,7 @@ export class Pad {
 
   // Show 28 x 28 grey values; strokes go on top of them.
   load(values) {
-    Object.assign(this, { image: null, strokes: [], down: false });
+    Object.assign(this, { image: null, strokes: [], down: false, active: null });
     if (values) {
       this.image = Object.assign(document.createElement("canvas"), { width: 28, height: 28 });
       const pixels = new ImageData(28, 28);
@@ -107,10 +114,10 @@ export class Pad {
       context.globalCompositeOperation = "source-over";
     }
     Object.assign(context, { strokeStyle: colour, lineWidth: WIDTH * side, lineCap: "round", lineJoin: "round" });
-    for (const [first, ...rest] of this.strokes) {
+    for (const stroke of this.strokes) {
       context.beginPath();
-      context.moveTo(first.x * side, first.y * side);
-      for (const { x, y } of rest.length ? rest : [first]) context.lineTo(x * side, y * side);
+      context.moveTo(stroke[0].x * side + 0.1, stroke[0].y * side); // a dot is a line, too: one of no length is not drawn
+      for (const { x, y } of stroke) context.lineTo(x * side, y * side);
       context.stroke();
     }
   }
@@ -120,6 +127,8 @@ export class Pad {
     const context = this.grey.getContext("2d", { willReadFrequently: true });
     this.draw(context, "#fff");
     const rgba = context.getImageData(0, 0, SIDE, SIDE).data;
-    return Uint8Array.from({ length: SIDE * SIDE }, (_, i) => rgba[4 * i + 3]);
+    const values = new Uint8Array(SIDE * SIDE);
+    for (let i = 0; i < values.length; i++) values[i] = rgba[4 * i + 3];
+    return values;
   }
 }
