@@ -140,6 +140,8 @@ def _parse(header: str, size: int) -> tuple[dict[str, _Tensor], str | None]:
             metadata.append(entry.span(1))
             continue
         name, tensor = json.loads(entry[2]), json.loads(entry[3])
+        if name == "__metadata__":
+            raise ValueError(f"{name!r} must hold texts, not a tensor")
         if name in tensors or len(tensor) < 3:
             raise ValueError(f"{name!r} or a part of it is there twice")
         if not name.isprintable():  # it would be, in messages: on a terminal such characters are commands

@@ -161,6 +161,7 @@ HOSTILE = {
         "half a character in metadata": tensors(b'{"__metadata__":{"k":"\\udc00"}}'),
         "half a character and something else": tensors(b'{"__metadata__":{"k":"\\ud800\\u0041"}}'),
         "an unknown escape": tensors(b'{"__metadata__":{"mi\\icnn":"%s "}}' % EMPTY.encode()),
+        "a tensor called metadata": tensors({"__metadata__": tensor(1, end=4)}, bytes(4)),
         "metadata twice": tensors(b'{"__metadata__":{},"__metadata__":{}}'),
         "a wrong checksum": tensors({"__metadata__": {"minicnn": "0" * 64 + " "}, "a": tensor(0)}),
         "half a checksum": tensors({"__metadata__": {"minicnn": "0"}, "a": tensor(0)}),

@@ -122,6 +122,13 @@ def test_a_file_that_lost_all_of_its_metadata_is_not_one_of_others(tmp_path):
         read_arrays(tmp_path / "a")
 
 
+def test_metadata_are_no_tensor(tmp_path):
+    content = with_header(lambda header: header.replace(b'"none"', b'"__metadata__"'))
+    (tmp_path / "a").write_bytes(content)
+    with pytest.raises(FileFormatError, match="must hold texts, not a tensor"):
+        read_arrays(tmp_path / "a", checked=False)
+
+
 def test_a_checksum_beside_other_metadata_is_refused(tmp_path):
     change = lambda header: header.replace(b'"minicnn"', b'"format":"np","minicnn"')  # noqa: E731
     (tmp_path / "a").write_bytes(with_header(change))
