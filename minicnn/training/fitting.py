@@ -177,14 +177,15 @@ class Fit:
     def _save(self) -> None:
         if self.checkpoints is None:
             return
-        for name, parameter in self.trainer.model.named_parameters():
-            if not is_finite(parameter.value):  # the last update was too large
-                raise self.ranks.known(
-                    FloatingPointError(
-                        f"weights must be finite to be saved, but {name!r} are not after "
-                        f"{self.trainer.optimizer.steps} steps; a smaller learning rate may help"
-                    )
+        if not all(is_finite(parameter.value) for parameter in self.shards.parameters[0]):
+            named = self.trainer.model.named_parameters()
+            name = next(name for name, parameter in named if not is_finite(parameter.value))
+            raise self.ranks.known(  # the last update was too large; the checkpoint before it stays
+                FloatingPointError(
+                    f"weights must be finite to be saved, but {name!r} are not after "
+                    f"{self.trainer.optimizer.steps} steps; a smaller learning rate may help"
                 )
+            )
         self._agree()
         own = [[stream.bit_generator.state for stream in streams] for streams in self.streams]
         streams = [states for one in self.ranks.gather(own) for states in one]
