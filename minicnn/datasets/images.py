@@ -82,6 +82,9 @@ def _read(path: Path) -> np.ndarray:
     data = path.read_bytes()
     if data.startswith(_PNG):
         data = _essential(data)
+    # For each colour that a BMP promises, Pillow takes memory before it looks whether it is there.
+    if data.startswith(b"BM") and len(data) >= 50 and struct.unpack_from("<I", data, 46)[0] > 256:
+        raise FileFormatError("it must have at most 256 colours in its table")
     with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
         promised, count = f"{image.width} x {image.height} pixels", image.width * image.height
         decoder = image.tile[0][0] if image.tile else "nothing"

@@ -122,8 +122,8 @@ def jpeg(width, height):
     return seed[:place] + struct.pack(">HH", height, width) + seed[place + 4 :]
 
 
-def bmp(width, height, compression=0):
-    info = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8, compression, 0, 0, 0, 0, 0)
+def bmp(width, height, compression=0, colours=0):
+    info = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8, compression, 0, 0, 0, colours, 0)
     return b"BM" + struct.pack("<IHHI", 54 + 1024, 0, 0, 54 + 1024) + info + bytes(1024)
 
 
@@ -190,6 +190,7 @@ HOSTILE = {
         "a JPEG's pixels": jpeg(7000, 7000),
         "a BMP's pixels": bmp(7000, 7000),
         "a BMP's runs": bmp(100_000, 1, compression=1) + b"\0\2\xff\xff" * 100 + b"\0\1",
+        "a BMP's colours": bmp(36, 44, colours=65536) + bytes(36 * 44),
         "a PPM's pixels": b"P5 7000 7000 255\n",
         "a PPM's digits": b"P2 " + b"9" * 5000,
         "a GIF's pixels": b"GIF89a" + struct.pack("<HH", 7000, 7000) + bytes(3) + b",",
