@@ -130,18 +130,24 @@ def _crop(ink: np.ndarray) -> np.ndarray:
 def _fit(picture: np.ndarray, longest: int) -> np.ndarray:
     """Resize the picture, keeping its proportions, so that its longer side has `longest` pixels."""
     height, width = (max(1, round(size * longest / max(picture.shape))) for size in picture.shape)
-    return _resampling(picture.shape[0], height) @ picture @ _resampling(picture.shape[1], width).T
+    return _resize(_resize(picture, height).T, width).T
 
 
-def _resampling(size: int, new_size: int) -> np.ndarray:
-    """Return the matrix (new_size, size) that resizes one axis.
+def _resize(picture: np.ndarray, new_size: int) -> np.ndarray:
+    """Return the picture with so many rows.
 
-    Each new pixel averages a window of old ones, of which those at its ends count as far as they lie in it.
+    Each new row averages a window of old ones, of which those at its ends count as far as they lie in it.
     This is the mean over the area when the picture shrinks, linear interpolation when it grows.
     """
+    size = len(picture)
     step = size / new_size
     window = max(step, 1.0)
-    start = (np.arange(new_size)[:, np.newaxis] + 0.5) * step - window / 2
-    old = np.arange(size)
-    overlap = np.minimum(start + window, old + 1) - np.maximum(start, old)
-    return (np.maximum(overlap, 0) / window).astype(np.float32)
+    start = (np.arange(new_size) + 0.5) * step - window / 2
+    above = np.pad(picture, ((1, 0), (0, 0))).cumsum(axis=0, dtype=np.float64)
+
+    def sum_above(place: np.ndarray) -> np.ndarray:
+        place = place.clip(0, size)
+        row = np.minimum(place.astype(int), size - 1)
+        return above[row] + (place - row)[:, np.newaxis] * picture[row]
+
+    return ((sum_above(start + window) - sum_above(start)) / window).astype(picture.dtype)

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -230,3 +232,14 @@ def test_any_picture_gives_a_digit_or_has_no_ink(pixels):
         assert found.dtype == np.uint8
         assert found.shape == (28, 28, 1)
         assert found.max() == 255
+
+
+def test_a_long_picture_takes_no_more_memory_than_its_pixels_need():
+    pixels = np.full((44, 548), 255, np.uint8)
+    pixels[10:34, 270:276] = 0
+    tracemalloc.start()
+    try:
+        digit_from_pixels(pixels)
+        assert tracemalloc.get_traced_memory()[1] < 60 * pixels.size
+    finally:
+        tracemalloc.stop()
