@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from minicnn.cli.parser import Commands, add_command
+from minicnn.cli.results import write_results
 
 _TEXT = """\
 Measure minicnn beside Keras, PyTorch, tinynn and DeZero, as far as they are installed: each in a process of
@@ -42,7 +43,6 @@ def run(args: argparse.Namespace) -> int:
     """Measure; return 130 if Ctrl-C ended it, what there was until then being written."""
     from minicnn.bench import PEERS, SUBJECTS, bench, bench_text
     from minicnn.bench.report import growth
-    from minicnn.runs.folder import write_json
 
     folder = Path(args.out)
     folder.mkdir(parents=True, exist_ok=True)
@@ -56,16 +56,7 @@ def run(args: argparse.Namespace) -> int:
         say=lambda text: print(text, file=sys.stderr, flush=True),
     )
     print(bench_text(results), flush=True)
-    write_json(folder / "bench.json", results)
-    written = ["bench.json"]
-    try:
-        from minicnn.plots import benchmark
-    except ImportError as error:
-        print(f"\nno picture: {error}")
-    else:
-        benchmark(results, growth(results)).savefig(folder / "bench.png")
-        written.append("bench.png")
-    print(f"\nwritten to {folder}: {', '.join(written)}")
+    write_results(folder, "bench", results, lambda plots: plots.benchmark(results, growth(results)))
     return 130 if results["interrupted"] else 0
 
 

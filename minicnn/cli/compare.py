@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from minicnn.cli.parser import Commands, add_command
+from minicnn.cli.results import write_results
 
 _TEXT = """\
 Compare LeNet-5 here with its twins in TensorFlow and Keras, as far as they are installed: outputs and
@@ -34,20 +35,10 @@ def run(args: argparse.Namespace) -> int:
     """Compare."""
     from minicnn.interop import compare
     from minicnn.interop.comparison.report import report
-    from minicnn.runs.folder import write_json
 
     folder = Path(args.out)
     folder.mkdir(parents=True, exist_ok=True)
     results = compare(args.steps, args.batch_size, args.seed, args.test_images)
     print(report(results), flush=True)
-    write_json(folder / "compare.json", results)
-    written = ["compare.json"]
-    try:
-        from minicnn.plots import comparison
-    except ImportError as error:
-        print(f"\nno picture: {error}")
-    else:
-        comparison(results).savefig(folder / "compare.png")
-        written.append("compare.png")
-    print(f"\nwritten to {folder}: {', '.join(written)}")
+    write_results(folder, "compare", results, lambda plots: plots.comparison(results))
     return 0

@@ -87,9 +87,9 @@ def lies_batch_last(images: np.ndarray) -> bool:
     return images.transpose(1, 2, 3, 0).flags.c_contiguous
 
 
-def batch_last(images: np.ndarray, dtype: np.dtype | None = None) -> np.ndarray:
+def batch_last(images: np.ndarray) -> np.ndarray:
     """Return images (N, H, W, C) as (H, W, C, N), contiguous: a view, if that is how they lie in memory."""
-    return np.ascontiguousarray(images.transpose(1, 2, 3, 0), dtype)
+    return np.ascontiguousarray(images.transpose(1, 2, 3, 0))
 
 
 def batch_first(images: np.ndarray) -> np.ndarray:
