@@ -2,6 +2,7 @@
 
 from minicnn.ops.activations import log_softmax, sigmoid, softmax
 from minicnn.ops.conv import conv2d, conv2d_backward
+from minicnn.ops.memory import keep_freed
 from minicnn.ops.normalization import (
     batch_norm,
     batch_norm_backward,
@@ -9,6 +10,8 @@ from minicnn.ops.normalization import (
     local_response_norm_backward,
 )
 from minicnn.ops.pool import avg_pool2d, avg_pool2d_backward, max_pool2d, max_pool2d_backward
+
+keep_freed()
 
 __all__ = [
     "avg_pool2d",
