@@ -13,9 +13,10 @@ For dx the same is done to dy, along a row only; the kernel's rows are added up 
     drows[r, w] = flipped kernel (kh * C, kw * F) @ dy[r][window w] (kw * F, N)
     dx[r * stride + i] += drows[r][kernel row i]
 
-For dkernel the product sums over a whole row of pixels and all images, so these are innermost there:
+For dkernel the product sums over a whole row of pixels and all images, so these are innermost there; the
+rows of the image are then one piece of memory already, and x is copied once:
 
-    dkernel[j] += dy[r] (F, OW * N) @ rows[r] (kh * C, OW * N, beginning at column j).T
+    dkernel[j] += dy[r] (F, OW * N) @ x[r * stride, ...] (kh * C, OW * N, beginning at column j).T
 
 Strides take every second (third, ...) window; for the gradients the columns are sorted by their remainder
 modulo the stride, since equal remainders meet the same columns of the kernel. A kernel dilated in width is a
@@ -76,9 +77,8 @@ def backward_x(plan: WindowPlan, dy: np.ndarray, kernel: np.ndarray) -> np.ndarr
             windows = _sliding(wide[rows], steps, 1, count, reach - count)
             np.matmul(matrix, windows, out=drows[:, :, :, remainder])
         drows = drows.reshape(-1, g, stride * steps, kh, c, n)
-        for i in range(
-            kh
-        ):  # different rows of the output meet the same row of the image, but never with one i
+        # Different rows of the output meet the same row of the image, but never with one i.
+        for i in range(kh):
             dpadded[plan.input_rows(rows, i)] += drows[:, :, :, i].transpose(0, 2, 1, 3, 4)
     dpadded = dpadded[:, :width].reshape(height, width, g * c, n)
     return crop(batch_first(dpadded), plan.pads)
@@ -92,28 +92,35 @@ def backward_kernel(plan: WindowPlan, dy: np.ndarray, x: np.ndarray) -> np.ndarr
     kw = (kw - 1) * dilation + 1
     remainders, reach = min(stride, kw), -(-kw // stride)
     steps = plan.ow + reach - 1
-    (top, bottom), (left, _) = plan.pads
-    right = stride * steps - left - plan.x_shape[2]  # negative where the last columns are in no window
-    padded = _padded(x[:, :, : plan.x_shape[2] + min(right, 0)], ((top, bottom), (left, max(right, 0))))
+    image = _by_remainder(plan, x, remainders, steps).reshape(-1)
     dy = batch_last(dy).reshape(plan.oh, plan.ow, g, filters // g, n)
-    dmatrix = np.zeros((g, reach, remainders, filters // g, kh * c), x.dtype)
-    for rows in plan.blocks(max(g * stride * steps * kh * c * n * x.itemsize, dmatrix.nbytes)):
+    # The rows of the image under a window are a matrix of kh * C rows; with dilation, kh matrices of C rows.
+    together = kh if plan.dilation[0] == 1 else 1
+    column = x.itemsize * n
+    channel = column * steps
+    row = channel * c
+    remainder = row * plan.padded_size[0]
+    dmatrix = np.zeros((g, reach, remainders, kh // together, filters // g, together * c), x.dtype)
+    for rows in plan.blocks(max(dy[0].nbytes, dmatrix.nbytes)):
         count = rows.stop - rows.start
-        dpixels = dy[rows].transpose(0, 2, 3, 1, 4).reshape(count, g, 1, 1, filters // g, plan.ow * n)
-        lowered = _kernel_rows(plan, padded, rows).reshape(count, kh, steps, stride, g, c, n)
-        lowered = lowered[:, :, :, :remainders].transpose(0, 4, 3, 1, 5, 2, 6)
-        lowered = np.ascontiguousarray(lowered)  # (rows, G, remainder, kh, C / G, W, N)
-        image = x.itemsize
-        channel = image * n * steps
-        remainder = channel * c * kh
+        dpixels = dy[rows].transpose(0, 2, 3, 1, 4).reshape(count, g, 1, 1, 1, filters // g, plan.ow * n)
         windows = view(
-            lowered,
-            (count, g, reach, remainders, plan.ow * n, kh * c),
-            (remainder * remainders * g, remainder * remainders, image * n, remainder, image, channel),
+            image[rows.start * plan.strides[0] * row // x.itemsize :],
+            (count, g, reach, remainders, kh // together, plan.ow * n, together * c),
+            (
+                row * plan.strides[0],
+                remainder * remainders,
+                column,
+                remainder,
+                row * plan.dilation[0],
+                x.itemsize,
+                channel,
+            ),
         )
         dmatrix += np.matmul(dpixels, windows).sum(axis=0)
-    # (G, reach, remainder, F / G, kh, C / G) -> (kh, column, C / G, G, F / G)
-    dkernel = dmatrix.reshape(g, reach * remainders, filters // g, kh, c).transpose(3, 1, 4, 0, 2)
+    # (G, reach, remainder, i, F / G, more of i, C / G) -> (kh, column, C / G, G, F / G)
+    dkernel = dmatrix.reshape(g, reach * remainders, kh // together, filters // g, together, c)
+    dkernel = dkernel.transpose(2, 4, 1, 5, 0, 3).reshape(kh, reach * remainders, c, filters)
     return dkernel[:, :kw:dilation].reshape(plan.kernel_shape)
 
 
@@ -150,6 +157,25 @@ def _kernel_rows(plan: WindowPlan, padded: np.ndarray, rows: slice) -> np.ndarra
             value,
         ),
     )
+
+
+def _by_remainder(plan: WindowPlan, x: np.ndarray, remainders: int, steps: int) -> np.ndarray:
+    """Return the padded image with columns of equal remainder modulo the stride side by side.
+
+    It is (G, remainder, H, C / G, steps, N), contiguous: a column is a remainder and a step.
+    """
+    n, _, width, _ = plan.x_shape
+    g, c, stride = plan.groups, plan.kernel_shape[2], plan.strides[1]
+    (top, bottom), (left, _) = plan.pads
+    height = plan.padded_size[0]
+    image = np.zeros((g, remainders, height, c, steps, n), x.dtype)
+    x = x.transpose(1, 2, 3, 0).reshape(-1, width, g, c, n).transpose(2, 0, 3, 1, 4)  # (G, H, C / G, W, N)
+    for remainder in range(remainders):
+        first = (remainder - left) % stride  # the first column of x with this remainder
+        step = (left + first) // stride
+        columns = x[:, :, :, first::stride][:, :, :, : steps - step]
+        image[:, remainder, top : height - bottom, :, step : step + columns.shape[3]] = columns
+    return image
 
 
 def _sliding(pixels: np.ndarray, count: int, step: int, width: int, first: int = 0) -> np.ndarray:

@@ -107,9 +107,11 @@ def pad(images: np.ndarray, pads: Pads, value: float = 0.0) -> np.ndarray:
     n, h, w, c = images.shape
     padded = like(images, (n, h + sum(pads[0]), w + sum(pads[1]), c))
     (top, _), (left, _) = pads
-    padded[:, :top], padded[:, top + h :] = value, value
-    padded[:, top : top + h, :left], padded[:, top : top + h, left + w :] = value, value
-    crop(padded, pads)[...] = images
+    inner = padded[:, top : top + h]
+    for border in (padded[:, :top], padded[:, top + h :], inner[:, :, :left], inner[:, :, left + w :]):
+        if border.size:
+            border[...] = value
+    inner[:, :, left : left + w] = images
     return padded
 
 
