@@ -85,6 +85,13 @@ class Parameter:
         twin._value, twin._grad, twin.trainable = self._value, None, self.trainable
         return twin
 
+    def move(self, value: np.ndarray | None, grad: np.ndarray) -> None:
+        """Keep the gradient, and the value if one is given, in these arrays from now on, as they are.
+
+        Of use only for a replica that nobody else holds yet: other holders of the buffers are not told.
+        """
+        self._value, self._grad = self._value if value is None else value, grad
+
     @property
     def shape(self) -> tuple[int, ...]:
         """The value's shape."""

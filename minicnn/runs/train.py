@@ -173,18 +173,26 @@ def judge(
 
 
 def peak_memory_mb() -> float | None:
-    """Return the most memory that this process had at any moment, in MB; None if the system does not tell."""
-    status = Path("/proc/self/status")
-    if status.exists():  # getrusage would count what the parent process had when it forked
-        lines = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
-        if "VmHWM" in lines:
-            return round(int(lines["VmHWM"].split()[0]) * 1024 / 1e6, 1)
+    """Return the most memory that this process, and each that helps it, had, in MB; None if nothing tells."""
+    # getrusage would count what the parent process had when it forked.
+    helpers = [pid for task in Path("/proc/self/task").glob("*/children") for pid in task.read_text().split()]
+    peaks = [_peak_memory_mb(pid) for pid in ("self", *helpers)]
+    if peaks[0] is not None:
+        return round(sum(filter(None, peaks)), 1)
     try:
         import resource
     except ImportError:  # Windows
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6, 1)
+
+
+def _peak_memory_mb(pid: str) -> float | None:
+    with contextlib.suppress(OSError):  # another system, or it has just ended
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024 / 1e6
+    return None
 
 
 def _images_seen(steps: int, images: int, batch_size: int) -> int:

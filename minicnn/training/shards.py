@@ -1,8 +1,12 @@
-"""One training step on several threads: a replica of the model for each, on its shard of the batch.
+"""One training step on several cores: a replica of the model for each, on its shard of the batch.
 
 NumPy lets go of Python's lock in matrix products and in long elementwise operations, so threads help; but
 threads must share neither caches nor gradients. Replicas share the weights and nothing else. Their
 gradients are summed in a fixed order: the same number of threads gives the same numbers, bit for bit.
+
+What lies between these operations, threads must do one after the other, and handing over the lock takes
+longer than many of them. So where it can be, a shard is computed by another process, a helper: for models and
+losses that are all of this package, see `minicnn.training.helpers`. What users write runs on threads.
 """
 
 from __future__ import annotations
@@ -15,12 +19,12 @@ import numpy as np
 
 from minicnn.arguments import integer
 from minicnn.layers.base import Layer
-from minicnn.ops.scaling import to_float
+from minicnn.training.helpers import Answer, Helper, compute_shard, packed
 from minicnn.training.ranks import Ranks
 
-# Fewer input values than this in a shard (32 digits of MNIST), and the threads lose more by waiting for each
-# other than they gain.
-SMALLEST_SHARD = 25_000
+# Fewer input values than this in a shard (16 digits of MNIST), and to ask a helper and to add up gradients
+# takes more than it saves. Threads moreover wait for each other: their shards must be twice as large.
+SMALLEST_SHARD = 12_500
 
 
 class Shards:
@@ -67,6 +71,9 @@ class Shards:
             replica.needs_dx = False
         self.parameters = [one.parameters() for one in self.models]
         self.blas_threads = max(total // len(self.models), 1)
+        self.helpers: dict[int, Helper] = {}
+        self.message = packed(self.models[1], self.parameters[1], loss) if len(self.models) > 1 else None
+        self.smallest = SMALLEST_SHARD * (1 if self.message else 2)
 
     def __enter__(self) -> Self:
         # Imported when a fit begins: `import minicnn` is to take little more time than `import numpy`.
@@ -82,6 +89,10 @@ class Shards:
     def __exit__(self, *error: object) -> None:
         self.limits.restore_original_limits()
         self.pool.shutdown()
+        if error[0] is not None:  # which may have come while one was asked
+            for helper in self.helpers.values():
+                helper.close()
+            self.helpers.clear()
 
     def step(self, x: np.ndarray, y: np.ndarray, batch: int | None = None) -> tuple[float, np.ndarray]:
         """Return mean loss and predictions for a batch; its gradients are then those of the first model.
@@ -91,16 +102,20 @@ class Shards:
 
         An exception in a shard is raised here, with its traceback, when no other shard runs any more.
         """
-        count = max(min(len(self.models), len(x), x.size // SMALLEST_SHARD), 1)
+        count = max(min(len(self.models), len(x), x.size // self.smallest), 1)
         batch = len(x) if batch is None else batch
-        tasks = [(i, x[i::count], y[i::count], batch) for i in range(count)]
-        futures = [self.pool.submit(self._shard, *task) for task in tasks[1:]]
+        tasks = {i: (x[i::count], y[i::count], batch) for i in range(count)}
+        asked = {i: helper for i in range(1, count) if (helper := self._asked(i, *tasks[i]))}
+        futures = {i: self.pool.submit(self._shard, i, *tasks[i]) for i in range(1, count) if i not in asked}
+        answers: dict[int, Answer | None] = {}
         try:
-            results = [self._shard(*tasks[0])]
+            answers[0] = self._shard(0, *tasks[0])
         finally:
-            for future in futures:
+            for future in futures.values():
                 future.exception()  # waits; nothing may run on when an exception leaves this method
-        results += [future.result() for future in futures]
+            answers |= {i: helper.answer() for i, helper in asked.items()}
+        answers |= {i: future.result() for i, future in futures.items()}
+        results = [answers[i] or self._shard(i, *tasks[i]) for i in range(count)]
         for own, *others in zip(*self.parameters[:count], strict=True):
             for other in others:
                 own.add_grad(other.grad)
@@ -115,20 +130,23 @@ class Shards:
         """Return the random streams of each model, which go on from step to step."""
         return [model.random_streams() for model in self.models]
 
-    def _shard(self, index: int, x: np.ndarray, y: np.ndarray, batch: int) -> tuple[float, np.ndarray]:
-        """Run one model forward and backward; return its part of the batch's mean loss, and predictions."""
-        model = self.models[index]
-        for parameter in self.parameters[index]:
-            parameter.zero_grad()
-        if len(x) == 0:  # there are more ranks than examples
-            return 0.0, np.empty(0)
-        with np.errstate(all="ignore"):  # what overflows is found by the trainer, and named
-            predictions = model(to_float(x, model.dtype))
-            loss, dpredictions = self.loss(predictions, y)
-            if len(x) != batch:
-                loss, dpredictions = loss * len(x) / batch, dpredictions * (len(x) / batch)
-            model.backward(dpredictions)
-        return loss, predictions
+    def _asked(self, index: int, x: np.ndarray, y: np.ndarray, batch: int) -> Helper | None:
+        """Return the helper that computes this shard from now on; None, if there is none, or none yet."""
+        helper = self.helpers.get(index)
+        if self.message is not None and (helper is None or helper.gone):
+            if helper is not None and not helper.there:
+                self.message = None  # it ended before it ever was there: so would the next
+                return None
+            try:
+                helper = Helper(self.models[index], self.parameters[index], self.message, x.nbytes)
+            except OSError:
+                self.message = None
+                return None
+            self.helpers[index] = helper
+        return helper if helper is not None and helper.ask(x, y, batch) else None
+
+    def _shard(self, index: int, x: np.ndarray, y: np.ndarray, batch: int) -> Answer:
+        return compute_shard(self.models[index], self.parameters[index], self.loss, x, y, batch)
 
 
 def predict_in_threads(

@@ -9,10 +9,10 @@ from minicnn.training.shards import Shards
 
 @pytest.mark.parametrize(
     ("smallest", "examples", "split_into"),
-    [(72, 3, 1), (72, 4, 2), (72, 6, 3), (72, 99, 3), (1, 2, 2), (1, 1, 1)],
+    [(36, 3, 1), (36, 4, 2), (36, 6, 3), (36, 99, 3), (1, 2, 2), (1, 1, 1)],
 )
 def test_a_batch_is_split_where_each_shard_is_large_enough(monkeypatch, smallest, examples, split_into):
-    monkeypatch.setattr(shards, "SMALLEST_SHARD", smallest)  # of 36 values an example
+    monkeypatch.setattr(shards, "SMALLEST_SHARD", smallest)  # of 36 values an example, twice of it on threads
     model = Sequential([Flatten(), Dense(2)]).build((6, 6, 1), rng=0).train()
     x, y = np.ones((examples, 6, 6, 1), np.float32), np.zeros(examples, int)
     seen = []

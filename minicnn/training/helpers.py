@@ -1,0 +1,246 @@
+"""Helpers: other processes that compute shards, since of one process only one thread at a time runs Python.
+
+A helper is an interpreter of its own, which is given the model once. Through a pipe it is asked for a shard,
+and answers with loss and predictions; weights, examples and gradients lie in memory that both processes see.
+
+Nothing depends on a helper. It is asked only when it is there; what it fails at, or ends at, is computed by
+the process that asked, which gives the same numbers, or raises the exception. It knows this package only:
+what has code of others in it, be it a layer, a loss or an initializer, is not sent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import math
+import mmap
+import os
+import pickle
+import subprocess
+import sys
+import tempfile
+import time
+import weakref
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from minicnn.layers.base import Layer
+from minicnn.ops.scaling import to_float
+from minicnn.parameter import Parameter
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+Loss = Callable[[np.ndarray, np.ndarray], tuple[float, np.ndarray]]
+Answer = tuple[float, np.ndarray]
+
+# More weights than this are not copied for each step; and where there are so many, calls are long, and
+# threads do as well.
+LARGEST_MODEL = 1 << 21
+IDLE = 30.0  # seconds after which a helper that is not asked ends; it is started again when it is needed
+PATIENCE = 2e-3  # seconds of looking again and again for a message: who sleeps is woken late
+ALIGNMENT = 64  # bytes; NumPy's loops are faster on arrays that begin at a multiple of it
+_GONE = (OSError, EOFError)  # what a pipe raises when the process at its other end has ended
+
+
+def compute_shard(
+    model: Layer, parameters: Sequence[Parameter], loss: Loss, x: np.ndarray, y: np.ndarray, batch: int
+) -> Answer:
+    """Run a model forward and backward; return its part of the batch's mean loss, and predictions."""
+    for parameter in parameters:
+        parameter.zero_grad()
+    if len(x) == 0:  # there are more ranks than examples
+        return 0.0, np.empty(0)
+    with np.errstate(all="ignore"):  # what overflows is found by the trainer, and named
+        predictions = model(to_float(x, model.dtype))
+        value, dpredictions = loss(predictions, y)
+        if len(x) != batch:
+            value, dpredictions = value * len(x) / batch, dpredictions * (len(x) / batch)
+        model.backward(dpredictions)
+    return value, predictions
+
+
+class Helper:
+    """A process that computes the shards of one replica, whose gradients they then are.
+
+    Parameters
+    ----------
+    model : Layer
+        The replica. Nothing in it changes but the memory in which its gradients lie.
+    parameters : sequence of Parameter
+        All of it.
+    message : bytes
+        The model and the loss, see `packed`.
+    room : int
+        Bytes of examples that are handed over in shared memory; more of them go through the pipe.
+
+    Raises
+    ------
+    OSError
+        If there is too little memory, or no other process may be started.
+    """
+
+    def __init__(self, model: Layer, parameters: Sequence[Parameter], message: bytes, room: int) -> None:
+        from multiprocessing.connection import Pipe  # not when the package is imported: it takes long
+
+        self.parameters, self.streams = parameters, model.random_streams()
+        with _memory() as memory:
+            memory.truncate(2 * sum(map(_room, parameters)) + room + 1)
+            self.sent, self.examples = _share(parameters, memory.fileno(), values=False)
+            self.pipe, theirs = Pipe()
+            with theirs, tempfile.TemporaryFile() as packed_model:
+                packed_model.write(message)
+                packed_model.seek(0)
+                descriptors = theirs.fileno(), memory.fileno()
+                process = subprocess.Popen(
+                    [sys.executable, "-Pc", f"from minicnn.training.helpers import main; main{descriptors}"],
+                    stdin=packed_model,
+                    stdout=subprocess.DEVNULL,
+                    pass_fds=descriptors,
+                    process_group=0,  # Ctrl-C is for the process that asks
+                    env=os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},
+                )
+        self.owner = os.getpid()
+        self.close = weakref.finalize(self, _end, self.pipe, process, self.owner)
+        self.there, self.gone = False, False
+
+    def ask(self, x: np.ndarray, y: np.ndarray, batch: int) -> bool:
+        """Send a shard; return whether it will be computed. It is not while the helper still starts."""
+        try:
+            if os.getpid() != self.owner:
+                raise BrokenPipeError("it belongs to the process of which this one is a fork")
+            self.there = self.there or (self.pipe.poll() and self.pipe.recv())
+            if self.there:
+                for parameter, sent in zip(self.parameters, self.sent, strict=True):
+                    sent[...] = parameter.value
+                told: Any = x
+                if x.nbytes <= self.examples.nbytes and not x.dtype.hasobject:
+                    np.copyto(_first(self.examples, x.shape, x.dtype), x)
+                    told = x.shape, x.dtype
+                states = [stream.bit_generator.state for stream in self.streams]
+                self.pipe.send_bytes(pickle.dumps((told, y, batch, states)))
+        except _GONE:
+            self._leave()
+        return self.there and not self.gone
+
+    def answer(self) -> Answer | None:
+        """Return what was asked for; None where it must be computed here, to have it or its exception."""
+        try:
+            _arrives(self.pipe, None)
+            answer, states = self.pipe.recv()
+        except _GONE:
+            self._leave()
+            return None
+        for stream, state in zip(self.streams, states, strict=True):
+            stream.bit_generator.state = state
+        return answer
+
+    def _leave(self) -> None:
+        self.gone = True
+        self.close()
+        for parameter in self.parameters:
+            parameter.move(None, np.zeros_like(parameter.value))
+
+
+def packed(model: Layer, parameters: Sequence[Parameter], loss: Loss) -> bytes | None:
+    """Return what a helper must know; None where there can be no helper for this model and this loss."""
+    few = sum(parameter.size for parameter in parameters) <= LARGEST_MODEL
+    if os.name != "posix" or not sys.executable or hasattr(sys, "frozen") or not few:
+        return None
+    message = io.BytesIO()
+    try:
+        _Packer(message).dump((model, loss))
+    except Exception:  # code of others, which may raise whatever it likes when it is packed
+        return None
+    return message.getvalue()
+
+
+def main(pipe_descriptor: int, memory: int, idle: float = IDLE) -> None:
+    """Be a helper: compute what is asked for, until nobody asks for `idle` seconds, or ever again."""
+    from multiprocessing.connection import Connection
+
+    from threadpoolctl import threadpool_limits
+
+    pipe = Connection(pipe_descriptor)
+    with contextlib.suppress(*_GONE):
+        model, loss = pickle.load(sys.stdin.buffer)
+        parameters, streams = model.parameters(), model.random_streams()
+        _, examples = _share(parameters, memory, values=True)
+        with threadpool_limits(1, "blas"):
+            pipe.send(True)
+            while _arrives(pipe, idle):
+                x, y, batch, states = pipe.recv()
+                if isinstance(x, tuple):
+                    x = _first(examples, *x)
+                for stream, state in zip(streams, states, strict=True):
+                    stream.bit_generator.state = state
+                try:
+                    answer = compute_shard(model, parameters, loss, x, y, batch)
+                except Exception:
+                    pipe.send((None, states))
+                else:
+                    states = [stream.bit_generator.state for stream in streams]
+                    pipe.send_bytes(pickle.dumps((answer, states)))
+
+
+def _arrives(pipe: Connection, seconds: float | None) -> bool:
+    """Return whether something comes within so many seconds; for some time without sleeping."""
+    until = time.perf_counter() + PATIENCE
+    while time.perf_counter() < until:
+        if pipe.poll():
+            return True
+        os.sched_yield()
+    return pipe.poll(seconds)
+
+
+class _Packer(pickle.Pickler):
+    """Packs objects of this package and of NumPy, and raises for those of others."""
+
+    def reducer_override(self, thing: Any) -> Any:
+        module = getattr(thing, "__module__", None) or type(thing).__module__
+        if module.partition(".")[0] not in ("minicnn", "numpy", "copyreg", "builtins"):
+            raise pickle.PicklingError(f"{thing!r} is neither minicnn's nor NumPy's")
+        return NotImplemented
+
+
+def _memory() -> Any:
+    """Return an empty file without a name, for two processes to see: in memory, where that can be said."""
+    return (
+        open(os.memfd_create("minicnn"), "r+b") if hasattr(os, "memfd_create") else tempfile.TemporaryFile()
+    )
+
+
+def _room(parameter: Parameter) -> int:
+    """Return the bytes that are set aside for a parameter."""
+    return -(-parameter.value.nbytes // ALIGNMENT) * ALIGNMENT
+
+
+def _share(
+    parameters: Sequence[Parameter], memory: int, *, values: bool
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """Let gradients lie in shared memory, and values if wanted; return where values lie, and what is left."""
+    shared = mmap.mmap(memory, 0)
+    places, start = [], 0
+    for parameter in parameters:
+        value, grad = (
+            np.frombuffer(shared, parameter.dtype, parameter.size, place).reshape(parameter.shape)
+            for place in (start, start + _room(parameter))
+        )
+        parameter.move(value if values else None, grad)
+        places.append(value)
+        start += 2 * _room(parameter)
+    return places, np.frombuffer(shared, np.uint8, offset=start)
+
+
+def _first(memory: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Return the beginning of an array of bytes as an array of another kind."""
+    return memory[: math.prod(shape) * dtype.itemsize].view(dtype).reshape(shape)
+
+
+def _end(pipe: Connection, process: subprocess.Popen, owner: int) -> None:
+    pipe.close()
+    if os.getpid() == owner:  # not in a fork of it
+        process.kill()
+        process.wait()

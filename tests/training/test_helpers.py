@@ -1,0 +1,347 @@
+"""Shards that other processes compute: the same numbers, whatever becomes of these processes."""
+
+import contextlib
+import io
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from multiprocessing.connection import Pipe
+
+import numpy as np
+import pytest
+
+from minicnn import Adam, Conv2D, Dense, Dropout, Flatten, Pool2D, ReLU, Sequential, Trainer
+from minicnn.losses import softmax_cross_entropy
+from minicnn.training import helpers, shards
+from minicnn.training.helpers import Helper, main, packed
+from minicnn.training.shards import Shards
+
+EXAMPLES = 24
+X = np.random.default_rng(0).integers(0, 255, (EXAMPLES, 8, 8, 1), dtype=np.uint8)
+Y = np.arange(EXAMPLES) % 3
+
+
+@pytest.fixture(autouse=True)
+def small_shards(monkeypatch):
+    monkeypatch.setattr(shards, "SMALLEST_SHARD", 1)
+
+
+def make(dtype=np.float32, **options):
+    layers = [Conv2D(4, 3), ReLU(), Pool2D(2), Flatten(), Dropout(0.5), Dense(3, **options)]
+    return Sequential(layers).build((8, 8, 1), rng=0, dtype=dtype).train()
+
+
+def wait_for(helper):
+    assert helper.pipe.poll(60), "the helper has not come"
+
+
+def step(parts, x=X, y=Y):
+    """Return loss, predictions and gradients of a step."""
+    loss, predictions = parts.step(x, y)
+    return [np.float64(loss), predictions, *(parameter.grad.copy() for parameter in parts.parameters[0])]
+
+
+def assert_same(these, those):
+    for one, other in zip(these, those, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("count", [2, 3])
+def test_helpers_compute_what_threads_compute_bit_for_bit(count, dtype):
+    with Shards(make(dtype), softmax_cross_entropy, count) as threads:
+        threads.message = None
+        expected = [step(threads) for _ in range(4)]
+        states = [[stream.bit_generator.state for stream in own] for own in threads.streams()]
+    with Shards(make(dtype), softmax_cross_entropy, count) as parts:
+        assert_same(step(parts), expected[0])  # they are not there yet
+        for helper in parts.helpers.values():
+            wait_for(helper)
+        for one in expected[1:]:
+            assert_same(step(parts), one)
+        assert all(helper.there and not helper.gone for helper in parts.helpers.values())
+        assert [[stream.bit_generator.state for stream in own] for own in parts.streams()] == states
+
+
+@pytest.fixture
+def parts():
+    with Shards(make(), softmax_cross_entropy, 2) as parts:
+        step(parts)
+        wait_for(parts.helpers[1])
+        yield parts
+
+
+@pytest.fixture
+def expected():
+    with Shards(make(), softmax_cross_entropy, 2) as threads:
+        threads.message = None
+        step(threads)
+        return [step(threads), step(threads)]
+
+
+def test_a_helper_sees_weights_that_were_changed(parts):
+    parts.models[0].set_weights([np.zeros_like(weight) for weight in parts.models[0].get_weights()])
+    loss, predictions, *_ = step(parts)
+    assert parts.helpers[1].there
+    np.testing.assert_array_equal(predictions, 0)
+    assert loss == pytest.approx(np.log(3))
+
+
+def test_more_examples_than_there_is_room_for_go_through_the_pipe(parts):
+    parts.helpers[1].examples = parts.helpers[1].examples[:10]
+    with Shards(make(), softmax_cross_entropy, 2) as threads:
+        threads.message = None
+        step(threads)
+        assert_same(step(parts), step(threads))
+    assert parts.helpers[1].there
+
+
+def test_a_helper_that_is_killed_changes_nothing_and_another_takes_its_place(parts, expected):
+    first = parts.helpers[1]
+    kill(first)
+    assert_same(step(parts), expected[0])
+    assert first.gone
+    assert_same(step(parts), expected[1])
+    wait_for(parts.helpers[1])
+    step(parts)
+    assert parts.helpers[1].there
+    assert not parts.helpers[1].gone
+
+
+def kill(helper):
+    process = process_of(helper)
+    process.kill()
+    process.wait()
+
+
+def process_of(helper):
+    return helper.close.peek()[2][1]
+
+
+def test_a_helper_killed_while_it_computes_changes_nothing(parts, expected, monkeypatch):
+    helper = parts.helpers[1]
+    ask = helper.ask
+
+    def asked_and_killed(*shard):
+        there = ask(*shard)
+        kill(helper)
+        return there
+
+    process_of(helper).send_signal(signal.SIGSTOP)
+    monkeypatch.setattr(helper, "ask", asked_and_killed)
+    assert_same(step(parts), expected[0])
+    assert helper.gone
+
+
+def test_an_exception_in_a_helper_is_raised_here_with_its_traceback(parts, expected):
+    labels = Y.copy()
+    labels[1] = 3  # in the second shard
+    with pytest.raises(ValueError, match="3") as caught:
+        parts.step(X, labels)
+    names = [frame.name for frame in traceback.extract_tb(caught.tb)]
+    assert "softmax_cross_entropy" in names
+    assert not parts.helpers[1].gone
+    streams = [stream for own in parts.streams() for stream in own]
+    for stream, fresh in zip(streams, [s for own in second_step_streams() for s in own], strict=True):
+        stream.bit_generator.state = fresh
+    assert_same(step(parts), expected[0])
+
+
+def second_step_streams():
+    with Shards(make(), softmax_cross_entropy, 2) as threads:
+        threads.message = None
+        step(threads)
+        return [[stream.bit_generator.state for stream in own] for own in threads.streams()]
+
+
+def test_after_an_error_no_answer_is_left_over(parts):
+    process = process_of(parts.helpers[1])
+    parts.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert process.poll() is not None
+    assert not parts.helpers
+    parts.__enter__()
+
+
+def test_a_helper_ends_with_its_trainer():
+    trainer = Trainer(make(), Adam(), threads=2)
+    trainer.fit(X, Y, batch_size=EXAMPLES, verbose=0)
+    process = process_of(trainer._shards.helpers[1])
+    assert process.poll() is None
+    del trainer
+    assert process.poll() is not None
+
+
+def test_a_helper_ends_when_its_process_is_killed():
+    script = (
+        "import time, numpy as np\n"
+        "from minicnn import *\n"
+        "from minicnn.training import shards\n"
+        "shards.SMALLEST_SHARD = 1\n"
+        "trainer = Trainer(Dense(2).build((3,)), Adam(), threads=2)\n"
+        "trainer.fit(np.ones((4, 3)), np.zeros(4, int), verbose=0)\n"
+        "helper = trainer._shards.helpers[1]\n"
+        "assert helper.pipe.poll(60)\n"
+        "print(helper.close.peek()[2][1].pid, flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as process:
+        helper = int(process.stdout.readline())
+        process.kill()
+    until = time.monotonic() + 30
+    while runs(helper):
+        assert time.monotonic() < until, "the helper still runs"
+        time.sleep(0.01)
+
+
+def runs(process):
+    try:
+        with open(f"/proc/{process}/stat") as stat:
+            return stat.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # of a process with threads
+def test_a_fork_of_the_process_leaves_the_helper_alone(parts, expected):
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        same = False
+        try:
+            parts.pool._shutdown = True  # its threads are not in the fork
+            parts.pool = Immediately()
+            assert_same(step(parts), expected[0])
+            same = parts.helpers[1].gone or not parts.helpers[1].there
+        finally:
+            os.write(writer, b"1" if same else b"0")
+            os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(reader, 1) == b"1"
+    os.close(reader), os.close(writer)
+    assert_same(step(parts), expected[0])
+    assert parts.helpers[1].there
+
+
+class Immediately:
+    """A pool of no threads."""
+
+    def submit(self, function, *arguments):
+        from concurrent.futures import Future
+
+        future = Future()
+        future.set_result(function(*arguments))
+        return future
+
+    def shutdown(self):
+        pass
+
+
+class Doubled(Dense):
+    """A layer that is not the package's."""
+
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+def ours(shape, rng):
+    return np.zeros(shape)
+
+
+@pytest.mark.parametrize(
+    ("layer", "loss"),
+    [
+        (Doubled(3), softmax_cross_entropy),
+        (Dense(3, kernel_initializer=ours), softmax_cross_entropy),
+        (Dense(3), lambda predictions, labels: softmax_cross_entropy(predictions, labels)),
+    ],
+    ids=["layer", "initializer", "loss"],
+)
+def test_what_is_not_of_the_package_runs_on_threads_on_larger_shards(layer, loss):
+    model = Sequential([Flatten(), layer]).build((8, 8, 1), rng=0).train()
+    with Shards(model, loss, 2) as parts:
+        assert parts.message is None
+        assert parts.smallest == 2
+        step(parts)
+        assert not parts.helpers
+
+
+def test_large_models_run_on_threads(monkeypatch):
+    model = make()
+    assert packed(model, model.parameters(), softmax_cross_entropy)
+    monkeypatch.setattr(helpers, "LARGEST_MODEL", 100)
+    assert packed(model, model.parameters(), softmax_cross_entropy) is None
+
+
+@pytest.mark.parametrize("system", ["nt", "frozen", "embedded"])
+def test_where_no_interpreter_can_be_started_there_are_threads(monkeypatch, system):
+    if system == "nt":
+        monkeypatch.setattr(helpers.os, "name", "nt")
+    elif system == "frozen":
+        monkeypatch.setattr(sys, "frozen", True, raising=False)
+    else:
+        monkeypatch.setattr(sys, "executable", "")
+    model = make()
+    assert packed(model, model.parameters(), softmax_cross_entropy) is None
+
+
+@pytest.mark.parametrize("executable", ["/does/not/exist", "/bin/false"])
+def test_where_helpers_do_not_start_threads_compute_and_it_is_tried_once(monkeypatch, executable, expected):
+    monkeypatch.setattr(sys, "executable", executable)
+    with Shards(make(), softmax_cross_entropy, 2) as parts:
+        step(parts)
+        if parts.helpers:
+            process_of(parts.helpers[1]).wait()
+        assert_same(step(parts), expected[0])
+        assert_same(step(parts), expected[1])
+        assert parts.message is None
+
+
+@contextlib.contextmanager
+def main_in_a_thread(model, **options):
+    """`main` in this process, since what runs in others is seen by no debugger; yield its pipe and memory."""
+    ours, theirs = Pipe()
+    memory, packed_model = (
+        helpers._memory(),
+        io.BytesIO(packed(model, model.parameters(), softmax_cross_entropy)),
+    )
+    memory.truncate(1 << 16)
+    with ours, theirs, memory, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdin", io.TextIOWrapper(packed_model))
+        arguments = os.dup(theirs.fileno()), memory.fileno()
+        thread = threading.Thread(None, main, "helper", arguments, options)
+        thread.start()
+        assert ours.poll(30)
+        yield ours, memory.fileno()
+        theirs.close(), ours.close()
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+def test_a_helper_that_nobody_asks_ends():
+    with main_in_a_thread(make(), idle=0.05) as (pipe, _):
+        assert pipe.recv() is True
+        thread = next(one for one in threading.enumerate() if one.name == "helper")
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+def test_a_helper_computes_shards_and_says_when_it_fails_at_one():
+    model = make()
+    parameters = model.parameters()
+    helper = Helper.__new__(Helper)  # without the process
+    helper.parameters, helper.streams = parameters, model.random_streams()
+    helper.owner, helper.there, helper.gone = os.getpid(), False, False
+    with main_in_a_thread(model) as (helper.pipe, memory):
+        helper.sent, helper.examples = helpers._share(parameters, memory, values=False)
+        assert helper.ask(X, Y, EXAMPLES)
+        loss, predictions = helper.answer()
+        assert loss > 0
+        assert predictions.shape == (EXAMPLES, 3)
+        assert all(parameter.grad.any() for parameter in parameters)
+        assert helper.ask(X, Y + 9, EXAMPLES)
+        assert helper.answer() is None
+        assert not helper.gone
