@@ -54,7 +54,7 @@ def softmax_cross_entropy(logits: np.ndarray, labels: Any) -> tuple[float, np.nd
     log_p = log_softmax(logits)
     if labels.ndim == 1:
         truth = (np.arange(n), class_numbers(labels, logits.shape[1]))
-        log_likelihood = float(log_p[truth].mean(dtype=np.float64))
+        log_likelihood = float(log_p[truth].sum(dtype=np.float64)) / n
         dlogits = np.exp(log_p, out=log_p)
         dlogits[truth] -= 1.0
     else:

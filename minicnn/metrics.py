@@ -35,7 +35,8 @@ def accuracy(predictions: np.ndarray, labels: Any) -> float:
     """
     scores, truth = _scores_and_truth(predictions, labels)
     right = _winners(scores) == truth
-    return float((right & ~np.isnan(scores).any(axis=1)).mean())  # NaN is never right
+    best = scores.max(axis=1)  # NaN, if there is one in the row: that is never right
+    return float(np.count_nonzero(right & (best == best))) / len(right)
 
 
 def top_k_accuracy(predictions: np.ndarray, labels: Any, k: int = 5) -> float:

@@ -128,8 +128,9 @@ def backward_bias(dy: np.ndarray) -> np.ndarray:
     """Return dbias (F,)."""
     pixels = batch_last(dy)
     _, _, filters, n = pixels.shape
-    # Long runs of memory first, all filters and images of a pixel; then the images of each filter.
-    return pixels.reshape(-1, filters * n).sum(axis=0).reshape(filters, n).sum(axis=1)
+    # All pixels first, since that is a sum of long runs of memory: a product with ones, faster than a sum.
+    pixels = pixels.reshape(-1, filters * n)
+    return (np.ones(len(pixels), pixels.dtype) @ pixels).reshape(filters, n).sum(axis=1)
 
 
 def _padded(images: np.ndarray, pads: Pads) -> np.ndarray:

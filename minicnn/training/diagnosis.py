@@ -15,16 +15,17 @@ class _FoundError(Exception):
     """Carries the answer out of the middle of a forward or backward."""
 
 
-def is_finite(array: np.ndarray) -> bool:
-    """Whether no value is NaN or infinite.
+def is_finite(*arrays: np.ndarray) -> bool:
+    """Whether no value in any of them is NaN or infinite.
 
-    >>> is_finite(np.array([1.0, 2.0])), is_finite(np.array([1.0, np.nan]))
+    >>> is_finite(np.array([1.0, 2.0])), is_finite(np.zeros(2), np.array([1.0, np.nan]))
     (True, False)
     """
-    flat = array.ravel()
-    # One product and one number to look at; only if that overflowed is it worth to look at each value.
+    # One product each, and one number to look at; only if that overflowed it is worth to look at each value.
     with np.errstate(over="ignore", invalid="ignore"):
-        return math.isfinite(np.dot(flat, flat)) or bool(np.isfinite(flat).all())
+        flats = [array.ravel() for array in arrays]
+        products = sum(float(np.dot(flat, flat)) for flat in flats)
+        return math.isfinite(products) or all(bool(np.isfinite(flat).all()) for flat in flats)
 
 
 def find_nonfinite(model: Layer, x: np.ndarray, y: np.ndarray, loss: Callable) -> str | None:

@@ -135,7 +135,7 @@ class Fit:
                 share = len(x) / size
                 values = {name: metric(predictions, y) * share for name, metric in trainer.metrics.items()}
             loss, *sums = self._add_up([loss, *values.values()], len(x), size)
-            if math.isfinite(loss) and all(is_finite(parameter.grad) for parameter in parameters):
+            if math.isfinite(loss) and is_finite(*(parameter.grad for parameter in parameters)):
                 results = dict(zip(("loss", *values), map(float, (loss, *sums)), strict=True))
         finally:
             if not results:  # the step is not made, but forward has changed these already
@@ -177,7 +177,7 @@ class Fit:
     def _save(self) -> None:
         if self.checkpoints is None:
             return
-        if not all(is_finite(parameter.value) for parameter in self.shards.parameters[0]):
+        if not is_finite(*(parameter.value for parameter in self.shards.parameters[0])):
             named = self.trainer.model.named_parameters()
             name = next(name for name, parameter in named if not is_finite(parameter.value))
             raise self.ranks.known(  # the last update was too large; the checkpoint before it stays

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import math
 import mmap
 import os
 import pickle
@@ -74,7 +73,7 @@ class Helper:
     message : bytes
         The model and the loss, see `packed`.
     room : int
-        Bytes of examples that are handed over in shared memory; more of them go through the pipe.
+        Bytes that the arrays of a shard take, for which there is to be room in shared memory.
 
     Raises
     ------
@@ -87,14 +86,14 @@ class Helper:
 
         self.parameters, self.streams = parameters, model.random_streams()
         with _memory() as memory:
-            memory.truncate(2 * sum(map(_room, parameters)) + room + 1)
-            self.sent, self.examples = _share(parameters, memory.fileno(), values=False)
+            memory.truncate(2 * sum(map(_room, parameters)) + room)
+            self.sent, self.desk = _share(parameters, memory.fileno(), values=False)
             self.pipe, theirs = Pipe()
             with theirs, tempfile.TemporaryFile() as packed_model:
                 packed_model.write(message)
                 packed_model.seek(0)
                 descriptors = theirs.fileno(), memory.fileno()
-                process = subprocess.Popen(
+                self.process = subprocess.Popen(
                     [sys.executable, "-Pc", f"from minicnn.training.helpers import main; main{descriptors}"],
                     stdin=packed_model,
                     stdout=subprocess.DEVNULL,
@@ -103,7 +102,7 @@ class Helper:
                     env=os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},
                 )
         self.owner = os.getpid()
-        self.close = weakref.finalize(self, _end, self.pipe, process, self.owner)
+        self.close = weakref.finalize(self, _end, self.pipe, self.process, self.owner)
         self.there, self.gone = False, False
 
     def ask(self, x: np.ndarray, y: np.ndarray, batch: int) -> bool:
@@ -115,12 +114,10 @@ class Helper:
             if self.there:
                 for parameter, sent in zip(self.parameters, self.sent, strict=True):
                     sent[...] = parameter.value
-                told: Any = x
-                if x.nbytes <= self.examples.nbytes and not x.dtype.hasobject:
-                    np.copyto(_first(self.examples, x.shape, x.dtype), x)
-                    told = x.shape, x.dtype
                 states = [stream.bit_generator.state for stream in self.streams]
-                self.pipe.send_bytes(pickle.dumps((told, y, batch, states)))
+                self.desk.clear()
+                shard = self.desk.put(x), self.desk.put(y), batch, states
+                self.pipe.send_bytes(pickle.dumps(shard))
         except _GONE:
             self._leave()
         return self.there and not self.gone
@@ -129,13 +126,16 @@ class Helper:
         """Return what was asked for; None where it must be computed here, to have it or its exception."""
         try:
             _arrives(self.pipe, None)
-            answer, states = self.pipe.recv()
+            answer = self.pipe.recv()
         except _GONE:
             self._leave()
             return None
+        if answer is None:
+            return None
+        loss, predictions, states = answer
         for stream, state in zip(self.streams, states, strict=True):
             stream.bit_generator.state = state
-        return answer
+        return loss, self.desk.take(predictions)
 
     def _leave(self) -> None:
         self.gone = True
@@ -165,24 +165,55 @@ def main(pipe_descriptor: int, memory: int, idle: float = IDLE) -> None:
 
     pipe = Connection(pipe_descriptor)
     with contextlib.suppress(*_GONE):
-        model, loss = pickle.load(sys.stdin.buffer)
+        model, f = pickle.load(sys.stdin.buffer)
         parameters, streams = model.parameters(), model.random_streams()
-        _, examples = _share(parameters, memory, values=True)
+        _, desk = _share(parameters, memory, values=True)
         with threadpool_limits(1, "blas"):
             pipe.send(True)
             while _arrives(pipe, idle):
                 x, y, batch, states = pipe.recv()
-                if isinstance(x, tuple):
-                    x = _first(examples, *x)
+                desk.clear()
+                x, y = desk.take(x), desk.take(y)
                 for stream, state in zip(streams, states, strict=True):
                     stream.bit_generator.state = state
                 try:
-                    answer = compute_shard(model, parameters, loss, x, y, batch)
+                    loss, predictions = compute_shard(model, parameters, f, x, y, batch)
                 except Exception:
-                    pipe.send((None, states))
+                    pipe.send(None)
                 else:
                     states = [stream.bit_generator.state for stream in streams]
-                    pipe.send_bytes(pickle.dumps((answer, states)))
+                    pipe.send_bytes(pickle.dumps((loss, desk.put(predictions), states)))
+
+
+class _Desk:
+    """Shared memory for the arrays of one shard, which each process lays there, or takes, in the same order.
+
+    What finds no room is sent through the pipe.
+    """
+
+    def __init__(self, memory: np.ndarray) -> None:
+        self.memory, self.used = memory, 0
+
+    def clear(self) -> None:
+        """Begin with the next shard."""
+        self.used = 0
+
+    def put(self, array: np.ndarray) -> Any:
+        """Copy an array here, and return what to say of it."""
+        if array.dtype.hasobject or self.used + array.nbytes > self.memory.nbytes:
+            return array
+        told = array.shape, array.dtype.str
+        np.copyto(self.take(told), array)
+        return told
+
+    def take(self, told: Any) -> np.ndarray:
+        """Return the array of which that was said."""
+        if isinstance(told, np.ndarray):
+            return told
+        shape, dtype = told
+        array = np.ndarray(shape, dtype, self.memory.data, self.used)
+        self.used += _rounded(array.nbytes)
+        return array
 
 
 def _arrives(pipe: Connection, seconds: float | None) -> bool:
@@ -213,14 +244,15 @@ def _memory() -> Any:
 
 
 def _room(parameter: Parameter) -> int:
-    """Return the bytes that are set aside for a parameter."""
-    return -(-parameter.value.nbytes // ALIGNMENT) * ALIGNMENT
+    return _rounded(parameter.value.nbytes)
 
 
-def _share(
-    parameters: Sequence[Parameter], memory: int, *, values: bool
-) -> tuple[list[np.ndarray], np.ndarray]:
-    """Let gradients lie in shared memory, and values if wanted; return where values lie, and what is left."""
+def _rounded(size: int) -> int:
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+def _share(parameters: Sequence[Parameter], memory: int, *, values: bool) -> tuple[list[np.ndarray], _Desk]:
+    """Let gradients, and values if wanted, lie in shared memory; return where values lie, and a desk."""
     shared = mmap.mmap(memory, 0)
     places, start = [], 0
     for parameter in parameters:
@@ -231,12 +263,7 @@ def _share(
         parameter.move(value if values else None, grad)
         places.append(value)
         start += 2 * _room(parameter)
-    return places, np.frombuffer(shared, np.uint8, offset=start)
-
-
-def _first(memory: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """Return the beginning of an array of bytes as an array of another kind."""
-    return memory[: math.prod(shape) * dtype.itemsize].view(dtype).reshape(shape)
+    return places, _Desk(np.frombuffer(shared, np.uint8, offset=start))
 
 
 def _end(pipe: Connection, process: subprocess.Popen, owner: int) -> None:

@@ -62,7 +62,7 @@ def find_rate(trainer: Trainer, batches: Batches, low: float, high: float, steps
             mean = _MEMORY * mean + (1 - _MEMORY) * float(loss)
             smoothed = mean / (1 - _MEMORY ** (len(losses) + 1))
             sane = smoothed <= _FLOWN * min([*losses, smoothed])  # not so if it is not a number
-            if not sane or not all(is_finite(p.grad) for p in parameters):
+            if not sane or not is_finite(*(p.grad for p in parameters)):
                 break
             rates.append(low * growth ** len(rates))
             optimizer.lr = rates[-1]

@@ -25,6 +25,7 @@ from minicnn.training.ranks import Ranks
 # Fewer input values than this in a shard (16 digits of MNIST), and to ask a helper and to add up gradients
 # takes more than it saves. Threads moreover wait for each other: their shards must be twice as large.
 SMALLEST_SHARD = 12_500
+ROOM_FOR_PREDICTIONS = 1 << 16  # bytes
 
 
 class Shards:
@@ -138,7 +139,8 @@ class Shards:
                 self.message = None  # it ended before it ever was there: so would the next
                 return None
             try:
-                helper = Helper(self.models[index], self.parameters[index], self.message, x.nbytes)
+                room = x.nbytes + y.nbytes + ROOM_FOR_PREDICTIONS
+                helper = Helper(self.models[index], self.parameters[index], self.message, room)
             except OSError:
                 self.message = None
                 return None

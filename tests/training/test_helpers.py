@@ -91,13 +91,19 @@ def test_a_helper_sees_weights_that_were_changed(parts):
     assert loss == pytest.approx(np.log(3))
 
 
-def test_more_examples_than_there_is_room_for_go_through_the_pipe(parts):
-    parts.helpers[1].examples = parts.helpers[1].examples[:10]
-    with Shards(make(), softmax_cross_entropy, 2) as threads:
-        threads.message = None
-        step(threads)
-        assert_same(step(parts), step(threads))
+def test_more_than_there_is_room_for_goes_through_the_pipe(monkeypatch):
+    monkeypatch.setattr(shards, "ROOM_FOR_PREDICTIONS", 0)
+    found = []
+    for helped in (False, True):
+        with Shards(make(), softmax_cross_entropy, 2) as parts:
+            if not helped:
+                parts.message = None
+            step(parts, X[:2], Y[:2])
+            if helped:
+                wait_for(parts.helpers[1])
+            found.append([*step(parts), *step(parts, X[:2], Y[:2])])
     assert parts.helpers[1].there
+    assert_same(*found)
 
 
 def test_a_helper_that_is_killed_changes_nothing_and_another_takes_its_place(parts, expected):
@@ -113,13 +119,8 @@ def test_a_helper_that_is_killed_changes_nothing_and_another_takes_its_place(par
 
 
 def kill(helper):
-    process = process_of(helper)
-    process.kill()
-    process.wait()
-
-
-def process_of(helper):
-    return helper.close.peek()[2][1]
+    helper.process.kill()
+    helper.process.wait()
 
 
 def test_a_helper_killed_while_it_computes_changes_nothing(parts, expected, monkeypatch):
@@ -131,7 +132,7 @@ def test_a_helper_killed_while_it_computes_changes_nothing(parts, expected, monk
         kill(helper)
         return there
 
-    process_of(helper).send_signal(signal.SIGSTOP)
+    helper.process.send_signal(signal.SIGSTOP)
     monkeypatch.setattr(helper, "ask", asked_and_killed)
     assert_same(step(parts), expected[0])
     assert helper.gone
@@ -159,7 +160,7 @@ def second_step_streams():
 
 
 def test_after_an_error_no_answer_is_left_over(parts):
-    process = process_of(parts.helpers[1])
+    process = parts.helpers[1].process
     parts.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
     assert process.poll() is not None
     assert not parts.helpers
@@ -169,7 +170,7 @@ def test_after_an_error_no_answer_is_left_over(parts):
 def test_a_helper_ends_with_its_trainer():
     trainer = Trainer(make(), Adam(), threads=2)
     trainer.fit(X, Y, batch_size=EXAMPLES, verbose=0)
-    process = process_of(trainer._shards.helpers[1])
+    process = trainer._shards.helpers[1].process
     assert process.poll() is None
     del trainer
     assert process.poll() is not None
@@ -185,7 +186,7 @@ def test_a_helper_ends_when_its_process_is_killed():
         "trainer.fit(np.ones((4, 3)), np.zeros(4, int), verbose=0)\n"
         "helper = trainer._shards.helpers[1]\n"
         "assert helper.pipe.poll(60)\n"
-        "print(helper.close.peek()[2][1].pid, flush=True)\n"
+        "print(helper.process.pid, flush=True)\n"
         "time.sleep(60)\n"
     )
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as process:
@@ -294,7 +295,7 @@ def test_where_helpers_do_not_start_threads_compute_and_it_is_tried_once(monkeyp
     with Shards(make(), softmax_cross_entropy, 2) as parts:
         step(parts)
         if parts.helpers:
-            process_of(parts.helpers[1]).wait()
+            parts.helpers[1].process.wait()
         assert_same(step(parts), expected[0])
         assert_same(step(parts), expected[1])
         assert parts.message is None
@@ -336,7 +337,7 @@ def test_a_helper_computes_shards_and_says_when_it_fails_at_one():
     helper.parameters, helper.streams = parameters, model.random_streams()
     helper.owner, helper.there, helper.gone = os.getpid(), False, False
     with main_in_a_thread(model) as (helper.pipe, memory):
-        helper.sent, helper.examples = helpers._share(parameters, memory, values=False)
+        helper.sent, helper.desk = helpers._share(parameters, memory, values=False)
         assert helper.ask(X, Y, EXAMPLES)
         loss, predictions = helper.answer()
         assert loss > 0
