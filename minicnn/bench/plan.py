@@ -25,7 +25,7 @@ IN_NUMPY = ("tinynn", "dezero")
 SUBJECTS = {
     "epoch": "training LeNet-5 for an epoch",
     "inference": "predicting 10,000 images, and one",
-    "cold-start": "from starting the interpreter to 98 % test accuracy (batch 64)",
+    "cold-start": "from starting the interpreter to 98 % test accuracy, and to two epochs (batch 64)",
     "conv": "one convolution layer, forward and backward, at shapes of well-known nets, batch 8",
     "growth": "one 3x3 convolution, forward and backward, as batch, channels, image grow",
     "memory": "peak memory of an epoch of training, with all that it loads (batch 128)",
@@ -126,16 +126,21 @@ class Plan:
             yield Case("inference", f"one image, by {how}", task, self.large, self.threads, 0.5)
 
     def _cold_start(self) -> Iterator[Case]:
-        # A trial on few images does not get to 98 %.
-        yield self._training("cold-start", 64, 0.98 if self.images == IMAGES else 0.0, "s", "wall")
+        # A trial on few images does not get to 98 %. The first epoch ends near it, so that chance decides
+        # whether there is a second; two epochs are the same work for all.
+        target = 0.98 if self.images == IMAGES else 0.0
+        yield self._training("cold-start", "to 98 %", 64, "s", "wall", target=target, least=1)
+        yield self._training("cold-start", "two epochs", 64, "s", "wall", target=0.0, least=2)
 
     def _memory(self) -> Iterator[Case]:
-        yield self._training("memory", 128, 0.0, "MB", "memory")
+        yield self._training("memory", "LeNet-5", 128, "MB", "memory", target=0.0, least=1)
 
-    def _training(self, subject: str, batch_size: int, target: float, unit: str, value: str) -> Case:
-        task = {"do": "train", "batch_size": batch_size, "target": target}
-        seconds = 3 + 6 * self.images / IMAGES
-        return Case(subject, "LeNet-5", task, self.large, self.threads, seconds, unit, value)
+    def _training(
+        self, subject: str, name: str, batch_size: int, unit: str, value: str, **until: float
+    ) -> Case:
+        task = {"do": "train", "batch_size": batch_size} | until
+        seconds = 3 + 6 * until["least"] * self.images / IMAGES
+        return Case(subject, name, task, self.large, self.threads, seconds, unit, value)
 
     def _size(self) -> Iterator[Case]:
         yield Case("size", "installed", {"do": "size"}, self.all, self.threads, 1, "MB")

@@ -37,6 +37,8 @@ def _sections(results: Mapping[str, Any]) -> Iterator[str]:
         cases = [case for case in results["cases"] if case["subject"] == subject]
         if cases:
             yield f"{subject}: {title}\n{_subject(cases, results['peaks'])}"
+    if epochs := list(_epochs(results["cases"])):
+        yield "epochs to 98 %, by round\n" + table(epochs)
     if speedups := list(_speedups(results["cases"])):
         yield "time on one core divided by that on more\n" + table(speedups)
     if slopes := list(_slopes(results)):
@@ -76,6 +78,14 @@ def _speed(case: Mapping[str, Any], peaks: Mapping[str, float]) -> list[str]:
 
 def _told(between: Mapping[str, float]) -> str:
     return f"{between['median']:.2f}x, {between['low']:.2f} to {between['high']:.2f}"
+
+
+def _epochs(cases: list[dict[str, Any]]) -> Iterator[list[str]]:
+    """Yield the rows of a table: how many epochs each framework took to the accuracy."""
+    for case in cases:
+        if case["task"].get("target"):
+            for name, answers in case["details"].items():
+                yield [name, *(str(answer["epochs"]) for answer in answers)]
 
 
 def _speedups(cases: list[dict[str, Any]]) -> Iterator[list[str]]:

@@ -148,7 +148,8 @@ class _Rounds:
                 continue
             try:
                 if case.value != "answer":
-                    values[turn] = self._ask_fresh(case, peer)
+                    values[turn], answer = self._ask_fresh(case, peer, turn)
+                    self.details[i].setdefault(peer, []).append(answer)
                 else:
                     if (peer, case.threads) not in running:
                         process = stack.enter_context(self.start(peer, case.threads))
@@ -167,12 +168,13 @@ class _Rounds:
         where = f"{case.subject}, {case.name}, round {turn + 1} of {self.rounds}"
         self.say(f"{where}: {', '.join(told)} ({rest} left)")
 
-    def _ask_fresh(self, case: Case, peer: str) -> float | None:
+    def _ask_fresh(self, case: Case, peer: str, turn: int) -> tuple[float | None, dict[str, Any]]:
+        task = case.task | {"seed": turn}  # the same order of the images for all, another in each round
         with self.start(peer, case.threads) as process:
             if case.value == "memory":
-                return process.ask_for_memory(case.task)
-            process.ask(case.task)
-            return time.perf_counter() - process.started
+                return process.ask_for_memory(task), {}
+            answer = process.ask(task)
+            return time.perf_counter() - process.started, answer
 
     def results(self) -> list[dict[str, Any]]:
         """Return what there is of each case."""

@@ -46,16 +46,16 @@ class Worker:
         measure = runpy.run_path(str(HERE.parent / "interop" / "comparison" / "installed.py"))
         return {"value": measure["installed_mb"](*self.packages)}
 
-    def train(self, batch_size: int, target: float) -> dict[str, Any]:
-        """Train epoch after epoch, until the test accuracy is reached; return it."""
+    def train(self, batch_size: int, target: float, least: int, seed: int) -> dict[str, Any]:
+        """Train so many epochs at least, until the test accuracy is reached; return it."""
         peer, y, y_test = self._peer(), self._load("y"), self._load("y_test")
         x, x_test = peer.prepare(self._load("x")), peer.prepare(self._load("x_test"))
         import numpy as np
 
         for epoch in range(MOST_EPOCHS):
-            peer.epoch(x, y, batch_size, np.random.default_rng([0, epoch]).permutation(len(x)))
+            peer.epoch(x, y, batch_size, np.random.default_rng([seed, epoch]).permutation(len(x)))
             accuracy = float((peer.predict(x_test).argmax(axis=1) == y_test).mean())
-            if accuracy >= target:
+            if accuracy >= target and epoch + 1 >= least:
                 return {"value": accuracy, "epochs": epoch + 1}
         raise RuntimeError(f"the test accuracy was {accuracy:.4f} after {MOST_EPOCHS} epochs")
 

@@ -29,8 +29,8 @@ def test_a_limit_makes_everything_small():
     assert named("conv", limit=20)["VGG 1_2"].task["shape"] == (8, 20, 20, 20)
     assert named("growth", limit=20)["batch 128"].task["shape"] == (20, 20, 20, 20)
     assert named("epoch", limit=20)["batch 32"].task["images"] == 20
-    assert named("cold-start", limit=20)["LeNet-5"].task["target"] == 0
-    assert named("cold-start")["LeNet-5"].task["target"] == 0.98
+    assert named("cold-start", limit=20)["to 98 %"].task["target"] == 0
+    assert named("cold-start")["to 98 %"].task["target"] == 0.98
 
 
 def test_threads_double_up_to_all():

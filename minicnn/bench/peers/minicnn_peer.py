@@ -27,7 +27,11 @@ class Peer:
 
     def epoch(self, x: np.ndarray, y: np.ndarray, batch_size: int, order: np.ndarray | None) -> None:
         """Train on all of it, in this order; with None in one of the framework's choosing."""
-        self.trainer.fit(x, y, batch_size=batch_size, verbose=0)  # its own order is the one that is given
+        if order is None:
+            self.trainer.fit(x, y, batch_size=batch_size, verbose=0)
+        else:
+            batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+            self.trainer.fit(lambda epoch: ((x[batch], y[batch]) for batch in batches), verbose=0)
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         """Return one row of scores for each image, computed in batches of 256."""
