@@ -73,8 +73,10 @@ class Shards:
         self.parameters = [one.parameters() for one in self.models]
         self.blas_threads = max(total // len(self.models), 1)
         self.helpers: dict[int, Helper] = {}
-        self.message = packed(self.models[1], self.parameters[1], loss) if len(self.models) > 1 else None
-        self.smallest = SMALLEST_SHARD * (1 if self.message else 2)
+        several = len(self.models) > 1 or self.ranks.size > 1
+        self.message = packed(self.models[-1], self.parameters[-1], loss) if several else None
+        self.ours = self.message is not None  # so no example influences another, nor the loss of another
+        self.smallest = SMALLEST_SHARD * (1 if self.ours else 2)
 
     def __enter__(self) -> Self:
         # Imported when a fit begins: `import minicnn` is to take little more time than `import numpy`.
@@ -148,7 +150,8 @@ class Shards:
         return helper if helper is not None and helper.ask(x, y, batch) else None
 
     def _shard(self, index: int, x: np.ndarray, y: np.ndarray, batch: int) -> Answer:
-        return compute_shard(self.models[index], self.parameters[index], self.loss, x, y, batch)
+        model, parameters = self.models[index], self.parameters[index]
+        return compute_shard(model, parameters, self.loss, x, y, batch, cut=self.ours)
 
 
 def predict_in_threads(
