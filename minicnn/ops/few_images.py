@@ -5,6 +5,10 @@
     dkernel = cols.T @ dy
     dx = scatter(dy @ kernel.T)     each cell of each window is added back to where it was taken from
 
+With strides of 1, dx is also a convolution of dy, by the kernel turned upside down. To gather is faster than
+to scatter, but it is windows of dy that are gathered: so this is the way where there are no more filters than
+channels, and not so many that few windows fit into the cache.
+
 The matrix of all windows would be kh * kw times the images; it is made for some of them, or for some
 rows of one, at a time.
 """
@@ -21,6 +25,8 @@ from minicnn.ops.windows import BLOCK_BYTES, WindowPlan, crop, pad, view
 # So many pixels at least in a block, where a window is large: with each block the whole kernel is read, or
 # the whole of its gradient added up, which must be little beside the product.
 LEAST_PIXELS = 512
+
+MOST_TURNED = 256  # filters up to which dx is computed as a convolution
 
 
 def forward(plan: WindowPlan, x: np.ndarray, kernel: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
@@ -51,6 +57,9 @@ def backward_bias(dy: np.ndarray) -> np.ndarray:
 
 def backward_x(plan: WindowPlan, dy: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     """Return dx (N, H, W, C)."""
+    turned = plan.turned()
+    if turned is not None and plan.kernel_shape[3] <= min(plan.x_shape[3], MOST_TURNED):
+        return forward(turned, dy, _turned(plan, kernel), None)
     kh, kw, c, _ = plan.kernel_shape
     matrix = _matrix(plan, kernel).transpose(0, 2, 1)
     dpadded = np.zeros((plan.x_shape[0], *plan.padded_size, plan.x_shape[3]), dy.dtype)
@@ -97,6 +106,13 @@ def _gathered(plan: WindowPlan, x: np.ndarray) -> Iterator[tuple[tuple[slice, sl
 def _pixels(plan: WindowPlan, dy: np.ndarray) -> np.ndarray:
     """Return a block of dy (images, rows, OW, F) as matrices (G, pixels, F / G)."""
     return np.ascontiguousarray(dy).reshape(-1, plan.groups, plan.group_filters).transpose(1, 0, 2)
+
+
+def _turned(plan: WindowPlan, kernel: np.ndarray) -> np.ndarray:
+    """Return the kernel that leads from dy to dx, (kh, kw, F / G, C): upside down, channels for filters."""
+    kh, kw, c, _ = plan.kernel_shape
+    turned = kernel[::-1, ::-1].reshape(kh, kw, c, plan.groups, plan.group_filters)
+    return np.ascontiguousarray(turned.transpose(0, 1, 4, 3, 2)).reshape(kh, kw, plan.group_filters, -1)
 
 
 def _matrix(plan: WindowPlan, kernel: np.ndarray) -> np.ndarray:

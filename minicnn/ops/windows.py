@@ -56,6 +56,20 @@ class WindowPlan:
         """Rows and columns of an image with its padding."""
         return self.x_shape[1] + sum(self.pads[0]), self.x_shape[2] + sum(self.pads[1])
 
+    def turned(self) -> WindowPlan | None:
+        """Return the plan of the convolution that leads from dy to dx, if there is one: not with strides."""
+        kh, kw, _, filters = self.kernel_shape
+        spans = [(k - 1) * d for k, d in zip((kh, kw), self.dilation, strict=True)]
+        (top, bottom), (left, right) = (
+            (span - before, span - after) for span, (before, after) in zip(spans, self.pads, strict=True)
+        )
+        if self.strides != (1, 1) or min(top, bottom, left, right) < 0:
+            return None
+        _, h, w, channels = self.x_shape
+        kernel_shape = kh, kw, filters // self.groups, channels
+        pads = (top, bottom), (left, right)
+        return WindowPlan(self.y_shape, kernel_shape, (1, 1), self.dilation, self.groups, pads, h, w)
+
     def blocks(self, row_bytes: int) -> Iterator[slice]:
         """Yield ranges of output rows, for each of which `row_bytes` are copied."""
         rows = max(1, BLOCK_BYTES // max(row_bytes, 1))

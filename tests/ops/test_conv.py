@@ -51,6 +51,29 @@ def test_conv2d_does_not_depend_on_how_the_work_is_done(many, case, block_bytes)
         check_against_loops(case)
 
 
+@given(case=conv_cases(max_stride=1))
+def test_dx_of_few_images_is_the_same_scattered_and_as_a_convolution_of_dy(case):
+    x, kernel, _ = case.arrays()
+    plan = windows.plan_windows(x, kernel, *case.geometry)
+    dy = np.random.default_rng(case.seed + 1).standard_normal(plan.y_shape)
+    expected = naive_conv2d_backward(dy, x, kernel, case.strides, case.pads, case.dilation, case.groups)[0]
+    with pytest.MonkeyPatch.context() as patch:
+        for most in (0, 1 << 30):
+            patch.setattr(few_images, "MOST_TURNED", most)
+            assert_close(few_images.backward_x(plan, dy, kernel), expected)
+    if (turned := plan.turned()) is not None:  # also where there are more filters than channels
+        assert_close(few_images.forward(turned, dy, few_images._turned(plan, kernel), None), expected)
+
+
+@pytest.mark.parametrize(
+    ("strides", "pads", "there_is_one"),
+    [((1, 1), ((2, 2), (1, 0)), True), ((1, 1), ((3, 0), (0, 0)), False), ((1, 2), ((0, 0), (0, 0)), False)],
+)
+def test_dx_is_a_convolution_without_strides_and_where_no_window_lies_in_padding(strides, pads, there_is_one):
+    plan = windows.plan_windows(np.zeros((1, 5, 5, 2)), np.zeros((3, 2, 2, 1)), strides, pads, 1, 1)
+    assert (plan.turned() is not None) == there_is_one
+
+
 @pytest.mark.parametrize(
     ("n", "channels", "taken"),
     [(7, 1, False), (8, 1, True), (8, 35, True), (8, 36, False), (31, 128, False), (32, 128, True)],
