@@ -93,7 +93,7 @@ def many(shape: tuple[int, ...]) -> bool:
     Batch-last, memory runs over the images: that pays from some images on. The more channels there are, over
     which it runs batch-first, the later. Measured with kernels of 1 to 11 rows and columns.
     """
-    return shape[0] >= max(8, shape[3] // 4)
+    return shape[0] >= max(8, shape[3] // 2)
 
 
 def lies_batch_last(images: np.ndarray) -> bool:
