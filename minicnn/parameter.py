@@ -88,7 +88,7 @@ class Parameter:
     def move(self, value: np.ndarray | None, grad: np.ndarray) -> None:
         """Keep the gradient, and the value if one is given, in these arrays from now on, as they are.
 
-        Of use only for a replica that nobody else holds yet: other holders of the buffers are not told.
+        Of use only for a replica, whose arrays nobody else holds: other holders would not be told.
         """
         self._value, self._grad = self._value if value is None else value, grad
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-LARGEST = (32 << 20) - (1 << 16)  # bytes; the largest for which glibc changes its limits, with its header
+LARGEST = (32 << 20) - (1 << 16)  # bytes; about the largest for which glibc changes its limits (64 bits)
 
 
 def keep_freed() -> None:

@@ -109,7 +109,8 @@ def max_pool2d_backward(
     tiled = window == strides and (size[0] * strides[0], size[1] * strides[1]) == padded.shape[1:3]
     dpadded = np.empty_like(padded) if tiled else np.zeros_like(padded)
     pairs = list(zip(*(_cells(images, window, strides, size) for images in (padded, dpadded)), strict=True))
-    # Where there is no padding, what none of the others has taken is the last one's: no need to look.
+    # Where there is no padding, what none of the others has taken is the last one's: no need to look. (Where
+    # the largest is NaN, which equals nothing, that is all of it.)
     last = pairs.pop()[1] if ties == "first" and tiled and padded is x else None
     for cell, dcell in pairs:
         # A product with a mask is a pass that vectorises; choosing by the mask is ten times slower.

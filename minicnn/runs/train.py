@@ -173,7 +173,10 @@ def judge(
 
 
 def peak_memory_mb() -> float | None:
-    """Return the most memory that this process, and each that helps it, had, in MB; None if nothing tells."""
+    """Return the most memory that this process and its children had, in MB; None if the system does not tell.
+
+    Children are those that run now: the helpers of a training.
+    """
     # getrusage would count what the parent process had when it forked.
     helpers = [pid for task in Path("/proc/self/task").glob("*/children") for pid in task.read_text().split()]
     peaks = [_peak_memory_mb(pid) for pid in ("self", *helpers)]

@@ -21,7 +21,7 @@ def is_finite(*arrays: np.ndarray) -> bool:
     >>> is_finite(np.array([1.0, 2.0])), is_finite(np.zeros(2), np.array([1.0, np.nan]))
     (True, False)
     """
-    # One product each, and one number to look at; only if that overflowed it is worth to look at each value.
+    # One product each, and one number to look at; if that is not finite, it may just have overflowed.
     with np.errstate(over="ignore", invalid="ignore"):
         flats = [array.ravel() for array in arrays]
         products = sum(float(np.dot(flat, flat)) for flat in flats)

@@ -19,8 +19,9 @@ import subprocess
 import sys
 import tempfile
 import time
+import types
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,10 +40,17 @@ Answer = tuple[float, np.ndarray]
 # threads do as well.
 LARGEST_MODEL = 1 << 21
 PIECE, PIECE_VALUES = 64, 50_000  # examples, and input values, of a piece at least: 64 digits of MNIST
-IDLE = 30.0  # seconds after which a helper that is not asked ends; it is started again when it is needed
+IDLE = 10.0  # seconds after which a helper that is not asked ends; it is started again when it is needed
 PATIENCE = 2e-3  # seconds of looking again and again for a message: who sleeps is woken late
 ALIGNMENT = 64  # bytes; NumPy's loops are faster on arrays that begin at a multiple of it
 _GONE = (OSError, EOFError)  # what a pipe raises when the process at its other end has ended
+_FILE = os.path.abspath(__file__)
+# For a helper: where this package was found, now that paths are what they were; and that it is one.
+_ENVIRONMENT = {
+    "PYTHONPATH": os.pathsep.join(os.path.abspath(path) for path in sys.path if isinstance(path, str)),
+    "MINICNN_HELPER": "1",
+    **dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+}
 
 
 def compute_shard(
@@ -94,41 +102,54 @@ class Helper:
 
     Raises
     ------
-    OSError
-        If there is too little memory, or no other process may be started.
+    OSError, ValueError
+        If there is too little memory, or no other process can be started.
     """
 
     def __init__(self, model: Layer, parameters: Sequence[Parameter], message: bytes, room: int) -> None:
         from multiprocessing.connection import Pipe  # not when the package is imported: it takes long
 
         self.parameters, self.streams = parameters, model.random_streams()
-        with _memory() as memory:
-            memory.truncate(2 * sum(map(_room, parameters)) + room)
-            self.sent, self.desk = _share(parameters, memory.fileno(), values=False)
+        with _memory(2 * sum(map(_room, parameters)) + room) as memory:
+            self.sent, self.desk = _share(parameters, memory, values=False)
             self.pipe, theirs = Pipe()
             with theirs, tempfile.TemporaryFile() as packed_model:
                 packed_model.write(message)
                 packed_model.seek(0)
-                descriptors = theirs.fileno(), memory.fileno()
+                descriptors = theirs.fileno(), memory
                 self.process = subprocess.Popen(
                     [sys.executable, "-Pc", f"from minicnn.training.helpers import main; main{descriptors}"],
                     stdin=packed_model,
                     stdout=subprocess.DEVNULL,
                     pass_fds=descriptors,
                     process_group=0,  # Ctrl-C is for the process that asks
-                    env=os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},
+                    env=os.environ | _ENVIRONMENT,
                 )
         self.owner = os.getpid()
+        # Called by hand, or when this object is garbage, or else at the exit of the interpreter.
         self.close = weakref.finalize(self, _end, self.pipe, self.process, self.owner)
-        self.there, self.gone = False, False
+        self.there, self.gone, self.busy = False, False, False
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a helper cannot be copied: two would hold the same pipe")
 
     def ask(self, x: np.ndarray, y: np.ndarray, batch: int) -> bool:
         """Send a shard; return whether it will be computed. It is not while the helper still starts."""
+        if any(
+            array.dtype.kind in "OV" for array in (x, y)
+        ):  # objects are others', and bytes say not of what
+            return False
         try:
             if os.getpid() != self.owner:
                 raise BrokenPipeError("it belongs to the process of which this one is a fork")
-            self.there = self.there or (self.pipe.poll() and self.pipe.recv())
+            if self.busy:
+                raise BrokenPipeError("somebody left without the answer, when an exception came")
+            if not self.there and self.pipe.poll():
+                self.there = self.pipe.recv() == _FILE
+                if not self.there:
+                    raise BrokenPipeError("it found another minicnn")
             if self.there:
+                self.busy = True
                 for parameter, sent in zip(self.parameters, self.sent, strict=True):
                     sent[...] = parameter.value
                 states = [stream.bit_generator.state for stream in self.streams]
@@ -136,17 +157,22 @@ class Helper:
                 shard = self.desk.put(x), self.desk.put(y), batch, states
                 self.pipe.send_bytes(pickle.dumps(shard))
         except _GONE:
-            self._leave()
+            self.leave()
         return self.there and not self.gone
 
     def answer(self) -> Answer | None:
         """Return what was asked for; None where it must be computed here, to have it or its exception."""
         try:
-            _arrives(self.pipe, None)
+            while not _arrives(
+                self.pipe, 1.0
+            ):  # others may hold the pipe's end, so that death is not seen by it
+                if self.process.poll() is not None and not self.pipe.poll():
+                    raise EOFError
             answer = self.pipe.recv()
         except _GONE:
-            self._leave()
+            self.leave()
             return None
+        self.busy = False
         if answer is None:
             return None
         loss, predictions, states = answer
@@ -154,7 +180,8 @@ class Helper:
             stream.bit_generator.state = state
         return loss, self.desk.take(predictions)
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
+        """Do without it from now on."""
         self.gone = True
         self.close()
         for parameter in self.parameters:
@@ -165,6 +192,10 @@ def packed(model: Layer, parameters: Sequence[Parameter], loss: Loss) -> bytes |
     """Return what a helper must know; None where there can be no helper for this model and this loss."""
     few = sum(parameter.size for parameter in parameters) <= LARGEST_MODEL
     if os.name != "posix" or not sys.executable or hasattr(sys, "frozen") or not few:
+        return None
+    if (
+        "MINICNN_HELPER" in os.environ
+    ):  # what runs as `sys.executable` is no interpreter, but this program again
         return None
     message = io.BytesIO()
     try:
@@ -186,7 +217,7 @@ def main(pipe_descriptor: int, memory: int, idle: float = IDLE) -> None:
         parameters, streams = model.parameters(), model.random_streams()
         _, desk = _share(parameters, memory, values=True)
         with threadpool_limits(1, "blas"):
-            pipe.send(True)
+            pipe.send(_FILE)
             while _arrives(pipe, idle):
                 x, y, batch, states = pipe.recv()
                 desk.clear()
@@ -217,7 +248,7 @@ class _Desk:
 
     def put(self, array: np.ndarray) -> Any:
         """Copy an array here, and return what to say of it."""
-        if array.dtype.hasobject or self.used + array.nbytes > self.memory.nbytes:
+        if array.dtype.kind in "OV" or self.used + array.nbytes > self.memory.nbytes:
             return array
         told = array.shape, array.dtype.str
         np.copyto(self.take(told), array)
@@ -250,14 +281,25 @@ class _Packer(pickle.Pickler):
         module = getattr(thing, "__module__", None) or type(thing).__module__
         if module.partition(".")[0] not in ("minicnn", "numpy", "copyreg", "builtins"):
             raise pickle.PicklingError(f"{thing!r} is neither minicnn's nor NumPy's")
+        if isinstance(thing, type) and module.startswith("minicnn"):
+            functions = [value for value in vars(thing).values() if isinstance(value, types.FunctionType)]
+            if any(function.__module__.partition(".")[0] != "minicnn" for function in functions):
+                raise pickle.PicklingError(f"{thing!r} has methods of others")
         return NotImplemented
 
 
-def _memory() -> Any:
-    """Return an empty file without a name, for two processes to see: in memory, where that can be said."""
-    return (
-        open(os.memfd_create("minicnn"), "r+b") if hasattr(os, "memfd_create") else tempfile.TemporaryFile()
-    )
+@contextlib.contextmanager
+def _memory(size: int) -> Iterator[int]:
+    """Make a file of zeros without a name, for two processes to see, in memory where that can be said."""
+    if hasattr(os, "memfd_create"):
+        with os.fdopen(os.memfd_create("minicnn"), "r+b") as memory:
+            memory.truncate(size)
+            yield memory.fileno()
+    else:
+        with tempfile.TemporaryFile() as file:
+            file.write(bytes(size))  # now, since to find the disk full in a step would be fatal
+            file.flush()
+            yield file.fileno()
 
 
 def _room(parameter: Parameter) -> int:
@@ -284,7 +326,8 @@ def _share(parameters: Sequence[Parameter], memory: int, *, values: bool) -> tup
 
 
 def _end(pipe: Connection, process: subprocess.Popen, owner: int) -> None:
-    pipe.close()
+    with contextlib.suppress(OSError):
+        pipe.close()
     if os.getpid() == owner:  # not in a fork of it
         process.kill()
         process.wait()

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from minicnn.arguments import integer
 from minicnn.layers.base import Layer
 from minicnn.training.helpers import Answer, Helper, compute_shard, packed
 from minicnn.training.ranks import Ranks
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 # Fewer input values than this in a shard (16 digits of MNIST), and to ask a helper and to add up gradients
 # takes more than it saves. Threads moreover wait for each other: their shards must be twice as large.
@@ -92,10 +95,6 @@ class Shards:
     def __exit__(self, *error: object) -> None:
         self.limits.restore_original_limits()
         self.pool.shutdown()
-        if error[0] is not None:  # which may have come while one was asked
-            for helper in self.helpers.values():
-                helper.close()
-            self.helpers.clear()
 
     def step(self, x: np.ndarray, y: np.ndarray, batch: int | None = None) -> tuple[float, np.ndarray]:
         """Return mean loss and predictions for a batch; its gradients are then those of the first model.
@@ -107,11 +106,18 @@ class Shards:
         """
         count = max(min(len(self.models), len(x), x.size // self.smallest), 1)
         batch = len(x) if batch is None else batch
+        if (
+            count > 1
+        ):  # a helper sees its shard in this order; in another one, sums would be rounded otherwise
+            x, y = np.ascontiguousarray(x), np.ascontiguousarray(y)
         tasks = {i: (x[i::count], y[i::count], batch) for i in range(count)}
         asked = {i: helper for i in range(1, count) if (helper := self._asked(i, *tasks[i]))}
-        futures = {i: self.pool.submit(self._shard, i, *tasks[i]) for i in range(1, count) if i not in asked}
+        futures: dict[int, Future] = {}
         answers: dict[int, Answer | None] = {}
         try:
+            for i in range(1, count):
+                if i not in asked:
+                    futures[i] = self.pool.submit(self._shard, i, *tasks[i])
             answers[0] = self._shard(0, *tasks[0])
         finally:
             for future in futures.values():
@@ -136,18 +142,21 @@ class Shards:
     def _asked(self, index: int, x: np.ndarray, y: np.ndarray, batch: int) -> Helper | None:
         """Return the helper that computes this shard from now on; None, if there is none, or none yet."""
         helper = self.helpers.get(index)
-        if self.message is not None and (helper is None or helper.gone):
-            if helper is not None and not helper.there:
-                self.message = None  # it ended before it ever was there: so would the next
-                return None
+        if helper is not None and helper.gone and not helper.there:
+            self.message = None  # it ended before it ever was there: so would the next
+        if helper is not None and helper.desk.memory.nbytes < x.nbytes + y.nbytes:
+            helper.leave()  # it was made for smaller shards
+        if self.message is None:
+            return None
+        if helper is None or helper.gone:
+            room = x.nbytes + y.nbytes + ROOM_FOR_PREDICTIONS
             try:
-                room = x.nbytes + y.nbytes + ROOM_FOR_PREDICTIONS
                 helper = Helper(self.models[index], self.parameters[index], self.message, room)
-            except OSError:
+            except (OSError, ValueError):
                 self.message = None
                 return None
             self.helpers[index] = helper
-        return helper if helper is not None and helper.ask(x, y, batch) else None
+        return helper if helper.ask(x, y, batch) else None
 
     def _shard(self, index: int, x: np.ndarray, y: np.ndarray, batch: int) -> Answer:
         model, parameters = self.models[index], self.parameters[index]

@@ -51,7 +51,8 @@ class Trainer:
         Cores that compute a step, each its shard of the batch; None takes the cores there are. With the same
         number of threads a run gives the same numbers, bit for bit; with another, equal ones up to rounding.
         Where layers, loss and initializers are all of this package, other processes help, which hand over the
-        results faster than threads do; they end with the trainer.
+        results faster than threads do; they end with the trainer. They import the package anew, so that
+        functions of it that somebody has replaced are not replaced there.
     comm : mpi4py.MPI.Comm, optional
         The processes that train this model together, such as `MPI.COMM_WORLD`: each makes the same trainer
         and calls `fit` with the same arguments. Of n ranks, rank r computes rows r, r + n, r + 2n ... of each

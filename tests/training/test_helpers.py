@@ -1,6 +1,8 @@
 """Shards that other processes compute: the same numbers, whatever becomes of these processes."""
 
 import contextlib
+import copy
+import gc
 import io
 import os
 import signal
@@ -14,7 +16,18 @@ from multiprocessing.connection import Pipe
 import numpy as np
 import pytest
 
-from minicnn import Adam, Conv2D, Dense, Dropout, Flatten, Pool2D, ReLU, Sequential, Trainer
+from minicnn import (
+    Adam,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAveragePool2D,
+    Pool2D,
+    ReLU,
+    Sequential,
+    Trainer,
+)
 from minicnn.losses import softmax_cross_entropy
 from minicnn.training import helpers, shards
 from minicnn.training.helpers import Helper, main, packed
@@ -36,7 +49,7 @@ def make(dtype=np.float32, **options):
 
 
 def wait_for(helper):
-    assert helper.pipe.poll(60), "the helper has not come"
+    assert helper.there or helper.pipe.poll(60), "the helper has not come"
 
 
 def step(parts, x=X, y=Y):
@@ -91,17 +104,20 @@ def test_a_helper_sees_weights_that_were_changed(parts):
     assert loss == pytest.approx(np.log(3))
 
 
-def test_more_than_there_is_room_for_goes_through_the_pipe(monkeypatch):
-    monkeypatch.setattr(shards, "ROOM_FOR_PREDICTIONS", 0)
+@pytest.mark.parametrize(("room", "first"), [(0, EXAMPLES), (1 << 16, 2)], ids=["predictions", "examples"])
+def test_where_there_is_no_room_for_a_shard_another_way_is_found(monkeypatch, room, first):
+    monkeypatch.setattr(shards, "ROOM_FOR_PREDICTIONS", room)
     found = []
     for helped in (False, True):
         with Shards(make(), softmax_cross_entropy, 2) as parts:
             if not helped:
                 parts.message = None
-            step(parts, X[:2], Y[:2])
-            if helped:
-                wait_for(parts.helpers[1])
-            found.append([*step(parts), *step(parts, X[:2], Y[:2])])
+            results = step(parts, X[:first], Y[:first])
+            for _ in range(3):
+                if helped:
+                    wait_for(parts.helpers[1])
+                results += [*step(parts), *step(parts, X[:2], Y[:2])]
+            found.append(results)
     assert parts.helpers[1].there
     assert_same(*found)
 
@@ -159,12 +175,107 @@ def second_step_streams():
         return [[stream.bit_generator.state for stream in own] for own in threads.streams()]
 
 
-def test_after_an_error_no_answer_is_left_over(parts):
-    process = parts.helpers[1].process
-    parts.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
-    assert process.poll() is not None
-    assert not parts.helpers
-    parts.__enter__()
+def test_an_answer_that_nobody_took_is_not_taken_for_another(parts, expected):
+    first = parts.helpers[1]
+    assert first.ask(X[:2] + 1, Y[:2], 2)  # then comes Ctrl-C, before the answer
+    assert_same(step(parts), expected[0])
+    assert_same(step(parts), expected[1])
+    assert first.gone
+    assert parts.helpers[1] is not first
+
+
+def test_a_trainer_with_helpers_is_not_copied_and_its_pipe_stays_open():
+    trainer = Trainer(make(), Adam(), threads=2)
+    trainer.fit(X, Y, batch_size=EXAMPLES, verbose=0)
+    wait_for(trainer._shards.helpers[1])
+    with pytest.raises(TypeError):
+        copy.deepcopy(trainer)
+    gc.collect()
+    trainer.fit(X, Y, batch_size=EXAMPLES, verbose=0)
+    assert trainer._shards.helpers[1].there
+
+
+def test_the_order_of_x_in_memory_changes_nothing():
+    found = []
+    for message in (True, False):
+        model = Sequential([ReLU(), GlobalAveragePool2D(), Dense(3)]).build((8, 9, 5), rng=0).train()
+        x = np.random.default_rng(0).standard_normal((24, 5, 8, 9)).astype(np.float32).transpose(0, 2, 3, 1)
+        with Shards(model, softmax_cross_entropy, 2) as parts:
+            if not message:
+                parts.message = None
+            step(parts, x)
+            if message:
+                wait_for(parts.helpers[1])
+            found.append(step(parts, x))
+    assert_same(*found)
+
+
+class Number:
+    def __float__(self):
+        return 1.0
+
+
+def test_objects_are_not_sent(parts):
+    assert not parts.helpers[1].ask(X, np.array([Number()] * EXAMPLES), EXAMPLES)
+    assert not parts.helpers[1].gone
+
+
+def test_a_layer_with_a_replaced_method_is_not_sent(monkeypatch):
+    forward = Dense.forward
+    monkeypatch.setattr(Dense, "forward", lambda self, x: 2 * forward(self, x))
+    model = make()
+    assert packed(model, model.parameters(), softmax_cross_entropy) is None
+
+
+def test_another_package_of_this_name_is_not_asked(monkeypatch, expected):
+    with Shards(make(), softmax_cross_entropy, 2) as parts:
+        step(parts)
+        wait_for(parts.helpers[1])
+        monkeypatch.setattr(helpers, "_FILE", "/another/minicnn/training/helpers.py")
+        assert_same(step(parts), expected[0])
+        assert parts.helpers[1].gone
+        assert_same(step(parts), expected[1])
+        assert parts.message is None
+
+
+def test_a_helper_has_no_helpers(monkeypatch):
+    model = make()
+    monkeypatch.setenv("MINICNN_HELPER", "1")
+    assert packed(model, model.parameters(), softmax_cross_entropy) is None
+
+
+def test_a_death_that_the_pipe_does_not_tell_is_seen(parts, expected, monkeypatch):
+    helper = parts.helpers[1]
+    ask = helper.ask
+
+    def asked_and_killed(*shard):
+        helper.process.send_signal(signal.SIGSTOP)
+        there = ask(*shard)
+        kill(helper)
+        return there
+
+    helper.there = helper.pipe.recv() == helpers._FILE
+    monkeypatch.setattr(helper, "ask", asked_and_killed)
+    monkeypatch.setattr(helpers, "_arrives", lambda pipe, seconds: False)
+    monkeypatch.setattr(helper, "pipe", Silent(helper.pipe))
+    assert_same(step(parts), expected[0])
+    assert helper.gone
+
+
+class Silent:
+    """A pipe whose other end somebody else holds open, too."""
+
+    def __init__(self, pipe):
+        self.pipe = pipe
+
+    def poll(self, timeout=0.0):
+        return False
+
+    def send_bytes(self, message):
+        self.pipe.send_bytes(message)
+
+    def recv(self):
+        raise AssertionError("this would wait for ever")
 
 
 def test_a_helper_ends_with_its_trainer():
@@ -305,18 +416,14 @@ def test_where_helpers_do_not_start_threads_compute_and_it_is_tried_once(monkeyp
 def main_in_a_thread(model, **options):
     """`main` in this process, since what runs in others is seen by no debugger; yield its pipe and memory."""
     ours, theirs = Pipe()
-    memory, packed_model = (
-        helpers._memory(),
-        io.BytesIO(packed(model, model.parameters(), softmax_cross_entropy)),
-    )
-    memory.truncate(1 << 16)
-    with ours, theirs, memory, pytest.MonkeyPatch.context() as patch:
+    packed_model = io.BytesIO(packed(model, model.parameters(), softmax_cross_entropy))
+    with ours, theirs, helpers._memory(1 << 16) as memory, pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "stdin", io.TextIOWrapper(packed_model))
-        arguments = os.dup(theirs.fileno()), memory.fileno()
+        arguments = os.dup(theirs.fileno()), memory
         thread = threading.Thread(None, main, "helper", arguments, options)
         thread.start()
         assert ours.poll(30)
-        yield ours, memory.fileno()
+        yield ours, memory
         theirs.close(), ours.close()
         thread.join(30)
         assert not thread.is_alive()
@@ -324,7 +431,7 @@ def main_in_a_thread(model, **options):
 
 def test_a_helper_that_nobody_asks_ends():
     with main_in_a_thread(make(), idle=0.05) as (pipe, _):
-        assert pipe.recv() is True
+        assert pipe.recv() == helpers.__file__
         thread = next(one for one in threading.enumerate() if one.name == "helper")
         thread.join(30)
         assert not thread.is_alive()
@@ -335,7 +442,7 @@ def test_a_helper_computes_shards_and_says_when_it_fails_at_one():
     parameters = model.parameters()
     helper = Helper.__new__(Helper)  # without the process
     helper.parameters, helper.streams = parameters, model.random_streams()
-    helper.owner, helper.there, helper.gone = os.getpid(), False, False
+    helper.owner, helper.there, helper.gone, helper.busy = os.getpid(), False, False, False
     with main_in_a_thread(model) as (helper.pipe, memory):
         helper.sent, helper.desk = helpers._share(parameters, memory, values=False)
         assert helper.ask(X, Y, EXAMPLES)
