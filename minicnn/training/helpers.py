@@ -6,13 +6,14 @@ and answers with loss and predictions; weights, examples and gradients lie in me
 Nothing depends on a helper. It is asked only when it is there; what it fails at, or ends at, is computed by
 the process that asked, which gives the same numbers, or raises the exception. It knows this package only:
 what has code of others in it, be it a layer, a loss or an initializer, is not sent.
+
+Here is what both processes do and say; the memory between them is in `minicnn.training.shared`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
-import mmap
 import os
 import pickle
 import subprocess
@@ -21,28 +22,24 @@ import tempfile
 import time
 import types
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from minicnn.layers.base import Layer
-from minicnn.ops.scaling import to_float
 from minicnn.parameter import Parameter
+from minicnn.training.pieces import Answer, Loss, compute_shard
+from minicnn.training.shared import memory_for, share
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
-Loss = Callable[[np.ndarray, np.ndarray], tuple[float, np.ndarray]]
-Answer = tuple[float, np.ndarray]
-
 # More weights than this are not copied for each step; and where there are so many, calls are long, and
 # threads do as well.
 LARGEST_MODEL = 1 << 21
-PIECE, PIECE_VALUES = 64, 50_000  # examples, and input values, of a piece at least: 64 digits of MNIST
 IDLE = 10.0  # seconds after which a helper that is not asked ends; it is started again when it is needed
 PATIENCE = 2e-3  # seconds of looking again and again for a message: who sleeps is woken late
-ALIGNMENT = 64  # bytes; NumPy's loops are faster on arrays that begin at a multiple of it
 _GONE = (OSError, EOFError)  # what a pipe raises when the process at its other end has ended
 _FILE = os.path.abspath(__file__)
 # For a helper: where this package was found, now that paths are what they were; and that it is one.
@@ -51,39 +48,6 @@ _ENVIRONMENT = {
     "MINICNN_HELPER": "1",
     **dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
 }
-
-
-def compute_shard(
-    model: Layer,
-    parameters: Sequence[Parameter],
-    loss: Loss,
-    x: np.ndarray,
-    y: np.ndarray,
-    batch: int,
-    cut: bool,
-) -> Answer:
-    """Run a model forward and backward; return its part of the batch's mean loss, and predictions.
-
-    Where `cut` allows it, many examples are computed in pieces, whose arrays stay in a core's cache.
-    """
-    for parameter in parameters:
-        parameter.zero_grad()
-    if len(x) == 0:  # there are more ranks than examples
-        return 0.0, np.empty(0)
-    count = max(min(len(x) // PIECE, x.size // PIECE_VALUES), 1) if cut else 1
-    total, parts = 0.0, []
-    with np.errstate(all="ignore"):  # what overflows is found by the trainer, and named
-        for i in range(count):
-            piece = slice(len(x) * i // count, len(x) * (i + 1) // count)
-            predictions = model(to_float(x[piece], model.dtype))
-            value, dpredictions = loss(predictions, y[piece])
-            if len(predictions) != batch:
-                share = len(predictions) / batch
-                value, dpredictions = value * share, dpredictions * share
-            model.backward(dpredictions)
-            total += value
-            parts.append(predictions)
-    return total, parts[0] if count == 1 else np.concatenate(parts)
 
 
 class Helper:
@@ -110,8 +74,8 @@ class Helper:
         from multiprocessing.connection import Pipe  # not when the package is imported: it takes long
 
         self.parameters, self.streams = parameters, model.random_streams()
-        with _memory(2 * sum(map(_room, parameters)) + room) as memory:
-            self.sent, self.desk = _share(parameters, memory, values=False)
+        with memory_for(parameters, room) as memory:
+            self.sent, self.desk = share(parameters, memory, values=False)
             self.pipe, theirs = Pipe()
             with theirs, tempfile.TemporaryFile() as packed_model:
                 packed_model.write(message)
@@ -193,9 +157,7 @@ def packed(model: Layer, parameters: Sequence[Parameter], loss: Loss) -> bytes |
     few = sum(parameter.size for parameter in parameters) <= LARGEST_MODEL
     if os.name != "posix" or not sys.executable or hasattr(sys, "frozen") or not few:
         return None
-    if (
-        "MINICNN_HELPER" in os.environ
-    ):  # what runs as `sys.executable` is no interpreter, but this program again
+    if "MINICNN_HELPER" in os.environ:  # then `sys.executable` is no interpreter, but this program again
         return None
     message = io.BytesIO()
     try:
@@ -215,7 +177,7 @@ def main(pipe_descriptor: int, memory: int, idle: float = IDLE) -> None:
     with contextlib.suppress(*_GONE):
         model, f = pickle.load(sys.stdin.buffer)
         parameters, streams = model.parameters(), model.random_streams()
-        _, desk = _share(parameters, memory, values=True)
+        _, desk = share(parameters, memory, values=True)
         with threadpool_limits(1, "blas"):
             pipe.send(_FILE)
             while _arrives(pipe, idle):
@@ -233,45 +195,20 @@ def main(pipe_descriptor: int, memory: int, idle: float = IDLE) -> None:
                     pipe.send_bytes(pickle.dumps((loss, desk.put(predictions), states)))
 
 
-class _Desk:
-    """Shared memory for the arrays of one shard, which each process lays there, or takes, in the same order.
-
-    What finds no room is sent through the pipe.
-    """
-
-    def __init__(self, memory: np.ndarray) -> None:
-        self.memory, self.used = memory, 0
-
-    def clear(self) -> None:
-        """Begin with the next shard."""
-        self.used = 0
-
-    def put(self, array: np.ndarray) -> Any:
-        """Copy an array here, and return what to say of it."""
-        if array.dtype.kind in "OV" or self.used + array.nbytes > self.memory.nbytes:
-            return array
-        told = array.shape, array.dtype.str
-        np.copyto(self.take(told), array)
-        return told
-
-    def take(self, told: Any) -> np.ndarray:
-        """Return the array of which that was said."""
-        if isinstance(told, np.ndarray):
-            return told
-        shape, dtype = told
-        array = np.ndarray(shape, dtype, self.memory.data, self.used)
-        self.used += _rounded(array.nbytes)
-        return array
-
-
 def _arrives(pipe: Connection, seconds: float | None) -> bool:
     """Return whether something comes within so many seconds; for some time without sleeping."""
     until = time.perf_counter() + PATIENCE
     while time.perf_counter() < until:
         if pipe.poll():
             return True
-        os.sched_yield()
+        _give_way()
     return pipe.poll(seconds)
+
+
+def _give_way() -> None:
+    """Let another process have the core, if one waits for it."""
+    if hasattr(os, "sched_yield"):
+        os.sched_yield()
 
 
 class _Packer(pickle.Pickler):
@@ -286,43 +223,6 @@ class _Packer(pickle.Pickler):
             if any(function.__module__.partition(".")[0] != "minicnn" for function in functions):
                 raise pickle.PicklingError(f"{thing!r} has methods of others")
         return NotImplemented
-
-
-@contextlib.contextmanager
-def _memory(size: int) -> Iterator[int]:
-    """Make a file of zeros without a name, for two processes to see, in memory where that can be said."""
-    if hasattr(os, "memfd_create"):
-        with os.fdopen(os.memfd_create("minicnn"), "r+b") as memory:
-            memory.truncate(size)
-            yield memory.fileno()
-    else:
-        with tempfile.TemporaryFile() as file:
-            file.write(bytes(size))  # now, since to find the disk full in a step would be fatal
-            file.flush()
-            yield file.fileno()
-
-
-def _room(parameter: Parameter) -> int:
-    return _rounded(parameter.value.nbytes)
-
-
-def _rounded(size: int) -> int:
-    return -(-size // ALIGNMENT) * ALIGNMENT
-
-
-def _share(parameters: Sequence[Parameter], memory: int, *, values: bool) -> tuple[list[np.ndarray], _Desk]:
-    """Let gradients, and values if wanted, lie in shared memory; return where values lie, and a desk."""
-    shared = mmap.mmap(memory, 0)
-    places, start = [], 0
-    for parameter in parameters:
-        value, grad = (
-            np.frombuffer(shared, parameter.dtype, parameter.size, place).reshape(parameter.shape)
-            for place in (start, start + _room(parameter))
-        )
-        parameter.move(value if values else None, grad)
-        places.append(value)
-        start += 2 * _room(parameter)
-    return places, _Desk(np.frombuffer(shared, np.uint8, offset=start))
 
 
 def _end(pipe: Connection, process: subprocess.Popen, owner: int) -> None:

@@ -19,7 +19,8 @@ import numpy as np
 
 from minicnn.arguments import integer
 from minicnn.layers.base import Layer
-from minicnn.training.helpers import Answer, Helper, compute_shard, packed
+from minicnn.training.helpers import Helper, packed
+from minicnn.training.pieces import Answer, compute_shard
 from minicnn.training.ranks import Ranks
 
 if TYPE_CHECKING:
@@ -106,9 +107,7 @@ class Shards:
         """
         count = max(min(len(self.models), len(x), x.size // self.smallest), 1)
         batch = len(x) if batch is None else batch
-        if (
-            count > 1
-        ):  # a helper sees its shard in this order; in another one, sums would be rounded otherwise
+        if count > 1:  # in the order in which helpers see it: in another, sums would be rounded otherwise
             x, y = np.ascontiguousarray(x), np.ascontiguousarray(y)
         tasks = {i: (x[i::count], y[i::count], batch) for i in range(count)}
         asked = {i: helper for i in range(1, count) if (helper := self._asked(i, *tasks[i]))}

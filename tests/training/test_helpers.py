@@ -32,6 +32,7 @@ from minicnn.losses import softmax_cross_entropy
 from minicnn.training import helpers, shards
 from minicnn.training.helpers import Helper, main, packed
 from minicnn.training.shards import Shards
+from minicnn.training.shared import memory_for, share
 
 EXAMPLES = 24
 X = np.random.default_rng(0).integers(0, 255, (EXAMPLES, 8, 8, 1), dtype=np.uint8)
@@ -417,7 +418,12 @@ def main_in_a_thread(model, **options):
     """`main` in this process, since what runs in others is seen by no debugger; yield its pipe and memory."""
     ours, theirs = Pipe()
     packed_model = io.BytesIO(packed(model, model.parameters(), softmax_cross_entropy))
-    with ours, theirs, helpers._memory(1 << 16) as memory, pytest.MonkeyPatch.context() as patch:
+    with (
+        ours,
+        theirs,
+        memory_for(model.parameters(), 1 << 16) as memory,
+        pytest.MonkeyPatch.context() as patch,
+    ):
         patch.setattr(sys, "stdin", io.TextIOWrapper(packed_model))
         arguments = os.dup(theirs.fileno()), memory
         thread = threading.Thread(None, main, "helper", arguments, options)
@@ -444,7 +450,7 @@ def test_a_helper_computes_shards_and_says_when_it_fails_at_one():
     helper.parameters, helper.streams = parameters, model.random_streams()
     helper.owner, helper.there, helper.gone, helper.busy = os.getpid(), False, False, False
     with main_in_a_thread(model) as (helper.pipe, memory):
-        helper.sent, helper.desk = helpers._share(parameters, memory, values=False)
+        helper.sent, helper.desk = share(parameters, memory, values=False)
         assert helper.ask(X, Y, EXAMPLES)
         loss, predictions = helper.answer()
         assert loss > 0

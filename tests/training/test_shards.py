@@ -4,7 +4,7 @@ import pytest
 from minicnn import Dense, Flatten, Sequential
 from minicnn.losses import softmax_cross_entropy
 from minicnn.training import shards
-from minicnn.training.helpers import compute_shard
+from minicnn.training.pieces import compute_shard
 from minicnn.training.shards import Shards
 
 

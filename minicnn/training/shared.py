@@ -1,0 +1,85 @@
+"""Memory that two processes see: weights and gradients of a replica, and a desk for what a shard needs."""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from minicnn.parameter import Parameter
+
+ALIGNMENT = 64  # bytes; NumPy's loops are faster on arrays that begin at a multiple of it
+
+
+class Desk:
+    """Shared memory for the arrays of one shard, which each process lays there, or takes, in the same order.
+
+    What finds no room is sent through the pipe.
+    """
+
+    def __init__(self, memory: np.ndarray) -> None:
+        self.memory, self.used = memory, 0
+
+    def clear(self) -> None:
+        """Begin with the next shard."""
+        self.used = 0
+
+    def put(self, array: np.ndarray) -> Any:
+        """Copy an array here, and return what to say of it."""
+        if array.dtype.kind in "OV" or self.used + array.nbytes > self.memory.nbytes:
+            return array
+        told = array.shape, array.dtype.str
+        np.copyto(self.take(told), array)
+        return told
+
+    def take(self, told: Any) -> np.ndarray:
+        """Return the array of which that was said."""
+        if isinstance(told, np.ndarray):
+            return told
+        shape, dtype = told
+        array = np.ndarray(shape, dtype, self.memory.data, self.used)
+        self.used += _rounded(array.nbytes)
+        return array
+
+
+@contextlib.contextmanager
+def memory_for(parameters: Sequence[Parameter], room: int) -> Iterator[int]:
+    """Make a file of zeros without a name for all that is shared, in memory where that can be said."""
+    size = 2 * sum(map(_room, parameters)) + room
+    if hasattr(os, "memfd_create"):
+        with os.fdopen(os.memfd_create("minicnn"), "r+b") as memory:
+            memory.truncate(size)
+            yield memory.fileno()
+    else:
+        with tempfile.TemporaryFile() as file:
+            file.write(bytes(size))  # now, since to find the disk full in a step would be fatal
+            file.flush()
+            yield file.fileno()
+
+
+def _room(parameter: Parameter) -> int:
+    return _rounded(parameter.value.nbytes)
+
+
+def _rounded(size: int) -> int:
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+def share(parameters: Sequence[Parameter], memory: int, *, values: bool) -> tuple[list[np.ndarray], Desk]:
+    """Let gradients, and values if wanted, lie in shared memory; return where values lie, and a desk."""
+    shared = mmap.mmap(memory, 0)
+    places, start = [], 0
+    for parameter in parameters:
+        value, grad = (
+            np.frombuffer(shared, parameter.dtype, parameter.size, place).reshape(parameter.shape)
+            for place in (start, start + _room(parameter))
+        )
+        parameter.move(value if values else None, grad)
+        places.append(value)
+        start += 2 * _room(parameter)
+    return places, Desk(np.frombuffer(shared, np.uint8, offset=start))
