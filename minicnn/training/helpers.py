@@ -16,9 +16,7 @@ import contextlib
 import io
 import os
 import pickle
-import subprocess
 import sys
-import tempfile
 import time
 import types
 import weakref
@@ -33,12 +31,13 @@ from minicnn.training.pieces import Answer, Loss, compute_shard
 from minicnn.training.shared import memory_for, share
 
 if TYPE_CHECKING:
+    import subprocess
     from multiprocessing.connection import Connection
 
 # More weights than this are not copied for each step; and where there are so many, calls are long, and
 # threads do as well.
 LARGEST_MODEL = 1 << 21
-IDLE = 10.0  # seconds after which a helper that is not asked ends; it is started again when it is needed
+IDLE = 60.0  # seconds after which a helper that is not asked ends; it is started again when it is needed
 PATIENCE = 2e-3  # seconds of looking again and again for a message: who sleeps is woken late
 _GONE = (OSError, EOFError)  # what a pipe raises when the process at its other end has ended
 _FILE = os.path.abspath(__file__)
@@ -71,7 +70,10 @@ class Helper:
     """
 
     def __init__(self, model: Layer, parameters: Sequence[Parameter], message: bytes, room: int) -> None:
-        from multiprocessing.connection import Pipe  # not when the package is imported: it takes long
+        # Not when the package is imported, which is to take little more time than `import numpy`.
+        import subprocess
+        import tempfile
+        from multiprocessing.connection import Pipe
 
         self.parameters, self.streams = parameters, model.random_streams()
         with memory_for(parameters, room) as memory:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import mmap
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -56,6 +54,8 @@ def memory_for(parameters: Sequence[Parameter], room: int) -> Iterator[int]:
             memory.truncate(size)
             yield memory.fileno()
     else:
+        import tempfile
+
         with tempfile.TemporaryFile() as file:
             file.write(bytes(size))  # now, since to find the disk full in a step would be fatal
             file.flush()
@@ -72,6 +72,8 @@ def _rounded(size: int) -> int:
 
 def share(parameters: Sequence[Parameter], memory: int, *, values: bool) -> tuple[list[np.ndarray], Desk]:
     """Let gradients, and values if wanted, lie in shared memory; return where values lie, and a desk."""
+    import mmap
+
     shared = mmap.mmap(memory, 0)
     places, start = [], 0
     for parameter in parameters:
