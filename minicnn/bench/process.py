@@ -9,11 +9,12 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import minicnn
+from minicnn.training.environment import children, memory_mb
 
 _SCRIPT = Path(__file__).with_name("worker.py")
 _QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}  # nothing that changes the speed
@@ -73,8 +74,8 @@ class Process:
             pid = self._process.pid
             while not done.wait(0.02):
                 # What children share with their parent is counted once.
-                children = sum(_memory_mb(child, "smaps_rollup", "Private_") for child in _children(pid))
-                most.append(_memory_mb(pid, "status", "VmHWM") + children)
+                private = sum(memory_mb(child, "smaps_rollup", "Private_") for child in children(pid))
+                most.append(memory_mb(pid, "status", "VmHWM") + private)
 
         watcher = threading.Thread(target=look)
         watcher.start()
@@ -104,21 +105,3 @@ class Process:
         self._said.seek(0)
         lines = self._said.read().strip().splitlines()
         return lines[-1] if lines else f"exit status {self._process.returncode}"
-
-
-def _children(pid: int) -> Iterator[int]:
-    """Yield the processes that one has started, and theirs; none, if the system does not tell."""
-    for task in Path("/proc").glob(f"{pid}/task/*/children"):
-        with contextlib.suppress(OSError):  # it has just ended
-            for child in map(int, task.read_text().split()):
-                yield child
-                yield from _children(child)
-
-
-def _memory_mb(pid: int, file: str, field: str) -> float:
-    """Return the sum of the fields of this beginning, in MB; 0 where the system does not tell."""
-    try:
-        lines = Path(f"/proc/{pid}/{file}").read_text().splitlines()
-    except OSError:  # another system, or it has just ended
-        return 0.0
-    return sum(int(line.split()[1]) for line in lines if line.startswith(field)) * 1024 / 1e6

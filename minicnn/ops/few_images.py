@@ -57,8 +57,8 @@ def backward_bias(dy: np.ndarray) -> np.ndarray:
 
 def backward_x(plan: WindowPlan, dy: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     """Return dx (N, H, W, C)."""
-    turned = plan.turned()
-    if turned is not None and plan.kernel_shape[3] <= min(plan.x_shape[3], MOST_TURNED):
+    few_filters = plan.kernel_shape[3] <= min(plan.x_shape[3], MOST_TURNED)
+    if few_filters and (turned := plan.turned()) is not None:
         return forward(turned, dy, _turned(plan, kernel), None)
     kh, kw, c, _ = plan.kernel_shape
     matrix = _matrix(plan, kernel).transpose(0, 2, 1)

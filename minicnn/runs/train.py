@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,7 @@ from minicnn.runs.folder import CHECKPOINTS, CONFIG, HISTORY, RESULT, WEIGHTS, R
 from minicnn.runs.interrupt import StopOnSignal
 from minicnn.runs.recipe import AUGMENT
 from minicnn.training import Callback, CSVLogger, History, Trainer, save_weights
-from minicnn.training.environment import environment
+from minicnn.training.environment import children, environment, memory_mb
 from minicnn.training.files import locked, sweep
 from minicnn.training.ranks import TIMEOUT
 from minicnn.training.shards import available_threads, predict_in_threads
@@ -178,24 +177,14 @@ def peak_memory_mb() -> float | None:
     Children are those that run now: the helpers of a training.
     """
     # getrusage would count what the parent process had when it forked.
-    helpers = [pid for task in Path("/proc/self/task").glob("*/children") for pid in task.read_text().split()]
-    peaks = [_peak_memory_mb(pid) for pid in ("self", *helpers)]
-    if peaks[0] is not None:
-        return round(sum(filter(None, peaks)), 1)
+    if peak := memory_mb("self", "status", "VmHWM"):
+        return round(peak + sum(memory_mb(child, "status", "VmHWM") for child in children("self")), 1)
     try:
         import resource
     except ImportError:  # Windows
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6, 1)
-
-
-def _peak_memory_mb(pid: str) -> float | None:
-    with contextlib.suppress(OSError):  # another system, or it has just ended
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024 / 1e6
-    return None
 
 
 def _images_seen(steps: int, images: int, batch_size: int) -> int:

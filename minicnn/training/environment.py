@@ -1,10 +1,13 @@
-"""What a result depends on beside its settings: versions, BLAS, the processor's abilities, the data."""
+"""What a result depends on beside its settings (versions, BLAS, processor, data), and the memory it took."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import platform
 import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -59,6 +62,24 @@ def differences(before: dict[str, str], now: dict[str, str]) -> str:
             shown = len(old + new) <= 120 and (old + new).isprintable()
             told.append(f"{name}: {new} instead of {old}" if shown else f"another {name}")
     return "; ".join(told)
+
+
+def children(pid: int | str) -> Iterator[int]:
+    """Yield the processes that one has started, and theirs; none, if the system does not tell."""
+    for task in Path("/proc").glob(f"{pid}/task/*/children"):
+        with contextlib.suppress(OSError):  # it has just ended
+            for child in map(int, task.read_text().split()):
+                yield child
+                yield from children(child)
+
+
+def memory_mb(pid: int | str, file: str, field: str) -> float:
+    """Return the sum of the fields of this beginning, in MB; 0 where the system does not tell."""
+    try:
+        lines = Path(f"/proc/{pid}/{file}").read_text().splitlines()
+    except OSError:  # another system, or it has just ended
+        return 0.0
+    return sum(int(line.split()[1]) for line in lines if line.startswith(field)) * 1024 / 1e6
 
 
 def data_digest(*arrays: np.ndarray) -> str:
