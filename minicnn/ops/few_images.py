@@ -9,6 +9,9 @@ With strides of 1, dx is also a convolution of dy, by the kernel turned upside d
 to scatter, but it is windows of dy that are gathered: so this is the way where there are no more filters than
 channels, and not so many that few windows fit into the cache.
 
+What is scattered are runs of memory, over the channels of a cell. Where these are few, as the three of a
+picture, each window's gradient is a column of that product, not a row, and the runs go over pixels.
+
 The matrix of all windows would be kh * kw times the images; it is made for some of them, or for some
 rows of one, at a time.
 """
@@ -20,13 +23,18 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from minicnn.ops.windows import BLOCK_BYTES, WindowPlan, crop, pad, view
+from minicnn.ops.windows import WindowPlan, crop, pad, view
+
+# Bytes of windows at a time: so many that they are still in a core's cache, beside the kernel and the result,
+# when they are multiplied.
+BLOCK_BYTES = 1 << 20
 
 # So many pixels at least in a block, where a window is large: with each block the whole kernel is read, or
 # the whole of its gradient added up, which must be little beside the product.
 LEAST_PIXELS = 512
 
 MOST_TURNED = 256  # filters up to which dx is computed as a convolution
+FEW_CHANNELS = 16  # up to which what is scattered runs over pixels
 
 
 def forward(plan: WindowPlan, x: np.ndarray, kernel: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
@@ -34,8 +42,7 @@ def forward(plan: WindowPlan, x: np.ndarray, kernel: np.ndarray, bias: np.ndarra
     matrix = _matrix(plan, kernel)
     y = np.empty(plan.y_shape, x.dtype)
     for block, cols in _gathered(plan, x):
-        pixels = np.matmul(cols, matrix).transpose(1, 0, 2)  # (pixels, G, F / G)
-        y[block] = pixels.reshape(y[block].shape)
+        np.matmul(cols, matrix, out=_pixels(plan, y[block]))
         if bias is not None:
             y[block] += bias
     return y
@@ -60,19 +67,33 @@ def backward_x(plan: WindowPlan, dy: np.ndarray, kernel: np.ndarray) -> np.ndarr
     few_filters = plan.kernel_shape[3] <= min(plan.x_shape[3], MOST_TURNED)
     if few_filters and (turned := plan.turned()) is not None:
         return forward(turned, dy, _turned(plan, kernel), None)
+    return _scattered(plan, dy, kernel)
+
+
+def _scattered(plan: WindowPlan, dy: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """Return dx (N, H, W, C), each window's gradient added to the cells that the window was taken from."""
     kh, kw, c, _ = plan.kernel_shape
-    matrix = _matrix(plan, kernel).transpose(0, 2, 1)
-    dpadded = np.zeros((plan.x_shape[0], *plan.padded_size, plan.x_shape[3]), dy.dtype)
-    for block in _blocks(plan, dy.itemsize):
-        images, rows = block
-        dcols = _pixels(plan, dy[block]) @ matrix
-        dcols = dcols.reshape(plan.groups, *dy[block].shape[:3], kh, kw, c)
+    n, _, _, channels = plan.x_shape
+    matrix = _matrix(plan, kernel)
+    over_pixels = channels <= FEW_CHANNELS
+    if over_pixels:
+        dpadded = np.zeros((channels, n, *plan.padded_size), dy.dtype).transpose(1, 2, 3, 0)
+    else:
+        dpadded = np.zeros((n, *plan.padded_size, channels), dy.dtype)
+    for images, rows in _blocks(plan, dy.itemsize):
+        block = dy[images, rows]
+        pixels = _pixels(plan, block)
+        if over_pixels:
+            dcols = (matrix @ pixels.transpose(0, 2, 1)).transpose(0, 2, 1)
+        else:
+            dcols = pixels @ matrix.transpose(0, 2, 1)
+        dcols = dcols.reshape(plan.groups, *block.shape[:3], kh, kw, c)
         # Windows overlap, and one += must not: the same cell of different windows never does.
         for i in range(kh):
             for j in range(kw):
                 cells = dpadded[images, plan.input_rows(rows, i), plan.input_columns(j)]
                 cells += dcols[..., i, j, :].transpose(1, 2, 3, 0, 4).reshape(cells.shape)
-    return crop(dpadded, plan.pads)
+    return np.ascontiguousarray(crop(dpadded, plan.pads))
 
 
 def _blocks(plan: WindowPlan, itemsize: int) -> Iterator[tuple[slice, slice]]:
@@ -103,9 +124,12 @@ def _gathered(plan: WindowPlan, x: np.ndarray) -> Iterator[tuple[tuple[slice, sl
         yield (images, rows), block.reshape(plan.groups, math.prod(block.shape[1:4]), -1)
 
 
-def _pixels(plan: WindowPlan, dy: np.ndarray) -> np.ndarray:
-    """Return a block of dy (images, rows, OW, F) as matrices (G, pixels, F / G)."""
-    return np.ascontiguousarray(dy).reshape(-1, plan.groups, plan.group_filters).transpose(1, 0, 2)
+def _pixels(plan: WindowPlan, block: np.ndarray) -> np.ndarray:
+    """Return a block of y or dy, (images, rows, OW, F), as matrices (G, pixels, F / G).
+
+    Of y it is a view, to write into: a block is whole images, or rows of one, so one piece of memory.
+    """
+    return np.ascontiguousarray(block).reshape(-1, plan.groups, plan.group_filters).transpose(1, 0, 2)
 
 
 def _turned(plan: WindowPlan, kernel: np.ndarray) -> np.ndarray:

@@ -29,13 +29,14 @@ def check_against_loops(case):
 
 
 @contextmanager
-def way_of_working(many, block_bytes=windows.BLOCK_BYTES):
+def way_of_working(many, block_bytes=windows.BLOCK_BYTES, few_channels=few_images.FEW_CHANNELS):
     """Decide what the shapes decide otherwise: which of the two ways is taken, and how the work is cut."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(conv, "many", lambda shape: many)
         for module in (windows, few_images):
             patch.setattr(module, "BLOCK_BYTES", block_bytes)
         patch.setattr(few_images, "LEAST_PIXELS", 1)
+        patch.setattr(few_images, "FEW_CHANNELS", few_channels)
         yield
 
 
@@ -45,9 +46,9 @@ def test_conv2d_and_gradients_equal_loops(case):
 
 
 @pytest.mark.parametrize("many", [False, True])
-@given(case=conv_cases(max_stride=4), block_bytes=st.integers(1, 3000))
-def test_conv2d_does_not_depend_on_how_the_work_is_done(many, case, block_bytes):
-    with way_of_working(many, block_bytes), memory_full_of_nan():
+@given(case=conv_cases(max_stride=4), block_bytes=st.integers(1, 3000), few_channels=st.integers(0, 5))
+def test_conv2d_does_not_depend_on_how_the_work_is_done(many, case, block_bytes, few_channels):
+    with way_of_working(many, block_bytes, few_channels), memory_full_of_nan():
         check_against_loops(case)
 
 
@@ -58,8 +59,9 @@ def test_dx_of_few_images_is_the_same_scattered_and_as_a_convolution_of_dy(case)
     dy = np.random.default_rng(case.seed + 1).standard_normal(plan.y_shape)
     expected = naive_conv2d_backward(dy, x, kernel, case.strides, case.pads, case.dilation, case.groups)[0]
     with pytest.MonkeyPatch.context() as patch:
-        for most in (0, 1 << 30):
+        for most, few_channels in ((1 << 30, 0), (0, 0), (0, 1 << 30)):
             patch.setattr(few_images, "MOST_TURNED", most)
+            patch.setattr(few_images, "FEW_CHANNELS", few_channels)
             assert_close(few_images.backward_x(plan, dy, kernel), expected)
     if (turned := plan.turned()) is not None:  # also where there are more filters than channels
         assert_close(few_images.forward(turned, dy, few_images._turned(plan, kernel), None), expected)
