@@ -26,8 +26,10 @@ import numpy as np
 from minicnn.ops.windows import WindowPlan, crop, pad, view
 
 # Bytes of windows at a time: so many that they are still in a core's cache, beside the kernel and the result,
-# when they are multiplied.
+# when they are multiplied. To scatter along pixels takes many additions, each of part of a block, and threads
+# wait for each other between them: larger blocks, fewer additions.
 BLOCK_BYTES = 1 << 20
+SCATTERED_BYTES = 1 << 23
 
 # So many pixels at least in a block, where a window is large: with each block the whole kernel is read, or
 # the whole of its gradient added up, which must be little beside the product.
@@ -80,7 +82,7 @@ def _scattered(plan: WindowPlan, dy: np.ndarray, kernel: np.ndarray) -> np.ndarr
         dpadded = np.zeros((channels, n, *plan.padded_size), dy.dtype).transpose(1, 2, 3, 0)
     else:
         dpadded = np.zeros((n, *plan.padded_size, channels), dy.dtype)
-    for images, rows in _blocks(plan, dy.itemsize):
+    for images, rows in _blocks(plan, dy.itemsize, SCATTERED_BYTES if over_pixels else BLOCK_BYTES):
         block = dy[images, rows]
         pixels = _pixels(plan, block)
         if over_pixels:
@@ -96,11 +98,11 @@ def _scattered(plan: WindowPlan, dy: np.ndarray, kernel: np.ndarray) -> np.ndarr
     return np.ascontiguousarray(crop(dpadded, plan.pads))
 
 
-def _blocks(plan: WindowPlan, itemsize: int) -> Iterator[tuple[slice, slice]]:
+def _blocks(plan: WindowPlan, itemsize: int, block_bytes: int) -> Iterator[tuple[slice, slice]]:
     """Yield ranges of images and of output rows: some images or, where these are large, parts of one."""
     n = plan.x_shape[0]
     window_bytes = plan.x_shape[3] * math.prod(plan.kernel_shape[:2]) * itemsize
-    pixels = max(BLOCK_BYTES // window_bytes, LEAST_PIXELS)
+    pixels = max(block_bytes // window_bytes, LEAST_PIXELS)
     count = max(1, pixels // (plan.oh * plan.ow))
     row_count = max(1, pixels // plan.ow)
     for first in range(0, n, count):
@@ -119,7 +121,7 @@ def _gathered(plan: WindowPlan, x: np.ndarray) -> Iterator[tuple[tuple[slice, sl
         (plan.groups, plan.x_shape[0], plan.oh, plan.ow, kh, kw, c),
         (c * channel, image, sh * row, sw * column, dh * row, dw * column, channel),
     )
-    for images, rows in _blocks(plan, x.itemsize):
+    for images, rows in _blocks(plan, x.itemsize, BLOCK_BYTES):
         block = windows[:, images, rows]
         yield (images, rows), block.reshape(plan.groups, math.prod(block.shape[1:4]), -1)
 

@@ -35,6 +35,7 @@ def way_of_working(many, block_bytes=windows.BLOCK_BYTES, few_channels=few_image
         patch.setattr(conv, "many", lambda shape: many)
         for module in (windows, few_images):
             patch.setattr(module, "BLOCK_BYTES", block_bytes)
+        patch.setattr(few_images, "SCATTERED_BYTES", block_bytes)
         patch.setattr(few_images, "LEAST_PIXELS", 1)
         patch.setattr(few_images, "FEW_CHANNELS", few_channels)
         yield
