@@ -16,6 +16,7 @@ import contextlib
 import io
 import os
 import pickle
+import select
 import sys
 import time
 import types
@@ -199,12 +200,14 @@ def main(pipe_descriptor: int, memory: int, idle: float = IDLE) -> None:
 
 def _arrives(pipe: Connection, seconds: float | None) -> bool:
     """Return whether something comes within so many seconds; for some time without sleeping."""
+    poll = select.poll()  # ten times as quick as the pipe's own `poll`
+    poll.register(pipe, select.POLLIN)
     until = time.perf_counter() + PATIENCE
     while time.perf_counter() < until:
-        if pipe.poll():
+        if poll.poll(0):
             return True
         _give_way()
-    return pipe.poll(seconds)
+    return bool(poll.poll(None if seconds is None else 1000 * seconds))
 
 
 def _give_way() -> None:
