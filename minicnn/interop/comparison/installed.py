@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from importlib import metadata
 from pathlib import Path
@@ -48,6 +49,7 @@ def _is_installed(name: str) -> bool:
     return True
 
 
+@functools.cache  # TensorFlow is asked for twice, by itself and for Keras: 15,000 files
 def _size(name: str) -> int:
     if name == "minicnn":  # where it is being developed, its record lists a link alone
         paths = list(Path(__file__).parents[2].rglob("*"))
