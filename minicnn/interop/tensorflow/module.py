@@ -71,12 +71,12 @@ class LeNet5(tf.Module):
         self.m, self.v = ([tf.Variable(tf.zeros_like(w)) for w in self.weights] for _ in range(2))
         self.steps = tf.Variable(0, dtype=tf.int64)
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def __call__(self, x: Any) -> Any:
         """Return the logits, (N, num_classes), for images (N, h, w, c)."""
         return self._logits(x)
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def train_step(self, x: Any, labels: Any) -> Any:
         """Make one step of Adam for images (N, h, w, c) and class numbers (N,); return the loss before it."""
         with tf.GradientTape() as tape:
