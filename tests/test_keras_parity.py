@@ -144,9 +144,11 @@ def run_both(dtype, ours, theirs, seed, steps=50):
     rng = np.random.default_rng(seed)
     parameters = [Parameter(rng.normal(size=shape).astype(dtype)) for shape in SHAPES]
     variables = [keras.Variable(parameter.value, dtype=dtype) for parameter in parameters]
+    theirs.build(variables)  # not in the graph of a step, which would be traced twice
+    apply = tf.function(lambda grads: theirs.apply(grads, variables), autograph=False)
     for step in range(1, steps + 1):
         grads = [rng.normal(size=shape).astype(dtype) for shape in SHAPES]
-        theirs.apply([tf.constant(grad) for grad in grads], variables)
+        apply([tf.constant(grad) for grad in grads])
         for parameter, grad in zip(parameters, grads, strict=True):
             parameter.zero_grad()
             parameter.add_grad(grad)
