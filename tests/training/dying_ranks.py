@@ -106,15 +106,17 @@ def one_run(folder, ranks, draw, seconds):
 
 
 def sweep():
-    """Remove the shared memory that dead ranks have left: what is some seconds old, and in nobody's use."""
-    time.sleep(3)
+    """Remove the shared memory that dead ranks have left: what is a second old, and in nobody's use."""
+    if not any(Path("/dev/shm").glob("mpich_shm_*")):
+        return
+    time.sleep(1)
     used = ""
     for maps in Path("/proc").glob("[0-9]*/maps"):
         with contextlib.suppress(OSError):
             used += maps.read_text()
     for path in Path("/dev/shm").glob("mpich_shm_*"):
         with contextlib.suppress(OSError):
-            if path.name not in used and path.stat().st_mtime < time.time() - 3:
+            if path.name not in used and path.stat().st_mtime < time.time() - 1:
                 path.unlink()
 
 

@@ -181,7 +181,7 @@ def run_dying(runs):
 
 
 def test_with_a_rank_killed_no_run_hangs_or_is_lost_or_different():
-    run_dying(5)
+    run_dying(3)
 
 
 @pytest.mark.campaign

@@ -423,7 +423,7 @@ def run_dying(runs):
 
 
 def test_killed_at_random_moments_no_run_is_lost_or_different():
-    run_dying(20)
+    run_dying(8)
 
 
 @pytest.mark.campaign
