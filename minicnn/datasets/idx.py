@@ -8,7 +8,6 @@ that has really arrived. What comes back is exactly what the file holds, or `Fil
 from __future__ import annotations
 
 import gzip
-import hashlib
 import io
 import math
 import os
@@ -92,6 +91,8 @@ def _read(stream: io.BufferedIOBase, limit: int, zipped: bool, sha256: str | Non
         raise FileFormatError(f"{promise}, the file holds more")
 
     if sha256 is not None:
+        import hashlib  # not with the package, which is to take little more time than NumPy
+
         digest = hashlib.sha256(header)
         digest.update(data.data)
         if digest.hexdigest() != sha256.lower():

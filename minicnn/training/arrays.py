@@ -8,12 +8,12 @@ file's size before the values are read, once, into memory of their size.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -40,6 +40,7 @@ class _Tensor(NamedTuple):
     end: int
 
 
+@cache  # and made when it is needed: it takes longer than all else when this module is imported
 def _pattern(text: str) -> re.Pattern[str]:
     """Return the pattern in which a blank stands for any white space of JSON."""
     return re.compile(text.replace(" ", r"[ \t\n\r]*+"))
@@ -53,12 +54,12 @@ _SHAPE = rf"\[ (?:{_SIZE} (?:, {_SIZE} ){{0,{_MAX_DIMS - 1}}}+)?+\]"
 _FIELD = rf'(?:"dtype" : {_STRING}|"shape" : {_SHAPE}|"data_offsets" : \[ {_SIZE} , {_SIZE} \])'
 _TENSOR = rf"\{{ {_FIELD} , {_FIELD} , {_FIELD} \}}"
 _PAIRS = rf"(?:{_STRING} : {_STRING} (?:, {_STRING} : {_STRING} )*+)?+"
-_OPEN, _CLOSE = _pattern(r" \{ "), _pattern(r" \} ")
-_ENTRY = _pattern(
+_OPEN, _CLOSE = r" \{ ", r" \} "
+_ENTRY = (
     # A comma only if something follows.
     rf'(?:"__metadata__" : \{{ ({_PAIRS})\}}|({_STRING}) : ({_TENSOR})) (?:, (?=")|(?=\}}))'
 )
-_PAIR = _pattern(f"({_STRING}) : ({_STRING})")
+_PAIR = f"({_STRING}) : ({_STRING})"
 
 
 def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], text: str = "") -> None:
@@ -132,9 +133,9 @@ def _parse(header: str, size: int) -> tuple[dict[str, _Tensor], str | None]:
     tensors: dict[str, _Tensor] = {}
     metadata: list[tuple[int, int]] = []
     most = _FREE_TENSORS + size // 100
-    opening = _OPEN.match(header)
+    opening = _pattern(_OPEN).match(header)
     place = opening.end() if opening else len(header)
-    while entry := _ENTRY.match(header, place):
+    while entry := _pattern(_ENTRY).match(header, place):
         place = entry.end()
         if entry[2] is None:
             metadata.append(entry.span(1))
@@ -151,7 +152,7 @@ def _parse(header: str, size: int) -> tuple[dict[str, _Tensor], str | None]:
         tensors[name] = _Tensor(_DTYPES[tensor["dtype"]], tuple(tensor["shape"]), *tensor["data_offsets"])
         if len(tensors) > most:
             raise ValueError(f"it must have at most {most} tensors, for its size")
-    if not _CLOSE.fullmatch(header, place):
+    if not _pattern(_CLOSE).fullmatch(header, place):
         raise ValueError("its header must describe tensors by `dtype`, `shape` and `data_offsets`")
     if len(metadata) > 1:
         raise ValueError("`__metadata__` is there twice")
@@ -160,10 +161,10 @@ def _parse(header: str, size: int) -> tuple[dict[str, _Tensor], str | None]:
 
 def _checked(header: str, begin: int, end: int) -> str | None:
     """Return our entry, checksum and text, of the metadata in this part of the header, if it is there."""
-    if not any(pair[1] == _QUOTED for pair in _PAIR.finditer(header, begin, end)):
+    if not any(pair[1] == _QUOTED for pair in _pattern(_PAIR).finditer(header, begin, end)):
         return None
-    pair = _PAIR.match(header, begin, end)
-    if pair is None or _PAIR.search(header, pair.end(), end):
+    pair = _pattern(_PAIR).match(header, begin, end)
+    if pair is None or _pattern(_PAIR).search(header, pair.end(), end):
         raise ValueError(f"{_KEY!r} must be the only metadata")
     text: str = json.loads(pair[2])
     return text
@@ -192,6 +193,8 @@ def _view(data: np.ndarray, tensor: _Tensor) -> np.ndarray:
 
 def _checksum(arrays: Mapping[str, np.ndarray], text: str) -> str:
     """Return the SHA-256 of names, dtypes, shapes and values, in the order of the names, and of the text."""
+    import hashlib  # not with the package, which is to take little more time than NumPy
+
     sha = hashlib.sha256()
     for name, array in sorted(arrays.items()):
         sha.update(json.dumps([name, array.dtype.str, array.shape]).encode())

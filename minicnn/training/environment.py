@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import platform
 import re
 from collections.abc import Iterator
@@ -88,6 +87,8 @@ def data_digest(*arrays: np.ndarray) -> str:
     >>> data_digest(np.zeros(3))[:8]
     '11a80484'
     """
+    import hashlib  # not with the package, which is to take little more time than NumPy
+
     sha = hashlib.sha256()
     for array in arrays:
         sha.update(f"{array.shape} {array.dtype.str} ".encode())
