@@ -19,7 +19,7 @@ from minicnn.bench.ratios import ratio
 from minicnn.datasets import load_mnist
 from minicnn.models import lenet5
 from minicnn.profiling import describe_machine, gemm_peak
-from minicnn.training.shards import available_threads
+from minicnn.training.environment import available_threads
 
 START = 2.5  # seconds, about, until a framework is imported; on two cores
 

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from minicnn.training.environment import environment
-from minicnn.training.shards import available_threads
+from minicnn.training.environment import available_threads, environment
 
 # Variables by which BLAS libraries, NumPy or the frameworks use less than the processor has.
 _NAMES = ("OPENBLAS_", "MKL_", "OMP_", "GOTO_", "BLIS_", "VECLIB_", "KMP_", "DNNL_", "ONEDNN_", "ATEN_CPU_")

@@ -22,10 +22,10 @@ from minicnn.runs.folder import CHECKPOINTS, CONFIG, HISTORY, RESULT, WEIGHTS, R
 from minicnn.runs.interrupt import StopOnSignal
 from minicnn.runs.recipe import AUGMENT
 from minicnn.training import Callback, CSVLogger, History, Trainer, save_weights
-from minicnn.training.environment import children, environment, memory_mb
+from minicnn.training.environment import available_threads, children, environment, memory_mb
 from minicnn.training.files import locked, sweep
 from minicnn.training.ranks import TIMEOUT
-from minicnn.training.shards import available_threads, predict_in_threads
+from minicnn.training.shards import predict_in_threads
 
 
 @dataclass(frozen=True)

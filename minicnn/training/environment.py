@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import math
+import os
 import platform
 import re
 from collections.abc import Iterator
@@ -14,6 +16,25 @@ import numpy as np
 import minicnn
 
 _ROWS = 4096  # hashed at a time, so that data on the disk need not fit into memory
+
+
+def available_threads() -> int:
+    """Return the number of cores that this process may use, of all or of its container's share."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return math.ceil(min(cores, _share_of_cores()))
+
+
+def _share_of_cores(folder: Path = Path("/sys/fs/cgroup")) -> float:
+    """Return how many cores' time a container may take, `docker run --cpus`; infinity if it is not limited.
+
+    The system shows all cores also to who may use a fraction of their time; threads beyond it only wait.
+    """
+    for names in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):  # Linux's two versions
+        with contextlib.suppress(OSError, ValueError):
+            quota, period = " ".join((folder / name).read_text() for name in names).split()
+            if quota != "max" and float(quota) > 0 and float(period) > 0:
+                return float(quota) / float(period)
+    return math.inf
 
 
 def environment() -> dict[str, Any]:

@@ -11,7 +11,6 @@ losses that are all of this package, see `minicnn.training.helpers`. What users 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
 
@@ -19,6 +18,7 @@ import numpy as np
 
 from minicnn.arguments import integer
 from minicnn.layers.base import Layer
+from minicnn.training.environment import available_threads
 from minicnn.training.helpers import Helper, packed
 from minicnn.training.pieces import Answer, compute_shard
 from minicnn.training.ranks import Ranks
@@ -184,10 +184,3 @@ def predict_in_threads(
     with ThreadPoolExecutor(threads) as pool, threadpool_limits(1, "blas"):
         outputs = list(pool.map(predict, models, parts))
     return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
-
-
-def available_threads() -> int:
-    """Return the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

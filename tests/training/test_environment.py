@@ -1,0 +1,38 @@
+"""How many cores there are to use."""
+
+import math
+import os
+
+import pytest
+
+from minicnn.training import environment
+from minicnn.training.environment import _share_of_cores, available_threads
+
+
+@pytest.mark.parametrize(
+    ("files", "share"),
+    [
+        ({"cpu.max": "150000 100000\n"}, 1.5),
+        ({"cpu.max": "max 100000\n"}, math.inf),
+        ({"cpu/cpu.cfs_quota_us": "200000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 2.0),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, math.inf),
+        ({"cpu.max": "what is this"}, math.inf),
+        ({}, math.inf),
+    ],
+)
+def test_the_share_of_a_container_is_what_the_system_says(tmp_path, files, share):
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert _share_of_cores(tmp_path) == share
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="other systems have no affinity")
+@pytest.mark.parametrize(
+    ("cores", "share", "threads"),
+    [(8, math.inf, 8), (8, 2.0, 2), (8, 1.5, 2), (8, 0.25, 1), (1, 4.0, 1)],
+)
+def test_no_more_threads_than_cores_or_a_containers_share(monkeypatch, cores, share, threads):
+    monkeypatch.setattr(environment.os, "sched_getaffinity", lambda pid: set(range(cores)))
+    monkeypatch.setattr(environment, "_share_of_cores", lambda: share)
+    assert available_threads() == threads
