@@ -86,6 +86,7 @@ def test_importing_the_package_loads_nothing_heavy():
         "hypothesis",
         "matplotlib",
         "PIL",
+        "hashlib",
         "minicnn.testing",
         "minicnn.cli",
     ]

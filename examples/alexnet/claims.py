@@ -13,7 +13,6 @@ import argparse
 import dataclasses
 import json
 import math
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from looking import draw_kernels, draw_neighbours, study
 from matplotlib.axes import Axes
 
 from minicnn.plots.style import BLUE, GREEN, MUTED, PURPLE, TEXT, VERMILLION, dress, figure_of, new_axes
+from minicnn.training.environment import available_threads
 
 FOLDER = Path(__file__).parent
 
@@ -270,7 +270,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--size", type=float, default=1.0, help="share of the images to use; default: 1")
     parser.add_argument("--dataset", choices=DATA, default="fashion-mnist")
-    parser.add_argument("--processes", type=int, default=os.cpu_count(), help="runs at a time")
+    parser.add_argument("--processes", type=int, default=available_threads(), help="runs at a time")
     parser.add_argument("--out", type=Path, default=FOLDER, help="folder for pictures and claims.json")
     args = parser.parse_args(argv)
     if args.size <= 0 or args.processes < 1:

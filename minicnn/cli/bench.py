@@ -22,7 +22,9 @@ def add_to(commands: Commands) -> None:
     parser.add_argument("subjects", metavar="SUBJECT", nargs="*", help="what to measure (default: all)")
     parser.add_argument("--rounds", metavar="N", type=int, default=3, help="turns of each (default: 3)")
     parser.add_argument("--limit", metavar="N", type=int, help="a quick trial, on at most so many images")
-    parser.add_argument("--threads", metavar="N", type=int, help="cores for each (default: all)")
+    parser.add_argument(
+        "--threads", metavar="N", type=int, help="cores for each (default: all that may be used)"
+    )
     parser.add_argument(
         "--peers", metavar="NAME", nargs="+", help="beside whom (default: keras torch tinynn dezero)"
     )

@@ -67,7 +67,7 @@ def add_to(commands: Commands) -> None:
     add("limit", "N", "use only the first N training images")
     held = "hold out N training images and judge by these, leaving the test set alone: to choose settings"
     add("validation", "N", held)
-    add("threads", "N", "threads that compute a step (default: the cores there are)")
+    add("threads", "N", "threads that compute a step (default: as many as cores may be used)")
     waited = f"how long ranks wait for one that does not arrive (default: {TIMEOUT:g})"
     add("rank-timeout", "SECONDS", waited, float, default=TIMEOUT)
     add("out", "DIR", "the run folder (default: runs/MODEL-DATASET-NUMBER)", str)

@@ -10,7 +10,8 @@ to scatter, but it is windows of dy that are gathered: so this is the way where 
 channels, and not so many that few windows fit into the cache.
 
 What is scattered are runs of memory, over the channels of a cell. Where these are few, as the three of a
-picture, each window's gradient is a column of that product, not a row, and the runs go over pixels.
+picture, that product is computed transposed, kernel @ dy.T: then the same cell of all windows lies side by
+side, and the runs go over pixels.
 
 The matrix of all windows would be kh * kw times the images; it is made for some of them, or for some
 rows of one, at a time.
@@ -26,9 +27,11 @@ import numpy as np
 from minicnn.ops.windows import WindowPlan, crop, pad, view
 
 # Bytes of windows at a time: so many that they are still in a core's cache, beside the kernel and the result,
-# when they are multiplied. To scatter along pixels takes many additions, each of part of a block, and threads
-# wait for each other between them: larger blocks, fewer additions.
+# when they are multiplied.
 BLOCK_BYTES = 1 << 20
+
+# The same where what is scattered runs over pixels. That takes many additions, each of a small part of a
+# block, and threads wait for each other between them: so there, blocks are larger and additions fewer.
 SCATTERED_BYTES = 1 << 23
 
 # So many pixels at least in a block, where a window is large: with each block the whole kernel is read, or
@@ -77,7 +80,8 @@ def _scattered(plan: WindowPlan, dy: np.ndarray, kernel: np.ndarray) -> np.ndarr
     kh, kw, c, _ = plan.kernel_shape
     n, _, _, channels = plan.x_shape
     matrix = _matrix(plan, kernel)
-    over_pixels = channels <= FEW_CHANNELS
+    # Not for kernels of one pixel, which overlap nowhere; nor where groups would have to be copied together.
+    over_pixels = channels <= FEW_CHANNELS and kh * kw > 1 and 1 in (plan.groups, c)
     if over_pixels:
         dpadded = np.zeros((channels, n, *plan.padded_size), dy.dtype).transpose(1, 2, 3, 0)
     else:
@@ -95,7 +99,7 @@ def _scattered(plan: WindowPlan, dy: np.ndarray, kernel: np.ndarray) -> np.ndarr
             for j in range(kw):
                 cells = dpadded[images, plan.input_rows(rows, i), plan.input_columns(j)]
                 cells += dcols[..., i, j, :].transpose(1, 2, 3, 0, 4).reshape(cells.shape)
-    return np.ascontiguousarray(crop(dpadded, plan.pads))
+    return np.ascontiguousarray(crop(dpadded, plan.pads))  # as x lies, and as the layer before expects it
 
 
 def _blocks(plan: WindowPlan, itemsize: int, block_bytes: int) -> Iterator[tuple[slice, slice]]:

@@ -23,8 +23,8 @@ import numpy as np
 from minicnn.arguments import integer
 from minicnn.ops.padding import Pads, Pair, check_padding, output_size, pair, resolve_padding
 
-# Bytes of what is copied for a matrix product at a time: small enough for a core's cache, so that the product
-# still finds it there, and large enough that the calls themselves take little time.
+# Bytes of what is copied for a matrix product at a time, batch-last: small enough for a core's cache, so that
+# the product still finds it there, and large enough that the calls themselves take little time.
 BLOCK_BYTES = 1 << 21
 
 

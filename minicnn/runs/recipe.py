@@ -72,7 +72,7 @@ class Recipe:
     validation : int
         So many training images are held out; the run is then judged by these, not by the test set.
     threads : int, optional
-        See `Trainer`; by default the cores there are.
+        See `Trainer`; by default as many as cores may be used.
 
     Raises
     ------

@@ -40,7 +40,7 @@ class _Tensor(NamedTuple):
     end: int
 
 
-@cache  # and made when it is needed: it takes longer than all else when this module is imported
+@cache  # compiled at first use: it would take longer than all else in importing this module
 def _pattern(text: str) -> re.Pattern[str]:
     """Return the pattern in which a blank stands for any white space of JSON."""
     return re.compile(text.replace(" ", r"[ \t\n\r]*+"))

@@ -19,15 +19,16 @@ _ROWS = 4096  # hashed at a time, so that data on the disk need not fit into mem
 
 
 def available_threads() -> int:
-    """Return the number of cores that this process may use, of all or of its container's share."""
+    """Return how many cores this process may use: its own, or its container's share, rounded up, if less."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return math.ceil(min(cores, _share_of_cores()))
 
 
 def _share_of_cores(folder: Path = Path("/sys/fs/cgroup")) -> float:
-    """Return how many cores' time a container may take, `docker run --cpus`; infinity if it is not limited.
+    """Return how many cores' time a container may take, `docker run --cpus`; infinity without a limit.
 
-    The system shows all cores also to who may use a fraction of their time; threads beyond it only wait.
+    The system shows all cores even to a process that may use only a part of their time; more threads than
+    that only wait for each other.
     """
     for names in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):  # Linux's two versions
         with contextlib.suppress(OSError, ValueError):

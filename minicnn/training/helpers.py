@@ -158,7 +158,13 @@ class Helper:
 def packed(model: Layer, parameters: Sequence[Parameter], loss: Loss) -> bytes | None:
     """Return what a helper must know; None where there can be no helper for this model and this loss."""
     few = sum(parameter.size for parameter in parameters) <= LARGEST_MODEL
-    if os.name != "posix" or not sys.executable or hasattr(sys, "frozen") or not few:
+    if (
+        os.name != "posix"
+        or not hasattr(select, "poll")
+        or not sys.executable
+        or hasattr(sys, "frozen")
+        or not few
+    ):
         return None
     if "MINICNN_HELPER" in os.environ:  # then `sys.executable` is no interpreter, but this program again
         return None
@@ -198,7 +204,7 @@ def main(pipe_descriptor: int, memory: int, idle: float = IDLE) -> None:
                     pipe.send_bytes(pickle.dumps((loss, desk.put(predictions), states)))
 
 
-def _arrives(pipe: Connection, seconds: float | None) -> bool:
+def _arrives(pipe: Connection, seconds: float) -> bool:
     """Return whether something comes within so many seconds; for some time without sleeping."""
     poll = select.poll()  # ten times as quick as the pipe's own `poll`
     poll.register(pipe, select.POLLIN)
@@ -207,7 +213,7 @@ def _arrives(pipe: Connection, seconds: float | None) -> bool:
         if poll.poll(0):
             return True
         _give_way()
-    return bool(poll.poll(None if seconds is None else 1000 * seconds))
+    return bool(poll.poll(1000 * seconds))
 
 
 def _give_way() -> None:

@@ -48,9 +48,9 @@ class Trainer:
     augment : callable, optional
         `f(images, rng) -> images`, applied to each training batch, see `minicnn.datasets.augment`.
     threads : int, optional
-        Cores that compute a step, each its shard of the batch; None takes the cores there are, in a container
-        its share of them. With the same number of threads a run gives the same numbers, bit for bit; with
-        another, equal ones up to rounding.
+        Cores that compute a step, each its shard of the batch; None takes the cores that may be used, in a
+        container its share of them, rounded up. With the same number of threads a run gives the same
+        numbers, bit for bit; with another, equal ones up to rounding.
         Where layers, loss and initializers are all of this package, other processes help, which hand over the
         results faster than threads do; they end with the trainer. They import the package anew, so that
         functions of it that somebody has replaced are not replaced there.

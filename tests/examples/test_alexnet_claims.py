@@ -25,11 +25,11 @@ def script(monkeypatch):
 
 
 @pytest.fixture
-def claims(script):
+def claims(script, monkeypatch):
     """Return the main function of claims.py, which tests with the first 1,000 digits: 10,000 take longer."""
     main = script("claims.py")["main"]
     train, (x, y) = load_mnist()
-    sys.modules["lab"].DATA["mnist"] = lambda: (train, (x[:1000], y[:1000]))
+    monkeypatch.setitem(sys.modules["lab"].DATA, "mnist", lambda: (train, (x[:1000], y[:1000])))
     return main
 
 

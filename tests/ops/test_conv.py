@@ -29,14 +29,15 @@ def check_against_loops(case):
 
 
 @contextmanager
-def way_of_working(many, block_bytes=windows.BLOCK_BYTES, few_channels=few_images.FEW_CHANNELS):
+def way_of_working(many, block_bytes=None, few_channels=few_images.FEW_CHANNELS):
     """Decide what the shapes decide otherwise: which of the two ways is taken, and how the work is cut."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(conv, "many", lambda shape: many)
-        for module in (windows, few_images):
-            patch.setattr(module, "BLOCK_BYTES", block_bytes)
-        patch.setattr(few_images, "SCATTERED_BYTES", block_bytes)
-        patch.setattr(few_images, "LEAST_PIXELS", 1)
+        if block_bytes is not None:
+            for module in (windows, few_images):
+                patch.setattr(module, "BLOCK_BYTES", block_bytes)
+            patch.setattr(few_images, "SCATTERED_BYTES", block_bytes)
+            patch.setattr(few_images, "LEAST_PIXELS", 1)
         patch.setattr(few_images, "FEW_CHANNELS", few_channels)
         yield
 
@@ -88,10 +89,22 @@ def test_the_shapes_decide_how_images_lie(n, channels, taken):
     assert windows.lies_batch_last(y) == windows.lies_batch_last(dx) == taken
 
 
+@pytest.mark.parametrize("few_channels", [0, 16])
+@pytest.mark.parametrize(("filters", "kernel_size"), [(2, 3), (5, 3), (5, 1)])
+def test_dx_of_few_images_lies_as_x_does(filters, kernel_size, few_channels):
+    x, kernel = np.ones((2, 6, 5, 4)), np.ones((kernel_size, kernel_size, 4, filters))
+    with way_of_working(many=False, few_channels=few_channels):
+        for strides in (1, 2):
+            dy = conv2d(x, kernel, None, strides, "same")
+            dx, _, _ = conv2d_backward(dy, x, kernel, strides, "same")
+            assert dy.flags.c_contiguous
+            assert dx.flags.c_contiguous
+
+
 @pytest.mark.parametrize("many", [False, True])
-@given(case=conv_cases())
-def test_float32_stays_float32_and_is_close_to_float64(many, case):
-    with way_of_working(many):
+@given(case=conv_cases(), few_channels=st.sampled_from([0, 16]))
+def test_float32_stays_float32_and_is_close_to_float64(many, case, few_channels):
+    with way_of_working(many, few_channels=few_channels):
         check_float32(case)
 
 
@@ -117,9 +130,9 @@ def test_x_decides_the_dtype(many):
 
 
 @pytest.mark.parametrize("many", [False, True])
-@given(case=conv_cases())
-def test_conv2d_takes_any_memory_layout_and_writes_into_nothing(many, case):
-    with way_of_working(many):
+@given(case=conv_cases(), few_channels=st.sampled_from([0, 16]))
+def test_conv2d_takes_any_memory_layout_and_writes_into_nothing(many, case, few_channels):
+    with way_of_working(many, few_channels=few_channels):
         check_layouts(case)
 
 

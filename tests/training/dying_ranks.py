@@ -110,13 +110,13 @@ def sweep():
     if not any(Path("/dev/shm").glob("mpich_shm_*")):
         return
     time.sleep(1)
-    used = ""
+    before, used = time.time() - 1, ""
     for maps in Path("/proc").glob("[0-9]*/maps"):
         with contextlib.suppress(OSError):
             used += maps.read_text()
     for path in Path("/dev/shm").glob("mpich_shm_*"):
         with contextlib.suppress(OSError):
-            if path.name not in used and path.stat().st_mtime < time.time() - 1:
+            if path.name not in used and path.stat().st_mtime < before:
                 path.unlink()
 
 
