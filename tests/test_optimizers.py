@@ -6,7 +6,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from minicnn.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
+from minicnn.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop, base
 from minicnn.optimizers.base import BLOCK
 from minicnn.parameter import Parameter
 from minicnn.schedules import cosine
@@ -428,3 +428,30 @@ def test_clipping_survives_gradients_whose_squares_overflow(dtype, huge):
     with np.errstate(over="ignore"):
         SGD(lr=1.0, clip_norm=1.0).step([parameter])
     np.testing.assert_allclose(parameter.value, [-0.6, -0.8, 0], rtol=1e-6)
+
+
+FADING = [SGD(momentum=0.9), RMSprop(momentum=0.9, centered=True), Adam(), AdamW()]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("prototype", FADING, ids=lambda optimizer: type(optimizer).__name__)
+def test_what_is_remembered_of_old_gradients_fades_to_zero_and_changes_no_weight(
+    prototype, dtype, monkeypatch
+):
+    def train(steps):
+        optimizer, parameter = copy.deepcopy(prototype), Parameter(np.linspace(-1, 1, 5).astype(dtype))
+        parameter.add_grad(np.array([1, -1e-3, 0, 1e-9, 5], dtype))
+        for _ in range(steps):
+            optimizer.step([parameter])
+            parameter.zero_grad()
+        return parameter.value, optimizer.state_dict()
+
+    steps = 1200 if dtype == np.float32 else 7600
+    value, state = train(steps)
+    faded = {name: array for name, array in state.items() if name.split(".")[1] in prototype.fading}
+    assert faded
+    assert all((array == 0).all() for array in faded.values())
+    monkeypatch.setattr(base, "FADE_EVERY", 1 << 60)
+    unfaded, state = train(steps)
+    np.testing.assert_array_equal(value, unfaded)
+    assert any((array != 0).any() for name, array in state.items() if name in faded)

@@ -56,6 +56,7 @@ class Adam(Optimizer):
     """
 
     slots = ("m", "v")
+    fading = ("m",)
     update = _adam
 
     def __init__(
@@ -88,6 +89,7 @@ class AdamW(Optimizer):
     """
 
     slots = ("m", "v")
+    fading = ("m",)
     update = _adam
 
     def __init__(

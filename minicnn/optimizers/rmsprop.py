@@ -43,7 +43,7 @@ class RMSprop(Optimizer):
         self.momentum = real(momentum, "momentum", high=1)
         self.eps = real(eps, "eps", above_low=True)
         self.centered = bool(centered)
-        self.slots = ("square", *["mean"] * self.centered, *["velocity"] * bool(self.momentum))
+        self.slots = self.fading = ("square", *["mean"] * self.centered, *["velocity"] * bool(self.momentum))
 
     def update(self, grad: np.ndarray, spare: np.ndarray, rate: float, state: list[np.ndarray]) -> np.ndarray:
         """Return rate * grad / sqrt(mean square + eps), plus momentum."""

@@ -53,7 +53,7 @@ class SGD(Optimizer):
         self.nesterov, self.decoupled = bool(nesterov), bool(decoupled)
         if self.nesterov and not self.momentum:
             raise ValueError(f"`nesterov` needs a `momentum` above 0, got {self.momentum:g}")
-        self.slots = ("velocity",) if self.momentum else ()
+        self.slots = self.fading = ("velocity",) if self.momentum else ()
 
     def update(self, grad: np.ndarray, spare: np.ndarray, rate: float, state: list[np.ndarray]) -> np.ndarray:
         """Return rate * grad, plus momentum."""
