@@ -22,8 +22,8 @@ from minicnn.schedules import Schedule
 
 # The weights of a unit that is never active have no gradient, and what is remembered of their last one fades
 # by a tenth in each step, until it is smaller than the smallest normal number (1e-38 in float32). With such
-# numbers a processor computes many times more slowly. After 1,800 steps of LeNet-5 a third of Adam's means were
-# so small, and a step of it took six times as long. So what has nearly faded becomes zero.
+# numbers a processor computes many times more slowly. After 1,800 steps of LeNet-5 a third of Adam's means
+# were so small, and a step of it took six times as long. So what has nearly faded becomes zero.
 FADE_EVERY = 16  # steps
 FADED = 2.0**20  # times that smallest number; more than what fades within so many steps
 
