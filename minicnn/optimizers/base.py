@@ -132,9 +132,9 @@ class Optimizer(ABC):
                 grad += spare
             state = [flat[start : start + size] for flat in self._state.values()]
             if self.steps % FADE_EVERY == 0:
-                _let_fade(
-                    [part for slot, part in zip(self.slots, state, strict=True) if slot in self.fading], spare
-                )
+                for slot, block in zip(self._state, state, strict=True):
+                    if slot in self.fading:
+                        _let_fade(block, spare)
             delta = self.update(grad, spare, rate, state)
             for i, part, place in pieces:
                 value = values[i][part]
@@ -227,10 +227,9 @@ class Optimizer(ABC):
         return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
 
 
-def _let_fade(parts: list[np.ndarray], spare: np.ndarray) -> None:
+def _let_fade(state: np.ndarray, spare: np.ndarray) -> None:
     """Set to zero what is so small that computing with it will soon be slow; overwrites `spare`."""
-    for part in parts:
-        part[np.abs(part, out=spare) < FADED * np.finfo(part.dtype).tiny] = 0
+    state[np.abs(state, out=spare) < FADED * np.finfo(state.dtype).tiny] = 0
 
 
 def _describe(layout: _Layout) -> str:

@@ -1,4 +1,4 @@
-"""What a result depends on beside its settings (versions, BLAS, processor, data), and the memory it took."""
+"""What a result depends on beside its settings (versions, BLAS, cores, data), and the memory it took."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import platform
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ def available_threads() -> int:
     return math.ceil(min(cores, _share_of_cores()))
 
 
+@cache  # asked at each prediction
 def _share_of_cores(folder: Path = Path("/sys/fs/cgroup")) -> float:
     """Return how many cores' time a container may take, `docker run --cpus`; infinity without a limit.
 
@@ -32,9 +34,9 @@ def _share_of_cores(folder: Path = Path("/sys/fs/cgroup")) -> float:
     """
     for names in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):  # Linux's two versions
         with contextlib.suppress(OSError, ValueError):
-            quota, period = " ".join((folder / name).read_text() for name in names).split()
-            if quota != "max" and float(quota) > 0 and float(period) > 0:
-                return float(quota) / float(period)
+            quota, period = map(float, " ".join((folder / name).read_text() for name in names).split())
+            if quota > 0 and period > 0:  # without a limit it is -1, or the word "max"
+                return quota / period
     return math.inf
 
 

@@ -130,9 +130,8 @@ class Helper:
     def answer(self) -> Answer | None:
         """Return what was asked for; None where it must be computed here, to have it or its exception."""
         try:
-            while not _arrives(
-                self.pipe, 1.0
-            ):  # others may hold the pipe's end, so that death is not seen by it
+            while not _arrives(self.pipe, 1.0):
+                # Others may hold the pipe's end, so that it does not tell of a death.
                 if self.process.poll() is not None and not self.pipe.poll():
                     raise EOFError
             answer = self.pipe.recv()
