@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
 from minicnn.layers.base import Layer
 from minicnn.layers.summary import summary_table
+
+_NAMED = (ValueError, TypeError, RuntimeError)  # errors that tell which layer it was
 
 
 class Sequential(Layer):
@@ -47,22 +49,31 @@ class Sequential(Layer):
     def init_params(self, input_shape: tuple[int, ...], rng: np.random.Generator) -> None:
         """Build each layer for the output shape of the one before."""
         for i, layer in enumerate(self.layers):
-            _run_named(i, layer, input_shape, layer.build, input_shape, rng)
+            try:
+                layer.build(input_shape, rng)
+            except _NAMED as error:
+                raise _named(error, i, layer, input_shape) from error
             input_shape = layer.output_shape
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return the last layer's output."""
         x = x if self.layers else x.copy()
         for i, layer in enumerate(self.layers):
-            x = _run_named(i, layer, x.shape, layer, x)
+            try:
+                x = layer(x)
+            except _NAMED as error:
+                raise _named(error, i, layer, x.shape) from error
         return x
 
     def backward(self, dy: np.ndarray) -> np.ndarray | None:
         """Return dL/dx, having given every weight its gradient."""
-        dy = dy if self.layers else dy.copy()
+        dx: Any = dy if self.layers else dy.copy()
         for i, layer in reversed(list(enumerate(self.layers))):
-            dy = _run_named(i, layer, np.shape(dy), layer.backward, dy)
-        return dy
+            try:
+                dx = layer.backward(dx)
+            except _NAMED as error:
+                raise _named(error, i, layer, np.shape(dx)) from error
+        return dx
 
     def summary(self) -> str:
         """Return a table of the built layers: output shapes, parameters, multiply-adds, bytes cached."""
@@ -82,10 +93,7 @@ class Sequential(Layer):
         return f"Sequential([\n{lines}])" if lines else "Sequential([])"
 
 
-def _run_named(index: int, layer: Layer, shape: tuple[int, ...], call: Callable, *args: Any) -> Any:
-    """Call; an error gets the layer's index and class and the shape that reached it into its message."""
-    try:
-        return call(*args)
-    except (ValueError, TypeError, RuntimeError) as error:
-        kind = next(kind for kind in (ValueError, TypeError, RuntimeError) if isinstance(error, kind))
-        raise kind(f"layer {index} ({type(layer).__name__}), given {shape}: {error}") from error
+def _named(error: Exception, index: int, layer: Layer, shape: tuple[int, ...]) -> Exception:
+    """Return the error with the layer's index and class in its message, and the shape that reached it."""
+    kind = next(kind for kind in _NAMED if isinstance(error, kind))
+    return kind(f"layer {index} ({type(layer).__name__}), given {shape}: {error}")
