@@ -42,7 +42,8 @@ def forward(plan: WindowPlan, x: np.ndarray, kernel: np.ndarray, bias: np.ndarra
     padded = _padded(x, plan.pads)
     width = padded.shape[1]
     y = np.empty((plan.oh, plan.ow, g, filters // g, n), x.dtype)
-    biases = None if bias is None else np.repeat(bias, n).reshape(y.shape[2:])
+    # Those of a whole row of pixels, since a sum of long runs of memory is quicker.
+    biases = None if bias is None else np.tile(np.repeat(bias, n), plan.ow).reshape(y.shape[1:])
     for rows in plan.blocks(g * width * kh * c * n * x.itemsize):
         lowered = _kernel_rows(plan, padded, rows).transpose(0, 3, 2, 1, 4, 5)
         lowered = np.ascontiguousarray(lowered)  # (rows, G, W, kh, C / G, N)

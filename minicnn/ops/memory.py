@@ -1,8 +1,11 @@
-"""What becomes of the memory of arrays that nobody needs any more."""
+"""Where arrays begin in memory, and what becomes of the memory of those that nobody needs any more."""
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import DTypeLike
+
+ALIGNMENT = 64  # bytes; NumPy's loops are up to twice as fast on arrays that begin at a multiple of it
 
 LARGEST = (32 << 20) - (1 << 16)  # bytes; about the largest for which glibc changes its limits (64 bits)
 
@@ -17,3 +20,11 @@ def keep_freed() -> None:
     libraries do as they always do.
     """
     np.empty(LARGEST, np.uint8)
+
+
+def aligned_zeros(size: int, dtype: DTypeLike) -> np.ndarray:
+    """Return a vector of zeros that begins at a multiple of 64 bytes."""
+    dtype = np.dtype(dtype)
+    room = np.zeros(size + ALIGNMENT // dtype.itemsize, dtype)
+    first = -room.ctypes.data % ALIGNMENT // dtype.itemsize
+    return room[first : first + size]

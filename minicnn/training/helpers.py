@@ -29,7 +29,7 @@ import numpy as np
 from minicnn.layers.base import Layer
 from minicnn.parameter import Parameter
 from minicnn.training.pieces import Answer, Loss, compute_shard
-from minicnn.training.shared import memory_for, share
+from minicnn.training.shared import memory_for, share, side_by_side
 
 if TYPE_CHECKING:
     import subprocess
@@ -78,7 +78,7 @@ class Helper:
 
         self.parameters, self.streams = parameters, model.random_streams()
         with memory_for(parameters, room) as memory:
-            self.sent, self.desk = share(parameters, memory, values=False)
+            self.sent, self.grads, self.desk = share(parameters, memory, values=False)
             self.pipe, theirs = Pipe()
             with theirs, tempfile.TemporaryFile() as packed_model:
                 packed_model.write(message)
@@ -150,8 +150,7 @@ class Helper:
         """Do without it from now on."""
         self.gone = True
         self.close()
-        for parameter in self.parameters:
-            parameter.move(None, np.zeros_like(parameter.value))
+        self.grads = side_by_side(self.parameters)
 
 
 def packed(model: Layer, parameters: Sequence[Parameter], loss: Loss) -> bytes | None:
@@ -184,8 +183,8 @@ def main(pipe_descriptor: int, memory: int, idle: float = IDLE) -> None:
     pipe = Connection(pipe_descriptor)
     with contextlib.suppress(*_GONE):
         model, f = pickle.load(sys.stdin.buffer)
-        parameters, streams = model.parameters(), model.random_streams()
-        _, desk = share(parameters, memory, values=True)
+        streams = model.random_streams()
+        _, grads, desk = share(model.parameters(), memory, values=True)
         with threadpool_limits(1, "blas"):
             pipe.send(_FILE)
             while _arrives(pipe, idle):
@@ -195,7 +194,7 @@ def main(pipe_descriptor: int, memory: int, idle: float = IDLE) -> None:
                 for stream, state in zip(streams, states, strict=True):
                     stream.bit_generator.state = state
                 try:
-                    loss, predictions = compute_shard(model, parameters, f, x, y, batch, cut=True)
+                    loss, predictions = compute_shard(model, grads, f, x, y, batch, cut=True)
                 except Exception:
                     pipe.send(None)
                 else:

@@ -167,7 +167,7 @@ def test_too_little_memory_for_the_optimizers_state_can_be_tried_again(monkeypat
         raise MemoryError("no room")
 
     with monkeypatch.context() as patch:
-        patch.setattr(base, "_aligned_zeros", full)
+        patch.setattr(base, "aligned_zeros", full)
         with pytest.raises(MemoryError, match="no room"):
             Trainer(model, optimizer).fit(X, Y)
     Trainer(model, optimizer, threads=1).fit(X, Y)

@@ -450,7 +450,7 @@ def test_a_helper_computes_shards_and_says_when_it_fails_at_one():
     helper.parameters, helper.streams = parameters, model.random_streams()
     helper.owner, helper.there, helper.gone, helper.busy = os.getpid(), False, False, False
     with main_in_a_thread(model) as (helper.pipe, memory):
-        helper.sent, helper.desk = share(parameters, memory, values=False)
+        helper.sent, helper.grads, helper.desk = share(parameters, memory, values=False)
         assert helper.ask(X, Y, EXAMPLES)
         loss, predictions = helper.answer()
         assert loss > 0
