@@ -3,7 +3,9 @@
     python tests/training/dying.py --runs 1000
 
 A process dies by SIGKILL at a random moment, by SIGKILL between two random lines of a random step, or in the
-middle of writing a file, when it has so many bytes. Forked, they need not import anything anew.
+middle of writing a file, when it has so many bytes. Forked, they need not import anything anew. A third of
+the nets are trained by two threads, a third by a thread and a helper process, which a death leaves behind,
+and a third by one thread, with statistics of the batch.
 """
 
 import argparse
@@ -36,8 +38,11 @@ from minicnn import (
     Sequential,
     Trainer,
 )
+from minicnn.losses import softmax_cross_entropy
+from minicnn.metrics import accuracy
 from minicnn.training import shards
 
+KINDS = "threads", "helpers", "statistics"
 LIVES = 5  # after so many deaths a run is let be
 PLACE = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # a killed process needs no real disk
 
@@ -62,19 +67,41 @@ class Doom(Callback):
             resource.setrlimit(resource.RLIMIT_FSIZE, (self.size, self.size))
 
 
+class Company(Callback):
+    """Waits for the helper that was called in the first step, and leaves word that it came."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def on_batch_begin(self, step):
+        for helper in self.trainer._shards.helpers.values():
+            if not helper.there and helper.pipe.poll(60):
+                (self.folder / "helped").touch()
+
+
+def own_loss(predictions, labels):
+    """Of which a helper knows nothing: two shards are two threads."""
+    return softmax_cross_entropy(predictions, labels)
+
+
 def fit(folder, kind, every, doom=()):
     """Train to the end; what came out is then in the file `outcome`."""
     shards.SMALLEST_SHARD = 1
     rng = np.random.default_rng(0)
     x, y = rng.integers(0, 200, (120, 6, 6, 1)).astype(np.uint8), rng.integers(0, 3, 120)
-    middle = [Dropout(0.3)] if kind == "threads" else [BatchNorm(), Dropout(0.3)]
+    middle = [BatchNorm(), Dropout(0.3)] if kind == "statistics" else [Dropout(0.3)]
     model = Sequential([Conv2D(4, 3), ReLU(), Flatten(), *middle, Dense(3)]).build((6, 6, 1), rng=1)
-    trainer = Trainer(model, Adam(), seed=2, augment=distort, threads=2 if kind == "threads" else 1)
+    loss = own_loss if kind == "threads" else softmax_cross_entropy
+    threads = 1 if kind == "statistics" else 2
+    trainer = Trainer(
+        model, Adam(), loss, seed=2, augment=distort, threads=threads, metrics={"accuracy": accuracy}
+    )
+    company = [Company(folder)] if kind == "helpers" else []
     log = folder / "log.csv"
     history = trainer.fit(
         *(x, y, 3, 16),
         validation_data=(x[:40], y[:40]),
-        callbacks=[EarlyStopping(patience=2), CSVLogger(log), *doom],
+        callbacks=[*company, EarlyStopping(patience=2), CSVLogger(log), *doom],
         checkpoint=folder / "checkpoints",
         every=every,
     )
@@ -123,19 +150,20 @@ def main():
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    counts = {"runs": args.runs, "deaths": 0, "lost": 0, "different": 0}
+    counts = {"runs": args.runs, "deaths": 0, "helped": 0, "lost": 0, "different": 0}
     expected, seconds = {}, {}
-    for kind in ("threads", "statistics"):
+    for kind in KINDS:
         with tempfile.TemporaryDirectory(dir=PLACE) as folder:
             start = time.perf_counter()
             live(Path(folder), kind, None)
             seconds[kind] = time.perf_counter() - start
             expected[kind] = Path(folder, "outcome").read_text()
     for run in range(args.runs):
-        draw, kind = random.Random(args.seed * 1_000_003 + run), ("threads", "statistics")[run % 2]
+        draw, kind = random.Random(args.seed * 1_000_003 + run), KINDS[run % len(KINDS)]
         with tempfile.TemporaryDirectory(dir=PLACE) as folder:
             try:
                 counts["deaths"] += one_run(Path(folder), kind, draw, seconds[kind])
+                counts["helped"] += Path(folder, "helped").exists()
                 counts["different"] += Path(folder, "outcome").read_text() != expected[kind]
             except (ChildProcessError, FileNotFoundError):
                 counts["lost"] += 1
