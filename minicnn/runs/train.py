@@ -24,8 +24,8 @@ from minicnn.runs.recipe import AUGMENT
 from minicnn.training import Callback, CSVLogger, History, Trainer, save_weights
 from minicnn.training.environment import available_threads, children, environment, memory_mb
 from minicnn.training.files import locked, sweep
+from minicnn.training.prediction import predict_in_threads
 from minicnn.training.ranks import TIMEOUT
-from minicnn.training.shards import predict_in_threads
 
 
 @dataclass(frozen=True)

@@ -4,22 +4,20 @@ A helper is an interpreter of its own, which is given the model once. Through a 
 and answers with loss and predictions; weights, examples and gradients lie in memory that both processes see.
 
 Nothing depends on a helper. It is asked only when it is there; what it fails at, or ends at, is computed by
-the process that asked, which gives the same numbers, or raises the exception. It knows this package only:
-what has code of others in it, be it a layer, a loss or an initializer, is not sent.
+the process that asked, which gives the same numbers, or raises the exception.
 
-Here is what both processes do and say; the memory between them is in `minicnn.training.shared`.
+Here is what both processes do and say; the memory between them is in `minicnn.training.shared`, what a helper
+is sent to begin with in `minicnn.training.packing`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import pickle
 import select
 import sys
 import time
-import types
 import weakref
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -28,16 +26,13 @@ import numpy as np
 
 from minicnn.layers.base import Layer
 from minicnn.parameter import Parameter
-from minicnn.training.pieces import Answer, Loss, compute_shard
+from minicnn.training.pieces import Answer, compute_shard
 from minicnn.training.shared import memory_for, share, side_by_side
 
 if TYPE_CHECKING:
     import subprocess
     from multiprocessing.connection import Connection
 
-# More weights than this are not copied for each step; and where there are so many, calls are long, and
-# threads do as well.
-LARGEST_MODEL = 1 << 21
 IDLE = 60.0  # seconds after which a helper that is not asked ends; it is started again when it is needed
 PATIENCE = 2e-3  # seconds of looking again and again for a message: who sleeps is woken late
 _GONE = (OSError, EOFError)  # what a pipe raises when the process at its other end has ended
@@ -153,27 +148,6 @@ class Helper:
         self.grads = side_by_side(self.parameters)
 
 
-def packed(model: Layer, parameters: Sequence[Parameter], loss: Loss) -> bytes | None:
-    """Return what a helper must know; None where there can be no helper for this model and this loss."""
-    few = sum(parameter.size for parameter in parameters) <= LARGEST_MODEL
-    if (
-        os.name != "posix"
-        or not hasattr(select, "poll")
-        or not sys.executable
-        or hasattr(sys, "frozen")
-        or not few
-    ):
-        return None
-    if "MINICNN_HELPER" in os.environ:  # then `sys.executable` is no interpreter, but this program again
-        return None
-    message = io.BytesIO()
-    try:
-        _Packer(message).dump((model, loss))
-    except Exception:  # code of others, which may raise whatever it likes when it is packed
-        return None
-    return message.getvalue()
-
-
 def main(pipe_descriptor: int, memory: int, idle: float = IDLE) -> None:
     """Be a helper: compute what is asked for, until nobody asks for `idle` seconds, or ever again."""
     from multiprocessing.connection import Connection
@@ -218,20 +192,6 @@ def _give_way() -> None:
     """Let another process have the core, if one waits for it."""
     if hasattr(os, "sched_yield"):
         os.sched_yield()
-
-
-class _Packer(pickle.Pickler):
-    """Packs objects of this package and of NumPy, and raises for those of others."""
-
-    def reducer_override(self, thing: Any) -> Any:
-        module = getattr(thing, "__module__", None) or type(thing).__module__
-        if module.partition(".")[0] not in ("minicnn", "numpy", "copyreg", "builtins"):
-            raise pickle.PicklingError(f"{thing!r} is neither minicnn's nor NumPy's")
-        if isinstance(thing, type) and module.startswith("minicnn"):
-            functions = [value for value in vars(thing).values() if isinstance(value, types.FunctionType)]
-            if any(function.__module__.partition(".")[0] != "minicnn" for function in functions):
-                raise pickle.PicklingError(f"{thing!r} has methods of others")
-        return NotImplemented
 
 
 def _end(pipe: Connection, process: subprocess.Popen, owner: int) -> None:

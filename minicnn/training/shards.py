@@ -19,7 +19,8 @@ import numpy as np
 from minicnn.arguments import integer
 from minicnn.layers.base import Layer
 from minicnn.training.environment import available_threads
-from minicnn.training.helpers import Helper, packed
+from minicnn.training.helpers import Helper
+from minicnn.training.packing import packed
 from minicnn.training.pieces import Answer, compute_shard
 from minicnn.training.ranks import Ranks
 from minicnn.training.shared import side_by_side
@@ -171,27 +172,3 @@ class Shards:
         """Return all gradients of a model, which are a helper's if it ever had one."""
         helper = self.helpers.get(index)
         return self.grads[index] if helper is None else helper.grads
-
-
-def predict_in_threads(
-    model: Layer, x: np.ndarray, batch_size: int = 256, threads: int | None = None
-) -> np.ndarray:
-    """Return `model.predict(x, batch_size)`, each thread having computed a part of it."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    from threadpoolctl import threadpool_limits
-
-    threads = available_threads() if threads is None else threads
-    batch_size = integer(batch_size, "batch_size", low=1)
-    parts = np.array_split(np.asanyarray(x), min(threads, max(len(x) // batch_size, 1)))
-    errors = np.geterr()  # each thread has its own: those of the caller are to hold
-
-    def predict(one: Layer, part: np.ndarray) -> np.ndarray:
-        with np.errstate(**errors):
-            return one.predict(part, batch_size)
-
-    # Layers of the user's may keep things in attributes while they compute: to each thread its replica.
-    models = [model.replica().eval() for _ in parts]
-    with ThreadPoolExecutor(threads) as pool, threadpool_limits(1, "blas"):
-        outputs = list(pool.map(predict, models, parts))
-    return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)

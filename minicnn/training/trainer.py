@@ -19,10 +19,11 @@ from minicnn.training.callbacks import Callback
 from minicnn.training.checkpoints import CheckpointFolder
 from minicnn.training.fitting import Fit, exclusive
 from minicnn.training.history import History
+from minicnn.training.prediction import predict_in_threads
 from minicnn.training.progress import ProgressBar
 from minicnn.training.ranks import TIMEOUT, Ranks
 from minicnn.training.rates import RateSearch, find_rate
-from minicnn.training.shards import Shards, predict_in_threads
+from minicnn.training.shards import Shards
 
 Loss = Callable[[np.ndarray, np.ndarray], tuple[float, np.ndarray]]
 Metric = Callable[[np.ndarray, np.ndarray], float]

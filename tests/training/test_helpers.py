@@ -29,8 +29,9 @@ from minicnn import (
     Trainer,
 )
 from minicnn.losses import softmax_cross_entropy
-from minicnn.training import helpers, shards
-from minicnn.training.helpers import Helper, main, packed
+from minicnn.training import helpers, packing, shards
+from minicnn.training.helpers import Helper, main
+from minicnn.training.packing import packed
 from minicnn.training.shards import Shards
 from minicnn.training.shared import memory_for, share
 
@@ -385,7 +386,7 @@ def test_what_is_not_of_the_package_runs_on_threads_on_larger_shards(layer, loss
 def test_large_models_run_on_threads(monkeypatch):
     model = make()
     assert packed(model, model.parameters(), softmax_cross_entropy)
-    monkeypatch.setattr(helpers, "LARGEST_MODEL", 100)
+    monkeypatch.setattr(packing, "LARGEST_MODEL", 100)
     assert packed(model, model.parameters(), softmax_cross_entropy) is None
 
 
