@@ -3,7 +3,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from cases import conv_cases, memory_full_of_nan
+from cases import ConvCase, conv_cases, memory_full_of_nan
 from hypothesis import given
 from hypothesis import strategies as st
 from references import naive_conv2d, naive_conv2d_backward
@@ -70,12 +70,27 @@ def test_dx_of_few_images_is_the_same_scattered_and_as_a_convolution_of_dy(case)
 
 
 @pytest.mark.parametrize(
-    ("strides", "pads", "there_is_one"),
-    [((1, 1), ((2, 2), (1, 0)), True), ((1, 1), ((3, 0), (0, 0)), False), ((1, 2), ((0, 0), (0, 0)), False)],
+    ("strides", "pads", "turned"),
+    [
+        ((1, 1), ((2, 1), (1, 0)), ((0, 1), (0, 1))),
+        ((1, 1), ((3, 0), (0, 0)), None),
+        ((1, 1), ((0, 3), (0, 0)), None),
+        ((1, 1), ((0, 0), (2, 0)), None),
+        ((1, 1), ((0, 0), (0, 2)), None),
+        ((1, 2), ((0, 0), (0, 0)), None),
+    ],
 )
-def test_dx_is_a_convolution_without_strides_and_where_no_window_lies_in_padding(strides, pads, there_is_one):
+def test_dx_is_a_convolution_without_strides_and_where_no_window_lies_in_padding(strides, pads, turned):
     plan = windows.plan_windows(np.zeros((1, 5, 5, 2)), np.zeros((3, 2, 2, 1)), strides, pads, 1, 1)
-    assert (plan.turned() is not None) == there_is_one
+    found = plan.turned()
+    assert (None if found is None else found.pads) == turned
+
+
+def test_columns_beyond_the_last_window_have_no_part_in_dkernel():
+    """Nor room for them, where padding moves the others to the right."""
+    case = ConvCase((2, 5, 5, 2), (2, 2, 2, 3), (2, 2), ((0, 0), (2, 0)), (1, 1), 1, seed=0)
+    with way_of_working(many=True):
+        check_against_loops(case)
 
 
 @pytest.mark.parametrize(

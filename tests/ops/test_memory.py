@@ -2,7 +2,10 @@ import platform
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+
+from minicnn.ops.memory import aligned_zeros, keep_freed
 
 # A large array, made and freed again and again: how often must the system give pages for it?
 FAULTS = """
@@ -30,5 +33,18 @@ def test_freed_memory_is_kept():
         done = subprocess.run([sys.executable, "-c", FAULTS.format(line)], capture_output=True, check=True)
         return float(done.stdout)
 
+    keep_freed()  # once more, which does no harm
     assert measure("") > 100
     assert measure("import minicnn") < 10
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint8])
+@pytest.mark.parametrize("size", [0, 1, 15, 100, 1000])
+def test_aligned_zeros_begin_at_a_multiple_of_64_bytes(size, dtype):
+    kept = []  # so that each begins elsewhere
+    for _ in range(20):
+        zeros = aligned_zeros(size, dtype)
+        kept.append(zeros)
+        assert (zeros.shape, zeros.dtype) == ((size,), dtype)
+        assert size == 0 or zeros.ctypes.data % 64 == 0
+        assert not zeros.any()

@@ -142,6 +142,8 @@ def test_results_lie_in_memory_as_the_images_do(padding, lay, innermost):
 def test_nan_wins():
     x = np.array([1.0, np.nan]).reshape(1, 1, 2, 1)
     assert np.isnan(max_pool2d(x, (1, 2))).all()
+    # It equals nothing, not even itself; still the gradient is not lost.
+    assert max_pool2d_backward(np.full((1, 1, 1, 1), 3.0), x, (1, 2)).ravel().tolist() == [0.0, 3.0]
 
 
 def test_pooling_of_an_empty_batch():
