@@ -156,19 +156,21 @@ class Shards:
             return None
         if helper is None or helper.gone:
             room = x.nbytes + y.nbytes + ROOM_FOR_PREDICTIONS
+            self.helpers.pop(index, None)
             try:
-                helper = Helper(self.models[index], self.parameters[index], self.message, room)
+                helper = self.helpers[index] = Helper(
+                    self.models[index], self.parameters[index], self.message, room
+                )
             except (OSError, ValueError):
                 self.message = None
                 self.grads[index] = side_by_side(self.parameters[index])
                 return None
-            self.helpers[index] = helper
         return helper if helper.ask(x, y, batch) else None
 
     def _shard(self, index: int, x: np.ndarray, y: np.ndarray, batch: int) -> Answer:
         return compute_shard(self.models[index], self._grads(index), self.loss, x, y, batch, cut=self.ours)
 
     def _grads(self, index: int) -> list[np.ndarray]:
-        """Return all gradients of a model, which are a helper's if it ever had one."""
+        """Return all gradients of a model, which lie where its helper has put them, if it has one."""
         helper = self.helpers.get(index)
         return self.grads[index] if helper is None else helper.grads

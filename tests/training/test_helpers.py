@@ -136,6 +136,19 @@ def test_a_helper_that_is_killed_changes_nothing_and_another_takes_its_place(par
     assert not parts.helpers[1].gone
 
 
+def test_where_no_other_can_take_the_place_of_a_helper_threads_do(monkeypatch, parts, expected):
+    kill(parts.helpers[1])
+    assert_same(step(parts), expected[0])
+
+    def full(*_, **__):
+        raise OSError("no more processes")
+
+    monkeypatch.setattr(subprocess, "Popen", full)
+    assert_same(step(parts), expected[1])
+    assert not parts.helpers
+    assert parts.message is None
+
+
 def kill(helper):
     helper.process.kill()
     helper.process.wait()
