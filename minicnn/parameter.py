@@ -50,10 +50,7 @@ class Parameter:
 
     @property
     def grad(self) -> np.ndarray:
-        """The accumulated gradient, of the value's shape and dtype; zeros until something was added.
-
-        Not one array for ever: a fit lays the gradients of a model side by side.
-        """
+        """The accumulated gradient, of the value's shape and dtype; zeros until something was added."""
         if self._grad is None:
             self._grad = np.zeros_like(self._value)
         return self._grad
@@ -91,7 +88,7 @@ class Parameter:
     def move(self, value: np.ndarray | None, grad: np.ndarray) -> None:
         """Keep the gradient, and the value if one is given, in these arrays from now on, as they are.
 
-        Who else holds the old ones is not told: a value may be moved only of a replica of one's own.
+        Of use only for a replica, whose arrays nobody else holds: other holders would not be told.
         """
         self._value, self._grad = self._value if value is None else value, grad
 

@@ -62,7 +62,7 @@ class Sequential(Layer):
             try:
                 x = layer(x)
             except _NAMED as error:
-                raise _named(error, i, layer, x.shape) from error
+                raise _named(error, i, layer, np.shape(x)) from error
         return x
 
     def backward(self, dy: np.ndarray) -> np.ndarray | None:

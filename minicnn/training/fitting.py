@@ -135,7 +135,7 @@ class Fit:
                 share = len(x) / size
                 values = {name: metric(predictions, y) * share for name, metric in trainer.metrics.items()}
             loss, *sums = self._add_up([loss, *values.values()], len(x), size)
-            if math.isfinite(loss) and is_finite(*self.shards.grads[0]):
+            if math.isfinite(loss) and is_finite(*(parameter.grad for parameter in parameters)):
                 results = dict(zip(("loss", *values), map(float, (loss, *sums)), strict=True))
         finally:
             if not results:  # the step is not made, but forward has changed these already

@@ -27,7 +27,7 @@ import numpy as np
 from minicnn.layers.base import Layer
 from minicnn.parameter import Parameter
 from minicnn.training.pieces import Answer, compute_shard
-from minicnn.training.shared import memory_for, share, side_by_side
+from minicnn.training.shared import memory_for, share
 
 if TYPE_CHECKING:
     import subprocess
@@ -73,7 +73,7 @@ class Helper:
 
         self.parameters, self.streams = parameters, model.random_streams()
         with memory_for(parameters, room) as memory:
-            self.sent, self.grads, self.desk = share(parameters, memory, values=False)
+            self.sent, self.desk = share(parameters, memory, values=False)
             self.pipe, theirs = Pipe()
             with theirs, tempfile.TemporaryFile() as packed_model:
                 packed_model.write(message)
@@ -145,7 +145,8 @@ class Helper:
         """Do without it from now on."""
         self.gone = True
         self.close()
-        self.grads = side_by_side(self.parameters)
+        for parameter in self.parameters:
+            parameter.move(None, np.zeros_like(parameter.value))
 
 
 def main(pipe_descriptor: int, memory: int, idle: float = IDLE) -> None:
@@ -157,8 +158,8 @@ def main(pipe_descriptor: int, memory: int, idle: float = IDLE) -> None:
     pipe = Connection(pipe_descriptor)
     with contextlib.suppress(*_GONE):
         model, f = pickle.load(sys.stdin.buffer)
-        streams = model.random_streams()
-        _, grads, desk = share(model.parameters(), memory, values=True)
+        parameters, streams = model.parameters(), model.random_streams()
+        _, desk = share(parameters, memory, values=True)
         with threadpool_limits(1, "blas"):
             pipe.send(_FILE)
             while _arrives(pipe, idle):
@@ -168,7 +169,7 @@ def main(pipe_descriptor: int, memory: int, idle: float = IDLE) -> None:
                 for stream, state in zip(streams, states, strict=True):
                     stream.bit_generator.state = state
                 try:
-                    loss, predictions = compute_shard(model, grads, f, x, y, batch, cut=True)
+                    loss, predictions = compute_shard(model, parameters, f, x, y, batch, cut=True)
                 except Exception:
                     pipe.send(None)
                 else:

@@ -8,6 +8,7 @@ import numpy as np
 
 from minicnn.layers.base import Layer
 from minicnn.ops.scaling import to_float
+from minicnn.parameter import Parameter
 
 Loss = Callable[[np.ndarray, np.ndarray], tuple[float, np.ndarray]]
 Answer = tuple[float, np.ndarray]  # part of the batch's mean loss; predictions
@@ -17,7 +18,7 @@ PIECE, PIECE_VALUES = 64, 50_000  # examples, and input values, of a piece at le
 
 def compute_shard(
     model: Layer,
-    grads: Sequence[np.ndarray],
+    parameters: Sequence[Parameter],
     loss: Loss,
     x: np.ndarray,
     y: np.ndarray,
@@ -26,11 +27,10 @@ def compute_shard(
 ) -> Answer:
     """Run a model forward and backward; return its part of the batch's mean loss, and predictions.
 
-    `grads` are all of the model's gradients, see `minicnn.training.shared`. Where `cut` allows it, many
-    examples are computed in pieces, whose arrays stay in a core's cache.
+    Where `cut` allows it, many examples are computed in pieces, whose arrays stay in a core's cache.
     """
-    for grad in grads:
-        grad.fill(0.0)
+    for parameter in parameters:
+        parameter.zero_grad()
     if len(x) == 0:  # there are more ranks than examples
         return 0.0, np.empty(0)
     count = max(min(len(x) // PIECE, x.size // PIECE_VALUES), 1) if cut else 1

@@ -23,7 +23,6 @@ from minicnn.training.helpers import Helper
 from minicnn.training.packing import packed
 from minicnn.training.pieces import Answer, compute_shard
 from minicnn.training.ranks import Ranks
-from minicnn.training.shared import side_by_side
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -78,7 +77,6 @@ class Shards:
             replica.needs_dx = False
         self.parameters = [one.parameters() for one in self.models]
         self.blas_threads = max(total // len(self.models), 1)
-        self.grads: dict[int, list[np.ndarray]] = {}
         self.helpers: dict[int, Helper] = {}
         several = len(self.models) > 1 or self.ranks.size > 1
         self.message = packed(self.models[-1], self.parameters[-1], loss) if several else None
@@ -91,10 +89,6 @@ class Shards:
 
         from threadpoolctl import threadpool_limits
 
-        # For each fit anew: since the last one, another trainer may have done so with the same model.
-        for i, parameters in enumerate(self.parameters):
-            if i not in self.helpers:
-                self.grads[i] = side_by_side(parameters)
         self.pool = ThreadPoolExecutor(max(len(self.models) - 1, 1), "minicnn-shard")
         # Two pools of threads would fight for the same cores: BLAS works alone within each of ours.
         self.limits = threadpool_limits(self.blas_threads, "blas")
@@ -131,9 +125,9 @@ class Shards:
             answers |= {i: helper.answer() for i, helper in asked.items()}
         answers |= {i: future.result() for i, future in futures.items()}
         results = [answers[i] or self._shard(i, *tasks[i]) for i in range(count)]
-        for i in range(1, count):
-            for own, other in zip(self.grads[0], self._grads(i), strict=True):
-                own += other
+        for own, *others in zip(*self.parameters[:count], strict=True):
+            for other in others:
+                own.add_grad(other.grad)
         if count == 1:
             return results[0]
         predictions = np.empty((len(x), *results[0][1].shape[1:]), results[0][1].dtype)
@@ -156,21 +150,14 @@ class Shards:
             return None
         if helper is None or helper.gone:
             room = x.nbytes + y.nbytes + ROOM_FOR_PREDICTIONS
-            self.helpers.pop(index, None)
             try:
-                helper = self.helpers[index] = Helper(
-                    self.models[index], self.parameters[index], self.message, room
-                )
+                helper = Helper(self.models[index], self.parameters[index], self.message, room)
             except (OSError, ValueError):
                 self.message = None
-                self.grads[index] = side_by_side(self.parameters[index])
                 return None
+            self.helpers[index] = helper
         return helper if helper.ask(x, y, batch) else None
 
     def _shard(self, index: int, x: np.ndarray, y: np.ndarray, batch: int) -> Answer:
-        return compute_shard(self.models[index], self._grads(index), self.loss, x, y, batch, cut=self.ours)
-
-    def _grads(self, index: int) -> list[np.ndarray]:
-        """Return all gradients of a model, which lie where its helper has put them, if it has one."""
-        helper = self.helpers.get(index)
-        return self.grads[index] if helper is None else helper.grads
+        model, parameters = self.models[index], self.parameters[index]
+        return compute_shard(model, parameters, self.loss, x, y, batch, cut=self.ours)

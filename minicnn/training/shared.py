@@ -1,19 +1,15 @@
-"""Where weights and gradients lie: those of a replica side by side, perhaps in memory that two processes see.
-
-There, too, is a desk for what a shard needs.
-"""
+"""Memory that two processes see: weights and gradients of a replica, and a desk for what a shard needs."""
 
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from minicnn.ops.memory import ALIGNMENT, aligned_zeros
+from minicnn.ops.memory import ALIGNMENT
 from minicnn.parameter import Parameter
 
 
@@ -73,58 +69,18 @@ def _rounded(size: int) -> int:
     return -(-size // ALIGNMENT) * ALIGNMENT
 
 
-def share(
-    parameters: Sequence[Parameter], memory: int, *, values: bool
-) -> tuple[list[np.ndarray], list[np.ndarray], Desk]:
-    """Let gradients, and values if wanted, lie in shared memory.
-
-    Returns
-    -------
-    places : list of ndarray
-        Where the value of each parameter lies.
-    grads : list of ndarray
-        All gradients, as `side_by_side` returns them.
-    desk : Desk
-        The rest of the memory.
-    """
+def share(parameters: Sequence[Parameter], memory: int, *, values: bool) -> tuple[list[np.ndarray], Desk]:
+    """Let gradients, and values if wanted, lie in shared memory; return where values lie, and a desk."""
     import mmap
 
-    shared = np.frombuffer(mmap.mmap(memory, 0), np.uint8)
-    size = sum(map(_room, parameters))
-    places = _parts(parameters, shared[:size])
-    grads = side_by_side(parameters, shared[size : 2 * size])
-    if values:
-        for parameter, place in zip(parameters, places, strict=True):
-            parameter.move(place, parameter.grad)
-    return places, grads, Desk(shared[2 * size :])
-
-
-def side_by_side(parameters: Sequence[Parameter], memory: np.ndarray | None = None) -> list[np.ndarray]:
-    """Let gradients lie side by side, so that one call reaches all of them; they are zero then.
-
-    Returns
-    -------
-    list of ndarray
-        All gradients of one dtype, one after the other, with zeros between them.
-    """
-    ordered = sorted(parameters, key=lambda parameter: parameter.dtype.str)
-    if memory is None:
-        memory = aligned_zeros(sum(map(_room, parameters)), np.uint8)
-    grads, start = [], 0
-    for parameter, grad in zip(ordered, _parts(ordered, memory), strict=True):
-        parameter.move(None, grad)
-    for dtype, group in itertools.groupby(ordered, key=lambda parameter: parameter.dtype):
-        stop = start + sum(map(_room, group))
-        grads.append(memory[start:stop].view(dtype))
-        start = stop
-    return grads
-
-
-def _parts(parameters: Sequence[Parameter], memory: np.ndarray) -> list[np.ndarray]:
-    """Return an array for each parameter, one after the other in these bytes."""
-    parts, start = [], 0
+    shared = mmap.mmap(memory, 0)
+    places, start = [], 0
     for parameter in parameters:
-        part = memory[start : start + parameter.value.nbytes].view(parameter.dtype)
-        parts.append(part.reshape(parameter.shape))
-        start += _room(parameter)
-    return parts
+        value, grad = (
+            np.frombuffer(shared, parameter.dtype, parameter.size, place).reshape(parameter.shape)
+            for place in (start, start + _room(parameter))
+        )
+        parameter.move(value if values else None, grad)
+        places.append(value)
+        start += 2 * _room(parameter)
+    return places, Desk(np.frombuffer(shared, np.uint8, offset=start))

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from minicnn import BatchNorm, Conv2D, Dense, Flatten, Pool2D, ReLU, Sequential
+from minicnn import BatchNorm, Conv2D, Dense, Flatten, Layer, Pool2D, ReLU, Sequential
 from minicnn.models import lenet5
 
 
@@ -94,3 +94,16 @@ def test_repr_is_a_program():
     model = Sequential([Sequential([Dense(2)]), ReLU()])
     assert repr(model) == "Sequential([\n    Sequential([\n        Dense(2),\n    ]),\n    ReLU(),\n])"
     assert repr(eval(repr(model))) == repr(model)
+
+
+def test_a_layer_that_forgets_to_return_is_told_by_the_next_one():
+    class Forgets(Layer):
+        def forward(self, x):
+            return None if self.training else x
+
+        def backward(self, dy):
+            return dy
+
+    model = Sequential([Forgets(), Dense(2)]).build((3,), rng=0).train()
+    with pytest.raises(TypeError, match=r"layer 1 \(Dense\), given \(\): a layer must be given an array"):
+        model(np.ones((1, 3), np.float32))
