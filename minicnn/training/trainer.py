@@ -119,6 +119,7 @@ class Trainer:
         self.callbacks = _checked(callbacks)
         self.ranks = Ranks(comm, rank_timeout)
         self._shards = Shards(model, loss, threads, self.ranks)
+        self._parameters = model.parameters()
         self.epoch = 0
         self.stop_training = self.interrupted = False
 
@@ -185,8 +186,13 @@ class Trainer:
             If there are checkpoints, but none is whole, or the newest of these cannot have come from such
             a fit. The trainer is then as it was.
         RuntimeError
-            If the model is trained in another thread.
+            If the model is trained in another thread, or has been built again since the trainer was made.
         """
+        if [*map(id, self.model.parameters())] != [*map(id, self._parameters)]:
+            raise RuntimeError(
+                "the model must have the weights that it had when its trainer was made, but has others, "
+                "perhaps since it was built again: make a new Trainer"
+            )
         batches = self._batches(x, y, batch_size)
         epochs, callbacks = integer(epochs, "epochs"), _checked(callbacks)
         if validation_data is not None:

@@ -352,6 +352,23 @@ def test_a_trainer_needs_a_built_model():
         Trainer(Dense(1), SGD())
 
 
+@pytest.mark.parametrize("how", ["built again", "another layer"])
+def test_a_trainer_refuses_weights_that_it_does_not_know(how):
+    model = net()
+    trainer = Trainer(model, SGD(0.1))
+    trainer.fit(*toy(), verbose=0)
+    if how == "built again":
+        model.build((6, 6, 1), rng=1)
+    else:
+        model.layers[3] = Dense(2).build((48,), rng=1)
+    before = model.get_weights()
+    with pytest.raises(RuntimeError, match="make a new Trainer"):
+        trainer.fit(*toy(), verbose=0)
+    assert all(map(np.array_equal, model.get_weights(), before))
+    Trainer(model, SGD(0.1)).fit(*toy(), verbose=0)
+    assert not any(map(np.array_equal, model.get_weights(), before))
+
+
 def test_augmentation_and_threads_are_checked_at_once():
     with pytest.raises(ValueError, match="`threads` must be at least 1, got 0"):
         Trainer(net(), SGD(), threads=0)
