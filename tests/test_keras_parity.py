@@ -2,6 +2,7 @@
 
 # Keras casts Python floats by way of float32: where its float64 is wanted, it is given NumPy's.
 import contextlib
+import copy
 import math
 
 import keras
@@ -140,23 +141,33 @@ SHAPES = [(3, 3, 2, 4), (5,)]
 
 
 def run_both(dtype, ours, theirs, seed, steps=50):
-    """Give both optimizers the same weights and gradients; compare all weights after each ten steps."""
+    """Give both optimizers the same weights and gradients; compare all weights after each ten steps.
+
+    In float32, what Keras itself is away from the same steps in float64 is allowed beside the tolerance: in
+    Adam, whose 1 - beta2^t it computes in float32, that is 1.2e-5 where ours is 1e-6 away.
+    """
     rng = np.random.default_rng(seed)
     parameters = [Parameter(rng.normal(size=shape).astype(dtype)) for shape in SHAPES]
+    exactly = copy.deepcopy(ours)
+    exact = [Parameter(parameter.value.astype(np.float64)) for parameter in parameters]
     variables = [keras.Variable(parameter.value, dtype=dtype) for parameter in parameters]
     theirs.build(variables)  # not in the graph of a step, which would be traced twice
     apply = tf.function(lambda grads: theirs.apply(grads, variables), autograph=False)
     for step in range(1, steps + 1):
         grads = [rng.normal(size=shape).astype(dtype) for shape in SHAPES]
         apply([tf.constant(grad) for grad in grads])
-        for parameter, grad in zip(parameters, grads, strict=True):
-            parameter.zero_grad()
-            parameter.add_grad(grad)
-        ours.step(parameters)
+        for optimizer, those in ((ours, parameters), (exactly, exact)):
+            for parameter, grad in zip(those, grads, strict=True):
+                parameter.zero_grad()
+                parameter.add_grad(grad)
+            optimizer.step(those)
         if step % 10 == 0:
             tolerance = 1e-12 if dtype == "float64" else 1e-5
-            for parameter, variable in zip(parameters, variables, strict=True):
-                np.testing.assert_allclose(parameter.value, variable.numpy(), rtol=tolerance, atol=tolerance)
+            for parameter, variable, reference in zip(parameters, variables, exact, strict=True):
+                value, expected = parameter.value, variable.numpy()
+                np.testing.assert_allclose(value, reference.value, rtol=tolerance, atol=tolerance)
+                rounding = np.abs(expected - reference.value) if dtype == "float32" else 0.0
+                assert (np.abs(value - expected) <= tolerance * (1 + np.abs(expected)) + rounding).all()
 
 
 def keras_twin(optimizer, lr, dtype, **settings):
@@ -170,6 +181,7 @@ def keras_twin(optimizer, lr, dtype, **settings):
 
 @settings(max_examples=settings.default.max_examples // 3)  # 50 steps of Keras take half a second
 @given(DTYPES, RULES, RATES, SEEDS)
+@example("float32", (Adam, {"beta1": 0.3, "beta2": 0.999, "eps": 1e-8, "clip_norm": None}), 0.1, 0)
 @example("float32", (SGD, {"momentum": 0.9, "nesterov": True, "weight_decay": 0.01}), 0.1, 1)
 @example("float64", (RMSprop, {"momentum": 0.9, "centered": True, "clip_norm": 1.0}), 0.01, 2)
 @example("float32", (Adam, {"clip_norm": 1.0}), 0.01, 3)
