@@ -119,7 +119,6 @@ class Trainer:
         self.callbacks = _checked(callbacks)
         self.ranks = Ranks(comm, rank_timeout)
         self._shards = Shards(model, loss, threads, self.ranks)
-        self._parameters = model.parameters()
         self.epoch = 0
         self.stop_training = self.interrupted = False
 
@@ -188,7 +187,8 @@ class Trainer:
         RuntimeError
             If the model is trained in another thread, or has been built again since the trainer was made.
         """
-        if [*map(id, self.model.parameters())] != [*map(id, self._parameters)]:
+        known = [parameter.value for parameter in self._shards.parameters[0]]  # replicas share the values
+        if [*map(id, known)] != [id(parameter.value) for parameter in self.model.parameters()]:
             raise RuntimeError(
                 "the model must have the weights that it had when its trainer was made, but has others, "
                 "perhaps since it was built again: make a new Trainer"
