@@ -42,16 +42,16 @@ def forward(plan: WindowPlan, x: np.ndarray, kernel: np.ndarray, bias: np.ndarra
     padded = _padded(x, plan.pads)
     width = padded.shape[1]
     y = np.empty((plan.oh, plan.ow, g, filters // g, n), x.dtype)
-    # Those of a whole row of pixels, since a sum of long runs of memory is quicker.
-    biases = None if bias is None else np.tile(np.repeat(bias, n), plan.ow).reshape(y.shape[1:])
+    if bias is not None:  # that of a whole row of pixels, since a sum of long runs of memory is quicker
+        bias = np.broadcast_to(bias[:, None], (plan.ow, filters, n)).reshape(y.shape[1:])
     for rows in plan.blocks(g * width * kh * c * n * x.itemsize):
         lowered = _kernel_rows(plan, padded, rows).transpose(0, 3, 2, 1, 4, 5)
         lowered = np.ascontiguousarray(lowered)  # (rows, G, W, kh, C / G, N)
         np.matmul(
             matrix, _sliding(lowered, plan.ow, plan.strides[1], kw), out=y[rows].transpose(0, 2, 1, 3, 4)
         )
-        if biases is not None:
-            y[rows] += biases
+        if bias is not None:
+            y[rows] += bias
     return batch_first(y.reshape(plan.oh, plan.ow, filters, n))
 
 
@@ -93,30 +93,20 @@ def backward_kernel(plan: WindowPlan, dy: np.ndarray, x: np.ndarray) -> np.ndarr
     kw = (kw - 1) * dilation + 1
     remainders, reach = min(stride, kw), -(-kw // stride)
     steps = plan.ow + reach - 1
-    image = _by_remainder(plan, x, remainders, steps).reshape(-1)
+    image = _by_remainder(plan, x, remainders, steps)
+    group, remainder, row, channel, column, value = image.strides
     dy = batch_last(dy).reshape(plan.oh, plan.ow, g, filters // g, n)
     # The rows of the image under a window are a matrix of kh * C rows; with dilation, kh matrices of C rows.
     together = kh if plan.dilation[0] == 1 else 1
-    column = x.itemsize * n
-    channel = column * steps
-    row = channel * c
-    remainder = row * plan.padded_size[0]
     dmatrix = np.zeros((g, reach, remainders, kh // together, filters // g, together * c), x.dtype)
     for rows in plan.blocks(max(dy[0].nbytes, dmatrix.nbytes)):
         count = rows.stop - rows.start
         dpixels = dy[rows].transpose(0, 2, 3, 1, 4).reshape(count, g, 1, 1, 1, filters // g, plan.ow * n)
         windows = view(
-            image[rows.start * plan.strides[0] * row // x.itemsize :],
+            image,
             (count, g, reach, remainders, kh // together, plan.ow * n, together * c),
-            (
-                row * plan.strides[0],
-                remainder * remainders,
-                column,
-                remainder,
-                row * plan.dilation[0],
-                x.itemsize,
-                channel,
-            ),
+            (row * plan.strides[0], group, column, remainder, row * plan.dilation[0], value, channel),
+            rows.start * plan.strides[0] * row,
         )
         dmatrix += np.matmul(dpixels, windows).sum(axis=0)
     # (G, reach, remainder, i, F / G, more of i, C / G) -> (kh, column, C / G, G, F / G)
@@ -144,20 +134,13 @@ def _padded(images: np.ndarray, pads: Pads) -> np.ndarray:
 def _kernel_rows(plan: WindowPlan, padded: np.ndarray, rows: slice) -> np.ndarray:
     """Return the rows of the image under each row of the kernel, (rows, kh, W, G, C / G, N), a view."""
     kh, _, c, _ = plan.kernel_shape
-    _, width, channels, n = padded.shape
-    value = padded.itemsize
-    row = value * n * channels * width
+    pixels = padded.reshape(*padded.shape[:2], plan.groups, c, -1)
+    row, *inner = pixels.strides
     return view(
-        padded[rows.start * plan.strides[0] :],
-        (rows.stop - rows.start, kh, width, plan.groups, c, n),
-        (
-            row * plan.strides[0],
-            row * plan.dilation[0],
-            value * n * channels,
-            value * n * c,
-            value * n,
-            value,
-        ),
+        pixels,
+        (rows.stop - rows.start, kh, *pixels.shape[1:]),
+        (row * plan.strides[0], row * plan.dilation[0], *inner),
+        rows.start * plan.strides[0] * row,
     )
 
 
@@ -185,13 +168,15 @@ def _sliding(pixels: np.ndarray, count: int, step: int, width: int, first: int =
 
     `pixels` are (rows, G, W, ..., N), contiguous; what stands in the middle are a pixel's values.
     """
-    rows, groups, columns, *values, n = pixels.shape
-    value = pixels.itemsize
-    pixel = value * n * math.prod(values)
+    rows, groups, _, *values, n = pixels.shape
+    size = math.prod(values)
+    pixels = pixels.reshape(rows, groups, -1, n)
+    row, group, value, image = pixels.strides
     return view(
-        pixels.reshape(-1)[first * pixel // value :],
-        (rows, groups, count, width * math.prod(values), n),
-        (pixel * columns * groups, pixel * columns, pixel * step, value * n, value),
+        pixels,
+        (rows, groups, count, width * size, n),
+        (row, group, step * size * value, value, image),
+        first * size * value,
     )
 
 

@@ -140,9 +140,12 @@ def like(images: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return np.empty_like(images, shape=shape)
 
 
-def view(array: np.ndarray, shape: tuple[int, ...], strides: tuple[int, ...]) -> np.ndarray:
-    """Return the memory of a contiguous array in another shape, read only: `as_strided`, but quick."""
-    seen = np.ndarray(shape, array.dtype, array, 0, strides)
+def view(array: np.ndarray, shape: tuple[int, ...], strides: tuple[int, ...], offset: int = 0) -> np.ndarray:
+    """Return the memory of a contiguous array in another shape, read only: `as_strided`, but quick.
+
+    Strides and the offset, where the first value lies, are in bytes. What would lie outside raises.
+    """
+    seen = np.ndarray(shape, array.dtype, array, offset, strides)
     seen.flags.writeable = False
     return seen
 
