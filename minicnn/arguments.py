@@ -32,7 +32,7 @@ def real(
     ValueError: `rate` must be in [0, 1), got 1.2
     """
     try:
-        number = math.nan if isinstance(value, str) else float(value)
+        number = float(value)
     except OverflowError:  # an int that no float can hold
         number = math.inf
     except (TypeError, ValueError):

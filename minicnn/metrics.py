@@ -107,7 +107,7 @@ def confusion_matrix(labels: Any, predictions: Any, num_classes: int | None = No
     if any(side.ndim not in (1, 2) for side in sides) or len(sides[0]) != len(sides[1]):
         shapes = " and ".join(str(side.shape) for side in sides)
         raise ValueError(f"labels and predictions must have shape (N,) or (N, K), got {shapes}")
-    if sides[0].size == 0:
+    if not all(side.size for side in sides):
         raise ValueError("a metric needs at least one example, got none")
     if num_classes is None:
         num_classes = max(map(_class_count, sides))

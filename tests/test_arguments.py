@@ -4,7 +4,8 @@ import re
 import numpy as np
 import pytest
 
-from minicnn.arguments import class_numbers, integer, real
+from minicnn.arguments import class_numbers, integer, real, regular_file
+from minicnn.errors import FileFormatError
 
 
 @pytest.mark.parametrize("value", [0, 0.5, np.float32(0.5), np.int64(0), np.array(0.25)])
@@ -23,6 +24,7 @@ def test_real_returns_a_python_float(value):
         (0, {"above_low": True}, "`rate` must be in (0, inf), got 0"),
         (math.nan, {}, "`rate` must be in [0, inf), got nan"),
         (math.inf, {}, "`rate` must be in [0, inf), got inf"),
+        (10**400, {}, "`rate` must be in [0, inf), got inf"),
         (-math.inf, {"low": -math.inf}, "`rate` must be in [-inf, inf), got -inf"),
     ],
 )
@@ -61,3 +63,13 @@ def test_class_numbers_out_of_range_are_refused_and_named(wrong):
 def test_class_numbers_that_are_no_integers_are_refused():
     with pytest.raises(TypeError, match="must be integers, got float64"):
         class_numbers(np.array([1.0, 2.0]), 10)
+
+
+def test_regular_file_is_neither_nothing_nor_a_folder(tmp_path):
+    path = tmp_path / "some.idx"
+    with pytest.raises(FileNotFoundError, match=f"^there must be an IDX file at {re.escape(str(path))}, but"):
+        regular_file(path, "an IDX file")
+    path.write_bytes(b"")
+    assert regular_file(str(path), "an IDX file") == path
+    with pytest.raises(FileFormatError, match=r"must be an IDX file, but it is a folder or a device$"):
+        regular_file(tmp_path, "an IDX file")

@@ -66,6 +66,8 @@ def test_normal_is_not_truncated():
     values = normal(0.01)(KERNEL, np.random.default_rng(0))
     assert values.std() == pytest.approx(0.01, rel=0.01)
     assert np.abs(values).max() > 0.035
+    assert values.dtype == np.float32
+    assert repr(normal()) == "normal(std=0.05)"
 
 
 def test_normal_and_constant_survive_pickle():
@@ -79,9 +81,18 @@ def test_normal_and_constant_survive_pickle():
 def test_initializer_of_a_scalar_and_of_nothing_has_fans_of_one():
     assert abs(he_normal((), np.random.default_rng(0))) <= 2 * math.sqrt(2) / 0.87962566103423978
     assert he_normal((0, 3), np.random.default_rng(0)).shape == (0, 3)
+    rng = np.random.default_rng(0)
+    draws = np.array([initializers.glorot_uniform((), rng) for _ in range(1000)])
+    limit = math.sqrt(3)  # of variance 2 / (1 + 1)
+    assert 0.99 * limit < np.abs(draws).max() <= limit
 
 
 @pytest.mark.parametrize("wrong", [-0.1, math.nan])
 def test_normal_refuses_a_wrong_std(wrong):
     with pytest.raises(ValueError, match="`std` must be in"):
         normal(wrong)
+
+
+def test_constant_refuses_what_is_no_number():
+    with pytest.raises(TypeError, match="`value` must be a number, got 'one'"):
+        constant("one")

@@ -97,6 +97,29 @@ def test_loss_keeps_the_dtype_and_writes_into_nothing(loss, dtype):
     assert again == value
 
 
+def test_softmax_cross_entropy_of_rows_that_sum_to_almost_one_has_the_exact_gradient():
+    """What is within the rounding of labels is taken as it is: not the labels' sum is 1, but nearly."""
+    labels = np.array([[0.5, 0.4992, 0.0], [0.25, 0.25, 0.5008]])
+    x = np.array([[1.0, -0.5, 0.2], [0.3, 2.0, -1.0]])
+    _, dx = softmax_cross_entropy(x, labels)
+    for i in np.ndindex(x.shape):
+        step = np.zeros(x.shape)
+        step[i] = 1e-6
+        slope = (
+            softmax_cross_entropy(x + step, labels)[0] - softmax_cross_entropy(x - step, labels)[0]
+        ) / 2e-6
+        assert dx[i] == pytest.approx(slope, abs=1e-8)
+
+
+@pytest.mark.parametrize("loss", [softmax_cross_entropy, binary_cross_entropy_with_logits])
+def test_the_mean_over_a_large_batch_of_float32_is_not_rounded_to_float32(loss):
+    """Of 1,001 equal examples it is what one of them has."""
+    x = np.array([[0.3, -1.7, 0.9]], np.float32)
+    label = np.array([1]) if loss is softmax_cross_entropy else np.array([[0, 1, 1]])
+    many = loss(np.repeat(x, 1001, axis=0), np.repeat(label, 1001, axis=0))[0]
+    assert many == pytest.approx(loss(x, label)[0], rel=1e-12)
+
+
 @pytest.mark.parametrize("loss", LOSSES)
 def test_loss_of_what_is_no_batch_of_floats_is_refused(loss):
     with pytest.raises(ValueError, match="at least one example, got an empty batch of shape"):

@@ -24,10 +24,19 @@ def test_accuracy_of_a_single_column_asks_whether_the_logit_is_above_zero():
     assert accuracy(logits, [1, 0, 0, 1]) == 1.0
 
 
+def test_accuracy_of_two_columns_compares_them():
+    assert accuracy(np.array([[0.1, 0.9], [0.8, 0.2]]), [1, 0]) == 1.0
+
+
+def test_accuracy_never_counts_a_row_with_nan_but_the_others():
+    assert accuracy(np.array([[np.nan, 1.0], [0.0, 1.0], [2.0, np.nan]]), [0, 1, 0]) == 1 / 3
+
+
 def test_top_k_accuracy_equals_a_hand_count():
     labels = [2, 2, 0, 0]  # in second, second, (tied) second and last place
     assert [top_k_accuracy(SCORES, labels, k) for k in (1, 2, 3)] == [0.0, 0.75, 1.0]
     assert top_k_accuracy(SCORES, np.eye(3)[labels], k=2) == 0.75
+    assert top_k_accuracy(-np.arange(14.0).reshape(2, 7), [4, 5]) == 0.5  # k is 5: fifth and sixth place
 
 
 def test_top_k_accuracy_never_counts_a_label_whose_score_is_nan():
@@ -52,11 +61,13 @@ def test_top_k_accuracy_refuses_other_k(k, error, sentence):
 @pytest.mark.parametrize(
     ("predictions", "labels", "error", "sentence"),
     [
-        (np.zeros((0, 3)), np.zeros(0, int), ValueError, "at least one example"),
+        (np.zeros((0, 3)), np.zeros(0, int), ValueError, "^a metric needs at least one example, got none$"),
+        (np.zeros((2, 0)), [0, 1], ValueError, "at least one example"),
         (np.zeros(3), [0, 1, 2], ValueError, r"got \(3,\) and \(3,\)"),
         (np.zeros((2, 3)), [0, 1, 2], ValueError, r"got \(2, 3\) and \(3,\)"),
         (np.zeros((2, 3)), [[0], [1]], ValueError, r"got \(2, 3\) and \(2, 1\)"),
         (np.zeros((2, 3)), [0, 3], ValueError, r"in \[0, 3\), got 3"),
+        (np.zeros((5, 1)), [0, 1, 1, 2, 0], ValueError, r"in \[0, 2\), got 2"),
         (np.zeros((2, 3)), [0.0, 1.0], TypeError, "integers"),
     ],
 )
@@ -80,6 +91,9 @@ def test_confusion_matrix_takes_scores_and_one_hot_labels():
 
 def test_confusion_matrix_has_as_many_classes_as_it_is_told():
     assert confusion_matrix([1], [1], num_classes=3).tolist() == [[0, 0, 0], [0, 1, 0], [0, 0, 0]]
+    assert confusion_matrix([0, 0], [0, 0]).tolist() == [[2]]
+    with pytest.raises(ValueError, match="`num_classes` must be at least 1, got 0"):
+        confusion_matrix([0], [0], num_classes=0)
     with pytest.raises(ValueError, match=r"in \[0, 2\), got 2"):
         confusion_matrix([2], [1], num_classes=2)
 
@@ -87,7 +101,8 @@ def test_confusion_matrix_has_as_many_classes_as_it_is_told():
 @pytest.mark.parametrize(
     ("labels", "predictions", "error", "sentence"),
     [
-        ([], [], ValueError, "at least one example"),
+        ([], [], ValueError, "^a metric needs at least one example, got none$"),
+        ([0], np.zeros((1, 0)), ValueError, "at least one example"),
         ([0, 1], [0], ValueError, r"got \(2,\) and \(1,\)"),
         (np.zeros((1, 1, 1)), [0], ValueError, r"got \(1, 1, 1\) and \(1,\)"),
         (0, [0], ValueError, r"got \(\) and \(1,\)"),

@@ -16,6 +16,7 @@ ALL = [
     SGD(0.1, momentum=0.9),
     SGD(0.1, momentum=0.5, nesterov=True, weight_decay=0.1, clip_norm=0.7),
     RMSprop(0.01),
+    RMSprop(0.01, momentum=0.9),
     RMSprop(0.01, rho=0.5, momentum=0.9, centered=True, weight_decay=0.1),
     Adam(0.01),
     SGD(0.1, momentum=0.9, weight_decay=0.3, clip_norm=0.5, decoupled=False),
@@ -379,6 +380,15 @@ def test_optimizer_prints_all_hyper_parameters():
     assert repr(SGD(0.1, 0.9)) == (
         "SGD(lr=0.1, momentum=0.9, nesterov=False, weight_decay=0.0, clip_norm=None, decoupled=True)"
     )
+    assert repr(SGD()) == (
+        "SGD(lr=0.01, momentum=0.0, nesterov=False, weight_decay=0.0, clip_norm=None, decoupled=True)"
+    )
+    assert repr(Adam()) == (
+        "Adam(lr=0.001, beta1=0.9, beta2=0.999, eps=1e-07, weight_decay=0.0, clip_norm=None)"
+    )
+    assert repr(AdamW()) == (
+        "AdamW(lr=0.001, weight_decay=0.004, beta1=0.9, beta2=0.999, eps=1e-07, clip_norm=None)"
+    )
     assert repr(RMSprop()) == (
         "RMSprop(lr=0.001, rho=0.9, momentum=0.0, eps=1e-07, centered=False, "
         "weight_decay=0.0, clip_norm=None)"
@@ -387,6 +397,25 @@ def test_optimizer_prints_all_hyper_parameters():
         "AdamW(lr=cosine(lr=0.1, steps=9, warmup=0, final=0.0), weight_decay=0.004, "
         "beta1=0.9, beta2=0.999, eps=1e-07, clip_norm=1.0)"
     )
+
+
+@pytest.mark.parametrize("kind", [SGD, RMSprop, Adam, AdamW])
+def test_optimizer_keeps_rate_decay_and_clipping(kind):
+    optimizer = kind(0.25, weight_decay=0.125, clip_norm=0.5)
+    assert (optimizer.lr, optimizer.weight_decay, optimizer.clip_norm) == (0.25, 0.125, 0.5)
+
+
+def test_sgd_has_a_state_with_momentum_only():
+    for optimizer, names in ((SGD(), []), (SGD(momentum=0.5), ["0.velocity"])):
+        take_step(optimizer, make_parameters([(2,)]), seed=0)
+        assert list(optimizer.state_dict()) == names
+
+
+def test_a_rate_that_was_set_wrong_is_refused_by_the_next_step():
+    optimizer, parameters = SGD(), make_parameters()
+    optimizer.lr = -1.0
+    with pytest.raises(ValueError, match=r"`lr` must be in \[0, inf\), got -1"):
+        optimizer.step(parameters)
 
 
 def test_concrete_optimizers_are_final():
@@ -412,6 +441,8 @@ def test_concrete_optimizers_are_final():
         (lambda: Adam(beta1=1.0), ValueError, "`beta1` must be in [0, 1), got 1"),
         (lambda: Adam(beta2=-0.5), ValueError, "`beta2` must be in [0, 1), got -0.5"),
         (lambda: Adam(eps=0), ValueError, "`eps` must be in (0, inf), got 0"),
+        (lambda: AdamW(beta1=1), ValueError, "`beta1` must be in [0, 1), got 1"),
+        (lambda: AdamW(eps=0), ValueError, "`eps` must be in (0, inf), got 0"),
         (lambda: AdamW(beta2=2), ValueError, "`beta2` must be in [0, 1), got 2"),
         (lambda: AdamW(weight_decay=None), TypeError, "`weight_decay` must be a number, got None"),
     ],
@@ -423,11 +454,19 @@ def test_optimizer_refuses_wrong_arguments(make, error, sentence):
 
 @pytest.mark.parametrize(("dtype", "huge"), [(np.float32, 1e20), (np.float64, 1e200)])
 def test_clipping_survives_gradients_whose_squares_overflow(dtype, huge):
-    parameter = Parameter(np.zeros(3, dtype))
+    parameter, empty = Parameter(np.zeros(3, dtype)), Parameter(np.zeros((0, 2), dtype))
     parameter.add_grad(np.array([3 * huge, 4 * huge, 0], dtype))
     with np.errstate(over="ignore"):
-        SGD(lr=1.0, clip_norm=1.0).step([parameter])
+        SGD(lr=1.0, clip_norm=1.0).step([empty, parameter])
     np.testing.assert_allclose(parameter.value, [-0.6, -0.8, 0], rtol=1e-6)
+
+
+def test_clipping_makes_nan_of_gradients_whose_norm_no_float_can_hold():
+    parameter = Parameter(np.zeros(2))
+    parameter.add_grad(np.array([1.7e308, 1.7e308]))
+    with np.errstate(over="ignore"):
+        SGD(lr=1.0, clip_norm=1.0).step([parameter])
+    assert np.isnan(parameter.value).all()
 
 
 FADING = [SGD(momentum=0.9), RMSprop(momentum=0.9, centered=True), Adam(), AdamW()]

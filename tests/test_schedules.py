@@ -47,6 +47,7 @@ def test_schedule_prints_as_the_call_that_made_it():
     [
         (lambda: constant(-1), ValueError, "`lr` must be in"),
         (lambda: constant("fast"), TypeError, "`lr` must be a number, got 'fast'"),
+        (lambda: step_decay(-1, 5), ValueError, "`lr` must be in"),
         (lambda: step_decay(0.1, 0), ValueError, "`every` must be at least 1, got 0"),
         (lambda: step_decay(0.1, 2.5), TypeError, "`every` must be an integer, got 2.5"),
         (lambda: step_decay(0.1, 2, factor=0), ValueError, "`factor` must be in"),

@@ -325,6 +325,7 @@ def test_weights_go_out_as_copies_and_come_in_all_or_none():
 
 def test_parameter_keeps_one_buffer_and_refuses_other_shapes():
     parameter = Parameter([1, 2])
+    assert parameter.dtype == np.float64
     buffer = parameter.value
     parameter.value = [3.0, 4.0]
     np.testing.assert_array_equal(buffer, [3, 4])
@@ -332,10 +333,25 @@ def test_parameter_keeps_one_buffer_and_refuses_other_shapes():
         parameter.value = [1.0]
     with pytest.raises(ValueError, match=r"a gradient must have the parameter's shape \(2,\), got \(\)"):
         parameter.add_grad(np.float64(1))
+    with pytest.raises(ValueError, match=r"a gradient .* got \(2, 1\)"):
+        parameter.add_grad(np.ones((2, 1)))
     assert parameter.size == 2
     assert repr(Parameter(np.zeros((2, 3)), trainable=False)) == (
         "Parameter(shape=(2, 3), dtype=float64, trainable=False)"
     )
+    assert repr(Parameter(np.zeros(3, np.float32))) == "Parameter(shape=(3,), dtype=float32)"
+
+
+def test_parameter_that_is_moved_keeps_the_arrays_it_is_given():
+    parameter, value, grad = Parameter([1.0, 2.0]), np.array([3.0, 4.0]), np.array([5.0, 6.0])
+    own = parameter.value
+    parameter.move(None, grad)
+    assert parameter.value is own
+    assert parameter.grad is grad
+    parameter.move(value, grad)
+    assert parameter.value is value
+    parameter.add_grad(np.ones(2))
+    assert grad.tolist() == [6.0, 7.0]
 
 
 def test_predict_scales_uint8_and_does_not_depend_on_the_batch_size():
