@@ -9,7 +9,7 @@ from minicnn.cli.parser import Commands, add_command
 _TEXT = """\
 Check a layer of your own: the gradients that its backward returns against numeric ones, and the rest of the
 contract. TARGET names it as FILE.py:NAME or package.module:NAME, with arguments where it needs some."""
-_EXAMPLE = "minicnn check my_layers.py:Scale --input 8,8,3"
+_EXAMPLE = "minicnn check my_layers.py:Scale --input 8,7,3"
 
 
 def add_to(commands: Commands) -> None:
@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def shape(text: str) -> tuple[int, ...]:
-    """Return "8,8,3" as a tuple."""
+    """Return "8,7,3" as a tuple."""
     try:
         return tuple(int(size) for size in text.split(","))
     except ValueError:

@@ -50,8 +50,8 @@ class Layer:
     dtype : numpy.dtype
         Of the weights; set by `build`.
     mixes_examples : bool
-        False. True says that in training the examples of a batch influence each other (BatchNorm), so that a
-        batch must not be cut into shards.
+        False. True says that in training the examples of a batch influence each other, or that `forward`
+        changes weights (the running statistics of BatchNorm), so that a batch must not be cut into shards.
     needs_dx : bool
         True. Whoever sets it to False (the trainer, for the first layer) does without dL/dx:
         `backward` may then return None.
@@ -185,7 +185,7 @@ class Layer:
         try:
             # A model in training mode is not switched under the feet of its trainer, and a layer may keep
             # things in attributes while another thread predicts with it: then a copy of it predicts.
-            model = self if alone and not self.training else self.replica().eval()
+            model = self if alone and not self.training else self.eval_replica()
             starts = range(0, max(len(x), 1), batch_size)
             outputs = [model(to_float(x[i : i + batch_size], self.dtype)) for i in starts]
         finally:
@@ -272,9 +272,17 @@ class Layer:
 
         Replicas may run in different threads at once; `training` mode is copied as it is.
         """
-        memo: dict[int, Any] = {id(part): part.replica() for part in self.parameters()}
-        memo |= {id(stream): stream.spawn(1)[0] for stream in self.random_streams()}
-        return copy.deepcopy(self, memo)
+        return self._copy({id(stream): stream.spawn(1)[0] for stream in self.random_streams()})
+
+    def eval_replica(self) -> Self:
+        """Return a replica in evaluation mode, for a prediction, after which this layer is as it was.
+
+        (To give a replica random streams of its own is to count them in those of this layer.)
+        """
+        return self._copy({}).eval()
+
+    def _copy(self, memo: dict[int, Any]) -> Self:
+        return copy.deepcopy(self, memo | {id(part): part.replica() for part in self.parameters()})
 
     def random_streams(self) -> list[np.random.Generator]:
         """Return the generators that this layer and those in it hold (Dropout's), in assignment order."""

@@ -1,18 +1,19 @@
 """2-D convolution (cross-correlation) as matrix products of windows, and its three gradients.
 
-What is checked, and which of two ways is taken: `few_images` for batches that lie batch-first in memory,
-`many_images` for those that lie batch-last.
+What is checked, and which way is taken. That depends on shapes alone: few images are computed batch-first,
+many batch-last in memory, however they lie; they are copied where need be.
 """
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from minicnn.ops import few_images, many_images
+from minicnn.ops import few_images, many_dilated, many_images
 from minicnn.ops.padding import Pads, Pair, check_images
-from minicnn.ops.windows import many, plan_windows
+from minicnn.ops.windows import WindowPlan, many, plan_windows
 
 
 def conv2d(
@@ -65,7 +66,7 @@ def conv2d(
     if bias is not None and np.shape(bias) != filters:
         raise ValueError(f"the bias must have one value a filter, {filters}, got {np.shape(bias)}")
     bias = None if bias is None else np.asarray(bias, x.dtype)
-    way = many_images if many(x.shape) else few_images
+    way = _way(plan)
     return way.forward(plan, x, np.ascontiguousarray(kernel, x.dtype), bias)
 
 
@@ -119,10 +120,16 @@ def conv2d_backward(
     plan = plan_windows(x, kernel, strides, padding, dilation, groups)
     if np.shape(dy) != plan.y_shape:
         raise ValueError(f"dy must have the output's shape {plan.y_shape}, got {np.shape(dy)}")
-    way = many_images if many(x.shape) else few_images
+    way = _way(plan)
     dy = np.asarray(dy, x.dtype)
     dkernel = way.backward_kernel(plan, dy, x) if need_dkernel else None
     dbias = way.backward_bias(dy) if need_dbias else None
     # Last, when the padded copy of x is gone: dx is as large.
     dx = way.backward_x(plan, dy, np.ascontiguousarray(kernel, x.dtype)) if need_dx else None
     return dx, dkernel, dbias
+
+
+def _way(plan: WindowPlan) -> ModuleType:
+    if not many(plan.x_shape):
+        return few_images
+    return many_images if plan.dilation[1] == 1 else many_dilated

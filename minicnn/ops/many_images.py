@@ -10,7 +10,7 @@ rows under the kernel must be brought together: the image is copied kh times, no
 (Cho and Brand 2017, "MEC", do so batch-first, where NumPy's product would have to copy what overlaps.)
 For dx the same is done to dy, along a row only; the kernel's rows are added up afterwards:
 
-    drows[r, w] = flipped kernel (kh * C, kw * F) @ dy[r][window w] (kw * F, N)
+    drows[r, w] = kernel, its columns reversed (kh * C, kw * F) @ dy[r][window w] (kw * F, N)
     dx[r * stride + i] += drows[r][kernel row i]
 
 For dkernel the product sums over a whole row of pixels and all images, so these are innermost there; the
@@ -19,8 +19,9 @@ rows of the image are then one piece of memory already, and x is copied once:
     dkernel[j] += dy[r] (F, OW * N) @ x[r * stride, ...] (kh * C, OW * N, beginning at column j).T
 
 Strides take every second (third, ...) window; for the gradients the columns are sorted by their remainder
-modulo the stride, since equal remainders meet the same columns of the kernel. A kernel dilated in width is a
-wider kernel with zeros in it: rare, and simple. Dilation in height costs nothing.
+modulo the stride, since equal remainders meet the same columns of the kernel. Dilation in height costs
+nothing, except in dkernel, where the rows are then multiplied one by one. In width there is none here, see
+`minicnn.ops.many_dilated`.
 """
 
 from __future__ import annotations
@@ -36,7 +37,6 @@ from minicnn.ops.windows import WindowPlan, batch_first, batch_last, crop, pad, 
 def forward(plan: WindowPlan, x: np.ndarray, kernel: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
     """Return y (N, OH, OW, F), batch-last in memory."""
     n, g = plan.x_shape[0], plan.groups
-    kernel = _widened(plan, kernel)
     kh, kw, c, filters = kernel.shape
     matrix = kernel.transpose(3, 1, 0, 2).reshape(g, 1, filters // g, kw * kh * c)
     padded = _padded(x, plan.pads)
@@ -58,7 +58,6 @@ def forward(plan: WindowPlan, x: np.ndarray, kernel: np.ndarray, bias: np.ndarra
 def backward_x(plan: WindowPlan, dy: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     """Return dx (N, H, W, C), batch-last in memory."""
     n, g, stride = plan.x_shape[0], plan.groups, plan.strides[1]
-    kernel = _widened(plan, kernel)
     kh, kw, c, filters = kernel.shape
     height, width = plan.padded_size
     steps = -(-width // stride)  # columns of each remainder
@@ -89,8 +88,6 @@ def backward_kernel(plan: WindowPlan, dy: np.ndarray, x: np.ndarray) -> np.ndarr
     """Return dkernel (kh, kw, C / G, F)."""
     n, g, stride = plan.x_shape[0], plan.groups, plan.strides[1]
     kh, kw, c, filters = plan.kernel_shape
-    dilation = plan.dilation[1]
-    kw = (kw - 1) * dilation + 1
     remainders, reach = min(stride, kw), -(-kw // stride)
     steps = plan.ow + reach - 1
     image = _by_remainder(plan, x, remainders, steps)
@@ -112,7 +109,7 @@ def backward_kernel(plan: WindowPlan, dy: np.ndarray, x: np.ndarray) -> np.ndarr
     # (G, reach, remainder, i, F / G, more of i, C / G) -> (kh, column, C / G, G, F / G)
     dkernel = dmatrix.reshape(g, reach * remainders, kh // together, filters // g, together, c)
     dkernel = dkernel.transpose(2, 4, 1, 5, 0, 3).reshape(kh, reach * remainders, c, filters)
-    return dkernel[:, :kw:dilation].reshape(plan.kernel_shape)
+    return dkernel[:, :kw]
 
 
 def backward_bias(dy: np.ndarray) -> np.ndarray:
@@ -178,14 +175,3 @@ def _sliding(pixels: np.ndarray, count: int, step: int, width: int, first: int =
         (row, group, step * size * value, value, image),
         first * size * value,
     )
-
-
-def _widened(plan: WindowPlan, kernel: np.ndarray) -> np.ndarray:
-    """Return the kernel with its width's dilation written out as columns of zeros."""
-    dilation = plan.dilation[1]
-    if dilation == 1:
-        return kernel
-    kh, kw, c, f = kernel.shape
-    wide = np.zeros((kh, (kw - 1) * dilation + 1, c, f), kernel.dtype)
-    wide[:, ::dilation] = kernel
-    return wide

@@ -50,6 +50,10 @@ def check_aliasing(subject: Subject) -> None:
     require_equal(y, y_before, "a later call must not change an earlier result", "y", scratch, rtol=0.0)
     require_equal(dx, dx_before, "a later call must not change an earlier result", "dx", scratch, rtol=0.0)
 
+    for name, array in (("y", y), ("dx", dx)):
+        if not array.flags.writeable:
+            hint = "np.broadcast_to and the like give a view that cannot be written: return a copy of it"
+            fail(f"the caller may write into {name}, which is read-only", name, hint=hint)
     layer = subject.fresh()
     layer(x.copy())[...] = 1e3
     hint = "the cache holds the returned array itself, or a view of it"

@@ -1,4 +1,4 @@
-"""What `minicnn check package.module:LayerClass --input 8,8,3` does."""
+"""What `minicnn check package.module:LayerClass --input 8,7,3` does."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from minicnn.layers.base import Layer
 from minicnn.testing.check import CHECKS, check_layer
 from minicnn.testing.report import LayerCheckError
 
-USUAL_SHAPES = ((8, 8, 3), (12,))
+USUAL_SHAPES = ((8, 7, 3), (12,))  # rows and columns that cannot be taken for each other
 
 
 def check_command(target: str, input_shape: tuple[int, ...] | None = None, seed: int = 0) -> tuple[str, bool]:

@@ -81,6 +81,25 @@ def check_dtypes(subject: Subject) -> None:
     single = run(subject.fresh(), rounded, dy)
     if (rounded != x).any() and np.array_equal(single.y, runs[np.float64].y) and single.dx.any():
         fail("in float64 y must depend on all digits of x, not on those of float32 only", "y", hint=hint)
+    if not subject.random and sum(_is_coarse(subject) for _ in range(3)) > 1:
+        fail("in float64 a small change of x must not be lost in rounding to float32", "y", hint=hint)
+
+
+def _is_coarse(subject: Subject) -> bool:
+    """Say whether outputs go up in steps, seen from near, which from further off go up a slope.
+
+    A kink in between would look alike, but hardly at two of three points.
+    """
+    x, d = subject.draw(), subject.draw()
+    far, near = 2.0**-17, 2.0**-30
+
+    def run_on(images: np.ndarray) -> np.ndarray:
+        return subject.fresh().eval()(images)
+
+    slope, steps = ((run_on(x + h * d) - run_on(x - h * d)) / (2 * h) for h in (far, near))
+    rounding = 2.0**12 * np.finfo(np.float64).eps / near  # of float64, with much to spare; float32's is 2**29
+    room = 0.01 * np.linalg.norm(slope) + rounding * np.linalg.norm(run_on(x))
+    return bool(np.linalg.norm(steps - slope) > room)
 
 
 def check_float32(subject: Subject) -> None:

@@ -122,7 +122,7 @@ def _declared(layer: Layer) -> tuple[Pair, Pair, Pads] | None:
     try:
         window = pair(window, "window")
         strides = window if strides is None else pair(strides, "strides")
-        dilation = pair(getattr(layer, "dilation", 1), "dilation")
+        dilation = pair(getattr(layer, "dilation", getattr(layer, "dilation_rate", 1)), "dilation")
         span = ((window[0] - 1) * dilation[0] + 1, (window[1] - 1) * dilation[1] + 1)
         return span, strides, resolve_padding(padding, _sides(layer.input_shape), span, strides)
     except (TypeError, ValueError):

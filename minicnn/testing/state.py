@@ -9,7 +9,7 @@ import numpy as np
 
 from minicnn.layers.base import Layer
 from minicnn.testing.report import SAME, fail, require_all_equal, require_equal
-from minicnn.testing.subject import Subject, run, trainable
+from minicnn.testing.subject import Subject, run
 
 MANY = 100  # forwards, for an average
 FAR = 1e4  # added to one example: far enough for exp to under- or overflow
@@ -36,7 +36,24 @@ def check_modes(subject: Subject) -> None:
         hint = "`return x`, or a buffer that the layer keeps: return a copy"
         fail("in eval mode too y must be an array of its own", "y", hint=hint)
     require_equal(given, x, "in eval mode too forward must not write into x", "x", rtol=0.0)
-    (_check_mean if subject.random else _check_agreement)(subject)
+    if subject.random:
+        _check_noise(subject)
+        _check_mean(subject)
+    else:
+        _check_agreement(subject)
+
+
+def _check_noise(subject: Subject) -> None:
+    """Check that a layer whose outputs differ between the modes draws anew in each forward."""
+    layer, x = subject.fresh(), subject.draw()
+    if [p for p in layer.parameters() if not p.trainable]:
+        return  # the modes may differ by running statistics alone
+    outputs = [layer(x.copy()) for _ in range(MANY)]
+    if not np.array_equal(outputs[0], layer.eval()(x.copy())) and all(
+        np.array_equal(y, outputs[0]) for y in outputs
+    ):
+        hint = "a mask that is drawn once, and kept"
+        fail("what is drawn in training must be drawn anew in each forward", "y", hint=hint)
 
 
 def _check_mean(subject: Subject) -> None:
@@ -46,7 +63,7 @@ def _check_mean(subject: Subject) -> None:
     if subject.inputs is not None or calm.shape != x.shape or not np.allclose(calm * x.sum(), x * calm.sum()):
         return  # only where eval mode multiplies by a number, as for a dropout
     sizes = np.array([layer(x.copy()).sum() for _ in range(MANY)]) / calm.sum()
-    if abs(sizes.mean() - 1) > 0.15 + 6 * sizes.std() / math.sqrt(MANY):
+    if abs(sizes.mean() - 1) > 1e-3 + 6 * sizes.std() / math.sqrt(MANY):
         hint = "what is kept must be scaled by 1 / (1 - rate), in training"
         what = "outputs in training must on average be as large as those in eval mode"
         fail(what, "y", hint=hint, got=f"{sizes.mean():.3g} times as large")
@@ -105,8 +122,8 @@ def check_determinism(subject: Subject) -> None:
 def check_examples(subject: Subject) -> None:
     """Check that examples do not see each other: two interleaved shards give what the whole batch gives.
 
-    In training mode, layers that draw numbers, say that they mix examples, or keep running statistics
-    (weights that are not trainable) are excused; in eval mode none is.
+    In training mode, layers that draw numbers, or say that they mix examples, are excused; in eval mode none
+    is. Layers whose forward changes weights (running statistics) must say so too.
     """
     n = 2 * subject.batch_size
     x, dy = subject.draw(examples=n), subject.draw_dy(examples=n)
@@ -122,8 +139,23 @@ def check_examples(subject: Subject) -> None:
         for name, array in {"y": layer(far[:1]), **run(subject.fresh(), far[:1], dy[:1]).arrays()}.items():
             if np.isnan(array).any():
                 fail(f"inputs of {shift:g} must not give NaN", name, hint=overflow)
+        if np.isnan(subject.fresh(np.float32)(far[:1].astype(np.float32))).any():
+            cancelled = (
+                "a difference of large squares, as in mean(x**2) - mean(x)**2: subtract the mean first"
+            )
+            fail(f"inputs of {shift:g} must not give NaN, in float32 too", "y", hint=cancelled)
     mixing = any(each.mixes_examples for each in (layer, *(held for _, held in layer.named_layers())))
-    if subject.random or mixing or len(trainable(layer)) < len(layer.parameters()):
+    if mixing:
+        return
+    layer = subject.fresh()
+    layer(x.copy())
+    for name, p in layer.named_parameters():
+        if not p.trainable and not np.array_equal(
+            p.value, dict(subject.built.named_parameters())[name].value
+        ):
+            what = "a layer whose forward changes weights in training must have `mixes_examples = True`"
+            fail(what, name, hint="on several cores each shard of a batch would move the running averages")
+    if subject.random:
         return
     whole = run(subject.fresh(), x, dy)
     shards = [run(subject.fresh(), x[i::2], dy[i::2]) for i in (0, 1)]

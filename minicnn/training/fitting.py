@@ -130,6 +130,11 @@ class Fit:
         results: dict[str, float] = {}
         try:
             loss, predictions = self.shards.step(x, y, size)
+            if self.shards.several and any(not np.array_equal(p.value, v, True) for p, v in statistics):
+                raise ValueError(
+                    "a layer whose forward changes weights (running statistics) must say "
+                    "`mixes_examples = True`, else each shard of a batch changes them; or set `threads` to 1"
+                )
             values = dict.fromkeys(trainer.metrics, 0.0)
             if len(x) and math.isfinite(loss):
                 share = len(x) / size

@@ -27,7 +27,7 @@ def predict_in_threads(
             return one.predict(part, batch_size)
 
     # Layers of the user's may keep things in attributes while they compute: to each thread its replica.
-    models = [model.replica().eval() for _ in parts]
+    models = [model.eval_replica() for _ in parts]
     with ThreadPoolExecutor(threads) as pool, threadpool_limits(1, "blas"):
         outputs = list(pool.map(predict, models, parts))
     return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)

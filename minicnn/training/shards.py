@@ -78,8 +78,8 @@ class Shards:
         self.parameters = [one.parameters() for one in self.models]
         self.blas_threads = max(total // len(self.models), 1)
         self.helpers: dict[int, Helper] = {}
-        several = len(self.models) > 1 or self.ranks.size > 1
-        self.message = packed(self.models[-1], self.parameters[-1], loss) if several else None
+        self.several = len(self.models) > 1 or self.ranks.size > 1
+        self.message = packed(self.models[-1], self.parameters[-1], loss) if self.several else None
         self.ours = self.message is not None  # so no example influences another, nor the loss of another
         self.smallest = SMALLEST_SHARD * (1 if self.ours else 2)
 

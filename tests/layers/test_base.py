@@ -427,3 +427,17 @@ def test_pickling_keeps_weights_and_drops_the_cache():
     np.testing.assert_array_equal(twin(x), y)
     with pytest.raises(RuntimeError, match="needs a forward"):
         pickle.loads(pickle.dumps(model)).backward(y)
+
+
+def test_predictions_leave_the_random_streams_as_they_were():
+    """Also in number: a stream that has given others to replicas gives the next replica another one."""
+    x = np.ones((5, 64), np.float32)
+    outputs = []
+    for predicts in (False, True):
+        model = Sequential([Dropout(0.5)]).build((64,), rng=0).train()
+        if predicts:
+            model.predict(x)
+            model.eval_replica()(x)
+        outputs.append([model.replica()(x), model(x)])
+    np.testing.assert_array_equal(outputs[0], outputs[1])
+    assert not model.eval_replica().training

@@ -86,6 +86,22 @@ def test_dx_is_a_convolution_without_strides_and_where_no_window_lies_in_padding
     assert (None if found is None else found.pads) == turned
 
 
+@pytest.mark.parametrize("many", [False, True])
+@pytest.mark.parametrize("dilation", [1, 2, 3])
+@pytest.mark.parametrize("strides", [1, 2, 4, 6])
+def test_an_infinite_value_reaches_what_sees_it_and_nothing_else(many, dilation, strides):
+    x, kernel = np.ones((2, 9, 17, 2)), np.ones((2, 3, 2, 2))
+    x[1, 4, 8, 0] = np.inf
+    geometry = strides, "same", dilation
+    with way_of_working(many), np.errstate(invalid="ignore"):  # BLAS fills up with zeros, which are cut off
+        y = conv2d(x, kernel, None, *geometry)
+        dx, _, _ = conv2d_backward(np.isinf(y).astype(float), x, kernel, *geometry)
+        counts = conv2d(np.isinf(x).astype(float), kernel, None, *geometry)
+    assert np.isinf(y).tolist() == (counts > 0).tolist()
+    assert not np.isnan(y).any()
+    assert dx[1, 4, 8, 0] == counts.sum()
+
+
 def test_columns_beyond_the_last_window_have_no_part_in_dkernel():
     """Nor room for them, where padding moves the others to the right."""
     case = ConvCase((2, 5, 5, 2), (2, 2, 2, 3), (2, 2), ((0, 0), (2, 0)), (1, 1), 1, seed=0)

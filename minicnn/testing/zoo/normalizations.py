@@ -15,6 +15,8 @@ EPS = 1e-3
 class WithStatistics(Layer):
     """For specimens: what a batch normalisation has, and its backward."""
 
+    mixes_examples = True
+
     def init_params(self, input_shape, rng):
         """Make scale, shift and running statistics."""
         self.gamma = Parameter(np.ones(input_shape[-1]))
@@ -253,3 +255,94 @@ class GlobalStream(Layer):
 
     def backward(self, dy):
         return dy * self.cache
+
+
+@broken("examples", (4, 5, 2))
+class StatisticsInShards(WithStatistics):
+    """Batch normalisation that does not say that a batch must stay whole: each shard moves the averages."""
+
+    mixes_examples = False
+
+    def forward(self, x):
+        if not self.training:
+            return self.normalize(x, self.mean.value, self.var.value)
+        y, normalized, mean, var = batch_norm(x, self.gamma.value, self.beta.value, EPS)
+        self.cache = normalized, var
+        self.update(mean, var)
+        return y
+
+
+@broken("examples", (4, 4, 3))
+class VarianceInOnePass(Layer):
+    """Layer normalisation by mean(x**2) - mean(x)**2, of which in float32 nothing is left for large x."""
+
+    def forward(self, x):
+        mean = x.mean(axis=-1, keepdims=True)
+        std = np.sqrt((x * x).mean(axis=-1, keepdims=True) - mean * mean + EPS)
+        z = (x - mean) / std
+        self.cache = z, std
+        return z.copy()
+
+    def backward(self, dy):
+        z, std = self.cache
+        inner = dy - dy.mean(axis=-1, keepdims=True) - z * (dy * z).mean(axis=-1, keepdims=True)
+        return inner / std
+
+
+@broken("dtypes", (4, 4, 3))
+class MeanInFloat32(Layer):
+    """Values less their mean, which is computed in float32 whatever the input is."""
+
+    def forward(self, x):
+        self.cache = x.shape
+        return x - x.mean(axis=-1, keepdims=True, dtype=np.float32).astype(x.dtype)
+
+    def backward(self, dy):
+        return dy - dy.mean(axis=-1, keepdims=True)
+
+
+@broken("modes", (8, 7, 3))
+class LightDropoutUnscaled(WithStream):
+    """Dropout of a tenth, without the factor of 1 / 0.9."""
+
+    def forward(self, x):
+        if not self.training:
+            return x.copy()
+        self.cache = self.rng.random(x.shape) >= 0.1
+        return x * self.cache
+
+    def backward(self, dy):
+        return dy * self.cache
+
+
+@broken("modes", (8, 7, 3))
+class DropoutOfTheSame(WithStream):
+    """Dropout that draws its mask once and keeps it."""
+
+    def __init__(self):
+        self.mask = None
+
+    def forward(self, x):
+        if not self.training:
+            return x.copy()
+        if self.mask is None or self.mask.shape != x.shape:
+            self.mask = self.rng.random(x.shape) >= 0.5
+        self.cache = 2 * self.mask.astype(x.dtype)
+        return x * self.cache
+
+    def backward(self, dy):
+        return dy * self.cache
+
+
+@broken("cache", (8, 7, 3))
+class DropoutWithAMaskOfItsOwn(WithStream):
+    """Dropout that keeps its mask beside the cache, so that backward works after a forward in eval mode."""
+
+    def forward(self, x):
+        if not self.training:
+            return x.copy()
+        self.mask = 2 * (self.rng.random(x.shape) >= 0.5).astype(x.dtype)
+        return x * self.mask
+
+    def backward(self, dy):
+        return dy * self.mask
