@@ -1,6 +1,7 @@
 """The four textbook functions: convolution and pooling, forward and backward, as courses define them.
 
-They differ from the layers in two conventions, and do nothing but translate these for `minicnn.ops`:
+They differ from the layers in two conventions, and in their defaults (convolution pads to "same", pooling has
+strides of 1), and do nothing but translate these for `minicnn.ops`:
 
 - `"same"` keeps the input's height and width for any stride. An odd number of padding rows or columns puts
   the extra one *before* (TensorFlow's "same" has ceil(n / stride) outputs, and puts it after).

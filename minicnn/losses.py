@@ -59,7 +59,7 @@ def softmax_cross_entropy(logits: np.ndarray, labels: Any) -> tuple[float, np.nd
         dlogits[truth] -= 1.0
     else:
         rows, totals = _probabilities(labels, logits.dtype)
-        log_likelihood = float(np.vdot(rows, log_p)) / n
+        log_likelihood = float((rows * log_p).sum(dtype=np.float64)) / n
         dlogits = np.exp(log_p, out=log_p)
         dlogits *= totals  # 1, up to the rounding of the labels
         dlogits -= rows
@@ -98,9 +98,9 @@ def mean_squared_error(predictions: np.ndarray, labels: Any) -> tuple[float, np.
     """
     predictions, labels = _same_shape(predictions, labels)
     difference = predictions - labels
-    loss = np.vdot(difference, difference) / difference.size
+    loss = float(np.square(difference).mean(dtype=np.float64))
     difference *= 2.0 / difference.size
-    return float(loss), difference
+    return loss, difference
 
 
 def binary_cross_entropy_with_logits(logits: np.ndarray, labels: Any) -> tuple[float, np.ndarray]:

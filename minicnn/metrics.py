@@ -66,6 +66,8 @@ def top_k_accuracy(predictions: np.ndarray, labels: Any, k: int = 5) -> float:
     scores, truth = _scores_and_truth(predictions, labels)
     n, classes = scores.shape
     k = integer(k, "k", low=1)
+    if classes == 1:
+        raise ValueError("scores must have a column for each class, got a single one: see `accuracy`")
     if k > classes:
         raise ValueError(f"`k` must be at most {classes}, the number of classes, got {k}")
     own = scores[np.arange(n), truth]
@@ -131,7 +133,14 @@ def _scores_and_truth(predictions: Any, labels: Any) -> tuple[np.ndarray, np.nda
 
 def _winners(scores: np.ndarray) -> np.ndarray:
     """Return the class number that each row speaks for."""
-    return scores.argmax(axis=1) if scores.shape[1] > 1 else (scores[:, 0] > 0).astype(np.intp)
+    if scores.shape[1] > 1:
+        return scores.argmax(axis=1)
+    if scores.dtype.kind in "iu" and not np.isin(scores, (0, 1)).all():
+        raise ValueError(
+            f"a single column must be yes-or-no, 0 or 1, got {scores[~np.isin(scores, (0, 1))][0]}; "
+            f"class numbers must have shape (N,)"
+        )
+    return (scores[:, 0] > 0).astype(np.intp)
 
 
 def _class_count(side: np.ndarray) -> int:

@@ -9,6 +9,8 @@ import warnings
 from pathlib import Path
 from typing import Any, TextIO
 
+import numpy as np
+
 from minicnn.cli.parser import Commands, add_command, add_dataset, add_model
 from minicnn.cli.ranks import in_ranks
 from minicnn.cli.told import EpochLines, describe, next_steps, report
@@ -76,7 +78,7 @@ def add_to(commands: Commands) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train; return 128 and the signal's number if one interrupted it."""
+    """Train; return 128 and the signal's number if one interrupted it, 1 if the net is of no use."""
     with in_ranks("minicnn train", args.rank_timeout) as ranks:
         return _run(args, ranks)
 
@@ -102,6 +104,9 @@ def _run(args: argparse.Namespace, ranks: Ranks) -> int:
         print(next_steps(new, interrupted=True, ranks=ranks.size))
         return 128 + outcome.signal
     print(f"\n{report(outcome, data)}", flush=True)
+    if outcome.logits is not None and not np.isfinite(outcome.logits).all():
+        print("no pictures: the network's outputs must be finite, but some are not; its training went wrong")
+        return 1
     try:
         draw(new, data, outcome)
     except (ImportError, ValueError) as error:

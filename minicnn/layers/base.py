@@ -180,7 +180,7 @@ class Layer:
             raise RuntimeError(f"{type(self).__name__} has no weights yet: call build(input_shape) first")
         x = np.asarray(x)
         if x.shape[1:] != self.input_shape:
-            raise ValueError(f"examples must have shape {self.input_shape}, got an array of shape {x.shape}")
+            raise ValueError(wrong_shape(x.shape, self.input_shape))
         alone = _claim(self)
         try:
             # A model in training mode is not switched under the feet of its trainer, and a layer may keep
@@ -309,6 +309,17 @@ class Layer:
             elif repr(value) != repr(argument.default):
                 arguments.append(f"{name}={getattr(value, '__name__', None) or repr(value)}")
         return f"{type(self).__name__}({', '.join(arguments)})"
+
+
+def wrong_shape(got: tuple[int, ...], example: tuple[int, ...] | None) -> str:
+    """Return a sentence about an array of another shape than a batch of such examples, and a hint.
+
+    >>> wrong_shape((28, 28, 1), (28, 28, 1))
+    'examples must have shape (28, 28, 1), got an array of (28, 28, 1) (a single one: make a batch, x[None])'
+    """
+    hint = " (add a channel axis: x[..., None])" if (*got[1:], 1) == example else ""
+    hint = " (a single one: make a batch, x[None])" if got == example else hint
+    return f"examples must have shape {example}, got an array of {got}{hint}"
 
 
 def _claim(layer: Layer) -> bool:

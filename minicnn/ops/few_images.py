@@ -5,9 +5,9 @@
     dkernel = cols.T @ dy
     dx = scatter(dy @ kernel.T)     each cell of each window is added back to where it was taken from
 
-With strides of 1, dx is also a convolution of dy, by the kernel turned upside down. To gather is faster than
-to scatter, but it is windows of dy that are gathered: so this is the way where there are no more filters than
-channels, and not so many that few windows fit into the cache.
+With strides of 1, dx is also a convolution of dy, by the kernel turned by 180 degrees. To gather is faster
+than to scatter, but it is windows of dy that are gathered: so this is the way where there are no more filters
+than channels, and not so many that few windows fit into the cache.
 
 What is scattered are runs of memory, over the channels of a cell. Where these are few, as the three of a
 picture, that product is computed transposed, kernel @ dy.T: then the same cell of all windows lies side by
@@ -139,7 +139,7 @@ def _pixels(plan: WindowPlan, block: np.ndarray) -> np.ndarray:
 
 
 def _turned(plan: WindowPlan, kernel: np.ndarray) -> np.ndarray:
-    """Return the kernel that leads from dy to dx, (kh, kw, F / G, C): upside down, channels for filters."""
+    """Return the kernel that leads from dy to dx, (kh, kw, F / G, C): turned, with channels for filters."""
     kh, kw, c, _ = plan.kernel_shape
     turned = kernel[::-1, ::-1].reshape(kh, kw, c, plan.groups, plan.group_filters)
     return np.ascontiguousarray(turned.transpose(0, 1, 4, 3, 2)).reshape(kh, kw, plan.group_filters, -1)

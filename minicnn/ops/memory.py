@@ -16,7 +16,7 @@ def keep_freed() -> None:
     At first glibc gives each array of over 128 KiB back to the system when it is freed, and takes it anew for
     the next one, page by page, and each page is cleared: a fifth of the time of a training step of LeNet-5.
     It raises that limit to the size of what it has seen freed, and keeps twice as much, but only what happens
-    to have been that large. So one array is made and freed here; no page of it is ever touched. Other C
+    to have been that large. So one array is made and freed here; hardly a page of it is touched. Other C
     libraries do as they always do.
     """
     np.empty(LARGEST, np.uint8)

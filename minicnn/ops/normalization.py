@@ -183,7 +183,7 @@ def _window_sums(values: np.ndarray, size: int) -> np.ndarray:
 
 
 def _shrink(scales: np.ndarray, beta: float) -> np.ndarray:
-    """Return scales ** -beta; for the paper's 3/4 by two square roots, many times faster than a power."""
+    """Return scales ** -beta; for the paper's 3/4 by two square roots, faster than a power."""
     if beta != 0.75:
         return scales**-beta
     root = np.sqrt(scales)

@@ -88,7 +88,12 @@ def max_pool2d_backward(
     Raises
     ------
     ValueError
-        As `max_pool2d`, and if `dy` has not the output's shape or `ties` is none of the three.
+        As `max_pool2d`, and if `dy` or `y` has not the output's shape or `ties` is none of the three.
+
+    Notes
+    -----
+    For finite numbers. A window with NaN in it has no largest value, and where its gradient goes is not
+    defined; an infinite gradient is NaN in the cells that it must not reach.
 
     Examples
     --------
@@ -99,6 +104,8 @@ def max_pool2d_backward(
     check_ties(ties)
     window, strides, pads, size = _geometry(x, pool_size, strides, padding)
     _check_dy(dy, x, size)
+    if y is not None and np.shape(y) != np.shape(dy):
+        raise ValueError(f"y must have the shape of dy, {np.shape(dy)}, got {np.shape(y)}")
     largest = max_pool2d(x, window, strides, pads) if y is None else y
     padded = pad(x, pads, np.nan)  # which equals nothing: a padded cell does not even win among -inf
     rest = like(x, np.shape(dy))
@@ -109,8 +116,9 @@ def max_pool2d_backward(
     tiled = window == strides and (size[0] * strides[0], size[1] * strides[1]) == padded.shape[1:3]
     dpadded = np.empty_like(padded) if tiled else np.zeros_like(padded)
     pairs = list(zip(*(_cells(images, window, strides, size) for images in (padded, dpadded)), strict=True))
-    # Where there is no padding, what none of the others has taken is the last one's: no need to look. (Where
-    # the largest is NaN, which equals nothing, that is all of it.)
+    # Where windows tile the image and nothing is padded, what none of the others has taken is the last one's:
+    # no need to look. (Where the largest is NaN, which equals nothing, that is all of it. Elsewhere the
+    # gradient of such a window is lost.)
     last = pairs.pop()[1] if ties == "first" and tiled and padded is x else None
     for cell, dcell in pairs:
         # A product with a mask is a pass that vectorises; choosing by the mask is ten times slower.
@@ -191,6 +199,8 @@ def _geometry(
 @lru_cache(maxsize=256)
 def _sizes(size: Pair, window: Pair, strides: Pair, padding: str | Pads) -> tuple[Pair, Pair, Pads, Pair]:
     pads = resolve_padding(padding, size, window, strides)
+    if 0 in size:
+        raise ValueError(f"pooling needs images of one pixel at least, got {size} rows and columns")
     if max(pads[0]) >= window[0] or max(pads[1]) >= window[1]:
         raise ValueError(f"pooling's padding must be smaller than its window {window}, got {pads}")
     return window, strides, pads, output_size(size, window, strides, pads)

@@ -57,7 +57,10 @@ class WindowPlan:
         return self.x_shape[1] + sum(self.pads[0]), self.x_shape[2] + sum(self.pads[1])
 
     def turned(self) -> WindowPlan | None:
-        """Return the plan of the convolution that leads from dy to dx, if there is one: not with strides."""
+        """Return the plan of the convolution that leads from dy to dx, if there is one.
+
+        There is none with strides, nor where there is more padding than a window's span less one.
+        """
         kh, kw, _, filters = self.kernel_shape
         spans = [(k - 1) * d for k, d in zip((kh, kw), self.dilation, strict=True)]
         (top, bottom), (left, right) = (

@@ -66,7 +66,9 @@ def load_data(recipe: Recipe) -> Data:
     """
     (images, labels), (x_test, y_test) = _load(recipe.dataset, recipe.data)
     images, labels = images[: recipe.limit], labels[: recipe.limit]
-    if recipe.validation >= max(len(images), 1):
+    if len(images) == 0:
+        raise ValueError("there must be an image to train on, but the data set has none")
+    if recipe.validation >= len(images):
         raise ValueError(
             f"`validation` must leave images to train on: it must be below {len(images)}, "
             f"got {recipe.validation}"

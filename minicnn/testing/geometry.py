@@ -41,8 +41,8 @@ def check_geometry(subject: Subject) -> None:
         windows = [np.flatnonzero(row) for row in seen]
         first = np.arange(got[axis]) * strides[axis] - pads[axis][0]
         extents = [w[-1] - w[0] + 1 if w.size else 0 for w in windows]
-        if max(extents) != min(span[axis], size[axis]):
-            continue  # it sees more than one window, being several layers in one, or less
+        if max(extents) != span[axis] or span[axis] >= size[axis]:
+            continue  # it sees more than one window, being several layers in one, or less; or all there is
         for i, window in enumerate(windows):
             low, high = max(first[i], 0), min(first[i] + span[axis], size[axis]) - 1
             if window.size and (window[0] < low or window[-1] > high):

@@ -77,7 +77,7 @@ def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray],
     """
     import safetensors.numpy  # only who saves pays for the import
 
-    arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    arrays = {name: np.asarray(array, array.dtype.newbyteorder("<"), "C") for name, array in arrays.items()}
     metadata = {_KEY: f"{_checksum(arrays, text)} {text}"}
     content = safetensors.numpy.save(arrays, metadata)
     header = content[8 : 8 + int.from_bytes(content[:8], "little")]

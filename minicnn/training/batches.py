@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from minicnn.arguments import integer
-from minicnn.layers.base import Layer
+from minicnn.layers.base import Layer, wrong_shape
 from minicnn.training.ranks import Ranks
 
 Examples = tuple[np.ndarray, np.ndarray]
@@ -76,8 +76,7 @@ def examples(x: Any, y: Any, model: Layer) -> Examples:
     """Return examples and labels as arrays, if there are any, as many of each, of the model's shape."""
     x, y = np.asanyarray(x), np.asanyarray(y)
     if x.shape[1:] != model.input_shape:
-        hint = " (add a channel axis: x[..., None])" if (*x.shape[1:], 1) == model.input_shape else ""
-        raise ValueError(f"examples must have shape {model.input_shape}, got an array of {x.shape}{hint}")
+        raise ValueError(wrong_shape(x.shape, model.input_shape))
     if len(x) == 0 or y.ndim == 0 or len(x) != len(y):
         raise ValueError(
             f"there must be at least one example, and a label for each; got arrays of {x.shape} and {y.shape}"

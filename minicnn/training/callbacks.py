@@ -293,11 +293,16 @@ class CSVLogger(Callback):
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Append a line, after the header where it is the first."""
         lines = io.StringIO(newline="")
-        writer = csv.DictWriter(lines, ["epoch", *logs])
-        if not self.text:
+        header, *_ = self.text.partition("\r\n")
+        names = ["epoch", *logs] if not header else next(csv.reader([header]))
+        new = [name for name in logs if name not in names]
+        writer = csv.DictWriter(lines, [*names, *new], restval="nan")
+        if not header or new:  # a fit that goes on with other metrics
             writer.writeheader()
+            for line in csv.DictReader(io.StringIO(self.text, newline="")):
+                writer.writerow(line)
         writer.writerow({"epoch": epoch, **logs})
-        self._write(lines.getvalue(), "a")
+        self._write(lines.getvalue(), "w" if new else "a")
 
     def state_dict(self) -> dict[str, Any]:
         """Return the text so far."""

@@ -7,6 +7,7 @@ import math
 import os
 import platform
 import re
+import threading
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,10 @@ from typing import Any
 import numpy as np
 
 import minicnn
+
+_limit = threading.Lock()
+_wanted: list[int] = []  # threads of BLAS, by all that limit them just now
+_before: list[Any] = []  # the limits that there were before the first of them
 
 _ROWS = 4096  # hashed at a time, so that data on the disk need not fit into memory
 
@@ -38,6 +43,27 @@ def _share_of_cores(folder: Path = Path("/sys/fs/cgroup")) -> float:
             if quota > 0 and period > 0:  # without a limit it is -1, or the word "max"
                 return quota / period
     return math.inf
+
+
+@contextlib.contextmanager
+def blas_threads(count: int) -> Iterator[None]:
+    """Let BLAS use so many threads; where several ask at once, the fewest, until the last of them ends."""
+    from threadpoolctl import threadpool_limits  # not above, see `environment`
+
+    with _limit:
+        _wanted.append(count)
+        limits = threadpool_limits(min(_wanted), "blas")
+        if len(_wanted) == 1:
+            _before.append(limits)
+    try:
+        yield
+    finally:
+        with _limit:
+            _wanted.remove(count)
+            if _wanted:
+                threadpool_limits(min(_wanted), "blas")
+            else:
+                _before.pop().restore_original_limits()
 
 
 def environment() -> dict[str, Any]:

@@ -30,6 +30,8 @@ _MARKS, _FREE_MARKS, _TEXT_OF_MARK = '[{,:"', 4000, 8
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
     """Write a file so that at any moment it is either the old one or the new one, whole and on the disk.
 
+    A device or a pipe is written into.
+
     Raises
     ------
     OSError
@@ -37,6 +39,10 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
         last thing failed, to see to it that the new one's name is on the disk: then it is the new one.
     """
     path = Path(path)
+    if path.exists() and not path.is_file() and not path.is_dir():  # a device or a pipe must stay what it is
+        with advised(path), path.open("wb") as file:
+            file.write(data)
+        return
     # In the same folder, since a rename is atomic only within a file system.
     temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
     try:

@@ -25,9 +25,12 @@ from minicnn.training.shards import Shards
 if TYPE_CHECKING:
     from minicnn.training.trainer import Trainer
 
+ADVICE = "; a smaller learning rate may help"
+
 _claims = threading.Lock()
 _training: set[int] = set()  # ids of the layers that are being trained; they live while they are here
-_trained: weakref.WeakKeyDictionary[Optimizer, weakref.ref[Layer]] = weakref.WeakKeyDictionary()
+# What an optimizer has trained: the buffers of the weights, which a model that is built again has no more.
+_trained: weakref.WeakKeyDictionary[Optimizer, list[weakref.ref[np.ndarray]]] = weakref.WeakKeyDictionary()
 
 
 class Fit:
@@ -85,6 +88,7 @@ class Fit:
         trainer, progress, ranks = self.trainer, self.progress, self.ranks
         every = self.checkpoints.every if self.checkpoints is not None else None
         self._call("on_epoch_begin", trainer.epoch)
+        self.shards.renew()
         for size, x, y in self.batches.epoch(trainer.epoch, progress.step, ranks):
             if self._stopping():
                 return
@@ -153,7 +157,7 @@ class Fit:
             raise self.ranks.known(
                 FloatingPointError(
                     f"loss and gradients must be finite, got a loss of {loss:g} in epoch {trainer.epoch}, "
-                    f"step {self.progress.step}: {told}; a smaller learning rate may help"
+                    f"step {self.progress.step}: {told}{'' if 'batch itself' in told else ADVICE}"
                 )
             )
         trainer.optimizer.step(parameters)
@@ -236,13 +240,15 @@ def exclusive(model: Layer, optimizer: Optimizer) -> Iterator[None]:
             raise RuntimeError(
                 "a model must be trained by one fit at a time, but another runs, perhaps in another thread"
             )
-        trained = _trained.setdefault(optimizer, weakref.ref(model))
-        if trained() is not model and optimizer.steps:
+        weights = [parameter.value for parameter in model.parameters()]
+        trained = [buffer() for buffer in _trained.get(optimizer, map(weakref.ref, weights))]
+        if optimizer.steps and [*map(id, trained)] != [*map(id, weights)]:
             raise ValueError(
                 f"an optimizer must train one model only, since it remembers its gradients: this one made "
-                f"{optimizer.steps} steps with another; give each trainer an optimizer of its own"
+                f"{optimizer.steps} steps with another, or before it was built again; give each trainer an "
+                f"optimizer of its own"
             )
-        _trained[optimizer] = weakref.ref(model)
+        _trained[optimizer] = [*map(weakref.ref, weights)]
         _training.update(layers)
     training, needs_dx = model.training, model.needs_dx
     try:

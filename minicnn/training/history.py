@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -16,7 +17,8 @@ class History:
     epoch : list of int
         The epochs that were finished, counted from 0.
     history : dict of str to list of float
-        For each quantity (`loss, accuracy, val_loss, val_accuracy`) its value in each of these epochs.
+        For each quantity (`loss, accuracy, val_loss, val_accuracy`) its value in each of these epochs; NaN
+        where it was not asked for, as in a fit that goes on with other metrics.
 
     Examples
     --------
@@ -31,9 +33,10 @@ class History:
 
     def append(self, epoch: int, logs: Mapping[str, float]) -> None:
         """Add the results of one more epoch."""
+        for name in self.history | dict(logs):  # in the order in which they first came
+            values = self.history.setdefault(name, [math.nan] * len(self.epoch))
+            values.append(logs.get(name, math.nan))
         self.epoch.append(epoch)
-        for name, value in logs.items():
-            self.history.setdefault(name, []).append(value)
 
 
 @dataclass

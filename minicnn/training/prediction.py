@@ -6,7 +6,7 @@ import numpy as np
 
 from minicnn.arguments import integer
 from minicnn.layers.base import Layer
-from minicnn.training.environment import available_threads
+from minicnn.training.environment import available_threads, blas_threads
 
 
 def predict_in_threads(
@@ -14,8 +14,6 @@ def predict_in_threads(
 ) -> np.ndarray:
     """Return `model.predict(x, batch_size)`, each thread having computed a part of it."""
     from concurrent.futures import ThreadPoolExecutor
-
-    from threadpoolctl import threadpool_limits
 
     threads = available_threads() if threads is None else threads
     batch_size = integer(batch_size, "batch_size", low=1)
@@ -28,6 +26,6 @@ def predict_in_threads(
 
     # Layers of the user's may keep things in attributes while they compute: to each thread its replica.
     models = [model.eval_replica() for _ in parts]
-    with ThreadPoolExecutor(threads) as pool, threadpool_limits(1, "blas"):
+    with ThreadPoolExecutor(threads) as pool, blas_threads(1):
         outputs = list(pool.map(predict, models, parts))
     return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)

@@ -44,7 +44,8 @@ class ProgressBar(Callback):
         title = f"epoch {epoch - self.first + 1}/{self.epochs}"
         from tqdm import tqdm  # here, since it takes a fifth of the time that `import minicnn` may take
 
-        layout = "{desc} {percentage:3.0f}% |{bar}| {rate_fmt}{postfix}"  # all of it fits into 80 columns
+        share = "{n_fmt}{unit}" if self.size is None else "{percentage:3.0f}% |{bar}|"
+        layout = f"{{desc}} {share} {{rate_fmt}}{{postfix}}"  # all of it fits into 80 columns
         self.bar = tqdm(total=self.size, desc=title, unit=self.unit, bar_format=layout, dynamic_ncols=True)
 
     def on_batch_begin(self, step: int) -> None:
@@ -62,6 +63,7 @@ class ProgressBar(Callback):
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Show the epoch's final numbers and leave the bar on the screen."""
         if self.bar is not None:
+            self.bar.bar_format = "{desc}{postfix}, {rate_fmt}"  # in place of the bar there is room for them
             self.bar.set_postfix_str(_text(logs))
             self.bar.close()
 

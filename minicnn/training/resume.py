@@ -9,6 +9,7 @@ remember.
 from __future__ import annotations
 
 import contextlib
+import copy
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ import numpy as np
 
 from minicnn.arguments import integer, real
 from minicnn.errors import FileFormatError
+from minicnn.optimizers import Optimizer
 from minicnn.training.batches import Batches
 from minicnn.training.callbacks import Callback
 from minicnn.training.checkpoints import Snapshot
@@ -61,7 +63,8 @@ def settings(fit: Fit) -> dict[str, Any]:
             ranks=trainer.ranks.size,
             dtype=trainer.model.dtype,
             model=trainer.model,
-            optimizer=trainer.optimizer,
+            optimizer=_without_rate(trainer.optimizer),
+            rate=trainer.optimizer.lr,
             loss=trainer.loss,
             metrics=trainer.metrics,
             augment=trainer.augment,
@@ -121,10 +124,13 @@ def restore(fit: Fit, snapshot: Snapshot) -> None:
     progress, epoch = Progress.from_dict(state["progress"]), state["epoch"]
     if not _possible(progress, epoch, fit.batches):
         raise FileFormatError(f"the steps, examples and epochs that {snapshot.path} tells of must agree")
+    own = fit.settings["fingerprint"]
+    if lr is not None and lr == trainer.optimizer.lr:  # what a callback has made of the rate in this process
+        own["rate"] = state["fingerprint"].get("rate", own["rate"])
     told = differences(
         {**state["fingerprint"], "callbacks": _listed(state["callbacks"])},
         {
-            **fit.settings["fingerprint"],
+            **own,
             "callbacks": _listed(state["callbacks"].keys() & dict(_named(fit.hooks))),
         },
     )
@@ -136,7 +142,7 @@ def restore(fit: Fit, snapshot: Snapshot) -> None:
         parameter.value = weights[name]
     for stream, value in streams:
         stream.bit_generator.state = value
-    if lr is not None:  # a callback may have changed it
+    if lr is not None and state["fingerprint"].get("rate") == own["rate"]:  # a callback may have changed it
         trainer.optimizer.lr = lr
     trainer.epoch, fit.progress = epoch, progress
     trainer.stop_training = progress.stopped
@@ -219,6 +225,13 @@ def _named(hooks: Sequence[Callback]) -> Iterator[tuple[str, Callback]]:
         kind = type(hook).__name__
         yield f"{kind}.{counts[kind]}", hook
         counts[kind] += 1
+
+
+def _without_rate(optimizer: Optimizer) -> Optimizer:
+    """Return a copy to be described: callbacks change the rate, which is compared by itself."""
+    twin = copy.copy(optimizer)
+    twin.lr = 0.0
+    return twin
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -11,16 +11,17 @@ losses that are all of this package, see `minicnn.training.helpers`. What users 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from minicnn.arguments import integer
 from minicnn.layers.base import Layer
-from minicnn.training.environment import available_threads
+from minicnn.training.environment import available_threads, blas_threads
 from minicnn.training.helpers import Helper
-from minicnn.training.packing import packed
+from minicnn.training.packing import outline, packed
 from minicnn.training.pieces import Answer, compute_shard
 from minicnn.training.ranks import Ranks
 
@@ -52,11 +53,7 @@ class Shards:
 
     def __init__(self, model: Layer, loss: Callable, threads: int | None, ranks: Ranks | None = None) -> None:
         self.ranks = ranks or Ranks()
-        mixing = [
-            type(layer).__name__
-            for layer in (model, *dict(model.named_layers()).values())
-            if layer.mixes_examples
-        ]
+        mixing = _mixing(model)
         alone = "`threads` must be 1 or None", "`comm` must have one rank or be None"
         for sentence, number in zip(alone, (threads or 1, self.ranks.size), strict=True):
             if mixing and number > 1:
@@ -67,7 +64,7 @@ class Shards:
         if threads is None:
             threads = available_threads() if self.ranks.size == 1 else 1
         total = integer(threads, "threads", low=1)
-        self.loss = loss
+        self.model, self.loss = model, loss
         if self.ranks.rank:  # the ranks before have the model's own random streams, and replicas' of them
             for stream in model.random_streams():
                 stream.spawn(self.ranks.rank * total - 1)
@@ -80,6 +77,7 @@ class Shards:
         self.helpers: dict[int, Helper] = {}
         self.several = len(self.models) > 1 or self.ranks.size > 1
         self.message = packed(self.models[-1], self.parameters[-1], loss) if self.several else None
+        self.outline = outline(model)
         self.ours = self.message is not None  # so no example influences another, nor the loss of another
         self.smallest = SMALLEST_SHARD * (1 if self.ours else 2)
 
@@ -87,16 +85,39 @@ class Shards:
         # Imported when a fit begins: `import minicnn` is to take little more time than `import numpy`.
         from concurrent.futures import ThreadPoolExecutor
 
-        from threadpoolctl import threadpool_limits
-
         self.pool = ThreadPoolExecutor(max(len(self.models) - 1, 1), "minicnn-shard")
         # Two pools of threads would fight for the same cores: BLAS works alone within each of ours.
-        self.limits = threadpool_limits(self.blas_threads, "blas")
+        self.limits = blas_threads(self.blas_threads)
+        self.limits.__enter__()
+        self.renew()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.limits.restore_original_limits()
+        self.limits.__exit__(None, None, None)
         self.pool.shutdown()
+
+    def renew(self) -> None:
+        """Let all replicas be as the model is now: somebody may have changed a rate, or exchanged a layer.
+
+        They keep their weights, gradients and random streams. What somebody changes counts from the next fit
+        or epoch on, in all shards at once; weights count at once, since replicas share them.
+        """
+        before, self.outline = self.outline, outline(self.model)
+        if not self.several or (self.outline == before and before is not None):
+            return
+        if mixing := _mixing(self.model):
+            raise ValueError(f"a model must not be given a {mixing[0]} when it has a trainer: make a new one")
+        for i in range(0 if self.ranks.rank else 1, len(self.models)):
+            kept: dict[int, Any] = {}
+            for held in (Layer.parameters, Layer.random_streams):
+                kept |= {id(a): b for a, b in zip(held(self.model), held(self.models[i]), strict=False)}
+            self.models[i] = copy.deepcopy(self.model, kept)
+        for helper in self.helpers.values():
+            if not helper.gone:
+                helper.leave()
+        self.helpers = {}
+        self.message = packed(self.models[-1], self.parameters[-1], self.loss)
+        self.ours = self.message is not None
 
     def step(self, x: np.ndarray, y: np.ndarray, batch: int | None = None) -> tuple[float, np.ndarray]:
         """Return mean loss and predictions for a batch; its gradients are then those of the first model.
@@ -161,3 +182,9 @@ class Shards:
     def _shard(self, index: int, x: np.ndarray, y: np.ndarray, batch: int) -> Answer:
         model, parameters = self.models[index], self.parameters[index]
         return compute_shard(model, parameters, self.loss, x, y, batch, cut=self.ours)
+
+
+def _mixing(model: Layer) -> list[str]:
+    """Return the classes of the layers whose examples influence each other."""
+    layers = (model, *dict(model.named_layers()).values())
+    return [type(layer).__name__ for layer in layers if layer.mixes_examples]

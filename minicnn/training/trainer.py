@@ -101,15 +101,26 @@ class Trainer:
         rank_timeout: float | None = TIMEOUT,
         callbacks: Sequence[Callback] = (),
     ) -> None:
+        if not isinstance(model, Layer):
+            raise TypeError(f"`model` must be a Layer object such as a Sequential, got {model!r}")
         if model.input_shape is None:
             raise RuntimeError("a model must be built before it is trained: call build(input_shape) first")
-        self.model, self.optimizer, self.loss = model, optimizer, loss
+        self.model, self.optimizer, self._loss = model, optimizer, loss
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"`optimizer` must be an Optimizer object such as Adam(), got {optimizer!r}")
         if not callable(loss):
             raise TypeError(f"`loss` must be a function, see `minicnn.losses`, got {loss!r}")
         if not isinstance(metrics, Mapping | None):
             raise TypeError(f"`metrics` must be a dict of functions by name, got {metrics!r}")
+        for name, metric in (metrics or {}).items():
+            if not callable(metric):
+                raise TypeError(
+                    f"each of `metrics` must be a function, see `minicnn.metrics`, got {metric!r}"
+                )
+            if name == "loss" or str(name).startswith("val_"):
+                raise ValueError(f"a metric must not be called 'loss' or 'val_...', got {name!r}")
+        if augment is not None and not callable(augment):
+            raise TypeError(f"`augment` must be a function, see `minicnn.datasets`, got {augment!r}")
         if metrics is None:
             metrics = {"accuracy": accuracy} if loss is softmax_cross_entropy else {}
         self.metrics = dict(metrics)
@@ -121,6 +132,11 @@ class Trainer:
         self._shards = Shards(model, loss, threads, self.ranks)
         self.epoch = 0
         self.stop_training = self.interrupted = False
+
+    @property
+    def loss(self) -> Loss:
+        """The loss; for another one, make another trainer."""
+        return self._loss
 
     def fit(
         self,
@@ -191,7 +207,7 @@ class Trainer:
         if [*map(id, known)] != [id(parameter.value) for parameter in self.model.parameters()]:
             raise RuntimeError(
                 "the model must have the weights that it had when its trainer was made, but has others, "
-                "perhaps since it was built again: make a new Trainer"
+                "perhaps since it was built again: make a new Trainer, with a new optimizer"
             )
         batches = self._batches(x, y, batch_size)
         epochs, callbacks = integer(epochs, "epochs"), _checked(callbacks)
@@ -281,6 +297,7 @@ class Trainer:
 
 
 def _checked(callbacks: Any) -> tuple[Callback, ...]:
-    if not np.iterable(callbacks) or not all(isinstance(hook, Callback) for hook in callbacks):
+    hooks = tuple(callbacks) if np.iterable(callbacks) else (callbacks,)
+    if not np.iterable(callbacks) or not all(isinstance(hook, Callback) for hook in hooks):
         raise TypeError(f"`callbacks` must be a list of Callback objects, got {callbacks!r}")
-    return tuple(callbacks)
+    return hooks

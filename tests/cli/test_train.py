@@ -206,6 +206,6 @@ def test_resume_refuses_what_is_no_run(tmp_path, capsys):
 
 def test_a_ruined_net_is_reported_without_pictures(dataset, tmp_path, capsys):
     arguments = ("--lr", 1e30, "--optimizer", "sgd", "--schedule", "constant", "--batch-size", 160)
-    assert train("--dataset", dataset, *arguments, "--epochs", 1, "--out", tmp_path / "run") == 0
-    assert "no pictures: the model's outputs must be finite" in capsys.readouterr().out
+    assert train("--dataset", dataset, *arguments, "--epochs", 1, "--out", tmp_path / "run") == 1
+    assert "no pictures: the network's outputs must be finite" in capsys.readouterr().out
     assert read_result(tmp_path / "run")["test_loss"] is None

@@ -364,7 +364,8 @@ def test_predict_scales_uint8_and_does_not_depend_on_the_batch_size():
     assert model.training
     assert model.predict(images[:0]).shape == (0, 3)
     with pytest.raises(
-        ValueError, match=r"examples must have shape \(4, 4, 1\), got an array of shape \(4, 4, 1\)"
+        ValueError,
+        match=r"shape \(4, 4, 1\), got an array of \(4, 4, 1\) \(a single one: make a batch, x\[None\]\)",
     ):
         model.predict(images[0])
     with pytest.raises(ValueError, match="`batch_size` must be at least 1, got 0"):

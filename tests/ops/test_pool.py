@@ -177,3 +177,12 @@ def test_pooling_backward_refuses_another_dy_and_unknown_ties():
             function(x, x, 2)
     with pytest.raises(ValueError, match="`ties` must be one of 'first', 'all', 'split', got 'last'"):
         max_pool2d_backward(x, x, 1, ties="last")
+
+
+def test_an_image_without_pixels_and_a_y_of_another_shape_are_refused():
+    for function in (max_pool2d, avg_pool2d):
+        with pytest.raises(ValueError, match=r"one pixel at least, got \(0, 4\) rows and columns"):
+            function(np.zeros((2, 0, 4, 1)), 2, padding=((1, 1), (0, 0)))
+    x, dy = np.arange(8.0).reshape(1, 2, 4, 1), np.ones((1, 1, 2, 1))
+    with pytest.raises(ValueError, match=r"y must have the shape of dy, \(1, 1, 2, 1\), got \(1, 1, 1, 1\)"):
+        max_pool2d_backward(dy, x, 2, y=np.full((1, 1, 1, 1), 7.0))

@@ -1,12 +1,13 @@
-"""How many cores there are to use."""
+"""How many cores there are to use, and how many BLAS uses."""
 
 import math
 import os
 
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from minicnn.training import environment
-from minicnn.training.environment import _share_of_cores, available_threads
+from minicnn.training.environment import _share_of_cores, available_threads, blas_threads
 
 
 @pytest.mark.parametrize(
@@ -40,3 +41,19 @@ def test_no_more_threads_than_cores_or_a_containers_share(monkeypatch, cores, sh
     monkeypatch.setattr(environment.os, "sched_getaffinity", lambda pid: set(range(cores)))
     monkeypatch.setattr(environment, "_share_of_cores", lambda: share)
     assert available_threads() == threads
+
+
+def test_blas_has_its_threads_again_when_the_last_of_several_that_limit_it_ends():
+    def now():
+        return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+    with threadpool_limits(3, "blas"):
+        first, second = blas_threads(2), blas_threads(1)
+        first.__enter__()
+        assert now() == {2}
+        second.__enter__()
+        assert now() == {1}
+        first.__exit__(None, None, None)  # not the last that came
+        assert now() == {1}
+        second.__exit__(None, None, None)
+        assert now() == {3}

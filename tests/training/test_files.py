@@ -63,3 +63,12 @@ with locked(pathlib.Path(sys.argv[1])):
         pass
     with locked(path):
         pass
+
+
+def test_a_pipe_is_written_into_and_stays_one(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE) as reader:
+        write_atomically(pipe, b"whole")
+        assert reader.stdout.read() == b"whole"
+    assert pipe.is_fifo()

@@ -93,6 +93,9 @@ def test_an_optimizer_trains_one_model_only():
         Trainer(second, optimizer).fit(X, Y)
     assert all(np.array_equal(a, b) for a, b in zip(before, second.get_weights(), strict=True))
     assert not second.training
+    first.build(first.input_shape, rng=1)
+    with pytest.raises(ValueError, match=r"one model only, .* or before it was built again"):
+        Trainer(first, optimizer).fit(X, Y)
     del first
     with pytest.raises(ValueError, match="one model only"):
         Trainer(second, optimizer).fit(X, Y)

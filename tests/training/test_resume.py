@@ -243,7 +243,7 @@ def test_another_fits_checkpoint_is_refused_and_nothing_changed(folder, trainer,
     [
         ({"threads": 2}, {}, "threads: 2 instead of 1$"),
         ({}, {"x": X[::-1]}, "another data"),
-        ({"lr": 0.5}, {}, "another optimizer"),
+        ({"lr": 0.5}, {}, "rate: 0.5 instead of 0.001$"),
         ({"layers": lambda: [Dropout(0.4)]}, {}, "another model"),
         ({}, {"callbacks": []}, "callbacks: ProgressBar.0 instead of EarlyStopping.0, ProgressBar.0"),
     ],
@@ -430,3 +430,52 @@ def test_killed_at_random_moments_no_run_is_lost_or_different():
 @pytest.mark.campaign
 def test_killed_at_random_moments_no_run_of_a_thousand_is_lost_or_different():
     run_dying(1000)
+
+
+def test_another_rate_than_before_is_taken_and_told(folder):
+    fit(make(), folder, epochs=1)
+    again = make(lr=1e-5)
+    with pytest.warns(UserWarning, match="rate: 1e-05 instead of 0.001"):
+        fit(again, folder, epochs=2)
+    assert again.optimizer.lr == 1e-5
+
+
+def test_a_rate_that_a_callback_lowered_is_no_other_one_in_the_same_process(folder):
+    class Lower(Callback):
+        def on_epoch_end(self, epoch, logs):
+            self.trainer.optimizer.lr /= 2
+            self.trainer.interrupted = epoch == 0
+
+    trainer = make()
+    for _ in range(2):  # interrupted, and gone on; without a warning, which would be an error
+        fit(trainer, folder, epochs=3, callbacks=[Lower()])
+    assert trainer.optimizer.lr == 1e-3 / 8
+    fit(again := make(), folder, epochs=3, callbacks=[Lower()])  # as a script that is started again
+    assert again.optimizer.lr == 1e-3 / 8
+
+
+def test_callbacks_may_remember_arrays_of_another_byte_order(folder):
+    class Seen(Callback):
+        def state_dict(self):
+            return {"counts": np.arange(3, dtype=">i4")}
+
+        def load_state_dict(self, state):
+            self.counts = state["counts"]
+
+    fit(make(), folder, epochs=1, callbacks=[Seen()])
+    fit(make(), folder, epochs=2, callbacks=[seen := Seen()])
+    assert seen.counts.tolist() == [0, 1, 2]
+
+
+def test_a_fit_that_goes_on_with_other_metrics_tells_so_in_history_and_csv(folder, tmp_path):
+    path = tmp_path / "history.csv"
+    make().fit(X, Y, 2, 16, callbacks=[CSVLogger(path)], checkpoint=folder)
+    with pytest.warns(UserWarning, match="another data"):
+        history = fit(make(), folder, epochs=3, callbacks=[CSVLogger(path)])
+    assert history.epoch == [0, 1, 2]
+    assert np.isnan(history.history["val_loss"]).tolist() == [True, True, False]
+    assert len(history.history["loss"]) == 3
+    header, *lines = path.read_text().splitlines()
+    assert header == "epoch,loss,accuracy,val_loss,val_accuracy"
+    assert [line.count(",") for line in lines] == [4, 4, 4]
+    assert lines[0].endswith(",nan,nan")

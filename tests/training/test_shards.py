@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from minicnn import Dense, Flatten, Sequential
+from minicnn import SGD, Callback, Dense, Dropout, Flatten, Layer, Parameter, Sequential, Tanh, Trainer
 from minicnn.losses import softmax_cross_entropy
 from minicnn.training import shards
 from minicnn.training.pieces import compute_shard
@@ -56,3 +56,105 @@ def test_two_ranks_cut_as_two_threads_do_and_what_users_write_is_not_cut():
     assert Shards(model, softmax_cross_entropy, 1, Two).ours
     assert not Shards(model, softmax_cross_entropy, 1).ours
     assert not Shards(model, lambda p, labels: softmax_cross_entropy(p, labels), 2).ours
+
+
+class Times(Layer):
+    """A layer of a user's, with a knob."""
+
+    def __init__(self, factor):
+        self.factor = factor
+
+    def forward(self, x):
+        return x * self.factor
+
+    def backward(self, dy):
+        return dy * self.factor
+
+
+class Turn(Callback):
+    """Turns a knob when an epoch begins."""
+
+    def on_epoch_begin(self, epoch):
+        knob = self.trainer.model[1]
+        knob.factor = 1.0 + epoch
+
+
+@pytest.mark.parametrize("helpers", [False, True])
+@pytest.mark.parametrize("when", ["before", "between", "exchanged"])
+def test_what_is_changed_in_a_layer_counts_in_all_shards(monkeypatch, helpers, when):
+    """A helper, too, must hear of it."""
+    monkeypatch.setattr(shards, "SMALLEST_SHARD", 1)
+    x, y = np.random.default_rng(0).random((64, 6, 6, 1), np.float32), np.arange(64) % 3
+    losses = []
+    for threads in (1, 2):
+        layer = Dropout(0.9) if helpers else Times(9.0)
+        model = Sequential([Flatten(), layer, Dense(3)]).build((6, 6, 1), rng=0)
+        trainer = Trainer(model, SGD(0.0), threads=threads)
+        if when == "between":
+            trainer.fit(x, y, batch_size=64)
+            for helper in trainer._shards.helpers.values():
+                helper.pipe.poll(30)
+            trainer.fit(x, y, batch_size=64)
+            there = [helper.there for helper in trainer._shards.helpers.values()]
+            assert there == [True] * (helpers and threads == 2)
+        if when == "exchanged":
+            model.layers[1] = Tanh().build((36,))
+        elif helpers:
+            layer.rate = 0.0
+        else:
+            layer.factor = 0.5
+        callbacks = [Turn()] if when == "before" and not helpers else []
+        history = trainer.fit(x, y, epochs=2, batch_size=64, callbacks=callbacks)
+        losses.append(history.history["loss"])
+        assert trainer.evaluate(x, y)["loss"] == pytest.approx(losses[-1][-1], rel=1e-6)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+
+
+def test_a_layer_that_mixes_examples_comes_too_late_for_a_trainer():
+    model = Sequential([Flatten(), Dense(3)]).build((6, 6, 1), rng=0)
+    trainer = Trainer(model, SGD(0.0), threads=2)
+    model.layers.insert(1, Mixes())
+    with pytest.raises(ValueError, match="must not be given a Mixes when it has a trainer"):
+        trainer.fit(np.ones((4, 6, 6, 1), np.float32), [0, 1, 2, 0])
+
+
+class Mixes(Times):
+    """Says that its examples influence each other."""
+
+    mixes_examples = True
+    input_shape = (36,)
+
+    def __init__(self):
+        super().__init__(1.0)
+
+
+class Counts(Layer):
+    """Counts examples in a weight, and does not say so."""
+
+    def init_params(self, input_shape, rng):
+        self.count = Parameter(np.zeros(1), trainable=False)
+
+    def forward(self, x):
+        if self.training:
+            self.count.value = self.count.value + len(x)
+        return x.copy()
+
+    def backward(self, dy):
+        return dy.copy()
+
+
+def test_weights_that_forward_changes_are_refused_on_several_threads_unless_the_layer_says_so():
+    x, y = np.ones((8, 6), np.float32), np.zeros(8, int)
+    for threads, says in ((1, False), (2, False), (None, True)):
+        layer = Counts()
+        layer.mixes_examples = says
+        model = Sequential([Dense(3), layer]).build((6,), rng=0)
+        trainer = Trainer(model, SGD(0.1), threads=threads)
+        if threads == 2:
+            before = model.get_weights()
+            with pytest.raises(ValueError, match="must say `mixes_examples = True`"):
+                trainer.fit(x, y)
+            assert all(np.array_equal(*pair) for pair in zip(before, model.get_weights(), strict=True))
+        else:
+            trainer.fit(x, y)
+            assert layer.count.value == 8

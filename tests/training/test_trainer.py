@@ -329,6 +329,9 @@ def test_with_batch_statistics_the_culprit_is_named_and_the_statistics_are_kept(
         ({"optimizer": Adam}, "`optimizer` must be an Optimizer object"),
         ({"loss": "mse"}, "`loss` must be a function"),
         ({"metrics": ["accuracy"]}, "`metrics` must be a dict"),
+        ({"metrics": {"acc": "accuracy"}}, "each of `metrics` must be a function"),
+        ({"augment": True}, "`augment` must be a function"),
+        ({"model": [Dense(2)]}, "`model` must be a Layer object"),
         ({"callbacks": Callback()}, "`callbacks` must be a list of Callback objects"),
     ],
 )
@@ -345,6 +348,31 @@ def test_fit_says_what_validation_data_and_callbacks_must_be():
         Trainer(net(), SGD()).fit(x, y, callbacks=[Callback])
     with pytest.raises(ValueError, match="`batch_size` must be at least 1, got 0"):
         Trainer(net(), SGD()).evaluate(x, y, batch_size=0)
+
+
+@pytest.mark.parametrize("name", ["loss", "val_accuracy"])
+def test_a_metric_must_not_take_the_name_of_something_else(name):
+    with pytest.raises(ValueError, match=f"must not be called 'loss' or 'val_...', got '{name}'"):
+        Trainer(net(), SGD(), metrics={name: mean_squared_error})
+
+
+def test_callbacks_may_come_from_a_generator():
+    class Count(Callback):
+        epochs = 0
+
+        def on_epoch_end(self, epoch, logs):
+            self.epochs += 1
+
+    own, given = Count(), Count()
+    x, y = toy()
+    trainer = Trainer(net(), SGD(0.1), callbacks=(hook for hook in [own]))
+    trainer.fit(x, y, epochs=2, callbacks=filter(None, [given, None]))
+    assert (own.epochs, given.epochs) == (2, 2)
+
+
+def test_the_loss_of_a_trainer_is_its_own():
+    with pytest.raises(AttributeError, match="loss"):
+        Trainer(net(), SGD(0.1)).loss = mean_squared_error
 
 
 def test_a_trainer_needs_a_built_model():
