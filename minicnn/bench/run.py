@@ -65,13 +65,17 @@ def bench(
     Raises
     ------
     ValueError
-        If there is no such subject or peer, or a number below 1.
+        If there is no such subject or peer, a number is out of range, or minicnn does not run there.
     """
     _check(subjects, SUBJECTS, "subjects")
     _check(peers, PEERS, "peers")
     rounds = integer(rounds, "rounds", low=1)
     limit = None if limit is None else integer(limit, "limit", low=12)  # AlexNet's kernel has 11 rows
     threads = available_threads() if threads is None else integer(threads, "threads", low=1)
+    if threads > available_threads():  # they would wait for each other, and not be measured
+        raise ValueError(
+            f"`threads` must be at most {available_threads()}, the cores there are, got {threads}"
+        )
     pythons = dict.fromkeys(PEERS, sys.executable) | dict(pythons or {})
     _check(pythons, PEERS, "pythons")
     with tempfile.TemporaryDirectory() as folder:
@@ -217,7 +221,7 @@ def _look_for(
         except (RuntimeError, OSError) as error:
             missing[name] = f"{error}; {PEERS[name][1]}"
     if "minicnn" in missing:
-        raise RuntimeError(f"minicnn itself must run: {missing['minicnn']}")
+        raise ValueError(f"minicnn itself must run: {missing['minicnn']}")
     return found, missing
 
 

@@ -111,7 +111,8 @@ class Recipe:
         for name, low in {"epochs": 0, "batch_size": 1, "validation": 0, "limit": 1, "threads": 1}.items():
             value, high = getattr(self, name), _MAX_THREADS if name == "threads" else _MAX_NUMBER
             if value is not None and integer(value, name, low) > high:
-                raise ValueError(f"`{name}` must be at most {high:,}, got one of {value.bit_length()} bits")
+                shown = f"{value:,}" if value.bit_length() < 64 else f"one of {value.bit_length()} bits"
+                raise ValueError(f"`{name}` must be at most {high:,}, got {shown}")
         rates = {
             "lr": LEARNING_RATES[self.optimizer] if self.lr is None else self.lr,
             "weight_decay": WEIGHT_DECAYS.get(self.optimizer, 0.0)
