@@ -91,14 +91,15 @@ def test_confusion_matrix_takes_scores_and_one_hot_labels():
 
 def test_a_column_of_class_numbers_is_not_taken_for_yes_or_no():
     with pytest.raises(ValueError, match=r"0 or 1, got 3; class numbers must have shape \(N,\)"):
-        confusion_matrix(np.array([[0], [3], [1]]), [0, 3, 1])
+        confusion_matrix(np.array([[0], [1], [3]]), [0, 1, 3])
     with pytest.raises(ValueError, match="0 or 1, got -1"):
         accuracy(np.zeros((2, 1)), [[-1], [1]])
     assert confusion_matrix(np.array([[0], [1]]), [0, 1]).tolist() == [[1, 0], [0, 1]]
 
 
 def test_top_k_accuracy_needs_a_column_for_each_class():
-    with pytest.raises(ValueError, match="a column for each class, got a single one"):
+    sentence = r"^scores must have a column for each class, got a single one: see `accuracy`$"
+    with pytest.raises(ValueError, match=sentence):
         top_k_accuracy(np.array([[0.3], [-1.0]]), [1, 0], k=1)
 
 
