@@ -114,7 +114,7 @@ def confusion_matrix(labels: Any, predictions: Any, num_classes: int | None = No
     if num_classes is None:
         num_classes = max(map(_class_count, sides))
     classes = integer(num_classes, "num_classes", low=1)
-    truth, guess = (class_numbers(side if side.ndim == 1 else _winners(side), classes) for side in sides)
+    truth, guess = (class_numbers(side if side.ndim == 1 else _true(side), classes) for side in sides)
     return np.bincount(truth * classes + guess, minlength=classes**2).reshape(classes, classes)
 
 
@@ -128,19 +128,22 @@ def _scores_and_truth(predictions: Any, labels: Any) -> tuple[np.ndarray, np.nda
         )
     if scores.size == 0:
         raise ValueError("a metric needs at least one example, got none")
-    return scores, _winners(labels) if labels.ndim == 2 else class_numbers(labels, max(scores.shape[1], 2))
+    return scores, _true(labels) if labels.ndim == 2 else class_numbers(labels, max(scores.shape[1], 2))
 
 
 def _winners(scores: np.ndarray) -> np.ndarray:
     """Return the class number that each row speaks for."""
-    if scores.shape[1] > 1:
-        return scores.argmax(axis=1)
-    if scores.dtype.kind in "iu" and not np.isin(scores, (0, 1)).all():
+    return scores.argmax(axis=1) if scores.shape[1] > 1 else (scores[:, 0] > 0).astype(np.intp)
+
+
+def _true(labels: np.ndarray) -> np.ndarray:
+    """Return the class number that each row of labels speaks for: class numbers in a column are none."""
+    if labels.shape[1] == 1 and labels.dtype.kind in "iu" and not np.isin(labels, (0, 1)).all():
+        wrong = labels[~np.isin(labels, (0, 1))][0]
         raise ValueError(
-            f"a single column must be yes-or-no, 0 or 1, got {scores[~np.isin(scores, (0, 1))][0]}; "
-            f"class numbers must have shape (N,)"
+            f"a column of labels must be yes-or-no, 0 or 1, got {wrong}; class numbers must have shape (N,)"
         )
-    return (scores[:, 0] > 0).astype(np.intp)
+    return _winners(labels)
 
 
 def _class_count(side: np.ndarray) -> int:

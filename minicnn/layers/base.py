@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import itertools
 import operator
 import threading
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,7 @@ _NOTHING: Any = (None, None)  # an empty cache: no value, no thread
 _outer_dtype: ContextVar[np.dtype | None] = ContextVar("dtype of the outermost build", default=None)
 _predicting: set[int] = set()  # ids of the models whose `predict` runs
 _claims = threading.Lock()
+_eval_replicas = itertools.count()
 
 
 class Layer:
@@ -277,9 +279,10 @@ class Layer:
     def eval_replica(self) -> Self:
         """Return a replica in evaluation mode, for a prediction, after which this layer is as it was.
 
-        (To give a replica random streams of its own is to count them in those of this layer.)
+        (To spawn random streams for it, as for other replicas, would change which the next one gets.)
         """
-        return self._copy({}).eval()
+        number = next(_eval_replicas)
+        return self._copy({id(stream): _apart(stream, number) for stream in self.random_streams()}).eval()
 
     def _copy(self, memo: dict[int, Any]) -> Self:
         return copy.deepcopy(self, memo | {id(part): part.replica() for part in self.parameters()})
@@ -309,6 +312,17 @@ class Layer:
             elif repr(value) != repr(argument.default):
                 arguments.append(f"{name}={getattr(value, '__name__', None) or repr(value)}")
         return f"{type(self).__name__}({', '.join(arguments)})"
+
+
+def _apart(stream: np.random.Generator, number: int) -> np.random.Generator:
+    """Return a stream that has nothing to do with this one and its children, another for each number."""
+    seeds = getattr(stream.bit_generator, "seed_seq", None)
+    if not isinstance(seeds, np.random.SeedSequence):
+        return copy.deepcopy(stream)
+    key = (*seeds.spawn_key, 1 << 31, number)  # further than anybody spawns
+    return np.random.Generator(
+        type(stream.bit_generator)(np.random.SeedSequence(seeds.entropy, spawn_key=key))
+    )
 
 
 def wrong_shape(got: tuple[int, ...], example: tuple[int, ...] | None) -> str:

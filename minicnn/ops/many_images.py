@@ -43,7 +43,7 @@ def forward(plan: WindowPlan, x: np.ndarray, kernel: np.ndarray, bias: np.ndarra
     width = padded.shape[1]
     y = np.empty((plan.oh, plan.ow, g, filters // g, n), x.dtype)
     if bias is not None:  # that of a whole row of pixels, since a sum of long runs of memory is quicker
-        bias = np.broadcast_to(bias[:, None], (plan.ow, filters, n)).reshape(y.shape[1:])
+        bias = np.tile(np.repeat(bias, n), plan.ow).reshape(y.shape[1:])
     for rows in plan.blocks(g * width * kh * c * n * x.itemsize):
         lowered = _kernel_rows(plan, padded, rows).transpose(0, 3, 2, 1, 4, 5)
         lowered = np.ascontiguousarray(lowered)  # (rows, G, W, kh, C / G, N)

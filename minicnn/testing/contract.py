@@ -86,9 +86,9 @@ def check_dtypes(subject: Subject) -> None:
 
 
 def _is_coarse(subject: Subject) -> bool:
-    """Say whether outputs go up in steps, seen from near, which from further off go up a slope.
+    """Say whether most outputs go up in steps, seen from near, which from further off go up a slope.
 
-    A kink in between would look alike, but hardly at two of three points.
+    A kink or a step in between is one of few, and hardly there at two of three points.
     """
     x, d = subject.draw(), subject.draw()
     far, near = 2.0**-17, 2.0**-30
@@ -98,8 +98,9 @@ def _is_coarse(subject: Subject) -> bool:
 
     slope, steps = ((run_on(x + h * d) - run_on(x - h * d)) / (2 * h) for h in (far, near))
     rounding = 2.0**12 * np.finfo(np.float64).eps / near  # of float64, with much to spare; float32's is 2**29
-    room = 0.01 * np.linalg.norm(slope) + rounding * np.linalg.norm(run_on(x))
-    return bool(np.linalg.norm(steps - slope) > room)
+    room = 0.01 * np.abs(slope) + rounding * np.abs(run_on(x))
+    moving = (slope != 0) | (steps != 0)
+    return bool((np.abs(steps - slope) > room)[moving].sum() > 0.5 * moving.sum())
 
 
 def check_float32(subject: Subject) -> None:

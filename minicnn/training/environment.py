@@ -51,10 +51,10 @@ def blas_threads(count: int) -> Iterator[None]:
     from threadpoolctl import threadpool_limits  # not above, see `environment`
 
     with _limit:
-        _wanted.append(count)
-        limits = threadpool_limits(min(_wanted), "blas")
-        if len(_wanted) == 1:
+        limits = threadpool_limits(min([count, *_wanted]), "blas")
+        if not _wanted:
             _before.append(limits)
+        _wanted.append(count)
     try:
         yield
     finally:

@@ -52,8 +52,18 @@ class Fit:
 
     def run(self, epochs: int) -> History:
         """Train from where the newest checkpoint stands, if there is one, to the end."""
-        trainer, ranks = self.trainer, self.ranks
+        trainer = self.trainer
         trainer.stop_training = trainer.interrupted = False
+        self.rate = trainer.optimizer.lr
+        if trainer.rates is not None and self.rate == trainer.rates[1]:
+            self.rate = trainer.rates[0]  # what callbacks have made of it, nobody has asked for
+        try:
+            return self._run(epochs)
+        finally:
+            trainer.rates = self.rate, trainer.optimizer.lr
+
+    def _run(self, epochs: int) -> History:
+        trainer, ranks = self.trainer, self.ranks
         ranks.check_equal(
             (self.batches.size, self.batches.batch_size, trainer.seed, trainer.epoch, epochs),
             "examples, batch size, seed, epoch and epochs must be the same in all ranks",
@@ -134,10 +144,10 @@ class Fit:
         results: dict[str, float] = {}
         try:
             loss, predictions = self.shards.step(x, y, size)
-            if self.shards.several and any(not np.array_equal(p.value, v, True) for p, v in statistics):
+            if self.shards.several and not all(_equal(p.value, value) for p, value in statistics):
                 raise ValueError(
                     "a layer whose forward changes weights (running statistics) must say "
-                    "`mixes_examples = True`, else each shard of a batch changes them; or set `threads` to 1"
+                    "`mixes_examples = True`, else each shard of a batch changes them; or take one thread"
                 )
             values = dict.fromkeys(trainer.metrics, 0.0)
             if len(x) and math.isfinite(loss):
@@ -196,7 +206,7 @@ class Fit:
                 )
             )
         self._agree()
-        own = [[stream.bit_generator.state for stream in streams] for streams in self.streams]
+        own = [[stream.bit_generator.state for stream in streams] for streams in self.shards.streams()]
         streams = [states for one in self.ranks.gather(own) for states in one]
         if self.ranks.rank == 0:
             self.progress.stopped = self.trainer.stop_training
@@ -221,6 +231,10 @@ class Fit:
     def _call(self, name: str, *args: Any) -> None:
         for hook in self.hooks:
             getattr(hook, name)(*args)
+
+
+def _equal(a: np.ndarray, b: np.ndarray) -> bool:
+    return np.array_equal(a, b) or np.array_equal(a, b, equal_nan=True)  # which takes ten times longer
 
 
 @contextlib.contextmanager

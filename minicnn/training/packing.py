@@ -12,7 +12,7 @@ import pickle
 import select
 import sys
 import types
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,8 @@ from minicnn.training.pieces import Loss
 # More weights than this are not copied for each step; and where there are so many, calls are long, and
 # threads do as well.
 LARGEST_MODEL = 1 << 21
+
+LARGE = 1 << 20  # bytes of an array, from which on its values are not looked at
 
 
 def packed(model: Layer, parameters: Sequence[Parameter], loss: Loss) -> bytes | None:
@@ -48,13 +50,15 @@ def packed(model: Layer, parameters: Sequence[Parameter], loss: Loss) -> bytes |
 
 
 def outline(model: Layer) -> bytes | None:
-    """Return all that a model is but for weights and random streams; None where only its author knows."""
-    message = io.BytesIO()
+    """Return a digest of all that a model is but for weights and random streams; None if there is none."""
+    import hashlib  # not with the package, which is to take little more time than NumPy
+
+    digest = hashlib.sha256()
     try:
-        _Outliner(message).dump(model)
+        _Outliner(_Hashed(digest.update)).dump(model)
     except Exception:  # code of others, as above
         return None
-    return message.getvalue()
+    return digest.digest()
 
 
 class _Packer(pickle.Pickler):
@@ -71,8 +75,21 @@ class _Packer(pickle.Pickler):
         return NotImplemented
 
 
-class _Outliner(_Packer):
-    """Leaves out what changes in each step."""
+class _Hashed:
+    """A file whose content goes into a digest."""
+
+    def __init__(self, write: Callable[[bytes], None]) -> None:
+        self.write = write
+
+
+class _Outliner(pickle.Pickler):
+    """Leaves out what changes in each step, takes code by its name, large arrays by their place."""
 
     def persistent_id(self, thing: Any) -> str | None:
-        return type(thing).__name__ if isinstance(thing, Parameter | np.random.Generator) else None
+        if isinstance(thing, Parameter | np.random.Generator):
+            return type(thing).__name__
+        if isinstance(thing, np.ndarray) and thing.nbytes > LARGE:
+            return str(id(thing))
+        if isinstance(thing, type | types.FunctionType):
+            return f"{thing.__module__}.{thing.__qualname__}"
+        return None

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import math
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -64,7 +65,7 @@ def settings(fit: Fit) -> dict[str, Any]:
             dtype=trainer.model.dtype,
             model=trainer.model,
             optimizer=_without_rate(trainer.optimizer),
-            rate=trainer.optimizer.lr,
+            rate=fit.rate,
             loss=trainer.loss,
             metrics=trainer.metrics,
             augment=trainer.augment,
@@ -125,8 +126,6 @@ def restore(fit: Fit, snapshot: Snapshot) -> None:
     if not _possible(progress, epoch, fit.batches):
         raise FileFormatError(f"the steps, examples and epochs that {snapshot.path} tells of must agree")
     own = fit.settings["fingerprint"]
-    if lr is not None and lr == trainer.optimizer.lr:  # what a callback has made of the rate in this process
-        own["rate"] = state["fingerprint"].get("rate", own["rate"])
     told = differences(
         {**state["fingerprint"], "callbacks": _listed(state["callbacks"])},
         {
@@ -142,8 +141,11 @@ def restore(fit: Fit, snapshot: Snapshot) -> None:
         parameter.value = weights[name]
     for stream, value in streams:
         stream.bit_generator.state = value
-    if lr is not None and state["fingerprint"].get("rate") == own["rate"]:  # a callback may have changed it
+    # A callback may have changed it; unless somebody asks for another one now.
+    if lr is not None and state["fingerprint"].get("rate", own["rate"]) == own["rate"]:
         trainer.optimizer.lr = lr
+    if progress.sums:  # of metrics that are new, nothing is known of the epoch so far
+        progress.sums = {name: progress.sums.get(name, math.nan) for name in ("loss", *trainer.metrics)}
     trainer.epoch, fit.progress = epoch, progress
     trainer.stop_training = progress.stopped
     if told and trainer.ranks.rank == 0:

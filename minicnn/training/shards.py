@@ -11,6 +11,7 @@ losses that are all of this package, see `minicnn.training.helpers`. What users 
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
@@ -77,7 +78,7 @@ class Shards:
         self.helpers: dict[int, Helper] = {}
         self.several = len(self.models) > 1 or self.ranks.size > 1
         self.message = packed(self.models[-1], self.parameters[-1], loss) if self.several else None
-        self.outline = outline(model)
+        self.outline = outline(model) if self.several else None
         self.ours = self.message is not None  # so no example influences another, nor the loss of another
         self.smallest = SMALLEST_SHARD * (1 if self.ours else 2)
 
@@ -87,9 +88,9 @@ class Shards:
 
         self.pool = ThreadPoolExecutor(max(len(self.models) - 1, 1), "minicnn-shard")
         # Two pools of threads would fight for the same cores: BLAS works alone within each of ours.
+        self.renew()
         self.limits = blas_threads(self.blas_threads)
         self.limits.__enter__()
-        self.renew()
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -100,24 +101,31 @@ class Shards:
         """Let all replicas be as the model is now: somebody may have changed a rate, or exchanged a layer.
 
         They keep their weights, gradients and random streams. What somebody changes counts from the next fit
-        or epoch on, in all shards at once; weights count at once, since replicas share them.
+        or epoch on, in all shards at once; weights count at once, since replicas share them. (Not so in
+        models that hold what cannot be copied, or not be compared: their replicas stay as they are.)
         """
-        before, self.outline = self.outline, outline(self.model)
-        if not self.several or (self.outline == before and before is not None):
+        now = outline(self.model) if self.several else None
+        if now is None or now == self.outline:
             return
         if mixing := _mixing(self.model):
             raise ValueError(f"a model must not be given a {mixing[0]} when it has a trainer: make a new one")
         for i in range(0 if self.ranks.rank else 1, len(self.models)):
-            kept: dict[int, Any] = {}
-            for held in (Layer.parameters, Layer.random_streams):
-                kept |= {id(a): b for a, b in zip(held(self.model), held(self.models[i]), strict=False)}
-            self.models[i] = copy.deepcopy(self.model, kept)
+            replica, place = self.models[i], self.ranks.rank * len(self.models) + i
+            kept: dict[int, Any] = dict(
+                zip(map(id, self.model.parameters()), self.parameters[i], strict=True)
+            )
+            streams = replica.random_streams()
+            for stream in self.model.random_streams():
+                kept[id(stream)] = streams.pop(0) if streams else stream.spawn(place)[-1]
+            with contextlib.suppress(TypeError):  # of what cannot be copied
+                self.models[i] = copy.deepcopy(self.model, kept)
         for helper in self.helpers.values():
             if not helper.gone:
                 helper.leave()
         self.helpers = {}
         self.message = packed(self.models[-1], self.parameters[-1], self.loss)
         self.ours = self.message is not None
+        self.outline = now
 
     def step(self, x: np.ndarray, y: np.ndarray, batch: int | None = None) -> tuple[float, np.ndarray]:
         """Return mean loss and predictions for a batch; its gradients are then those of the first model.

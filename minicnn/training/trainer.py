@@ -130,6 +130,7 @@ class Trainer:
         self.callbacks = _checked(callbacks)
         self.ranks = Ranks(comm, rank_timeout)
         self._shards = Shards(model, loss, threads, self.ranks)
+        self.rates: tuple[Any, Any] | None = None  # which was asked for, and which the last fit left
         self.epoch = 0
         self.stop_training = self.interrupted = False
 

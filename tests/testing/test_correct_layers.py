@@ -1,5 +1,6 @@
 """No false alarms: layers of the package and layers as users write them, fixed and drawn."""
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from minicnn import (
     Dropout,
     Flatten,
     GlobalAveragePool2D,
+    Layer,
     LeakyReLU,
     LocalResponseNorm,
     Pool2D,
@@ -22,6 +24,7 @@ from minicnn import (
 )
 from minicnn.models.lenet5_1998 import PartialConv2D, Subsample
 from minicnn.testing import LayerCheckError, check_layer, parametrize_with_checks
+from minicnn.testing.contract import _is_coarse
 from minicnn.testing.correct_layers import (
     GELU,
     ConvTanh,
@@ -38,6 +41,7 @@ from minicnn.testing.correct_layers import (
     TransposedConv2D,
 )
 from minicnn.testing.strategies import image_shapes, layer_cases
+from minicnn.testing.subject import Subject
 
 USERS = [
     (ResidualBlock(1), (1, 2, 3)),
@@ -121,3 +125,43 @@ def test_drawn_cases_raise_no_false_alarm(case):
 @given(case=CASES)
 def test_ten_thousand_drawn_cases_raise_no_false_alarm(case):
     case.check()
+
+
+class Steps(Layer):
+    """A slope with small steps, as of a quantised activation."""
+
+    def forward(self, x):
+        return np.round(1024 * x) / 1024 + 0.1 * x
+
+    def backward(self, dy):
+        return 0.1 * dy
+
+
+class Path(Layer):
+    """Stochastic depth: the whole batch is dropped, which hardly ever happens."""
+
+    def __init__(self, rate):
+        self.rate = rate
+
+    def init_params(self, input_shape, rng):
+        self.rng = rng.spawn(1)[0]
+
+    def forward(self, x):
+        if not self.training:
+            return x.copy()
+        self.cache = float(self.rng.random() >= self.rate) / (1 - self.rate)
+        return x * self.cache
+
+    def backward(self, dy):
+        return dy * self.cache
+
+
+@pytest.mark.parametrize("layer", [Path(0.002), Path(0.01), Path(0.3)], ids=repr)
+@pytest.mark.parametrize("seed", range(5))
+def test_what_is_hardly_ever_dropped_raises_no_false_alarm(layer, seed):
+    check_layer(layer, (8, 7, 3), rng=seed)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_small_steps_are_not_taken_for_rounding_to_float32(seed):
+    assert not any(_is_coarse(Subject(Steps(), (8, 7, 3), seed)) for _ in range(3))

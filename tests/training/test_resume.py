@@ -479,3 +479,41 @@ def test_a_fit_that_goes_on_with_other_metrics_tells_so_in_history_and_csv(folde
     assert header == "epoch,loss,accuracy,val_loss,val_accuracy"
     assert [line.count(",") for line in lines] == [4, 4, 4]
     assert lines[0].endswith(",nan,nan")
+
+
+def test_a_rate_is_not_reduced_twice_when_a_fit_breaks_off_after_it_was(folder):
+    class Lower(Callback):
+        broken = False
+
+        def on_epoch_end(self, epoch, logs):
+            self.trainer.optimizer.lr /= 2
+
+        def on_batch_end(self, step, logs):
+            if self.trainer.epoch == 1 and step == 1 and not self.broken:
+                self.broken = True
+                raise ZeroDivisionError
+
+    trainer, hook = make(), Lower()
+    with pytest.raises(ZeroDivisionError):
+        fit(trainer, folder, every=4, epochs=3, callbacks=[hook])  # the last checkpoint is in the first epoch
+    assert trainer.optimizer.lr == 1e-3 / 2
+    fit(trainer, folder, every=4, epochs=3, callbacks=[hook])
+    assert trainer.optimizer.lr == 1e-3 / 8
+
+
+def test_an_epoch_that_goes_on_with_a_new_metric_does_not_tell_it(folder):
+    class Stop(Callback):
+        def on_batch_end(self, step, logs):
+            self.trainer.interrupted = step == 1
+
+    def ones(predictions, labels):
+        return 1.0
+
+    make().fit(X, Y, 2, 16, callbacks=[Stop()], checkpoint=folder)
+    trainer = make()
+    trainer.metrics = {"ones": ones}
+    with pytest.warns(UserWarning, match="metrics"):
+        history = trainer.fit(X, Y, 2, 16, checkpoint=folder).history
+    assert history.keys() == {"loss", "ones"}
+    assert np.isnan(history["ones"]).tolist() == [True, False]
+    assert history["ones"][1] == 1.0

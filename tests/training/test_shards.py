@@ -1,5 +1,8 @@
+import threading
+
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info
 
 from minicnn import SGD, Callback, Dense, Dropout, Flatten, Layer, Parameter, Sequential, Tanh, Trainer
 from minicnn.losses import softmax_cross_entropy
@@ -158,3 +161,51 @@ def test_weights_that_forward_changes_are_refused_on_several_threads_unless_the_
         else:
             trainer.fit(x, y)
             assert layer.count.value == 8
+
+
+def test_a_dropout_that_comes_later_draws_other_masks_in_each_shard(monkeypatch):
+    monkeypatch.setattr(shards, "SMALLEST_SHARD", 1)
+    model = Sequential([Flatten()]).build((8, 8, 1), rng=0)
+    with Shards(model.train(), softmax_cross_entropy, 3) as parts:
+        model.layers.append(Dropout(0.5).build((64,), rng=0).train())
+        parts.renew()
+        x = np.ones((4, 8, 8, 1), np.float32)
+        masks = [one(x) for one in parts.models]
+    assert not np.array_equal(masks[0], masks[1])
+    assert not np.array_equal(masks[1], masks[2])
+    assert not np.array_equal(masks[0], masks[2])
+
+
+class HoldsALock(Times):
+    """Makes something that cannot be copied when it is trained."""
+
+    def forward(self, x):
+        if self.training and not hasattr(self, "lock"):
+            self.lock = threading.Lock()
+        return super().forward(x)
+
+
+def test_what_cannot_be_copied_stays_as_it_is(monkeypatch):
+    monkeypatch.setattr(shards, "SMALLEST_SHARD", 1)
+    model = Sequential([HoldsALock(1.0), Dense(3)]).build((6,), rng=0)
+    Trainer(model, SGD(0.1), threads=2).fit(np.ones((8, 6), np.float32), np.zeros(8, int), epochs=3)
+
+
+def test_a_fit_that_is_refused_leaves_blas_alone():
+    before = [pool["num_threads"] for pool in threadpool_info()]
+    test_a_layer_that_mixes_examples_comes_too_late_for_a_trainer()
+    assert [pool["num_threads"] for pool in threadpool_info()] == before
+
+
+def test_replicas_are_renewed_only_where_something_has_changed():
+    model = Sequential([Flatten(), Times(2.0), Dense(2)]).build((3, 3, 1), rng=0).train()
+    parts = Shards(model, softmax_cross_entropy, 2)
+    replica = parts.models[1]
+    model.layers[2].kernel.value = np.ones((9, 2))
+    parts.renew()
+    assert parts.models[1] is replica
+    model.layers[1].factor = 3.0
+    parts.renew()
+    assert parts.models[1] is not replica
+    assert parts.models[1][1].factor == 3.0
+    assert parts.models[1].parameters()[0] is parts.parameters[1][0]
