@@ -20,6 +20,7 @@ from minicnn import (
     Softmax,
     Tanh,
 )
+from minicnn.layers.base import wrong_shape
 
 
 class Scale(Layer):
@@ -442,3 +443,24 @@ def test_predictions_leave_the_random_streams_as_they_were():
         outputs.append([model.replica()(x), model(x)])
     np.testing.assert_array_equal(outputs[0], outputs[1])
     assert not model.eval_replica().training
+
+
+@pytest.mark.parametrize(
+    ("got", "hint"),
+    [
+        ((28, 28, 1), " (a single one: make a batch, x[None])"),
+        ((5, 28, 28), " (add a channel axis: x[..., None])"),
+        ((5, 28, 28, 3), ""),
+    ],
+)
+def test_a_wrong_shape_is_told_with_what_to_do(got, hint):
+    assert wrong_shape(got, (28, 28, 1)) == (
+        f"examples must have shape (28, 28, 1), got an array of {got}{hint}"
+    )
+
+
+def test_streams_for_predictions_are_apart_from_each_other_and_from_those_of_replicas():
+    model = Sequential([Dropout(0.5)]).build((64,), rng=0)
+    parts = [model.eval_replica(), model.eval_replica(), model.replica(), model]
+    draws = [one.random_streams()[0].random() for one in parts]
+    assert len(set(draws)) == 4
