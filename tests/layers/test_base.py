@@ -20,7 +20,7 @@ from minicnn import (
     Softmax,
     Tanh,
 )
-from minicnn.layers.base import wrong_shape
+from minicnn.layers.base import _apart, wrong_shape
 
 
 class Scale(Layer):
@@ -464,3 +464,29 @@ def test_streams_for_predictions_are_apart_from_each_other_and_from_those_of_rep
     parts = [model.eval_replica(), model.eval_replica(), model.replica(), model]
     draws = [one.random_streams()[0].random() for one in parts]
     assert len(set(draws)) == 4
+
+
+def test_a_stream_apart_is_decided_by_seed_and_number_and_is_nobodys_child():
+    draws = {
+        (seed, number): _apart(np.random.default_rng(seed), number).random()
+        for seed in (0, 1)
+        for number in (0, 1)
+    }
+    assert len(set(draws.values())) == 4
+    assert draws[0, 1] == _apart(np.random.default_rng(0), 1).random()
+    grandchild = np.random.default_rng(0).spawn(1)[0].spawn(1)[0]
+    assert draws[0, 0] != grandchild.random()
+
+
+class Fixed(np.random.bit_generator.ISeedSequence):
+    """Seeds that are not NumPy's."""
+
+    def generate_state(self, n_words, dtype=np.uint32):
+        return np.arange(n_words, dtype=dtype)
+
+
+def test_a_stream_with_seeds_of_another_kind_is_copied():
+    stream = np.random.Generator(np.random.PCG64(Fixed()))
+    apart = _apart(stream, 3)
+    first = apart.random(3).tolist()
+    assert first == stream.random(3).tolist()  # which has not moved on with it
