@@ -25,7 +25,7 @@ from minicnn.training.shards import Shards
 if TYPE_CHECKING:
     from minicnn.training.trainer import Trainer
 
-ADVICE = "; a smaller learning rate may help"
+_ADVICE = "; a smaller learning rate may help"
 
 _claims = threading.Lock()
 _training: set[int] = set()  # ids of the layers that are being trained; they live while they are here
@@ -167,7 +167,7 @@ class Fit:
             raise self.ranks.known(
                 FloatingPointError(
                     f"loss and gradients must be finite, got a loss of {loss:g} in epoch {trainer.epoch}, "
-                    f"step {self.progress.step}: {told}{'' if 'batch itself' in told else ADVICE}"
+                    f"step {self.progress.step}: {told}{'' if 'batch itself' in told else _ADVICE}"
                 )
             )
         trainer.optimizer.step(parameters)
@@ -202,7 +202,7 @@ class Fit:
             raise self.ranks.known(  # the last update was too large; the checkpoint before it stays
                 FloatingPointError(
                     f"weights must be finite to be saved, but {name!r} are not after "
-                    f"{self.trainer.optimizer.steps} steps; a smaller learning rate may help"
+                    f"{self.trainer.optimizer.steps} steps{_ADVICE}"
                 )
             )
         self._agree()

@@ -26,6 +26,7 @@ import numpy as np
 
 from minicnn.layers.base import Layer
 from minicnn.parameter import Parameter
+from minicnn.training.environment import blas_threads
 from minicnn.training.pieces import Answer, compute_shard
 from minicnn.training.shared import memory_for, share
 
@@ -153,14 +154,12 @@ def main(pipe_descriptor: int, memory: int, idle: float = IDLE) -> None:
     """Be a helper: compute what is asked for, until nobody asks for `idle` seconds, or ever again."""
     from multiprocessing.connection import Connection
 
-    from threadpoolctl import threadpool_limits
-
     pipe = Connection(pipe_descriptor)
     with contextlib.suppress(*_GONE):
         model, f = pickle.load(sys.stdin.buffer)
         parameters, streams = model.parameters(), model.random_streams()
         _, desk = share(parameters, memory, values=True)
-        with threadpool_limits(1, "blas"):
+        with blas_threads(1):
             pipe.send(_FILE)
             while _arrives(pipe, idle):
                 x, y, batch, states = pipe.recv()

@@ -86,9 +86,9 @@ class Shards:
         # Imported when a fit begins: `import minicnn` is to take little more time than `import numpy`.
         from concurrent.futures import ThreadPoolExecutor
 
+        self.renew()
         self.pool = ThreadPoolExecutor(max(len(self.models) - 1, 1), "minicnn-shard")
         # Two pools of threads would fight for the same cores: BLAS works alone within each of ours.
-        self.renew()
         self.limits = blas_threads(self.blas_threads)
         self.limits.__enter__()
         return self

@@ -298,7 +298,7 @@ class Trainer:
 
 
 def _checked(callbacks: Any) -> tuple[Callback, ...]:
-    hooks = tuple(callbacks) if np.iterable(callbacks) else (callbacks,)
-    if not np.iterable(callbacks) or not all(isinstance(hook, Callback) for hook in hooks):
+    hooks = tuple(callbacks) if np.iterable(callbacks) else None
+    if hooks is None or not all(isinstance(hook, Callback) for hook in hooks):
         raise TypeError(f"`callbacks` must be a list of Callback objects, got {callbacks!r}")
     return hooks

@@ -13,7 +13,7 @@ EPS = 1e-3
 
 
 class WithStatistics(Layer):
-    """For specimens: what a batch normalisation has, and its backward."""
+    """For specimens: a batch normalisation as it should be."""
 
     mixes_examples = True
 
@@ -32,6 +32,15 @@ class WithStatistics(Layer):
         """Move the running averages."""
         self.mean.value += 0.1 * (mean - self.mean.value)
         self.var.value += 0.1 * (var - self.var.value)
+
+    def forward(self, x):
+        """Normalise by the batch, or by the running averages."""
+        if not self.training:
+            return self.normalize(x, self.mean.value, self.var.value)
+        y, normalized, mean, var = batch_norm(x, self.gamma.value, self.beta.value, EPS)
+        self.cache = normalized, var
+        self.update(mean, var)
+        return y
 
     def backward(self, dy):
         """Return dx; add the gradients of scale and shift."""
@@ -65,14 +74,6 @@ class StatisticsPerPixel(WithStatistics):
 @broken("gradients", (4, 5, 2))
 class StatisticsAsConstants(WithStatistics):
     """Batch normalisation whose gradient does not go through the batch's mean and variance."""
-
-    def forward(self, x):
-        if not self.training:
-            return self.normalize(x, self.mean.value, self.var.value)
-        y, normalized, mean, var = batch_norm(x, self.gamma.value, self.beta.value, EPS)
-        self.cache = normalized, var
-        self.update(mean, var)
-        return y
 
     def backward(self, dy):
         _, var = self.cache
@@ -262,14 +263,6 @@ class StatisticsInShards(WithStatistics):
     """Batch normalisation that does not say that a batch must stay whole: each shard moves the averages."""
 
     mixes_examples = False
-
-    def forward(self, x):
-        if not self.training:
-            return self.normalize(x, self.mean.value, self.var.value)
-        y, normalized, mean, var = batch_norm(x, self.gamma.value, self.beta.value, EPS)
-        self.cache = normalized, var
-        self.update(mean, var)
-        return y
 
 
 @broken("examples", (4, 4, 3))
