@@ -1,4 +1,4 @@
-"""What a result depends on beside its settings (versions, BLAS, cores, data), and the memory it took."""
+"""What a result depends on (versions, BLAS and its threads, cores, data), and the memory that it took."""
 
 from __future__ import annotations
 
