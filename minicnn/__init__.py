@@ -31,8 +31,7 @@ from minicnn.training import (
     load_weights,
     save_weights,
 )
-
-__version__ = "0.1.0"
+from minicnn.version import __version__ as __version__
 
 __all__ = [
     "SGD",

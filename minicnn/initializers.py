@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from minicnn.arguments import Call, real
+from minicnn.validation import ConfiguredFunction, check_real
 
 # As a string: NumPy loads its random numbers only when they are used.
 Initializer: TypeAlias = "Callable[[Sequence[int], np.random.Generator], np.ndarray]"
@@ -37,7 +37,7 @@ def constant(value: float) -> Initializer:
     >>> constant(0.5)((3,), np.random.default_rng(0))
     array([0.5, 0.5, 0.5])
     """
-    return Call(_constant, value=real(value, "value", -math.inf))
+    return ConfiguredFunction(_constant, value=check_real(value, "value", -math.inf))
 
 
 def normal(std: float = 0.05) -> Initializer:
@@ -49,7 +49,7 @@ def normal(std: float = 0.05) -> Initializer:
     >>> normal(0.01)
     normal(std=0.01)
     """
-    return Call(_normal, std=real(std, "std"))
+    return ConfiguredFunction(_normal, std=check_real(std, "std"))
 
 
 def he_normal(shape: Sequence[int], rng: np.random.Generator) -> np.ndarray:

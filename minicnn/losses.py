@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.arguments import class_numbers
 from minicnn.ops.activations import log_softmax, sigmoid
+from minicnn.validation import check_class_indices
 
 
 def softmax_cross_entropy(logits: np.ndarray, labels: Any) -> tuple[float, np.ndarray]:
@@ -53,7 +53,7 @@ def softmax_cross_entropy(logits: np.ndarray, labels: Any) -> tuple[float, np.nd
         )
     log_p = log_softmax(logits)
     if labels.ndim == 1:
-        truth = (np.arange(n), class_numbers(labels, logits.shape[1]))
+        truth = (np.arange(n), check_class_indices(labels, logits.shape[1]))
         log_likelihood = float(log_p[truth].sum(dtype=np.float64)) / n
         dlogits = np.exp(log_p, out=log_p)
         dlogits[truth] -= 1.0

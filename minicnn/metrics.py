@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.arguments import class_numbers, integer
+from minicnn.validation import check_class_indices, check_int
 
 
 def accuracy(predictions: np.ndarray, labels: Any) -> float:
@@ -65,7 +65,7 @@ def top_k_accuracy(predictions: np.ndarray, labels: Any, k: int = 5) -> float:
     """
     scores, truth = _scores_and_truth(predictions, labels)
     n, classes = scores.shape
-    k = integer(k, "k", low=1)
+    k = check_int(k, "k", low=1)
     if classes == 1:
         raise ValueError("scores must have a column for each class, got a single one: see `accuracy`")
     if k > classes:
@@ -113,8 +113,8 @@ def confusion_matrix(labels: Any, predictions: Any, num_classes: int | None = No
         raise ValueError("a metric needs at least one example, got none")
     if num_classes is None:
         num_classes = max(map(_class_count, sides))
-    classes = integer(num_classes, "num_classes", low=1)
-    truth, guess = (class_numbers(side if side.ndim == 1 else _true(side), classes) for side in sides)
+    classes = check_int(num_classes, "num_classes", low=1)
+    truth, guess = (check_class_indices(side if side.ndim == 1 else _true(side), classes) for side in sides)
     return np.bincount(truth * classes + guess, minlength=classes**2).reshape(classes, classes)
 
 
@@ -128,7 +128,7 @@ def _scores_and_truth(predictions: Any, labels: Any) -> tuple[np.ndarray, np.nda
         )
     if scores.size == 0:
         raise ValueError("a metric needs at least one example, got none")
-    return scores, _true(labels) if labels.ndim == 2 else class_numbers(labels, max(scores.shape[1], 2))
+    return scores, _true(labels) if labels.ndim == 2 else check_class_indices(labels, max(scores.shape[1], 2))
 
 
 def _winners(scores: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from typing import TypeAlias
 
-from minicnn.arguments import Call, integer, real
+from minicnn.validation import ConfiguredFunction, check_int, check_real
 
 Schedule: TypeAlias = Callable[[int], float]
 
@@ -20,7 +20,7 @@ def constant(lr: float) -> Schedule:
     >>> constant(0.1)(1000)
     0.1
     """
-    return Call(_constant, lr=real(lr, "lr"))
+    return ConfiguredFunction(_constant, lr=check_real(lr, "lr"))
 
 
 def step_decay(lr: float, every: int, factor: float = 0.1) -> Schedule:
@@ -43,8 +43,8 @@ def step_decay(lr: float, every: int, factor: float = 0.1) -> Schedule:
     >>> schedule(99), schedule(100), schedule(200)
     (1.0, 0.5, 0.25)
     """
-    every, factor = integer(every, "every", low=1), real(factor, "factor", above_low=True)
-    return Call(_step_decay, lr=real(lr, "lr"), every=every, factor=factor)
+    every, factor = check_int(every, "every", low=1), check_real(factor, "factor", above_low=True)
+    return ConfiguredFunction(_step_decay, lr=check_real(lr, "lr"), every=every, factor=factor)
 
 
 def cosine(lr: float, steps: int, warmup: int = 0, final: float = 0.0) -> Schedule:
@@ -71,8 +71,10 @@ def cosine(lr: float, steps: int, warmup: int = 0, final: float = 0.0) -> Schedu
     >>> schedule(0), schedule(5), schedule(10), round(schedule(60), 6), schedule(110), schedule(999)
     (0.0, 0.5, 1.0, 0.5, 0.0, 0.0)
     """
-    steps, warmup = integer(steps, "steps", low=1), integer(warmup, "warmup")
-    return Call(_cosine, lr=real(lr, "lr"), steps=steps, warmup=warmup, final=real(final, "final"))
+    steps, warmup = check_int(steps, "steps", low=1), check_int(warmup, "warmup")
+    return ConfiguredFunction(
+        _cosine, lr=check_real(lr, "lr"), steps=steps, warmup=warmup, final=check_real(final, "final")
+    )
 
 
 def _constant(step: int, lr: float) -> float:

@@ -12,29 +12,32 @@ import minicnn
 ROOT = Path(minicnn.__file__).parent
 
 # What each part may import of the package, besides itself.
-LEAVES = {"errors", "arguments", "parameter"}
+LEAVES = {"version", "errors", "validation", "parameter"}
 BASICS = LEAVES | {"ops", "initializers", "losses", "metrics", "schedules", "datasets"}
-CORE = BASICS | {"layers", "optimizers", "models", "training"}
+CORE = BASICS | {"layers", "optimizers", "models", "saving", "parallel", "training"}
 ALLOWED = {
+    "version": set(),
     "errors": set(),
-    "arguments": {"errors"},
+    "validation": {"errors"},
     "parameter": set(),
-    "ops": {"arguments"},
-    "initializers": {"arguments"},
-    "schedules": {"arguments"},
-    "losses": {"arguments", "ops"},
-    "metrics": {"arguments", "ops"},
+    "ops": {"validation"},
+    "initializers": {"validation"},
+    "schedules": {"validation"},
+    "losses": {"validation", "ops"},
+    "metrics": {"validation", "ops"},
     "datasets": LEAVES,
     "optimizers": BASICS,
     "layers": BASICS,
     "models": BASICS | {"layers"},
+    "saving": BASICS | {"layers"},
+    "parallel": BASICS | {"layers"},
     "training": CORE - {"models"},
     "functional": BASICS,
     "insight": CORE,
     "plots": CORE | {"insight"},
     "testing": CORE | {"functional"},
     "interop": CORE | {"runs"},
-    "runs": CORE | {"plots"},
+    "runs": CORE | {"plots", "profiling"},
     "profiling": CORE,
     "demo": CORE | {"insight", "runs"},
     "bench": CORE | {"profiling"},

@@ -71,9 +71,10 @@ def empty_shards(comm):
 
 
 def threads_in_ranks(comm):
-    from minicnn.training import shards
 
-    shards.SMALLEST_SHARD = 1
+    from minicnn.parallel import data_parallel
+
+    data_parallel.SMALLEST_SHARD = 1
     return plain(comm, dtype=np.float64, threads=2)
 
 

@@ -157,7 +157,7 @@ def draw_memory() -> Axes:
 
 
 def draw_lowered() -> Axes:
-    """Draw what many_images copies, the rows under the kernel column by column, and what it multiplies."""
+    """Draw what conv_windows copies, the rows under the kernel column by column, and what it multiplies."""
     ax = blank(9.4, 7.9, 0.36)
     image(ax, 1, 3)
     words(ax, 3.5, 1.5, "The image: each cell is\nC channels of N images", align="center")

@@ -17,7 +17,7 @@ import numpy as np
 
 from minicnn import SGD, Trainer
 from minicnn.models import alexnet, lenet5
-from minicnn.training.shards import Shards
+from minicnn.parallel.data_parallel import Shards
 
 MODELS = {"lenet5": (lenet5, (28, 28, 1), (16, 128)), "alexnet": (alexnet, (227, 227, 3), (1, 4))}
 COPYING = 8e9  # bytes a second: gradients into the message and back, and each addition, are memory traffic

@@ -13,8 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
-import minicnn
-from minicnn.training.environment import children, memory_mb
+from minicnn.profiling.memory import children, memory_mb
 
 _SCRIPT = Path(__file__).with_name("worker.py")
 _QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}  # nothing that changes the speed
@@ -39,7 +38,7 @@ class Process:
         command = [python, str(_SCRIPT), name, str(threads), str(folder), *packages]
         environment = _QUIET | dict(os.environ)
         if name == "minicnn":  # also where it runs from a folder and is not installed
-            places = [str(Path(minicnn.__file__).parents[1]), environment.get("PYTHONPATH", "")]
+            places = [str(Path(__file__).parents[2]), environment.get("PYTHONPATH", "")]
             environment["PYTHONPATH"] = os.pathsep.join(filter(None, places))
         self.started = time.perf_counter()
         with contextlib.ExitStack() as opened:

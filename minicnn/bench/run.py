@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.arguments import integer
 from minicnn.bench.plan import IMAGES, PEERS, SUBJECTS, Case, Plan
 from minicnn.bench.process import Process
 from minicnn.bench.ratios import ratio
 from minicnn.datasets import load_mnist
 from minicnn.models import lenet5
+from minicnn.parallel.cores import available_threads
 from minicnn.profiling import describe_machine, gemm_peak
-from minicnn.training.environment import available_threads
+from minicnn.validation import check_int
 
 START = 2.5  # seconds, about, until a framework is imported; on two cores
 
@@ -69,9 +69,9 @@ def bench(
     """
     _check(subjects, SUBJECTS, "subjects")
     _check(peers, PEERS, "peers")
-    rounds = integer(rounds, "rounds", low=1)
-    limit = None if limit is None else integer(limit, "limit", low=12)  # AlexNet's kernel has 11 rows
-    threads = available_threads() if threads is None else integer(threads, "threads", low=1)
+    rounds = check_int(rounds, "rounds", low=1)
+    limit = None if limit is None else check_int(limit, "limit", low=12)  # AlexNet's kernel has 11 rows
+    threads = available_threads() if threads is None else check_int(threads, "threads", low=1)
     if threads > available_threads():  # they would wait for each other, and not be measured
         raise ValueError(
             f"`threads` must be at most {available_threads()}, the cores there are, got {threads}"

@@ -43,7 +43,7 @@ class Worker:
 
     def size(self) -> dict[str, Any]:
         """Return the megabytes of what packages need to be installed."""
-        measure = runpy.run_path(str(HERE.parent / "interop" / "comparison" / "installed.py"))
+        measure = runpy.run_path(str(HERE.parent / "interop" / "parity" / "installed.py"))
         return {"value": measure["installed_mb"](*self.packages)}
 
     def train(self, batch_size: int, target: float, least: int, seed: int) -> dict[str, Any]:

@@ -12,7 +12,6 @@ import signal
 import sys
 from collections.abc import Sequence
 
-import minicnn
 from minicnn.cli import (
     bench,
     check,
@@ -29,6 +28,7 @@ from minicnn.cli import (
 )
 from minicnn.cli.errors import EXPECTED, sentence
 from minicnn.cli.parser import CommandParser
+from minicnn.version import __version__
 
 # In the order of a user's first hours.
 COMMANDS = (train, evaluate, predict, demo, report, summary, check, grade, compare, bench, profile, export)
@@ -86,7 +86,7 @@ def _make_parser() -> CommandParser:
         description="Train and use small convolutional networks, in plain NumPy.",
         epilog="The beginning: `minicnn train`. More about a command: `minicnn train --help`.",
     )
-    parser.add_argument("--version", action="version", version=f"minicnn {minicnn.__version__}")
+    parser.add_argument("--version", action="version", version=f"minicnn {__version__}")
     parser.set_defaults(run=None)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command")
     for command in COMMANDS:

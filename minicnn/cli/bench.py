@@ -6,8 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from minicnn.cli.output import write_results
 from minicnn.cli.parser import Commands, add_command
-from minicnn.cli.results import write_results
 
 _TEXT = """\
 Measure minicnn beside Keras, PyTorch, tinynn and DeZero, as far as they are installed: each in a process of

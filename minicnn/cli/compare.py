@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from minicnn.cli.output import write_results
 from minicnn.cli.parser import Commands, add_command
-from minicnn.cli.results import write_results
 
 _TEXT = """\
 Compare LeNet-5 here with its twins in TensorFlow and Keras, as far as they are installed: outputs and
@@ -34,7 +34,7 @@ def add_to(commands: Commands) -> None:
 def run(args: argparse.Namespace) -> int:
     """Compare."""
     from minicnn.interop import compare
-    from minicnn.interop.comparison.report import report
+    from minicnn.interop.parity.report import report
 
     folder = Path(args.out)
     folder.mkdir(parents=True, exist_ok=True)

@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from minicnn.runs.config import MODELS
 from minicnn.runs.data import DATASETS
-from minicnn.runs.recipe import MODELS
 
 # Return type of add_subparsers, which the standard library keeps to itself.
 Commands = Any

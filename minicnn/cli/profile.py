@@ -9,7 +9,7 @@ from minicnn.cli.parser import Commands, add_command
 from minicnn.layers import Sequential
 from minicnn.models import alexnet
 from minicnn.runs import Recipe, open_run
-from minicnn.runs.recipe import LEAST_SIZE, MODELS
+from minicnn.runs.config import LEAST_SIZE, MODELS
 
 _TEXT = """\
 Time each layer of a network, forward and backward, in training steps that change nothing: milliseconds,

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from types import TracebackType
 
 from minicnn.cli.errors import EXPECTED, sentence
-from minicnn.training.ranks import Ranks, world
+from minicnn.parallel.ranks import Ranks, world
 
 
 @contextlib.contextmanager

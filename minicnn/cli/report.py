@@ -7,7 +7,7 @@ from pathlib import Path
 
 from minicnn.cli.parser import Commands, add_command
 from minicnn.runs import open_run, report
-from minicnn.training.files import write_atomically
+from minicnn.saving.files import write_atomically
 
 _TEXT = """\
 Write one HTML file about a run: its settings, its outcome, and pictures of how it learned, what it still

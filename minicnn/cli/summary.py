@@ -6,7 +6,7 @@ import argparse
 
 from minicnn.cli.parser import Commands, add_command, add_model
 from minicnn.runs import Recipe
-from minicnn.runs.recipe import LEAST_SIZE
+from minicnn.runs.config import LEAST_SIZE
 
 _TEXT = "Print a network's layers: output shapes, parameters, multiply-adds and bytes cached for one image."
 

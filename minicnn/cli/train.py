@@ -11,9 +11,10 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from minicnn.cli.messages import EpochLines, describe, next_steps, report
 from minicnn.cli.parser import Commands, add_command, add_dataset, add_model
 from minicnn.cli.ranks import in_ranks
-from minicnn.cli.told import EpochLines, describe, next_steps, report
+from minicnn.parallel.ranks import TIMEOUT, Ranks
 from minicnn.runs import (
     Data,
     Recipe,
@@ -25,10 +26,9 @@ from minicnn.runs import (
     open_unfinished_run,
     train,
 )
+from minicnn.runs.config import LEARNING_RATES, OPTIMIZERS, SCHEDULES, WEIGHT_DECAYS
 from minicnn.runs.data import DATASETS
-from minicnn.runs.recipe import LEARNING_RATES, OPTIMIZERS, SCHEDULES, WEIGHT_DECAYS
 from minicnn.training.progress import on_terminal
-from minicnn.training.ranks import TIMEOUT, Ranks
 
 _TEXT = """\
 Train a network, judge it by the test set once, at the end, and write a run folder: weights, history,

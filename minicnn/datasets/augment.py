@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minicnn.arguments import real
+from minicnn.validation import check_real
 
 _BLOCK = 1 << 14  # values distorted at a time: temporaries stay in the cache and in memory that is used again
 
@@ -71,9 +71,9 @@ class Augment:
 
     def __post_init__(self) -> None:
         for name in ("shift", "rotation", "shear", "elastic"):
-            real(getattr(self, name), name, high=1e6)
-        real(self.scale, "scale", high=1)
-        real(self.elastic_sigma, "elastic_sigma", low=0.1, high=1e6)
+            check_real(getattr(self, name), name, high=1e6)
+        check_real(self.scale, "scale", high=1)
+        check_real(self.elastic_sigma, "elastic_sigma", low=0.1, high=1e6)
         if not isinstance(self.flip, bool):
             raise TypeError(f"`flip` must be a bool, got {self.flip!r}")
 

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from minicnn.arguments import regular_file
 from minicnn.errors import FileFormatError
+from minicnn.validation import check_file
 
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _DTYPES = {code: np.dtype(name) for code, name in _TYPES.items()}
@@ -56,7 +56,7 @@ def read_idx(path: str | os.PathLike[str], sha256: str | None = None) -> np.ndar
     -----
     The format is described at the end of http://yann.lecun.com/exdb/mnist/.
     """
-    path = regular_file(path, "an IDX file")
+    path = check_file(path, "an IDX file")
     with path.open("rb") as file:
         zipped = file.read(2) == b"\x1f\x8b"
     try:

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from minicnn.arguments import regular_file
 from minicnn.datasets.digits import WORK_SIZE, digit_from_pixels
 from minicnn.errors import FileFormatError
+from minicnn.validation import check_file
 
 # A closed list: for some other formats, Pillow starts programs, or takes memory while it opens a file.
 _FORMATS = ("PNG", "JPEG", "GIF", "BMP", "PPM")
@@ -59,7 +59,7 @@ def load_digit_image(path: str | os.PathLike[str]) -> np.ndarray:
         import PIL.Image  # noqa: F401
     except ImportError as error:
         raise ImportError('reading pictures needs Pillow: pip install "minicnn[plot]"') from error
-    path = regular_file(path, "a picture")
+    path = check_file(path, "a picture")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's, about oddities in files

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.training.files import parse_json
+from minicnn.saving.files import parse_json
 
 PAD = 140  # rows and columns of the pad's pixels
 IMAGE = 28

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.arguments import integer
 from minicnn.insight.trace import Trace, blocks
 from minicnn.layers import Sequential
 from minicnn.training import Callback
 from minicnn.training.callbacks import Logs
+from minicnn.validation import check_int
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
@@ -54,7 +54,7 @@ class Distributions(Callback):
     """
 
     def __init__(self, x: np.ndarray, y: np.ndarray, every: int = 20) -> None:
-        self.x, self.y, self.every = x, y, integer(every, "every", low=1)
+        self.x, self.y, self.every = x, y, check_int(every, "every", low=1)
         self._forget()
 
     def _forget(self) -> None:

@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minicnn.arguments import integer
 from minicnn.insight.trace import Trace
 from minicnn.layers import Conv2D, Layer, Pool2D, Sequential
 from minicnn.ops.padding import pair, resolve_padding
 from minicnn.ops.scaling import to_float
+from minicnn.validation import check_int
 
 _BATCH = 256  # images whose outputs of all layers are in memory at a time
 
@@ -91,8 +91,8 @@ def strongest_patches(
     count : int
         How many at most.
     """
-    layer, channel = integer(layer, "layer"), integer(channel, "channel")
-    count = integer(count, "count", low=1)
+    layer, channel = check_int(layer, "layer"), check_int(channel, "channel")
+    count = check_int(count, "count", low=1)
     if not len(images):
         raise ValueError("`images` must have one at least, got none")
     values, cells = [], []

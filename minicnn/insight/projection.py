@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from minicnn.arguments import integer
 from minicnn.insight.trace import Trace, blocks
 from minicnn.layers import Sequential
+from minicnn.validation import check_int
 
 _BATCH = 256  # images whose outputs of all layers are in memory at a time
 
@@ -59,7 +59,7 @@ def principal_components(features: np.ndarray, count: int = 2) -> tuple[np.ndarr
     ([-5.0, 0.0, 5.0], [1.0])
     """
     features = np.asarray(features, np.float64)
-    count = integer(count, "count", low=1)
+    count = check_int(count, "count", low=1)
     if features.ndim != 2 or min(features.shape) < count:
         raise ValueError(f"`features` must be (N, D) with at least {count} of both, got {features.shape}")
     centred = features - features.mean(axis=0)

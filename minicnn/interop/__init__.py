@@ -4,6 +4,6 @@ Nothing here is needed to train or use a network. `minicnn.interop.keras` and `m
 need TensorFlow, `minicnn.interop.onnx` needs onnx; `compare` runs with whatever is there.
 """
 
-from minicnn.interop.comparison import compare
+from minicnn.interop.parity import compare
 
 __all__ = ["compare"]

@@ -9,9 +9,9 @@ import math
 
 import numpy as np
 
-from minicnn.arguments import real
 from minicnn.layers.base import Layer, check_gradient
 from minicnn.ops.activations import sigmoid, softmax
+from minicnn.validation import check_real
 
 
 class ReLU(Layer):
@@ -39,7 +39,7 @@ class LeakyReLU(Layer):
     """
 
     def __init__(self, slope: float = 0.3) -> None:
-        self.slope = real(slope, "slope")
+        self.slope = check_real(slope, "slope")
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return x, scaled by the slope where it is not positive."""
@@ -64,8 +64,8 @@ class Tanh(Layer):
     """
 
     def __init__(self, amplitude: float = 1.0, steepness: float = 1.0) -> None:
-        self.amplitude = real(amplitude, "amplitude", low=-math.inf)
-        self.steepness = real(steepness, "steepness", low=-math.inf)
+        self.amplitude = check_real(amplitude, "amplitude", low=-math.inf)
+        self.steepness = check_real(steepness, "steepness", low=-math.inf)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return the scaled tanh."""

@@ -14,9 +14,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import DTypeLike
 
-from minicnn.arguments import integer
 from minicnn.ops.scaling import to_float
 from minicnn.parameter import Parameter
+from minicnn.validation import check_int
 
 _NOTHING: Any = (None, None)  # an empty cache: no value, no thread
 _outer_dtype: ContextVar[np.dtype | None] = ContextVar("dtype of the outermost build", default=None)
@@ -177,7 +177,7 @@ class Layer:
         -------
         ndarray, shape (N, ...)
         """
-        batch_size = integer(batch_size, "batch_size", low=1)
+        batch_size = check_int(batch_size, "batch_size", low=1)
         if self.input_shape is None:
             raise RuntimeError(f"{type(self).__name__} has no weights yet: call build(input_shape) first")
         x = np.asarray(x)

@@ -6,12 +6,12 @@ import math
 
 import numpy as np
 
-from minicnn.arguments import integer
 from minicnn.initializers import Initializer, he_normal, zeros
 from minicnn.layers.base import Layer
 from minicnn.ops.conv import conv2d, conv2d_backward
 from minicnn.ops.padding import Pads, Pair, check_padding, pair
 from minicnn.parameter import Parameter
+from minicnn.validation import check_int
 
 
 class Conv2D(Layer):
@@ -58,8 +58,8 @@ class Conv2D(Layer):
         kernel_initializer: Initializer = he_normal,
         bias_initializer: Initializer = zeros,
     ) -> None:
-        self.filters = integer(filters, "filters", low=1)
-        self.groups = integer(groups, "groups", low=1)
+        self.filters = check_int(filters, "filters", low=1)
+        self.groups = check_int(groups, "groups", low=1)
         pair(kernel_size, "kernel_size"), pair(strides, "strides"), pair(dilation, "dilation")
         check_padding(padding)
         self.kernel_size, self.strides, self.padding, self.dilation = kernel_size, strides, padding, dilation

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from minicnn.arguments import integer
 from minicnn.initializers import Initializer, he_normal, zeros
 from minicnn.layers.base import Layer, check_gradient
 from minicnn.parameter import Parameter
+from minicnn.validation import check_int
 
 
 class Dense(Layer):
@@ -40,7 +40,7 @@ class Dense(Layer):
         kernel_initializer: Initializer = he_normal,
         bias_initializer: Initializer = zeros,
     ) -> None:
-        self.units = integer(units, "units", low=1)
+        self.units = check_int(units, "units", low=1)
         self.use_bias = use_bias
         self.kernel_initializer, self.bias_initializer = kernel_initializer, bias_initializer
 

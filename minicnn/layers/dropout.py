@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from minicnn.arguments import real
 from minicnn.layers.base import Layer, check_gradient
+from minicnn.validation import check_real
 
 
 class Dropout(Layer):
@@ -36,7 +36,7 @@ class Dropout(Layer):
     """
 
     def __init__(self, rate: float, inverted: bool = True) -> None:
-        self.rate = real(rate, "rate", high=1)
+        self.rate = check_real(rate, "rate", high=1)
         self.inverted = bool(inverted)
 
     def init_params(self, input_shape: tuple[int, ...], rng: np.random.Generator) -> None:

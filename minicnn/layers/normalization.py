@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from minicnn.arguments import real
 from minicnn.layers.base import Layer, check_gradient
 from minicnn.ops.normalization import (
     batch_norm,
@@ -14,6 +13,7 @@ from minicnn.ops.normalization import (
     local_response_norm_backward,
 )
 from minicnn.parameter import Parameter
+from minicnn.validation import check_real
 
 
 class BatchNorm(Layer):
@@ -40,8 +40,8 @@ class BatchNorm(Layer):
     mixes_examples = True
 
     def __init__(self, momentum: float = 0.99, eps: float = 1e-3) -> None:
-        self.momentum = real(momentum, "momentum", high=1)
-        self.eps = real(eps, "eps", above_low=True)
+        self.momentum = check_real(momentum, "momentum", high=1)
+        self.eps = check_real(eps, "eps", above_low=True)
 
     def init_params(self, input_shape: tuple[int, ...], rng: np.random.Generator) -> None:
         """Make scale, shift and running statistics, in Keras's order."""
@@ -100,8 +100,8 @@ class LocalResponseNorm(Layer):
 
     def __init__(self, size: int = 5, k: float = 2.0, alpha: float = 1e-4, beta: float = 0.75) -> None:
         self.size = check_size(size)
-        self.k = real(k, "k", above_low=True)
-        self.alpha, self.beta = real(alpha, "alpha"), real(beta, "beta")
+        self.k = check_real(k, "k", above_low=True)
+        self.alpha, self.beta = check_real(alpha, "alpha"), check_real(beta, "beta")
 
     def init_params(self, input_shape: tuple[int, ...], rng: np.random.Generator) -> None:
         """Check that the input is images; there are no weights."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.ops import few_images, many_dilated, many_images
+from minicnn.ops import conv_im2col, conv_windows, conv_windows_dilated
 from minicnn.ops.padding import Pads, Pair, check_images
 from minicnn.ops.windows import WindowPlan, many, plan_windows
 
@@ -131,5 +131,5 @@ def conv2d_backward(
 
 def _way(plan: WindowPlan) -> ModuleType:
     if not many(plan.x_shape):
-        return few_images
-    return many_images if plan.dilation[1] == 1 else many_dilated
+        return conv_im2col
+    return conv_windows if plan.dilation[1] == 1 else conv_windows_dilated

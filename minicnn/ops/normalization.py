@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from minicnn.arguments import integer
 from minicnn.ops.padding import check_images
 from minicnn.ops.windows import batch_first, batch_last, lies_batch_last
+from minicnn.validation import check_int
 
 # Bytes of an array in a block of `local_response_norm`: all that are in use at a time stay in the L2 cache.
 BLOCK_BYTES = 1 << 18
@@ -136,7 +136,7 @@ def local_response_norm_backward(
 
 def check_size(size: int) -> int:
     """Return the size of a window that has a middle; raise otherwise."""
-    if integer(size, "size", low=1) % 2 == 0:
+    if check_int(size, "size", low=1) % 2 == 0:
         raise ValueError(f"`size` must be odd: as many channels on each side, got {size}")
     return size
 

@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.arguments import integer
 from minicnn.ops.padding import Pads, Pair, check_padding, output_size, pair, resolve_padding
+from minicnn.validation import check_int
 
 # Bytes of what is copied for a matrix product at a time, batch-last: small enough for a core's cache, so that
 # the product still finds it there, and large enough that the calls themselves take little time.
@@ -157,7 +157,7 @@ def plan_windows(
     x: np.ndarray, kernel: np.ndarray, strides: Any, padding: Any, dilation: Any, groups: int
 ) -> WindowPlan:
     """Check that everything fits together, and return the plan; raises sentences as `conv2d` says."""
-    padding, groups = check_padding(padding), integer(groups, "groups", low=1)
+    padding, groups = check_padding(padding), check_int(groups, "groups", low=1)
     strides, dilation = pair(strides, "strides"), pair(dilation, "dilation")
     return _plan(x.shape, np.shape(kernel), strides, padding, dilation, groups)
 

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from minicnn.arguments import real
 from minicnn.optimizers.base import Optimizer, Rate
+from minicnn.validation import check_real
 
 
 def _adam(
@@ -69,8 +69,8 @@ class Adam(Optimizer):
         clip_norm: float | None = None,
     ) -> None:
         super().__init__(lr, weight_decay, clip_norm)
-        self.beta1, self.beta2 = real(beta1, "beta1", high=1), real(beta2, "beta2", high=1)
-        self.eps = real(eps, "eps", above_low=True)
+        self.beta1, self.beta2 = check_real(beta1, "beta1", high=1), check_real(beta2, "beta2", high=1)
+        self.eps = check_real(eps, "eps", above_low=True)
 
 
 class AdamW(Optimizer):
@@ -102,5 +102,5 @@ class AdamW(Optimizer):
         clip_norm: float | None = None,
     ) -> None:
         super().__init__(lr, weight_decay, clip_norm)
-        self.beta1, self.beta2 = real(beta1, "beta1", high=1), real(beta2, "beta2", high=1)
-        self.eps = real(eps, "eps", above_low=True)
+        self.beta1, self.beta2 = check_real(beta1, "beta1", high=1), check_real(beta2, "beta2", high=1)
+        self.eps = check_real(eps, "eps", above_low=True)

@@ -16,10 +16,10 @@ from typing import TypeAlias
 
 import numpy as np
 
-from minicnn.arguments import integer, real
 from minicnn.ops.memory import aligned_zeros
 from minicnn.parameter import Parameter
 from minicnn.schedules import Schedule
+from minicnn.validation import check_int, check_real
 
 # The weights of a unit that is never active have no gradient, and what is remembered of their last one fades
 # by a tenth in each step, until it is smaller than the smallest normal number (1e-38 in float32). With such
@@ -69,9 +69,9 @@ class Optimizer(ABC):
     decoupled: bool = True
 
     def __init__(self, lr: Rate, weight_decay: float = 0.0, clip_norm: float | None = None) -> None:
-        self.lr = lr if callable(lr) else real(lr, "lr")
-        self.weight_decay = real(weight_decay, "weight_decay")
-        self.clip_norm = None if clip_norm is None else real(clip_norm, "clip_norm", above_low=True)
+        self.lr = lr if callable(lr) else check_real(lr, "lr")
+        self.weight_decay = check_real(weight_decay, "weight_decay")
+        self.clip_norm = None if clip_norm is None else check_real(clip_norm, "clip_norm", above_low=True)
         self.steps = 0
         self._layout: _Layout = []
         self._state: dict[str, np.ndarray] = {}
@@ -96,8 +96,8 @@ class Optimizer(ABC):
     def learning_rate(self) -> float:
         """The rate that the next step will use."""
         if callable(self.lr):
-            return real(self.lr(self.steps), f"lr({self.steps})")
-        return real(self.lr, "lr")
+            return check_real(self.lr(self.steps), f"lr({self.steps})")
+        return check_real(self.lr, "lr")
 
     def step(self, parameters: Iterable[Parameter]) -> None:
         """Update all trainable parameters from their gradients, which stay as they are.
@@ -170,7 +170,7 @@ class Optimizer(ABC):
         ValueError
             If names, shapes or dtypes are not those that the parameters need. Nothing has changed then.
         """
-        steps = integer(steps, "steps")
+        steps = check_int(steps, "steps")
         self._lay_out(parameters)
         views = dict(self._named_state())
         if not steps and not state:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from minicnn.arguments import real
 from minicnn.optimizers.base import Optimizer, Rate
+from minicnn.validation import check_real
 
 
 class RMSprop(Optimizer):
@@ -39,9 +39,9 @@ class RMSprop(Optimizer):
         clip_norm: float | None = None,
     ) -> None:
         super().__init__(lr, weight_decay, clip_norm)
-        self.rho = real(rho, "rho", high=1)
-        self.momentum = real(momentum, "momentum", high=1)
-        self.eps = real(eps, "eps", above_low=True)
+        self.rho = check_real(rho, "rho", high=1)
+        self.momentum = check_real(momentum, "momentum", high=1)
+        self.eps = check_real(eps, "eps", above_low=True)
         self.centered = bool(centered)
         self.slots = self.fading = ("square", *["mean"] * self.centered, *["velocity"] * bool(self.momentum))
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from minicnn.arguments import real
 from minicnn.optimizers.base import Optimizer, Rate
+from minicnn.validation import check_real
 
 
 class SGD(Optimizer):
@@ -49,7 +49,7 @@ class SGD(Optimizer):
         decoupled: bool = True,
     ) -> None:
         super().__init__(lr, weight_decay, clip_norm)
-        self.momentum = real(momentum, "momentum", high=1)
+        self.momentum = check_real(momentum, "momentum", high=1)
         self.nesterov, self.decoupled = bool(nesterov), bool(decoupled)
         if self.nesterov and not self.momentum:
             raise ValueError(f"`nesterov` needs a `momentum` above 0, got {self.momentum:g}")

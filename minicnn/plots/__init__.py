@@ -14,13 +14,13 @@ from minicnn.plots.batch import batch
 from minicnn.plots.benchmark import benchmark
 from minicnn.plots.confusion import confusion_matrix
 from minicnn.plots.curves import learning_curves
+from minicnn.plots.embedding import hidden_map
+from minicnn.plots.feature_maps import feature_maps, kernels
 from minicnn.plots.frameworks import comparison
-from minicnn.plots.hidden import hidden_map
-from minicnn.plots.inside import feature_maps, kernels
-from minicnn.plots.learning import distributions, learning_rates
+from minicnn.plots.lr_curves import distributions, learning_rates
 from minicnn.plots.mistakes import mistakes
 from minicnn.plots.profile import profile_chart
-from minicnn.plots.reasons import evidence, patches
+from minicnn.plots.saliency import evidence, patches
 
 __all__ = [
     "batch",

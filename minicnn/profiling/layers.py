@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from minicnn.arguments import integer
 from minicnn.layers import Sequential
 from minicnn.layers.summary import LayerCost, layer_costs
 from minicnn.losses import softmax_cross_entropy
 from minicnn.optimizers import Adam
 from minicnn.profiling.machine import describe_machine
+from minicnn.validation import check_int
 
 WARM_UP = 2  # steps before the first that counts: memory is fetched, threads are started
 _SECONDS, _LEAST = 3.0, 5  # by default steps are timed for so long, but at least so many
@@ -58,9 +58,9 @@ def profile(
     >>> [row["name"] for row in found["layers"]][:3], found["layers"][0]["multiply_adds"]
     (['0 Conv2D', '1 ReLU', '2 Pool2D'], 940800)
     """
-    batch_size, threads = integer(batch_size, "batch_size", low=1), integer(threads, "threads", low=1)
+    batch_size, threads = check_int(batch_size, "batch_size", low=1), check_int(threads, "threads", low=1)
     if steps is not None:
-        integer(steps, "steps", low=1)
+        check_int(steps, "steps", low=1)
     if not isinstance(model, Sequential):
         raise TypeError(f"`model` must be a Sequential, whose layers can be timed, got {model!r}")
     rows = _rows(model, batch_size)

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from minicnn.training.environment import available_threads, environment
+from minicnn.parallel.cores import available_threads
+from minicnn.saving.fingerprint import environment
 
 # Variables by which BLAS libraries, NumPy or the frameworks use less than the processor has.
 _NAMES = ("OPENBLAS_", "MKL_", "OMP_", "GOTO_", "BLIS_", "VECLIB_", "KMP_", "DNNL_", "ONEDNN_", "ATEN_CPU_")
 _HOLDING = ("CORETYPE", "NUM_THREADS", "THREAD_LIMIT", "ISA", "CBWR", "INSTRUCTIONS", "CAPABILITY")
 
-_CHILD = "import json; from minicnn.training.environment import environment as e; print(json.dumps(e()))"
+_CHILD = "import json; from minicnn.saving.fingerprint import environment as e; print(json.dumps(e()))"
 
 
 def describe_machine(threads: int = 1) -> dict[str, Any]:

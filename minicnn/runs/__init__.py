@@ -1,5 +1,6 @@
 """Runs: one training from its recipe to its folder, and back from the folder to the trained model."""
 
+from minicnn.runs.config import Recipe
 from minicnn.runs.data import Data, load_data, load_test_data
 from minicnn.runs.folder import (
     Run,
@@ -11,7 +12,6 @@ from minicnn.runs.folder import (
     read_result,
 )
 from minicnn.runs.pictures import draw
-from minicnn.runs.recipe import Recipe
 from minicnn.runs.report import report
 from minicnn.runs.train import Outcome, judge, train
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from minicnn.datasets import load_fashion_mnist, load_idx_folder, load_mnist
 from minicnn.datasets.folder import Split
-from minicnn.runs.recipe import LEAST_SIZE, Recipe
+from minicnn.runs.config import LEAST_SIZE, Recipe
 
 DATASETS = ("mnist", "fashion-mnist")
 FASHION = (

@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from minicnn.arguments import integer, regular_file
 from minicnn.errors import FileFormatError
 from minicnn.layers import Sequential
+from minicnn.runs.config import Recipe
 from minicnn.runs.data import Data, load_data
-from minicnn.runs.recipe import Recipe
+from minicnn.saving.files import check_form, parse_json, write_atomically
 from minicnn.training import History, load_weights
-from minicnn.training.files import check_form, parse_json, write_atomically
+from minicnn.validation import check_file, check_int
 
 CONFIG, RESULT, HISTORY, WEIGHTS = "config.json", "result.json", "history.csv", "weights.safetensors"
 CHECKPOINTS = "checkpoints"
@@ -65,7 +65,7 @@ def create_run(
         If the images do not suit the model.
     """
     if checkpoint_every is not None:
-        integer(checkpoint_every, "checkpoint_every", low=1)
+        check_int(checkpoint_every, "checkpoint_every", low=1)
     input_shape, num_classes = data.train[0].shape[1:], data.num_classes
     model = recipe.build_model(input_shape, num_classes)
     if folder is None:
@@ -139,7 +139,7 @@ def _read_config(folder: str | os.PathLike[str]) -> tuple[Path, Recipe, tuple[in
         every = config.get("checkpoint_every")
         if every is not None:
             check_form(every, int, "`checkpoint_every`")
-            integer(every, "checkpoint_every", low=1)
+            check_int(every, "checkpoint_every", low=1)
         if unknown := config.keys() - {"recipe", "input_shape", "num_classes", "checkpoint_every"}:
             raise ValueError(f"there must be nothing unknown in it, got {', '.join(sorted(unknown))!r:.100}")
         for name, form in {"recipe": {str: object}, "input_shape": [int], "num_classes": int}.items():
@@ -180,7 +180,7 @@ def read_history(folder: str | os.PathLike[str]) -> History:
     FileFormatError
         If it is anything but lines of numbers under a header that begins with "epoch".
     """
-    path = regular_file(Path(folder) / HISTORY, "the history of a run")
+    path = check_file(Path(folder) / HISTORY, "the history of a run")
     history = History()
     try:
         if path.stat().st_size > _MAX_HISTORY:
@@ -211,7 +211,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise FileNotFoundError(f"a run must hold {path.name}, but there is none in {path.parent}")
     try:
-        if regular_file(path, "a file of JSON").stat().st_size > _MAX_JSON:
+        if check_file(path, "a file of JSON").stat().st_size > _MAX_JSON:
             raise ValueError("it is far too long")
         return parse_json(path.read_bytes().decode())
     except ValueError as error:

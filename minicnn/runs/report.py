@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.arguments import integer
 from minicnn.metrics import accuracy, confusion_matrix
 from minicnn.ops.activations import softmax
 from minicnn.runs.data import class_names, load_data
 from minicnn.runs.folder import RESULT, Run, read_history, read_result
 from minicnn.runs.page import page, paragraph, picture, preformatted, table
 from minicnn.runs.train import judge
+from minicnn.validation import check_int
 
 _MAPPED = 1500  # images in the map of the last hidden layer; more would hide each other
 
@@ -42,7 +42,7 @@ def report(run: Run, limit: int | None = None) -> str:
     recipe, model = run.recipe, run.model
     name, (images, labels) = load_data(recipe).judges
     if limit is not None:
-        images, labels = images[: integer(limit, "limit", low=1)], labels[:limit]
+        images, labels = images[: check_int(limit, "limit", low=1)], labels[:limit]
     scores, logits = judge(model, images, labels, recipe.threads)
     if not np.isfinite(logits).all():
         raise ValueError("the network's outputs must be finite, but some are not; its training went wrong")

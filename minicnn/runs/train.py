@@ -13,19 +13,21 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.arguments import real
 from minicnn.layers import Layer
 from minicnn.losses import softmax_cross_entropy
 from minicnn.metrics import accuracy
+from minicnn.parallel.cores import available_threads
+from minicnn.parallel.prediction import predict_in_threads
+from minicnn.parallel.ranks import TIMEOUT
+from minicnn.profiling.memory import children, memory_mb
+from minicnn.runs.config import AUGMENT
 from minicnn.runs.data import Data
 from minicnn.runs.folder import CHECKPOINTS, CONFIG, HISTORY, RESULT, WEIGHTS, Run, write_json
 from minicnn.runs.interrupt import StopOnSignal
-from minicnn.runs.recipe import AUGMENT
+from minicnn.saving.files import locked, sweep
+from minicnn.saving.fingerprint import environment
 from minicnn.training import Callback, CSVLogger, History, Trainer, save_weights
-from minicnn.training.environment import available_threads, children, environment, memory_mb
-from minicnn.training.files import locked, sweep
-from minicnn.training.prediction import predict_in_threads
-from minicnn.training.ranks import TIMEOUT
+from minicnn.validation import check_real
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,7 @@ class _Clock(Callback):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Count on."""
-        self.start -= real(state["seconds"], "seconds")
+        self.start -= check_real(state["seconds"], "seconds")
 
 
 def judge(

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import threadpoolctl
 
-from minicnn.arguments import integer
 from minicnn.layers.base import Layer
-from minicnn.testing import arrays, contract, copies, geometry, gradients, passes, state
+from minicnn.testing import aliasing, backward, contract, geometry, gradients, modes, replication
+from minicnn.testing.layer_under_test import Inputs, Subject
 from minicnn.testing.reference import check_reference
 from minicnn.testing.report import CheckFailed, Failure, LayerCheckError
-from minicnn.testing.subject import Inputs, Subject
+from minicnn.validation import check_int
 
 Check = Callable[[Subject], None]
 
@@ -25,27 +25,27 @@ Check = Callable[[Subject], None]
 CHECKS: dict[str, Check] = {
     "build": contract.check_build,
     "shapes": contract.check_shapes,
-    "determinism": state.check_determinism,
+    "determinism": modes.check_determinism,
     "dtypes": contract.check_dtypes,
-    "borrowed": arrays.check_borrowed,
-    "accumulation": passes.check_accumulation,
-    "aliasing": arrays.check_aliasing,
-    "cache": passes.check_cache,
-    "replicas": copies.check_replicas,
-    "linearity": passes.check_linearity,
+    "borrowed": aliasing.check_borrowed,
+    "accumulation": backward.check_accumulation,
+    "aliasing": aliasing.check_aliasing,
+    "cache": backward.check_cache,
+    "replicas": replication.check_replicas,
+    "linearity": backward.check_linearity,
     "gradients": gradients.check_gradients,
     "ties": gradients.check_ties,
     "kinks": gradients.check_kinks,
     "float32": contract.check_float32,
-    "needs_dx": passes.check_needs_dx,
+    "needs_dx": backward.check_needs_dx,
     "statistics": geometry.check_statistics,
-    "modes": state.check_modes,
-    "examples": state.check_examples,
+    "modes": modes.check_modes,
+    "examples": modes.check_examples,
     "geometry": geometry.check_geometry,
     "padding": geometry.check_padding,
-    "weights": copies.check_weights,
-    "pickling": copies.check_pickling,
-    "repr": copies.check_repr,
+    "weights": replication.check_weights,
+    "pickling": replication.check_pickling,
+    "repr": replication.check_repr,
     "reference": check_reference,
 }
 # Who fails the first fails the others for the same reason.
@@ -92,8 +92,8 @@ def check_layer(
     Notes
     -----
     A step of a finite difference that crosses a kink is no evidence of a bug: see
-    `minicnn.testing.slopes`. A layer that holds one with `ties="all"` follows the textbook's rule on
-    purpose, which is no derivative where values are tied: the check `ties` leaves it alone.
+    `minicnn.testing.finite_differences`. A layer that holds one with `ties="all"` follows the textbook's
+    rule on purpose, which is no derivative where values are tied: the check `ties` leaves it alone.
 
     Examples
     --------
@@ -128,8 +128,8 @@ def make_subject(
     shape = layer.input_shape if input_shape is None else tuple(input_shape)
     if shape is None:
         raise ValueError(f"`input_shape` must be given for a layer that is not built, got {_one_line(layer)}")
-    batch_size = integer(batch_size, "batch_size", low=2)  # with one example nothing could be mixed
-    seed = int(rng.integers(2**62)) if isinstance(rng, np.random.Generator) else integer(rng, "rng", low=0)
+    batch_size = check_int(batch_size, "batch_size", low=2)  # with one example nothing could be mixed
+    seed = int(rng.integers(2**62)) if isinstance(rng, np.random.Generator) else check_int(rng, "rng", low=0)
     # A list that is the default of an argument stays what it is, so that a layer shows which changes it.
     defaults = {id(a.default): a.default for a in inspect.signature(type(layer)).parameters.values()}
     return Subject(copy.deepcopy(layer, defaults), shape, seed, batch_size, inputs, reference)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from minicnn.parameter import Parameter
+from minicnn.testing.layer_under_test import Run, Subject, reachable, run
 from minicnn.testing.report import fail, worst
-from minicnn.testing.subject import Run, Subject, reachable, run
 
 
 def check_build(subject: Subject) -> None:

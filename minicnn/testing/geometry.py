@@ -14,8 +14,8 @@ import numpy as np
 
 from minicnn.layers.base import Layer
 from minicnn.ops.padding import Pads, Pair, output_size, pair, resolve_padding
+from minicnn.testing.layer_under_test import Subject, trainable
 from minicnn.testing.report import fail, require_equal
-from minicnn.testing.subject import Subject, trainable
 
 
 def check_geometry(subject: Subject) -> None:

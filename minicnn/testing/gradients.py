@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 
+from minicnn.testing.finite_differences import Point, Verdict, directions
+from minicnn.testing.layer_under_test import INPUT, Run, Subject, gradient_name, run
 from minicnn.testing.locate import locate
 from minicnn.testing.report import CheckFailed, Failure, fail
-from minicnn.testing.slopes import Point, Verdict, directions
-from minicnn.testing.subject import INPUT, Run, Subject, gradient_name, run
 
 ATTEMPTS = 5  # points that are tried where kinks lie in the way
 # Kind of inputs, and whether directions are sparse.

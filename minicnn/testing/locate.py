@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
+from minicnn.testing.finite_differences import Point, Verdict, directions, unit
+from minicnn.testing.layer_under_test import INPUT, gradient_name
 from minicnn.testing.report import Failure
-from minicnn.testing.slopes import Point, Verdict, directions, unit
-from minicnn.testing.subject import INPUT, gradient_name
 
 BLOCK = 256  # elements compared one by one
 

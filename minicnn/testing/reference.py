@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from minicnn.layers.base import Layer
+from minicnn.testing.layer_under_test import Subject, run
 from minicnn.testing.report import require_equal
-from minicnn.testing.subject import Subject, run
 
 
 def check_reference(subject: Subject) -> None:

@@ -1,10 +1,10 @@
 """Training: the loop, its callbacks, and weights on disk."""
 
+from minicnn.saving.weights import load_weights, save_weights
 from minicnn.training.callbacks import Callback, Checkpoint, CSVLogger, EarlyStopping, ReduceLROnPlateau
 from minicnn.training.history import History
-from minicnn.training.rates import RateSearch
+from minicnn.training.lr_finder import RateSearch
 from minicnn.training.trainer import Trainer
-from minicnn.training.weights import load_weights, save_weights
 
 __all__ = [
     "CSVLogger",

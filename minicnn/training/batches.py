@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.arguments import integer
 from minicnn.layers.base import Layer, wrong_shape
-from minicnn.training.ranks import Ranks
+from minicnn.parallel.ranks import Ranks
+from minicnn.validation import check_int
 
 Examples = tuple[np.ndarray, np.ndarray]
 Source = Iterable[Examples] | Callable[[int], Iterable[Examples]]
@@ -24,7 +24,7 @@ class ArrayBatches:
 
     def __init__(self, x: np.ndarray, y: np.ndarray, batch_size: int, seed: int) -> None:
         self.arrays, self.seed = (x, y), seed
-        self.batch_size = integer(batch_size, "batch_size", low=1)
+        self.batch_size = check_int(batch_size, "batch_size", low=1)
         self.size: int | None = len(x)
 
     def epoch(self, epoch: int, step: int, ranks: Ranks) -> Iterator[Shard]:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minicnn.arguments import integer, real
-from minicnn.training.files import advised, check_form
-from minicnn.training.weights import save_weights
+from minicnn.saving.files import advised, check_form
+from minicnn.saving.weights import save_weights
+from minicnn.validation import check_int, check_real
 
 if TYPE_CHECKING:
     from minicnn.training.trainer import Trainer
@@ -76,7 +76,7 @@ class _Best:
     def __init__(self, monitor: str, mode: str, min_delta: float = 0.0) -> None:
         if mode not in ("auto", "min", "max"):
             raise ValueError(f"`mode` must be 'auto', 'min' or 'max', got {mode!r}")
-        self.monitor, self.min_delta = monitor, real(min_delta, "min_delta")
+        self.monitor, self.min_delta = monitor, check_real(min_delta, "min_delta")
         largest = mode == "max" or (mode == "auto" and "acc" in monitor)
         self.sign = -1 if largest else 1
         self.value = math.inf
@@ -119,7 +119,7 @@ class EarlyStopping(Callback):
         mode: str = "auto",
     ) -> None:
         self.monitor, self.mode, self.min_delta = monitor, mode, min_delta
-        self.patience, self.restore_best = integer(patience, "patience"), restore_best
+        self.patience, self.restore_best = check_int(patience, "patience"), restore_best
         self.best = _Best(monitor, mode, min_delta)
 
     def on_train_begin(self) -> None:
@@ -201,8 +201,8 @@ class ReduceLROnPlateau(Callback):
         mode: str = "auto",
     ) -> None:
         self.monitor, self.mode, self.min_delta = monitor, mode, min_delta
-        self.factor, self.min_lr = real(factor, "factor", high=1), real(min_lr, "min_lr")
-        self.patience, self.cooldown = integer(patience, "patience"), integer(cooldown, "cooldown")
+        self.factor, self.min_lr = check_real(factor, "factor", high=1), check_real(min_lr, "min_lr")
+        self.patience, self.cooldown = check_int(patience, "patience"), check_int(cooldown, "cooldown")
         self.best = _Best(monitor, mode, min_delta)
 
     def on_train_begin(self) -> None:

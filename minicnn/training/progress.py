@@ -6,8 +6,8 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
+from minicnn.saving.files import check_form
 from minicnn.training.callbacks import Callback, Logs
-from minicnn.training.files import check_form
 
 if TYPE_CHECKING:
     from tqdm import tqdm

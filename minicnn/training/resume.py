@@ -18,19 +18,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minicnn.arguments import integer, real
 from minicnn.errors import FileFormatError
 from minicnn.optimizers import Optimizer
+from minicnn.saving.checkpoints import Snapshot
+from minicnn.saving.files import check_form
+from minicnn.saving.fingerprint import data_digest, differences, fingerprint
+from minicnn.saving.weights import check_weights
 from minicnn.training.batches import Batches
 from minicnn.training.callbacks import Callback
-from minicnn.training.checkpoints import Snapshot
-from minicnn.training.environment import data_digest, differences, fingerprint
-from minicnn.training.files import check_form
 from minicnn.training.history import Progress
-from minicnn.training.weights import check_weights
+from minicnn.validation import check_int, check_real
 
 if TYPE_CHECKING:
-    from minicnn.training.fitting import Fit
+    from minicnn.training.loop import Fit
 
 _FORM = {
     "examples": object,
@@ -110,9 +110,9 @@ def restore(fit: Fit, snapshot: Snapshot) -> None:
         check_form(state, _FORM)
         if not all(map(str.isidentifier, state["fingerprint"])):
             raise ValueError("the fingerprint must have names")
-        steps, lr = integer(state["optimizer"]["steps"], "steps"), state["optimizer"]["lr"]
+        steps, lr = check_int(state["optimizer"]["steps"], "steps"), state["optimizer"]["lr"]
         if lr is not None:
-            real(lr, "lr")
+            check_real(lr, "lr")
         streams = _streams(fit, state["streams"])
     except (LookupError, TypeError, ValueError, OverflowError) as error:
         raise FileFormatError(f"{snapshot.path} must be a checkpoint of this version: {error!r}") from error

@@ -1,4 +1,4 @@
-"""The trainer: what belongs to a training beside its data. The loop itself is in `training.fitting`."""
+"""The trainer: what belongs to a training beside its data. The loop itself is in `training.loop`."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.arguments import integer
 from minicnn.layers.base import Layer
 from minicnn.losses import softmax_cross_entropy
 from minicnn.metrics import accuracy
 from minicnn.optimizers import Optimizer
+from minicnn.parallel.data_parallel import Shards
+from minicnn.parallel.prediction import predict_in_threads
+from minicnn.parallel.ranks import TIMEOUT, Ranks
+from minicnn.saving.checkpoints import CheckpointFolder
 from minicnn.training.batches import ArrayBatches, Batches, GivenBatches, Source, examples
 from minicnn.training.callbacks import Callback
-from minicnn.training.checkpoints import CheckpointFolder
-from minicnn.training.fitting import Fit, exclusive
 from minicnn.training.history import History
-from minicnn.training.prediction import predict_in_threads
+from minicnn.training.loop import Fit, exclusive
+from minicnn.training.lr_finder import RateSearch, find_rate
 from minicnn.training.progress import ProgressBar
-from minicnn.training.ranks import TIMEOUT, Ranks
-from minicnn.training.rates import RateSearch, find_rate
-from minicnn.training.shards import Shards
+from minicnn.validation import check_int
 
 Loss = Callable[[np.ndarray, np.ndarray], tuple[float, np.ndarray]]
 Metric = Callable[[np.ndarray, np.ndarray], float]
@@ -124,9 +124,9 @@ class Trainer:
         if metrics is None:
             metrics = {"accuracy": accuracy} if loss is softmax_cross_entropy else {}
         self.metrics = dict(metrics)
-        self.seed = integer(seed, "seed")
+        self.seed = check_int(seed, "seed")
         self.augment = augment
-        self.threads = None if threads is None else integer(threads, "threads", low=1)
+        self.threads = None if threads is None else check_int(threads, "threads", low=1)
         self.callbacks = _checked(callbacks)
         self.ranks = Ranks(comm, rank_timeout)
         self._shards = Shards(model, loss, threads, self.ranks)
@@ -211,7 +211,7 @@ class Trainer:
                 "perhaps since it was built again: make a new Trainer, with a new optimizer"
             )
         batches = self._batches(x, y, batch_size)
-        epochs, callbacks = integer(epochs, "epochs"), _checked(callbacks)
+        epochs, callbacks = check_int(epochs, "epochs"), _checked(callbacks)
         if validation_data is not None:
             if not isinstance(validation_data, tuple | list) or len(validation_data) != 2:
                 raise TypeError("`validation_data` must be a pair (x, y)")

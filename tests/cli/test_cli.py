@@ -66,7 +66,7 @@ print([m for m in ("matplotlib", "PIL", "tensorflow", "hypothesis", "minicnn.tes
         (["check", "x.py:X", "--input", "8x8"], "minicnn check: argument --input: must be integers"),
     ],
 )
-def test_arguments_that_cannot_be_parsed_end_in_one_line(argv, message, capsys):
+def test_validation_that_cannot_be_parsed_end_in_one_line(argv, message, capsys):
     with pytest.raises(SystemExit, match="2"):
         main(argv)
     captured = capsys.readouterr()

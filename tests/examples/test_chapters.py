@@ -38,5 +38,5 @@ def test_quoted_lines_stand_in_the_package(page):
 
 def test_the_backward_chapter_quotes_each_gradient():
     found = {name for name, _ in quotes(ROOT / "examples" / "backward" / "README.md")}
-    assert found == {f"minicnn/ops/{name}.py" for name in ("few_images", "many_images", "pool", "windows")}
+    assert found == {f"minicnn/ops/{name}.py" for name in ("conv_im2col", "conv_windows", "pool", "windows")}
     assert not stands_in("a line that nobody wrote", ROOT / "minicnn/ops/pool.py")

@@ -216,7 +216,7 @@ from pathlib import Path
 from fuzz.formats import FORMATS, seeds
 from minicnn.datasets import load_digit_image, read_idx
 from minicnn.runs import read_result
-from minicnn.training.arrays import read_arrays
+from minicnn.saving.tensors import read_arrays
 
 # Without second opinions, which trust the files.
 READERS = {"weights": read_arrays, "idx": read_idx, "gzip": read_idx, "png": load_digit_image,

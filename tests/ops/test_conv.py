@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from references import naive_conv2d, naive_conv2d_backward
 
-from minicnn.ops import conv, few_images, windows
+from minicnn.ops import conv, conv_im2col, windows
 from minicnn.ops.conv import conv2d, conv2d_backward
 
 
@@ -29,16 +29,16 @@ def check_against_loops(case):
 
 
 @contextmanager
-def way_of_working(many, block_bytes=None, few_channels=few_images.FEW_CHANNELS):
+def way_of_working(many, block_bytes=None, few_channels=conv_im2col.FEW_CHANNELS):
     """Decide what the shapes decide otherwise: which of the two ways is taken, and how the work is cut."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(conv, "many", lambda shape: many)
         if block_bytes is not None:
-            for module in (windows, few_images):
+            for module in (windows, conv_im2col):
                 patch.setattr(module, "BLOCK_BYTES", block_bytes)
-            patch.setattr(few_images, "SCATTERED_BYTES", block_bytes)
-            patch.setattr(few_images, "LEAST_PIXELS", 1)
-        patch.setattr(few_images, "FEW_CHANNELS", few_channels)
+            patch.setattr(conv_im2col, "SCATTERED_BYTES", block_bytes)
+            patch.setattr(conv_im2col, "LEAST_PIXELS", 1)
+        patch.setattr(conv_im2col, "FEW_CHANNELS", few_channels)
         yield
 
 
@@ -62,11 +62,11 @@ def test_dx_of_few_images_is_the_same_scattered_and_as_a_convolution_of_dy(case)
     expected = naive_conv2d_backward(dy, x, kernel, case.strides, case.pads, case.dilation, case.groups)[0]
     with pytest.MonkeyPatch.context() as patch:
         for most, few_channels in ((1 << 30, 0), (0, 0), (0, 1 << 30)):
-            patch.setattr(few_images, "MOST_TURNED", most)
-            patch.setattr(few_images, "FEW_CHANNELS", few_channels)
-            assert_close(few_images.backward_x(plan, dy, kernel), expected)
+            patch.setattr(conv_im2col, "MOST_TURNED", most)
+            patch.setattr(conv_im2col, "FEW_CHANNELS", few_channels)
+            assert_close(conv_im2col.backward_x(plan, dy, kernel), expected)
     if (turned := plan.turned()) is not None:  # also where there are more filters than channels
-        assert_close(few_images.forward(turned, dy, few_images._turned(plan, kernel), None), expected)
+        assert_close(conv_im2col.forward(turned, dy, conv_im2col._turned(plan, kernel), None), expected)
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ from minicnn.runs import (
     read_result,
     train,
 )
-from minicnn.training.environment import environment
-from minicnn.training.files import locked
+from minicnn.saving.files import locked
+from minicnn.saving.fingerprint import environment
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from minicnn import (
     Softmax,
     Tanh,
 )
-from minicnn.models.lenet5_1998 import PartialConv2D, Subsample
+from minicnn.models.historic.lenet5_1998 import PartialConv2D, Subsample
 from minicnn.testing import LayerCheckError, check_layer, parametrize_with_checks
 from minicnn.testing.contract import _is_coarse
 from minicnn.testing.correct_layers import (
@@ -40,8 +40,8 @@ from minicnn.testing.correct_layers import (
     Tied,
     TransposedConv2D,
 )
+from minicnn.testing.layer_under_test import Subject
 from minicnn.testing.strategies import image_shapes, layer_cases
-from minicnn.testing.subject import Subject
 
 USERS = [
     (ResidualBlock(1), (1, 2, 3)),

@@ -2,9 +2,9 @@
 
 import pytest
 
-from minicnn.training import shards
+from minicnn.parallel import data_parallel
 
 
 @pytest.fixture(autouse=True)
 def split_small_batches(monkeypatch):
-    monkeypatch.setattr(shards, "SMALLEST_SHARD", 1)
+    monkeypatch.setattr(data_parallel, "SMALLEST_SHARD", 1)

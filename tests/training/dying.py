@@ -40,7 +40,7 @@ from minicnn import (
 )
 from minicnn.losses import softmax_cross_entropy
 from minicnn.metrics import accuracy
-from minicnn.training import shards
+from minicnn.parallel import data_parallel
 
 KINDS = "threads", "helpers", "statistics"
 LIVES = 5  # after so many deaths a run is let be
@@ -86,7 +86,7 @@ def own_loss(predictions, labels):
 
 def fit(folder, kind, every, doom=()):
     """Train to the end; what came out is then in the file `outcome`."""
-    shards.SMALLEST_SHARD = 1
+    data_parallel.SMALLEST_SHARD = 1
     rng = np.random.default_rng(0)
     x, y = rng.integers(0, 200, (120, 6, 6, 1)).astype(np.uint8), rng.integers(0, 3, 120)
     middle = [BatchNorm(), Dropout(0.3)] if kind == "statistics" else [Dropout(0.3)]

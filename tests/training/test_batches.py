@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from minicnn import SGD, Callback, Dense, Flatten, Sequential, Trainer
+from minicnn.parallel.ranks import Ranks
+from minicnn.saving.fingerprint import data_digest
 from minicnn.training.batches import ArrayBatches, GivenBatches
-from minicnn.training.environment import data_digest
-from minicnn.training.ranks import Ranks
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.integers(0, 200, (22, 3, 3, 1)).astype(np.uint8), RNG.integers(0, 2, 22)

@@ -8,8 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from minicnn import Adam, Conv2D, Trainer
+from minicnn.layers import Conv2D
 from minicnn.models import lenet5
+from minicnn.optimizers import Adam
+from minicnn.training import Trainer
 
 
 class Peer:

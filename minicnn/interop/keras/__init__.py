@@ -7,9 +7,9 @@ except ImportError as error:
         f"the Keras twins need Keras and TensorFlow: pip install 'minicnn[tensorflow]' ({error})"
     ) from error
 
+from minicnn.interop.keras.from_keras import from_keras
 from minicnn.interop.keras.net import lenet5
-from minicnn.interop.keras.reading import from_keras
+from minicnn.interop.keras.to_keras import to_keras
 from minicnn.interop.keras.weights import copy_weights
-from minicnn.interop.keras.writing import to_keras
 
 __all__ = ["copy_weights", "from_keras", "lenet5", "to_keras"]

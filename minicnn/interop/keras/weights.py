@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import keras
 import numpy as np
 
-from minicnn.interop.keras.writing import leaves
+from minicnn.interop.keras.to_keras import leaves
 from minicnn.layers import Layer
 
 _COUNTERPARTS = {"Conv2D": "Conv2D", "Dense": "Dense", "BatchNorm": "BatchNormalization"}

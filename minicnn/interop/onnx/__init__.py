@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 
-import minicnn
 from minicnn.layers import Layer
-from minicnn.training.files import write_atomically
+from minicnn.saving.files import write_atomically
 
 try:
     import onnx
@@ -16,6 +15,7 @@ except ImportError as error:
 
 from minicnn.interop.onnx.graph import Graph
 from minicnn.interop.onnx.nodes import write
+from minicnn.version import __version__
 
 __all__ = ["save_onnx", "to_onnx"]
 
@@ -65,7 +65,7 @@ def to_onnx(model: Layer) -> onnx.ModelProto:
     proto = helper.make_model(
         helper.make_graph(graph.nodes, "minicnn", ends[:1], ends[1:], graph.weights),
         producer_name="minicnn",
-        producer_version=minicnn.__version__,
+        producer_version=__version__,
         ir_version=_IR,
         opset_imports=[helper.make_opsetid("", _OPSET)],
     )

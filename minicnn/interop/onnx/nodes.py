@@ -25,7 +25,7 @@ from minicnn.layers import (
     Softmax,
     Tanh,
 )
-from minicnn.models.lenet5_1998 import PartialConv2D, Subsample
+from minicnn.models.historic.lenet5_1998 import PartialConv2D, Subsample
 from minicnn.ops.padding import Pair, pair, resolve_padding
 
 

@@ -1,0 +1,1 @@
+"""Nets of old papers, with the layers that only they use."""

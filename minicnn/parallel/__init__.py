@@ -1,0 +1,1 @@
+"""Parallel: one training step, or a prediction, on several cores and processes."""

@@ -1,0 +1,1 @@
+"""Saving: weights, checkpoints, and the files that hold them."""

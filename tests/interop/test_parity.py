@@ -1,0 +1,74 @@
+import importlib.util
+import json
+
+import numpy as np
+import pytest
+
+from minicnn.cli import main
+from minicnn.interop import compare, parity
+from minicnn.interop.parity.installed import requirements
+from minicnn.interop.parity.report import report
+
+
+def test_compare_runs_all_three_and_tells_the_truth(tmp_path, capsys):
+    assert (
+        main(["compare", "--steps", "4", "--batch-size", "8", "--test-images", "99", "--out", str(tmp_path)])
+        == 0
+    )
+    printed = capsys.readouterr().out
+    results = json.loads((tmp_path / "compare.json").read_text())
+    assert (tmp_path / "compare.png").read_bytes().startswith(b"\x89PNG")
+    assert results["missing"] == {}
+    for name in ("tensorflow", "keras"):
+        for dtype, tolerance in (("float32", 1e-5), ("float64", 1e-12)):
+            rows = results["layers"][name][dtype]
+            assert [row["layer"] for row in rows][:3] == ["0 Conv2D", "1 ReLU", "2 Pool2D"]
+            assert sum(len(row) - 1 for row in rows) == 12 * 2 + 5 * 2  # outputs and dx; kernels and biases
+            assert all(row[key] < tolerance for row in rows for key in row.keys() - {"layer"})
+        assert max(results["curve_differences"][name]["float64"]) < 1e-10
+        assert len(results["curves"][name]["float32"]) == 4
+        rounding = [abs(a - b) / b for a, b in zip(*results["curves"][name].values(), strict=True)]
+        assert results["rounding"][name] == rounding
+        assert f"{max(rounding):.1e}" in printed
+    costs = results["costs"]
+    assert costs["minicnn"]["installed_mb"] < costs["tensorflow"]["installed_mb"]
+    assert f"{costs['keras']['step_ms']:.1f} ms" in printed
+    assert all(0 < cost["test_accuracy"] < 1 and cost["first_step_s"] > 0 for cost in costs.values())
+
+
+def test_compare_says_what_is_missing_and_runs_without(monkeypatch):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "tensorflow" else found(name)
+    )
+    results = compare(steps=1, batch_size=8, test_images=9)
+    assert results["missing"].keys() == {"tensorflow", "keras"}
+    text = report(results)
+    assert "Left out: TensorFlow; pip install 'minicnn[tensorflow]'" in text
+    assert "minicnn" in text.splitlines()[-6]
+    assert "TensorFlow" not in text.partition("Largest relative difference")[2]
+
+
+def test_compare_refuses_what_it_cannot_count():
+    for wrong in ({"steps": 0}, {"batch_size": 0}, {"seed": -1}, {"test_images": 0}):
+        with pytest.raises(ValueError, match=f"`{next(iter(wrong))}` must be at least"):
+            compare(**wrong)
+
+
+def test_a_framework_that_does_not_run_is_left_out(tmp_path):
+    with pytest.raises(RuntimeError, match=r"could not run: .*weight0"):
+        parity.launch("minicnn", tmp_path)  # no task is there
+
+
+def test_requirements_are_those_that_are_installed():
+    assert {"minicnn", "numpy", "safetensors"} <= requirements("minicnn")
+    assert "tensorflow" not in " ".join(requirements("minicnn"))
+    assert {"keras", "h5py", "numpy"} <= requirements("tensorflow")
+
+
+def test_relative_difference_is_that_of_the_largest():
+    assert parity.differences.relative_difference(np.array([1.0, -4]), np.array([1.5, -5])) == 0.2
+
+
+def test_curves_that_reach_zero_can_be_compared():
+    assert parity.differences.compare_curves([1.5, 0.0, 0.25], [1.0, 0.0, 0.0]) == [0.5, 0.0, 0.25]

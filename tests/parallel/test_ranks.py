@@ -1,0 +1,299 @@
+"""Several ranks: the jobs run `together.py` under mpiexec, two ranks for almost all of it."""
+
+import json
+import pickle
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import together
+from toy_data import write_folder
+
+from minicnn import SGD, Trainer
+from minicnn.parallel import data_parallel
+from minicnn.parallel.ranks import Ranks, world
+
+PATIENCE = 300  # seconds, after which a job hangs, also on a busy machine; each takes one or two
+HERE = Path(__file__).parent
+MPIEXEC = Path(sys.executable).with_name("mpiexec")
+SCENARIOS = [
+    *("plain", "double", "dropout", "empty_shards", "threads_in_ranks", "augmented", "memory_mapped"),
+    *("given_batches", "regression", "which_callbacks", "wishes", "early_stopping", "interrupted", "refused"),
+    "logged",
+]
+
+
+def start(ranks, *command, **options):
+    """Start a job; all that it says can be read from its output."""
+    pipes = {
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.STDOUT,
+        "stdin": subprocess.DEVNULL,
+        "text": True,
+    }
+    return subprocess.Popen([MPIEXEC, "-n", str(ranks), *map(str, command)], **pipes, **options)
+
+
+def results(folder, ranks, names):
+    job = start(ranks, sys.executable, HERE.parent / "together.py", folder / "found", *names)
+    said, _ = job.communicate(timeout=PATIENCE)
+    assert job.returncode == 0, said
+    return pickle.loads((folder / "found").read_bytes())
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    return results(tmp_path_factory.mktemp("two"), 2, SCENARIOS)
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory):
+    return results(tmp_path_factory.mktemp("three"), 3, ["plain", "double", "empty_shards", "interrupted"])
+
+
+def same(a, b, rtol=0.0, atol=0.0):
+    """Compare what two fits came to, weights, history and steps: bit for bit, or up to rounding."""
+    for ours, theirs in zip(a[0], b[0], strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=rtol, atol=atol)
+    assert a[1].keys() == b[1].keys()
+    for name, values in a[1].items():
+        np.testing.assert_allclose(values, b[1][name], rtol=rtol, atol=atol)
+    assert a[2] == b[2]
+
+
+def test_all_ranks_come_to_the_same_bit_for_bit(two, three):
+    for found in (two, three):
+        for name in {
+            "plain",
+            "double",
+            "dropout",
+            "empty_shards",
+            "augmented",
+            "early_stopping",
+        } & found.keys():
+            for other in found[name][1:]:
+                same(other, found[name][0])
+
+
+@pytest.mark.parametrize("name", ["double", "empty_shards", "threads_in_ranks"])
+def test_ranks_come_to_what_one_process_does_up_to_rounding(two, three, name):
+    alone = getattr(together, name.replace("threads_in_ranks", "double"))(None)
+    for found in (two, three):
+        if name in found:
+            same(found[name][0], alone, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["plain", "regression", "early_stopping"])
+def test_ranks_with_float32_come_close_to_one_process(two, name):
+    same(two[name][0], getattr(together, name)(None), rtol=2e-4, atol=2e-5)
+
+
+@pytest.mark.parametrize("name", ["plain", "dropout"])
+def test_two_ranks_compute_exactly_what_two_threads_do(two, name, monkeypatch):
+    monkeypatch.setattr(data_parallel, "SMALLEST_SHARD", 1)
+    threads = getattr(together, name)(None, threads=2)
+    for ours, theirs in zip(two[name][0][0], threads[0], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert two[name][0][1]["loss"] == pytest.approx(threads[1]["loss"], rel=1e-6)
+    assert two[name][0][1]["accuracy"] == pytest.approx(threads[1]["accuracy"], rel=1e-6)
+
+
+def test_memory_maps_and_given_batches_are_as_arrays(two):
+    for name in ("memory_mapped", "given_batches"):
+        for one in two[name]:
+            same(one, two["plain"][0])
+
+
+def test_each_rank_distorts_its_shard_in_its_own_way(two):
+    ours, alone = two["augmented"][0][0], together.augmented(None)[0]
+    assert any((a != b).any() for a, b in zip(ours, alone, strict=True))
+
+
+def test_only_the_first_rank_calls_callbacks_and_writes_unless_they_ask(two):
+    assert two["which_callbacks"] == [[10, 10], [0, 10]]
+    assert two["logged"] == [[3], []]
+
+
+def test_ranks_end_together_whichever_wants_it(two):
+    """They agree in the step after the third, which they all make."""
+    assert two["wishes"] == [[4, 4], [4, 4]]
+
+
+def test_interrupted_ranks_go_on_from_the_checkpoint_of_the_first_bit_for_bit(two, three):
+    for found in (two, three):
+        steps, names, whole, again = found["interrupted"][0]
+        assert steps == 4
+        assert names == [".lock", "step-00000002.safetensors", "step-00000004.safetensors"]
+        same(again, whole)
+        assert [one[1] for one in found["interrupted"][1:]] == [None] * (len(found["interrupted"]) - 1)
+        for one in found["interrupted"]:
+            same(one[3], whole)
+
+
+def test_what_no_rank_can_go_on_with_is_raised_in_all(two):
+    first, second = two["refused"]
+    assert first == second
+    mixing, spoilt, unequal, ill = first
+    assert mixing.startswith(
+        "ValueError: `comm` must have one rank or be None for a model with BatchNorm, whose"
+    )
+    assert "all ranks must have equal weights, so a callback that changes the training needs" in spoilt
+    assert "must be the same in all ranks, got (70, 16, 2, 0, 2), (70, 17, 2, 0, 2)" in unequal
+    assert "epoch 0, step 1: the output of layers.1 (Poison) is the first that is not finite" in ill
+
+
+@pytest.mark.parametrize("scenario", ["raises", "unequal_batches"])
+def test_an_error_in_one_rank_ends_the_job_with_its_traceback(tmp_path, scenario):
+    job = start(2, sys.executable, HERE.parent / "together.py", tmp_path / "found", scenario)
+    said, _ = job.communicate(timeout=PATIENCE)
+    assert job.returncode != 0
+    message = {
+        "raises": "ZeroDivisionError: in rank 1",
+        "unequal_batches": "ValueError: all ranks must be given the same batch, but of 5 examples came 4",
+    }[scenario]
+    assert "rank 1 of 2 failed in epoch 0, step 0, which ends them all:" in said
+    assert message in said
+    assert said.count("Traceback") == 1
+
+
+def test_the_watchdog_says_which_rank_did_not_arrive(tmp_path):
+    """In the third step one of the ranks stops itself, as if its machine had gone."""
+    script, found = HERE.parent / "together.py", tmp_path / "found"
+    jobs = [start(2, sys.executable, script, found, f"stalls_{stalled}") for stalled in (0, 1)]
+    for stalled, job in enumerate(jobs):
+        said, _ = job.communicate(timeout=PATIENCE)
+        assert job.returncode != 0
+        assert (
+            f"rank {stalled} did not arrive in epoch 0, step 3 within 1 seconds; this ends all ranks" in said
+        )
+
+
+def run_dying(runs, seed=0):
+    command = [
+        sys.executable,
+        HERE.parent / "training" / "dying_ranks.py",
+        "--runs",
+        str(runs),
+        "--seed",
+        str(seed),
+    ]
+    result = subprocess.run(command, capture_output=True, text=True)
+    counts = json.loads(result.stdout or "{}")
+    found = [counts.get(name) for name in ("hung", "lost", "different")]
+    assert found == [0, 0, 0], f"{counts}\n{result.stderr}"
+    assert counts["deaths"] > 0
+
+
+def test_with_a_rank_killed_no_run_hangs_or_is_lost_or_different():
+    run_dying(3, seed=7)  # each of the three ways to die once
+
+
+@pytest.mark.campaign
+def test_with_a_rank_killed_no_run_of_two_hundred_hangs_or_is_lost_or_different():
+    run_dying(200)
+
+
+def test_without_mpiexec_there_is_no_world_and_mpi4py_is_not_loaded():
+    code = "import sys; from minicnn.parallel.ranks import world; print(world(), 'mpi4py' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.split() == ["None", "False"]
+
+
+@pytest.mark.parametrize("name", ["OMPI_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS"])
+def test_ranks_that_do_not_know_of_each_other_are_refused(name):
+    code = "from minicnn.cli import main; raise SystemExit(main(['train']))"
+    command = ["env", f"{name}=4", sys.executable, "-c", code]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-1] == (  # mpi4py may have warned before
+        "minicnn train: the ranks must know of each other, but 4 were started, and MPI sees 1: "
+        "take the `mpiexec` that belongs to mpi4py's MPI, or `srun --mpi=pmi2`"
+    )
+
+
+def test_a_missing_mpi4py_is_said(monkeypatch):
+    monkeypatch.setenv("PMI_SIZE", "2")
+    monkeypatch.setitem(sys.modules, "mpi4py", None)
+    with pytest.raises(ImportError, match=r"pip install 'minicnn\[mpi\]'"):
+        world()
+
+
+def test_what_is_no_communicator_or_no_time_is_refused():
+    with pytest.raises(
+        TypeError, match=r"`comm` must be a communicator such as mpi4py.MPI.COMM_WORLD, got 4"
+    ):
+        Trainer(together.net(), SGD(), comm=4)
+    with pytest.raises(ValueError, match=r"`rank_timeout` must be in \(0, inf\), got 0"):
+        Ranks(timeout=0)
+
+
+NO_PICTURES = """
+import sys
+sys.modules["matplotlib"] = None
+from minicnn.cli import main
+raise SystemExit(main())
+"""
+
+# The first rank says that its first epoch is over, and waits until the signal has come.
+WAITING = """
+import time
+from minicnn.cli.messages import EpochLines
+say = EpochLines.on_epoch_end
+def on_epoch_end(self, epoch, logs):
+    say(self, epoch, logs)
+    while not self.trainer.interrupted:
+        time.sleep(0.01)
+EpochLines.on_epoch_end = on_epoch_end
+"""
+
+
+def start_training(*arguments, before=""):
+    return start(2, sys.executable, "-c", before + NO_PICTURES, "train", *arguments)
+
+
+def finished(job):
+    said, _ = job.communicate(timeout=PATIENCE)
+    assert job.returncode == 0, said
+    return said
+
+
+@pytest.fixture(scope="module")
+def options(tmp_path_factory):
+    dataset = write_folder(tmp_path_factory.mktemp("toy") / "toy")
+    return ["--dataset", dataset, "--batch-size", 9, "--epochs", 9, "--checkpoint-every", 50]
+
+
+@pytest.fixture(scope="module")
+def whole(options, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "whole"
+    said = finished(start_training(*options, "--out", out))
+    assert said.count("on 2 ranks") == said.count("epoch 9/9: ") == said.count("of 40 test images") == 1
+    return out
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_mpiexec_ends_all_ranks_and_the_same_command_goes_on(options, whole, tmp_path, number):
+    out = tmp_path / "run"
+    job = start_training(*options, "--out", out, before=WAITING)
+    assert any("epoch 1/9" in line for line in job.stdout)
+    job.send_signal(number)
+    said, _ = job.communicate(timeout=PATIENCE)
+    assert job.returncode == 128 + number, said
+    assert said.count("interrupted after") == said.count("stopping after this step") == 1
+    assert f"mpiexec -n 2 minicnn train --resume {out}" in said
+    finished(start_training("--resume", out))
+    for name in ("weights.safetensors", "history.csv"):
+        assert (out / name).read_bytes() == (whole / name).read_bytes()
+    assert json.loads((out / "result.json").read_text())["ranks"] == 2
+
+
+def test_wrong_input_is_said_once_by_all_ranks_together(tmp_path):
+    minicnn = Path(sys.executable).with_name("minicnn")
+    job = start(2, minicnn, "train", "--dataset", "nowhere", "--out", tmp_path / "run")
+    said, _ = job.communicate(timeout=PATIENCE)
+    assert job.returncode != 0
+    assert said.count("minicnn train: the data set must be mnist, fashion-mnist or a folder") == 1
+    assert "Traceback" not in said

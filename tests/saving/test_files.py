@@ -1,0 +1,74 @@
+import os
+import subprocess
+import sys
+
+import pytest
+
+from minicnn.saving.files import locked, parse_json, sweep, to_json, write_atomically
+
+
+def test_a_disk_that_writes_a_few_bytes_at_a_time_gets_them_all(tmp_path, monkeypatch):
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:7]))
+    write_atomically(tmp_path / "a", bytes(range(100)))
+    assert (tmp_path / "a").read_bytes() == bytes(range(100))
+
+
+def test_sweep_takes_our_temporary_files_only(tmp_path):
+    names = [".a.safetensors.0123abcd.tmp", ".a.tmp", "a.0123abcd.tmp", ".a.0123abcd.tmp~", "a.safetensors"]
+    for name in names:
+        (tmp_path / name).touch()
+    (tmp_path / ".folder.0123abcd.tmp").mkdir()
+    sweep(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([".folder.0123abcd.tmp", *names[1:]])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [{"pairs": [[i, 0] for i in range(5000)]}, {str(i): "" for i in range(5000)}, {"bits": [0, 1] * 9000}],
+)
+def test_json_that_is_mostly_brackets_and_commas_is_written_so_that_it_is_read(value):
+    text = to_json(value)
+    assert parse_json(text) == value
+    with pytest.raises(ValueError, match="more brackets, commas and quotes"):
+        parse_json(text.rstrip())
+
+
+@pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="links would be followed")
+def test_a_link_is_not_locked_and_makes_no_file(tmp_path):
+    (tmp_path / ".lock").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match=r"remove the link: .*\.lock"), locked(tmp_path / ".lock"):
+        pass
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_folder_is_locked_until_the_process_that_holds_it_is_dead(tmp_path):
+    code = """
+import pathlib, sys
+from minicnn.saving.files import locked
+with locked(pathlib.Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+    path = tmp_path / ".lock"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    process = subprocess.Popen([sys.executable, "-c", code, path], **pipes)
+    assert process.stdout.readline() == "held\n"
+    with pytest.raises(BlockingIOError, match="must be trained into by one at a time") as error, locked(path):
+        pass
+    assert error.value.filename == str(tmp_path)
+    process.kill()
+    process.communicate()
+    with locked(path), pytest.raises(BlockingIOError), locked(path):
+        pass
+    with locked(path):
+        pass
+
+
+def test_a_pipe_is_written_into_and_stays_one(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE) as reader:
+        write_atomically(pipe, b"whole")
+        assert reader.stdout.read() == b"whole"
+    assert pipe.is_fifo()
