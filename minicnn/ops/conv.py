@@ -13,7 +13,7 @@ import numpy as np
 
 from minicnn.ops import conv_im2col, conv_windows, conv_windows_dilated
 from minicnn.ops.padding import Pads, Pair, check_images
-from minicnn.ops.windows import WindowPlan, many, plan_windows
+from minicnn.ops.windows import WindowPlan, plan_windows, prefers_batch_last
 
 
 def conv2d(
@@ -66,7 +66,7 @@ def conv2d(
     if bias is not None and np.shape(bias) != filters:
         raise ValueError(f"the bias must have one value a filter, {filters}, got {np.shape(bias)}")
     bias = None if bias is None else np.asarray(bias, x.dtype)
-    way = _way(plan)
+    way = _select_algorithm(plan)
     return way.forward(plan, x, np.ascontiguousarray(kernel, x.dtype), bias)
 
 
@@ -120,7 +120,7 @@ def conv2d_backward(
     plan = plan_windows(x, kernel, strides, padding, dilation, groups)
     if np.shape(dy) != plan.y_shape:
         raise ValueError(f"dy must have the output's shape {plan.y_shape}, got {np.shape(dy)}")
-    way = _way(plan)
+    way = _select_algorithm(plan)
     dy = np.asarray(dy, x.dtype)
     dkernel = way.backward_kernel(plan, dy, x) if need_dkernel else None
     dbias = way.backward_bias(dy) if need_dbias else None
@@ -129,7 +129,7 @@ def conv2d_backward(
     return dx, dkernel, dbias
 
 
-def _way(plan: WindowPlan) -> ModuleType:
-    if not many(plan.x_shape):
+def _select_algorithm(plan: WindowPlan) -> ModuleType:
+    if not prefers_batch_last(plan.x_shape):
         return conv_im2col
     return conv_windows if plan.dilation[1] == 1 else conv_windows_dilated

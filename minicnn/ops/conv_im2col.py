@@ -32,13 +32,13 @@ BLOCK_BYTES = 1 << 20
 
 # The same where what is scattered runs over pixels. That takes many additions, each of a small part of a
 # block, and threads wait for each other between them: so there, blocks are larger and additions fewer.
-SCATTERED_BYTES = 1 << 23
+COL2IM_BYTES = 1 << 23
 
 # So many pixels at least in a block, where a window is large: with each block the whole kernel is read, or
 # the whole of its gradient added up, which must be little beside the product.
-LEAST_PIXELS = 512
+MIN_BLOCK_PIXELS = 512
 
-MOST_TURNED = 256  # filters up to which dx is computed as a convolution
+MAX_ROTATED_FILTERS = 256  # filters up to which dx is computed as a convolution
 FEW_CHANNELS = 16  # up to which what is scattered runs over pixels
 
 
@@ -46,7 +46,7 @@ def forward(plan: WindowPlan, x: np.ndarray, kernel: np.ndarray, bias: np.ndarra
     """Return y (N, OH, OW, F)."""
     matrix = _matrix(plan, kernel)
     y = np.empty(plan.y_shape, x.dtype)
-    for block, cols in _gathered(plan, x):
+    for block, cols in _im2col_blocks(plan, x):
         np.matmul(cols, matrix, out=_pixels(plan, y[block]))
         if bias is not None:
             y[block] += bias
@@ -57,7 +57,7 @@ def backward_kernel(plan: WindowPlan, dy: np.ndarray, x: np.ndarray) -> np.ndarr
     """Return dkernel (kh, kw, C / G, F)."""
     kh, kw, c, filters = plan.kernel_shape
     dmatrix = np.zeros((plan.groups, kh * kw * c, plan.group_filters), x.dtype)
-    for block, cols in _gathered(plan, x):
+    for block, cols in _im2col_blocks(plan, x):
         dmatrix += cols.transpose(0, 2, 1) @ _pixels(plan, dy[block])
     return dmatrix.transpose(1, 0, 2).reshape(kh, kw, c, filters)
 
@@ -69,13 +69,13 @@ def backward_bias(dy: np.ndarray) -> np.ndarray:
 
 def backward_x(plan: WindowPlan, dy: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     """Return dx (N, H, W, C)."""
-    few_filters = plan.kernel_shape[3] <= min(plan.x_shape[3], MOST_TURNED)
-    if few_filters and (turned := plan.turned()) is not None:
-        return forward(turned, dy, _turned(plan, kernel), None)
-    return _scattered(plan, dy, kernel)
+    few_filters = plan.kernel_shape[3] <= min(plan.x_shape[3], MAX_ROTATED_FILTERS)
+    if few_filters and (turned := plan.input_gradient_plan()) is not None:
+        return forward(turned, dy, _rotated_kernel(plan, kernel), None)
+    return _col2im(plan, dy, kernel)
 
 
-def _scattered(plan: WindowPlan, dy: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+def _col2im(plan: WindowPlan, dy: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     """Return dx (N, H, W, C), each window's gradient added to the cells that the window was taken from."""
     kh, kw, c, _ = plan.kernel_shape
     n, _, _, channels = plan.x_shape
@@ -86,7 +86,7 @@ def _scattered(plan: WindowPlan, dy: np.ndarray, kernel: np.ndarray) -> np.ndarr
         dpadded = np.zeros((channels, n, *plan.padded_size), dy.dtype).transpose(1, 2, 3, 0)
     else:
         dpadded = np.zeros((n, *plan.padded_size, channels), dy.dtype)
-    for images, rows in _blocks(plan, dy.itemsize, SCATTERED_BYTES if over_pixels else BLOCK_BYTES):
+    for images, rows in _blocks(plan, dy.itemsize, COL2IM_BYTES if over_pixels else BLOCK_BYTES):
         block = dy[images, rows]
         pixels = _pixels(plan, block)
         if over_pixels:
@@ -106,7 +106,7 @@ def _blocks(plan: WindowPlan, itemsize: int, block_bytes: int) -> Iterator[tuple
     """Yield ranges of images and of output rows: some images or, where these are large, parts of one."""
     n = plan.x_shape[0]
     window_bytes = plan.x_shape[3] * math.prod(plan.kernel_shape[:2]) * itemsize
-    pixels = max(block_bytes // window_bytes, LEAST_PIXELS)
+    pixels = max(block_bytes // window_bytes, MIN_BLOCK_PIXELS)
     count = max(1, pixels // (plan.oh * plan.ow))
     row_count = max(1, pixels // plan.ow)
     for first in range(0, n, count):
@@ -114,7 +114,7 @@ def _blocks(plan: WindowPlan, itemsize: int, block_bytes: int) -> Iterator[tuple
             yield slice(first, min(first + count, n)), slice(row, min(row + row_count, plan.oh))
 
 
-def _gathered(plan: WindowPlan, x: np.ndarray) -> Iterator[tuple[tuple[slice, slice], np.ndarray]]:
+def _im2col_blocks(plan: WindowPlan, x: np.ndarray) -> Iterator[tuple[tuple[slice, slice], np.ndarray]]:
     """Yield such ranges, and their windows as rows of a matrix, (G, pixels, kh * kw * C / G)."""
     kh, kw, c, _ = plan.kernel_shape
     (sh, sw), (dh, dw) = plan.strides, plan.dilation
@@ -138,7 +138,7 @@ def _pixels(plan: WindowPlan, block: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(block).reshape(-1, plan.groups, plan.group_filters).transpose(1, 0, 2)
 
 
-def _turned(plan: WindowPlan, kernel: np.ndarray) -> np.ndarray:
+def _rotated_kernel(plan: WindowPlan, kernel: np.ndarray) -> np.ndarray:
     """Return the kernel that leads from dy to dx, (kh, kw, F / G, C): turned, with channels for filters."""
     kh, kw, c, _ = plan.kernel_shape
     turned = kernel[::-1, ::-1].reshape(kh, kw, c, plan.groups, plan.group_filters)

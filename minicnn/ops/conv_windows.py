@@ -48,7 +48,9 @@ def forward(plan: WindowPlan, x: np.ndarray, kernel: np.ndarray, bias: np.ndarra
         lowered = _kernel_rows(plan, padded, rows).transpose(0, 3, 2, 1, 4, 5)
         lowered = np.ascontiguousarray(lowered)  # (rows, G, W, kh, C / G, N)
         np.matmul(
-            matrix, _sliding(lowered, plan.ow, plan.strides[1], kw), out=y[rows].transpose(0, 2, 1, 3, 4)
+            matrix,
+            _window_matrices(lowered, plan.ow, plan.strides[1], kw),
+            out=y[rows].transpose(0, 2, 1, 3, 4),
         )
         if bias is not None:
             y[rows] += bias
@@ -74,7 +76,7 @@ def backward_x(plan: WindowPlan, dy: np.ndarray, kernel: np.ndarray) -> np.ndarr
             count = columns.shape[1]
             matrix = columns.reshape(kh, count, c, g, filters // g).transpose(3, 0, 2, 1, 4)
             matrix = matrix.reshape(g, 1, kh * c, count * filters // g)
-            windows = _sliding(wide[rows], steps, 1, count, reach - count)
+            windows = _window_matrices(wide[rows], steps, 1, count, reach - count)
             np.matmul(matrix, windows, out=drows[:, :, :, remainder])
         drows = drows.reshape(-1, g, stride * steps, kh, c, n)
         # Different rows of the output meet the same row of the image, but never with one i.
@@ -90,7 +92,7 @@ def backward_kernel(plan: WindowPlan, dy: np.ndarray, x: np.ndarray) -> np.ndarr
     kh, kw, c, filters = plan.kernel_shape
     remainders, reach = min(stride, kw), -(-kw // stride)
     steps = plan.ow + reach - 1
-    image = _by_remainder(plan, x, remainders, steps)
+    image = _split_by_stride_phase(plan, x, remainders, steps)
     group, remainder, row, channel, column, value = image.strides
     dy = batch_last(dy).reshape(plan.oh, plan.ow, g, filters // g, n)
     # The rows of the image under a window are a matrix of kh * C rows; with dilation, kh matrices of C rows.
@@ -141,7 +143,7 @@ def _kernel_rows(plan: WindowPlan, padded: np.ndarray, rows: slice) -> np.ndarra
     )
 
 
-def _by_remainder(plan: WindowPlan, x: np.ndarray, remainders: int, steps: int) -> np.ndarray:
+def _split_by_stride_phase(plan: WindowPlan, x: np.ndarray, remainders: int, steps: int) -> np.ndarray:
     """Return the padded image with columns of equal remainder modulo the stride side by side.
 
     It is (G, remainder, H, C / G, steps, N), contiguous: a column is a remainder and a step.
@@ -160,7 +162,7 @@ def _by_remainder(plan: WindowPlan, x: np.ndarray, remainders: int, steps: int) 
     return image
 
 
-def _sliding(pixels: np.ndarray, count: int, step: int, width: int, first: int = 0) -> np.ndarray:
+def _window_matrices(pixels: np.ndarray, count: int, step: int, width: int, first: int = 0) -> np.ndarray:
     """Return windows of `width` pixels, `step` apart, as matrices: (rows, G, count, width * C, N), a view.
 
     `pixels` are (rows, G, W, ..., N), contiguous; what stands in the middle are a pixel's values.

@@ -101,7 +101,7 @@ def local_response_norm(
     x_values = _by_channel(x, last)
     y = np.empty_like(x_values)
     for values, result in _blocks(x_values, y):
-        np.multiply(values, _shrink(_scales(values, size, k, alpha), beta), out=result)
+        np.multiply(values, _inverse_power(_scales(values, size, k, alpha), beta), out=result)
     return _images(y, x.shape, last)
 
 
@@ -126,7 +126,7 @@ def local_response_norm_backward(
     dx = np.empty_like(x_values)
     for values, dvalues, result in _blocks(x_values, dy_values, dx):
         scales = _scales(values, size, k, alpha)
-        direct = dvalues * _shrink(scales, beta)
+        direct = dvalues * _inverse_power(scales, beta)
         through = _window_sums(direct * values / scales, size)
         through *= values
         through *= 2 * alpha * beta
@@ -182,7 +182,7 @@ def _window_sums(values: np.ndarray, size: int) -> np.ndarray:
     return sums
 
 
-def _shrink(scales: np.ndarray, beta: float) -> np.ndarray:
+def _inverse_power(scales: np.ndarray, beta: float) -> np.ndarray:
     """Return scales ** -beta; for the paper's 3/4 by two square roots, faster than a power."""
     if beta != 0.75:
         return scales**-beta

@@ -212,7 +212,7 @@ def _check_dy(dy: np.ndarray, x: np.ndarray, size: Pair) -> None:
         raise ValueError(f"dy must have the output's shape {expected}, got {np.shape(dy)}")
 
 
-def _places(first: int, count: int, stride: int) -> slice:
+def _strided_slice(first: int, count: int, stride: int) -> slice:
     return slice(first, first + (count - 1) * stride + 1, stride)
 
 
@@ -220,17 +220,17 @@ def _cells(padded: np.ndarray, window: Pair, strides: Pair, size: Pair) -> Itera
     """Yield, for each place in a window in row-major order, that cell of all windows: (N, OH, OW, C)."""
     for i in range(window[0]):
         for j in range(window[1]):
-            yield padded[:, _places(i, size[0], strides[0]), _places(j, size[1], strides[1])]
+            yield padded[:, _strided_slice(i, size[0], strides[0]), _strided_slice(j, size[1], strides[1])]
 
 
 def _reduce(padded: np.ndarray, window: Pair, strides: Pair, size: Pair, combine: Callable) -> np.ndarray:
     """Combine the cells of each window: whole rows first, which leaves less for the columns."""
-    rows = padded[:, _places(0, size[0], strides[0])]
+    rows = padded[:, _strided_slice(0, size[0], strides[0])]
     for i in range(1, window[0]):
-        rows = combine(rows, padded[:, _places(i, size[0], strides[0])], out=None if i == 1 else rows)
-    y = rows[:, :, _places(0, size[1], strides[1])].copy(order="K")
+        rows = combine(rows, padded[:, _strided_slice(i, size[0], strides[0])], out=None if i == 1 else rows)
+    y = rows[:, :, _strided_slice(0, size[1], strides[1])].copy(order="K")
     for j in range(1, window[1]):
-        combine(y, rows[:, :, _places(j, size[1], strides[1])], out=y)
+        combine(y, rows[:, :, _strided_slice(j, size[1], strides[1])], out=y)
     return y
 
 

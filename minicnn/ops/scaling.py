@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import DTypeLike
 
-from minicnn.ops.windows import batch_first, batch_last, many
+from minicnn.ops.windows import batch_first, batch_last, prefers_batch_last
 
 
 def to_float(images: np.ndarray, dtype: DTypeLike = np.float32) -> np.ndarray:
@@ -16,7 +16,9 @@ def to_float(images: np.ndarray, dtype: DTypeLike = np.float32) -> np.ndarray:
     """
     images = np.asarray(images)
     if images.dtype == np.uint8:
-        if images.ndim == 4 and many(images.shape):  # bytes are rearranged more quickly than floats later
+        if images.ndim == 4 and prefers_batch_last(
+            images.shape
+        ):  # bytes are rearranged more quickly than floats later
             images = batch_first(batch_last(images))
         return np.divide(images, 255, dtype=dtype)
     return images.astype(dtype, copy=False)

@@ -56,7 +56,7 @@ class WindowPlan:
         """Rows and columns of an image with its padding."""
         return self.x_shape[1] + sum(self.pads[0]), self.x_shape[2] + sum(self.pads[1])
 
-    def turned(self) -> WindowPlan | None:
+    def input_gradient_plan(self) -> WindowPlan | None:
         """Return the plan of the convolution that leads from dy to dx, if there is one.
 
         There is none with strides, nor where there is more padding than a window's span less one.
@@ -90,7 +90,7 @@ class WindowPlan:
         return slice(first, first + (self.ow - 1) * self.strides[1] + 1, self.strides[1])
 
 
-def many(shape: tuple[int, ...]) -> bool:
+def prefers_batch_last(shape: tuple[int, ...]) -> bool:
     """Return whether a batch of shape (N, H, W, C) is convolved faster batch-last.
 
     Batch-last, memory runs over the images: that pays from some images on. The more channels there are, over

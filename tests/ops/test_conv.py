@@ -29,15 +29,15 @@ def check_against_loops(case):
 
 
 @contextmanager
-def way_of_working(many, block_bytes=None, few_channels=conv_im2col.FEW_CHANNELS):
+def algorithm_settings(many, block_bytes=None, few_channels=conv_im2col.FEW_CHANNELS):
     """Decide what the shapes decide otherwise: which of the two ways is taken, and how the work is cut."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(conv, "many", lambda shape: many)
         if block_bytes is not None:
             for module in (windows, conv_im2col):
                 patch.setattr(module, "BLOCK_BYTES", block_bytes)
-            patch.setattr(conv_im2col, "SCATTERED_BYTES", block_bytes)
-            patch.setattr(conv_im2col, "LEAST_PIXELS", 1)
+            patch.setattr(conv_im2col, "COL2IM_BYTES", block_bytes)
+            patch.setattr(conv_im2col, "MIN_BLOCK_PIXELS", 1)
         patch.setattr(conv_im2col, "FEW_CHANNELS", few_channels)
         yield
 
@@ -50,7 +50,7 @@ def test_conv2d_and_gradients_equal_loops(case):
 @pytest.mark.parametrize("many", [False, True])
 @given(case=conv_cases(max_stride=4), block_bytes=st.integers(1, 3000), few_channels=st.integers(0, 5))
 def test_conv2d_does_not_depend_on_how_the_work_is_done(many, case, block_bytes, few_channels):
-    with way_of_working(many, block_bytes, few_channels), memory_full_of_nan():
+    with algorithm_settings(many, block_bytes, few_channels), memory_full_of_nan():
         check_against_loops(case)
 
 
@@ -62,11 +62,13 @@ def test_dx_of_few_images_is_the_same_scattered_and_as_a_convolution_of_dy(case)
     expected = naive_conv2d_backward(dy, x, kernel, case.strides, case.pads, case.dilation, case.groups)[0]
     with pytest.MonkeyPatch.context() as patch:
         for most, few_channels in ((1 << 30, 0), (0, 0), (0, 1 << 30)):
-            patch.setattr(conv_im2col, "MOST_TURNED", most)
+            patch.setattr(conv_im2col, "MAX_ROTATED_FILTERS", most)
             patch.setattr(conv_im2col, "FEW_CHANNELS", few_channels)
             assert_close(conv_im2col.backward_x(plan, dy, kernel), expected)
-    if (turned := plan.turned()) is not None:  # also where there are more filters than channels
-        assert_close(conv_im2col.forward(turned, dy, conv_im2col._turned(plan, kernel), None), expected)
+    if (turned := plan.input_gradient_plan()) is not None:  # also where there are more filters than channels
+        assert_close(
+            conv_im2col.forward(turned, dy, conv_im2col._rotated_kernel(plan, kernel), None), expected
+        )
 
 
 @pytest.mark.parametrize(
@@ -82,7 +84,7 @@ def test_dx_of_few_images_is_the_same_scattered_and_as_a_convolution_of_dy(case)
 )
 def test_dx_is_a_convolution_without_strides_and_where_no_window_lies_in_padding(strides, pads, turned):
     plan = windows.plan_windows(np.zeros((1, 5, 5, 2)), np.zeros((3, 2, 2, 1)), strides, pads, 1, 1)
-    found = plan.turned()
+    found = plan.input_gradient_plan()
     assert (None if found is None else found.pads) == turned
 
 
@@ -93,7 +95,10 @@ def test_an_infinite_value_reaches_what_sees_it_and_nothing_else(many, dilation,
     x, kernel = np.ones((2, 9, 17, 2)), np.ones((2, 3, 2, 2))
     x[1, 4, 8, 0] = np.inf
     geometry = strides, "same", dilation
-    with way_of_working(many), np.errstate(invalid="ignore"):  # BLAS fills up with zeros, which are cut off
+    with (
+        algorithm_settings(many),
+        np.errstate(invalid="ignore"),
+    ):  # BLAS fills up with zeros, which are cut off
         y = conv2d(x, kernel, None, *geometry)
         dx, _, _ = conv2d_backward(np.isinf(y).astype(float), x, kernel, *geometry)
         counts = conv2d(np.isinf(x).astype(float), kernel, None, *geometry)
@@ -105,7 +110,7 @@ def test_an_infinite_value_reaches_what_sees_it_and_nothing_else(many, dilation,
 def test_columns_beyond_the_last_window_have_no_part_in_dkernel():
     """Nor room for them, where padding moves the others to the right."""
     case = ConvCase((2, 5, 5, 2), (2, 2, 2, 3), (2, 2), ((0, 0), (2, 0)), (1, 1), 1, seed=0)
-    with way_of_working(many=True):
+    with algorithm_settings(many=True):
         check_against_loops(case)
 
 
@@ -124,7 +129,7 @@ def test_the_shapes_decide_how_images_lie(n, channels, taken):
 @pytest.mark.parametrize(("filters", "kernel_size"), [(2, 3), (5, 3), (5, 1)])
 def test_dx_of_few_images_lies_as_x_does(filters, kernel_size, few_channels):
     x, kernel = np.ones((2, 6, 5, 4)), np.ones((kernel_size, kernel_size, 4, filters))
-    with way_of_working(many=False, few_channels=few_channels):
+    with algorithm_settings(many=False, few_channels=few_channels):
         for strides in (1, 2):
             dy = conv2d(x, kernel, None, strides, "same")
             dx, _, _ = conv2d_backward(dy, x, kernel, strides, "same")
@@ -135,7 +140,7 @@ def test_dx_of_few_images_lies_as_x_does(filters, kernel_size, few_channels):
 @pytest.mark.parametrize("many", [False, True])
 @given(case=conv_cases(), few_channels=st.sampled_from([0, 16]))
 def test_float32_stays_float32_and_is_close_to_float64(many, case, few_channels):
-    with way_of_working(many, few_channels=few_channels):
+    with algorithm_settings(many, few_channels=few_channels):
         check_float32(case)
 
 
@@ -154,7 +159,7 @@ def check_float32(case):
 @pytest.mark.parametrize("many", [False, True])
 def test_x_decides_the_dtype(many):
     x, kernel = np.ones((1, 3, 3, 1), np.float32), np.ones((2, 2, 1, 1))
-    with way_of_working(many):
+    with algorithm_settings(many):
         assert conv2d(x, kernel, np.zeros(1)).dtype == np.float32
         dx, dkernel, dbias = conv2d_backward(np.ones((1, 2, 2, 1)), x, kernel)
     assert dx.dtype == dkernel.dtype == dbias.dtype == np.float32
@@ -163,7 +168,7 @@ def test_x_decides_the_dtype(many):
 @pytest.mark.parametrize("many", [False, True])
 @given(case=conv_cases(), few_channels=st.sampled_from([0, 16]))
 def test_conv2d_takes_any_memory_layout_and_writes_into_nothing(many, case, few_channels):
-    with way_of_working(many, few_channels=few_channels):
+    with algorithm_settings(many, few_channels=few_channels):
         check_layouts(case)
 
 
