@@ -85,7 +85,7 @@ class Parameter:
         twin._value, twin._grad, twin.trainable = self._value, None, self.trainable
         return twin
 
-    def move(self, value: np.ndarray | None, grad: np.ndarray) -> None:
+    def rebind(self, value: np.ndarray | None, grad: np.ndarray) -> None:
         """Keep the gradient, and the value if one is given, in these arrays from now on, as they are.
 
         Of use only for a replica, whose arrays nobody else holds: other holders would not be told.

@@ -51,7 +51,7 @@ def draw(rows: list[tuple[LayerCost, int]], path: str) -> None:
 
     sums = {
         "parameters": [cost.parameters for cost, _ in rows],
-        "multiply-adds": [cost.multiply_adds for cost, _ in rows],
+        "multiply-adds": [cost.macs for cost, _ in rows],
         "neurons": [neurons for _, neurons in rows],
         "bytes cached": [cost.bytes_cached for cost, _ in rows],
     }
@@ -92,7 +92,7 @@ def main(argv: list[str] | None = None) -> None:
     print(f"{'layer':10}{'output':>15}{'parameters':>14}{'multiply-adds':>16}{'neurons':>10}{'Figure 2':>10}")
     for name, (cost, neurons), printed in zip(NAMES, rows, FIGURE_2, strict=True):
         shape = "x".join(map(str, cost.output_shape))
-        numbers = f"{cost.parameters:14,}{cost.multiply_adds:16,}{neurons:10,}{printed:10,}"
+        numbers = f"{cost.parameters:14,}{cost.macs:16,}{neurons:10,}{printed:10,}"
         print(f"{name:10}{shape:>15}{numbers}")
     parameters, products = (
         sum(column) for column in list(zip(*(cost for cost, _ in rows), strict=True))[2:4]

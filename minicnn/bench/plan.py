@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from minicnn.models import lenet5
-from minicnn.profiling.layers import training_multiply_adds
+from minicnn.profiling.layers import training_macs
 
 # The packages of each framework, and how to get them. Those in NumPy only train, and for a short while.
 PEERS: dict[str, tuple[tuple[str, ...], str]] = {
@@ -65,7 +65,7 @@ class Case:
     seconds: float  # about what it takes one framework on two cores
     unit: str = "s"
     value: str = "answer"  # "wall": the time from starting a fresh process; "memory": the most that it had
-    multiply_adds: int = 0
+    macs: int = 0
 
 
 class Plan:
@@ -86,7 +86,7 @@ class Plan:
         self.large = tuple(peer for peer in peers if peer not in IN_NUMPY)
         self.images = min(IMAGES, limit or IMAGES)
         self.seconds = 0.25 if limit is None else 0.02  # for which short calls are repeated
-        self.work = training_multiply_adds(lenet5().build((28, 28, 1), rng=0))  # of one image
+        self.work = training_macs(lenet5().build((28, 28, 1), rng=0))  # of one image
         self.cases: dict[str, Callable[[], Iterator[Case]]] = {
             "epoch": self._epochs,
             "inference": self._inference,
@@ -110,7 +110,7 @@ class Plan:
     def _epoch(self, subject: str, name: str, batch_size: int, threads: int, images: int) -> Case:
         task = {"do": "epoch", "batch_size": batch_size, "images": images}
         seconds = 1 + (1.5 + 50 / batch_size) * images / IMAGES
-        return Case(subject, name, task, self.large, threads, seconds, multiply_adds=images * self.work)
+        return Case(subject, name, task, self.large, threads, seconds, macs=images * self.work)
 
     def _inference(self) -> Iterator[Case]:
         yield Case(
@@ -172,4 +172,4 @@ class Plan:
         work = 3 * n * out * out * filters * c_in * kernel_size**2  # forward, dx and dkernel
         task = {"do": "conv", "seconds": self.seconds, "shape": (n, side, side, c_in)}
         task |= {"filters": filters, "kernel_size": kernel_size, "strides": strides, "pad": pad}
-        return Case(subject, name, task, self.large, threads, 0.6 + work / 2e10, multiply_adds=work)
+        return Case(subject, name, task, self.large, threads, 0.6 + work / 2e10, macs=work)

@@ -52,7 +52,7 @@ def _sections(results: Mapping[str, Any]) -> Iterator[str]:
 
 def _subject(cases: list[dict[str, Any]], peaks: Mapping[str, float]) -> str:
     names = list(dict.fromkeys(name for case in cases for name in sorted(case["values"], key=_order)))
-    speed = ["GFLOP/s", "of peak"] if any(case["multiply_adds"] for case in cases) else []
+    speed = ["GFLOP/s", "of peak"] if any(case["macs"] for case in cases) else []
     rows = [["", *names, *speed]]
     for case in cases:
         cells = []
@@ -70,9 +70,9 @@ def _order(name: str) -> bool:
 
 def _speed(case: Mapping[str, Any], peaks: Mapping[str, float]) -> list[str]:
     seconds = middle(case["values"].get("minicnn", []))
-    if not seconds or not case["multiply_adds"]:
+    if not seconds or not case["macs"]:
         return ["", ""]
-    gflops = 2 * case["multiply_adds"] / seconds / 1e9
+    gflops = 2 * case["macs"] / seconds / 1e9
     return [f"{gflops:.0f}", f"{gflops / peaks[str(case['threads'])]:.0%}"]
 
 

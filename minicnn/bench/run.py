@@ -57,7 +57,7 @@ def bench(
     -------
     dict
         `settings`; `machine`, see `minicnn.profiling.describe_machine`; `peers`, their versions; `missing`,
-        by name how to get it; `cases`: each with `subject`, `name`, `unit`, `threads`, `multiply_adds`,
+        by name how to get it; `cases`: each with `subject`, `name`, `unit`, `threads`, `macs`,
         `values` (by name, one a round, None where it failed), `details`, and `ratios` (by name, of the peer's
         values to ours); `peaks`, the GFLOP/s of matrix products by number of threads; `failed`, sentences;
         `interrupted`: whether Ctrl-C ended it early.
@@ -188,7 +188,7 @@ class _Rounds:
                 "name": case.name,
                 "unit": case.unit,
                 "threads": case.threads,
-                "multiply_adds": case.multiply_adds,
+                "macs": case.macs,
                 "task": case.task,
                 "values": values,
                 "details": details,

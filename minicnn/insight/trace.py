@@ -133,7 +133,7 @@ def _flat(layer: Layer) -> list[Layer]:
 def _differs_in_training(layer: Layer) -> bool:
     """Whether the layer computes something else in training: at random, or from the whole batch."""
     parts = [part for _, part in layer.named_layers()]
-    differs = bool(layer.random_streams()) or any(part.mixes_examples for part in (layer, *parts))
+    differs = bool(layer.generators()) or any(part.batch_dependent for part in (layer, *parts))
     if differs and parts:
         raise ValueError(
             f"a layer that is made of layers must be without Dropout and BatchNorm to be looked into, "

@@ -51,7 +51,7 @@ class Layer:
         Without the batch axis; set by `build`.
     dtype : numpy.dtype
         Of the weights; set by `build`.
-    mixes_examples : bool
+    batch_dependent : bool
         False. True says that in training the examples of a batch influence each other, or that `forward`
         changes weights (the running statistics of BatchNorm), so that a batch must not be cut into shards.
     needs_dx : bool
@@ -60,7 +60,7 @@ class Layer:
     """
 
     training: bool = False
-    mixes_examples: bool = False
+    batch_dependent: bool = False
     needs_dx: bool = True
     input_shape: tuple[int, ...] | None = None
     output_shape: tuple[int, ...] = ()
@@ -78,12 +78,12 @@ class Layer:
         """Return dL/dx for dL/dy, and add dL/dp to the gradient of each parameter p."""
         raise NotImplementedError(f"{type(self).__name__} must implement backward(self, dy)")
 
-    def multiply_adds(self) -> int:
+    def macs(self) -> int:
         """Return the multiply-adds that `forward` spends on weights, for one example.
 
         Here: those of the layers that this one holds.
         """
-        return sum(layer.multiply_adds() for layer in _find(self.__getstate__(), Layer))
+        return sum(layer.macs() for layer in _find(self.__getstate__(), Layer))
 
     # --- building -----------------------------------------------------------------------------------------
 
@@ -274,7 +274,7 @@ class Layer:
 
         Replicas may run in different threads at once; `training` mode is copied as it is.
         """
-        return self._copy({id(stream): stream.spawn(1)[0] for stream in self.random_streams()})
+        return self._copy({id(stream): stream.spawn(1)[0] for stream in self.generators()})
 
     def eval_replica(self) -> Self:
         """Return a replica in evaluation mode, for a prediction, after which this layer is as it was.
@@ -282,12 +282,12 @@ class Layer:
         (To spawn random streams for it, as for other replicas, would change which the next one gets.)
         """
         number = next(_eval_replicas)
-        return self._copy({id(stream): _apart(stream, number) for stream in self.random_streams()}).eval()
+        return self._copy({id(stream): _apart(stream, number) for stream in self.generators()}).eval()
 
     def _copy(self, memo: dict[int, Any]) -> Self:
         return copy.deepcopy(self, memo | {id(part): part.replica() for part in self.parameters()})
 
-    def random_streams(self) -> list[np.random.Generator]:
+    def generators(self) -> list[np.random.Generator]:
         """Return the generators that this layer and those in it hold (Dropout's), in assignment order."""
         layers = (self, *(part for _, part in self.named_layers()))
         return [stream for layer in layers for stream in _find(layer.__getstate__(), np.random.Generator)]

@@ -102,6 +102,6 @@ class Conv2D(Layer):
             self.bias.add_grad(dbias)
         return dx
 
-    def multiply_adds(self) -> int:
+    def macs(self) -> int:
         """Return the products of one example: one a kernel cell, channel of the group, and output value."""
         return math.prod(self.output_shape) * math.prod(self.kernel.shape[:3])

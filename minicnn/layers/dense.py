@@ -69,6 +69,6 @@ class Dense(Layer):
             self.bias.add_grad(drows.sum(axis=0))
         return dy @ self.kernel.value.T.astype(dy.dtype, copy=False) if self.needs_dx else None
 
-    def multiply_adds(self) -> int:
+    def macs(self) -> int:
         """Return the products of one example."""
         return self.kernel.size * int(np.prod(self.output_shape[:-1]))

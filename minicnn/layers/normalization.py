@@ -37,7 +37,7 @@ class BatchNorm(Layer):
         Running averages; the variance is the biased one, as in Keras.
     """
 
-    mixes_examples = True
+    batch_dependent = True
 
     def __init__(self, momentum: float = 0.99, eps: float = 1e-3) -> None:
         self.momentum = check_real(momentum, "momentum", high=1)

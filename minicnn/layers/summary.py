@@ -17,7 +17,7 @@ class LayerCost(NamedTuple):
     name: str
     output_shape: tuple[int, ...]
     parameters: int
-    multiply_adds: int
+    macs: int
     bytes_cached: int
 
 
@@ -32,7 +32,7 @@ def layer_costs(model: Layer, layers: Sequence[Layer]) -> list[LayerCost]:
     >>> from minicnn import Dense, ReLU, Sequential
     >>> model = Sequential([Dense(8), ReLU()]).build((4,), rng=0)
     >>> layer_costs(model, list(model))[0]
-    LayerCost(name='0 Dense', output_shape=(8,), parameters=40, multiply_adds=32, bytes_cached=16)
+    LayerCost(name='0 Dense', output_shape=(8,), parameters=40, macs=32, bytes_cached=16)
     """
     shape = model.input_shape
     if shape is None:
@@ -48,7 +48,7 @@ def layer_costs(model: Layer, layers: Sequence[Layer]) -> list[LayerCost]:
             f"{i} {type(layer).__name__}",
             layer.output_shape,
             sum(parameter.size for parameter in layer.parameters()),
-            layer.multiply_adds(),
+            layer.macs(),
             sum(_cached_bytes(layer, seen)),
         )
         for i, layer in enumerate(layers)

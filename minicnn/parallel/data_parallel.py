@@ -46,7 +46,7 @@ class Shards:
         `f(predictions, labels) -> (mean value, dpredictions)`.
     threads : int, optional
         None takes the cores that this process may use. A model whose examples influence each other in
-        training (`mixes_examples`: BatchNorm) is computed in one piece, and BLAS may use the threads.
+        training (`batch_dependent`: BatchNorm) is computed in one piece, and BLAS may use the threads.
         Of several ranks, each takes one.
     ranks : Ranks, optional
         With whom the batches are shared.
@@ -67,7 +67,7 @@ class Shards:
         total = check_int(threads, "threads", low=1)
         self.model, self.loss = model, loss
         if self.ranks.rank:  # the ranks before have the model's own random streams, and replicas' of them
-            for stream in model.random_streams():
+            for stream in model.generators():
                 stream.spawn(self.ranks.rank * total - 1)
             model = model.replica().train()
         self.models = [model, *(model.replica().train() for _ in range(0 if mixing else total - 1))]
@@ -114,8 +114,8 @@ class Shards:
             kept: dict[int, Any] = dict(
                 zip(map(id, self.model.parameters()), self.parameters[i], strict=True)
             )
-            streams = replica.random_streams()
-            for stream in self.model.random_streams():
+            streams = replica.generators()
+            for stream in self.model.generators():
                 kept[id(stream)] = streams.pop(0) if streams else stream.spawn(place)[-1]
             with contextlib.suppress(TypeError):  # of what cannot be copied
                 self.models[i] = copy.deepcopy(self.model, kept)
@@ -166,7 +166,7 @@ class Shards:
 
     def streams(self) -> list[list[np.random.Generator]]:
         """Return the random streams of each model, which go on from step to step."""
-        return [model.random_streams() for model in self.models]
+        return [model.generators() for model in self.models]
 
     def _asked(self, index: int, x: np.ndarray, y: np.ndarray, batch: int) -> Helper | None:
         """Return the helper that computes this shard from now on; None, if there is none, or none yet."""
@@ -195,4 +195,4 @@ class Shards:
 def _mixing(model: Layer) -> list[str]:
     """Return the classes of the layers whose examples influence each other."""
     layers = (model, *dict(model.named_layers()).values())
-    return [type(layer).__name__ for layer in layers if layer.mixes_examples]
+    return [type(layer).__name__ for layer in layers if layer.batch_dependent]

@@ -80,7 +80,7 @@ def share(parameters: Sequence[Parameter], memory: int, *, values: bool) -> tupl
             np.frombuffer(shared, parameter.dtype, parameter.size, place).reshape(parameter.shape)
             for place in (start, start + _room(parameter))
         )
-        parameter.move(value if values else None, grad)
+        parameter.rebind(value if values else None, grad)
         places.append(value)
         start += 2 * _room(parameter)
     return places, Desk(np.frombuffer(shared, np.uint8, offset=start))

@@ -72,7 +72,7 @@ class Helper:
         import tempfile
         from multiprocessing.connection import Pipe
 
-        self.parameters, self.streams = parameters, model.random_streams()
+        self.parameters, self.streams = parameters, model.generators()
         with memory_for(parameters, room) as memory:
             self.sent, self.desk = share(parameters, memory, values=False)
             self.pipe, theirs = Pipe()
@@ -147,7 +147,7 @@ class Helper:
         self.gone = True
         self.close()
         for parameter in self.parameters:
-            parameter.move(None, np.zeros_like(parameter.value))
+            parameter.rebind(None, np.zeros_like(parameter.value))
 
 
 def main(pipe_descriptor: int, memory: int, idle: float = IDLE) -> None:
@@ -157,7 +157,7 @@ def main(pipe_descriptor: int, memory: int, idle: float = IDLE) -> None:
     pipe = Connection(pipe_descriptor)
     with contextlib.suppress(*_GONE):
         model, f = pickle.load(sys.stdin.buffer)
-        parameters, streams = model.parameters(), model.random_streams()
+        parameters, streams = model.parameters(), model.generators()
         _, desk = share(parameters, memory, values=True)
         with blas_threads(1):
             pipe.send(_FILE)

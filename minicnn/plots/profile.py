@@ -32,7 +32,7 @@ def profile_chart(found: Mapping[str, Any]) -> Figure:
     )
     for i, row in enumerate(rows):
         told = f" {row['share']:.0%}"
-        if row["multiply_adds"]:
+        if row["macs"]:
             told += f"   {row['gflops']:.0f} GFLOP/s, {row['share_of_peak']:.0%} of the peak"
         end = row["forward_ms"] + row["backward_ms"]
         axes.text(end, i, told, fontsize=SMALL, color=MUTED, va="center")

@@ -47,7 +47,7 @@ def profile(
     dict
         `machine`, as `describe_machine` returns it; `batch_size`; `steps`; `layers`, a row each, then one of
         the loss and one of Adam; `total`. A row has `name`; the medians `forward_ms` and `backward_ms`; its
-        `share` of the whole step; for the batch `multiply_adds` (forward and backward together),
+        `share` of the whole step; for the batch `macs` (forward and backward together),
         `bytes_cached` (an array that two layers cache is counted once) and `bytes_output`; `gflops`, where a
         multiply-add is two operations, 0 where there are no weights; and `share_of_peak`.
 
@@ -55,7 +55,7 @@ def profile(
     --------
     >>> from minicnn.models import lenet5
     >>> found = profile(lenet5().build((28, 28, 1), rng=0), batch_size=4, steps=1)
-    >>> [row["name"] for row in found["layers"]][:3], found["layers"][0]["multiply_adds"]
+    >>> [row["name"] for row in found["layers"]][:3], found["layers"][0]["macs"]
     (['0 Conv2D', '1 ReLU', '2 Pool2D'], 940800)
     """
     batch_size, threads = check_int(batch_size, "batch_size", low=1), check_int(threads, "threads", low=1)
@@ -73,12 +73,12 @@ def profile(
     for row, (forward, backward) in zip(rows, medians, strict=True):
         row |= {"forward_ms": 1000 * forward, "backward_ms": 1000 * backward}
         row["share"] = (forward + backward) / total
-        row |= _speed(row["multiply_adds"], forward + backward, machine)
+        row |= _speed(row["macs"], forward + backward, machine)
     sums = {
         key: sum(row[key] for row in rows)
-        for key in ("forward_ms", "backward_ms", "multiply_adds", "bytes_cached", "bytes_output")
+        for key in ("forward_ms", "backward_ms", "macs", "bytes_cached", "bytes_output")
     }
-    speed = _speed(sums["multiply_adds"], total, machine)
+    speed = _speed(sums["macs"], total, machine)
     return {
         "machine": machine,
         "batch_size": batch_size,
@@ -93,27 +93,27 @@ def _rows(model: Sequential, batch_size: int) -> list[dict[str, Any]]:
     rows = [
         {
             "name": cost.name,
-            "multiply_adds": batch_size * _forward_backward(i, cost),
+            "macs": batch_size * _forward_backward(i, cost),
             "bytes_cached": batch_size * cost.bytes_cached,
             "bytes_output": batch_size * math.prod(cost.output_shape) * model.dtype.itemsize,
         }
         for i, cost in enumerate(layer_costs(model, list(model)))
     ]
-    nothing = {"multiply_adds": 0, "bytes_cached": 0, "bytes_output": 0}
+    nothing = {"macs": 0, "bytes_cached": 0, "bytes_output": 0}
     return [*rows, {"name": "loss", **nothing}, {"name": "Adam", **nothing}]
 
 
-def training_multiply_adds(model: Sequential) -> int:
+def training_macs(model: Sequential) -> int:
     """Return the multiply-adds that a training step spends on one example, forward and backward."""
     return sum(_forward_backward(i, cost) for i, cost in enumerate(layer_costs(model, list(model))))
 
 
 def _forward_backward(i: int, cost: LayerCost) -> int:
-    return cost.multiply_adds * (2 if i == 0 else 3)  # the first layer computes no dx
+    return cost.macs * (2 if i == 0 else 3)  # the first layer computes no dx
 
 
-def _speed(multiply_adds: int, seconds: float, machine: dict[str, Any]) -> dict[str, float]:
-    gflops = 2 * multiply_adds / seconds / 1e9
+def _speed(macs: int, seconds: float, machine: dict[str, Any]) -> dict[str, float]:
+    gflops = 2 * macs / seconds / 1e9
     return {"gflops": gflops, "share_of_peak": gflops / machine["gemm_gflops"]}
 
 

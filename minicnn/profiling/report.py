@@ -36,13 +36,13 @@ def profile_text(found: Mapping[str, Any]) -> str:
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:
-    computes = row["multiply_adds"] > 0
+    computes = row["macs"] > 0
     return [
         row["name"],
         f"{row['forward_ms']:.2f}",
         f"{row['backward_ms']:.2f}",
         f"{row['share']:.1%}",
-        f"{row['multiply_adds']:,}" if computes else "",
+        f"{row['macs']:,}" if computes else "",
         f"{row['gflops']:.1f}" if computes else "",
         f"{row['share_of_peak']:.0%}" if computes else "",
         *(f"{row[key] / 1e6:.2f}" for key in ("bytes_cached", "bytes_output")),

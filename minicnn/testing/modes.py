@@ -144,7 +144,7 @@ def check_examples(subject: Subject) -> None:
         if np.isnan(subject.fresh(np.float32)(far[:1].astype(np.float32))).any():
             cancelled = "an overflow, or a difference of large squares as mean(x**2) - mean(x)**2"
             fail(f"inputs of {shift:g} must not give NaN, in float32 too", "y", hint=cancelled)
-    mixing = any(each.mixes_examples for each in (layer, *(held for _, held in layer.named_layers())))
+    mixing = any(each.batch_dependent for each in (layer, *(held for _, held in layer.named_layers())))
     if mixing:
         return
     layer = subject.fresh()
@@ -152,7 +152,7 @@ def check_examples(subject: Subject) -> None:
     layer(x.copy())
     for (name, p), old in zip(layer.named_parameters(), before, strict=True):
         if not p.trainable and not np.array_equal(p.value, old):
-            what = "a layer whose forward changes weights in training must have `mixes_examples = True`"
+            what = "a layer whose forward changes weights in training must have `batch_dependent = True`"
             fail(what, name, hint="on several cores each shard of a batch would move the running averages")
     if subject.random:
         return

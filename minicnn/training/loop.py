@@ -147,7 +147,7 @@ class Fit:
             if self.shards.several and not all(_equal(p.value, value) for p, value in statistics):
                 raise ValueError(
                     "a layer whose forward changes weights (running statistics) must say "
-                    "`mixes_examples = True`, else each shard of a batch changes them; or take one thread"
+                    "`batch_dependent = True`, else each shard of a batch changes them; or take one thread"
                 )
             values = dict.fromkeys(trainer.metrics, 0.0)
             if len(x) and math.isfinite(loss):

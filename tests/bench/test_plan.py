@@ -8,15 +8,15 @@ def named(subject, limit=None, threads=2, peers=("minicnn", "keras", "tinynn")):
 def test_convolutions_count_the_multiply_adds_of_forward_and_both_gradients():
     cases = named("conv")
     # VGG 1_2: 224x224 outputs of 64 channels from 3x3x64 cells; AlexNet 1: 55x55 of 96 from 11x11x3.
-    assert cases["VGG 1_2"].multiply_adds == 3 * 8 * 224 * 224 * 64 * 9 * 64
-    assert cases["AlexNet 1"].multiply_adds == 3 * 8 * 55 * 55 * 96 * 121 * 3
-    assert cases["ResNet stem"].multiply_adds == 3 * 8 * 112 * 112 * 64 * 49 * 3
+    assert cases["VGG 1_2"].macs == 3 * 8 * 224 * 224 * 64 * 9 * 64
+    assert cases["AlexNet 1"].macs == 3 * 8 * 55 * 55 * 96 * 121 * 3
+    assert cases["ResNet stem"].macs == 3 * 8 * 112 * 112 * 64 * 49 * 3
 
 
 def test_an_epoch_counts_the_multiply_adds_of_lenet5():
     # Layers of 117,600, 240,000, 48,000, 10,080 and 840; the first computes no dx.
     work = 60_000 * (2 * 117_600 + 3 * (240_000 + 48_000 + 10_080 + 840))
-    assert named("epoch")["batch 128"].multiply_adds == work
+    assert named("epoch")["batch 128"].macs == work
 
 
 def test_frameworks_in_numpy_take_part_where_they_can():

@@ -11,8 +11,8 @@ def test_profile_prints_and_writes(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "A training step of 2 images" in printed
     found = json.loads((tmp_path / "p.json").read_text())
-    assert f"{found['total']['multiply_adds']:,}" in printed
-    assert found["total"]["multiply_adds"] == 2 * (2 * 117600 + 3 * (240000 + 48000 + 10080 + 840))
+    assert f"{found['total']['macs']:,}" in printed
+    assert found["total"]["macs"] == 2 * (2 * 117600 + 3 * (240000 + 48000 + 10080 + 840))
     assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
 
 

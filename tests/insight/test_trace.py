@@ -54,13 +54,13 @@ def test_trace_gradients_are_those_of_training():
 
 def test_trace_changes_nothing_of_the_model():
     model = Sequential([Dense(3), BatchNorm(), Dropout(0.5), Dense(2)]).build((4,), rng=0)
-    weights, state = model.get_weights(), model.random_streams()[0].bit_generator.state
+    weights, state = model.get_weights(), model.generators()[0].bit_generator.state
     trace = Trace(model, np.ones((8, 4), np.float32), training=True)
     trace.backward(np.ones((8, 2), np.float32))
     for before, after in zip(weights, model.get_weights(), strict=True):
         assert np.array_equal(before, after)
     assert not any(parameter.grad.any() for parameter in model.parameters())
-    assert model.random_streams()[0].bit_generator.state == state
+    assert model.generators()[0].bit_generator.state == state
     assert not model.training
 
 

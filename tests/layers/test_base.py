@@ -288,7 +288,7 @@ def test_a_model_without_weights_remembers_the_dtype_of_its_build():
 
 
 def test_a_composite_layer_counts_the_products_of_what_it_holds():
-    assert Residual(4).build((4,)).multiply_adds() == 32
+    assert Residual(4).build((4,)).macs() == 32
 
 
 def test_replicas_share_weights_and_nothing_else():
@@ -346,10 +346,10 @@ def test_parameter_keeps_one_buffer_and_refuses_other_shapes():
 def test_parameter_that_is_moved_keeps_the_arrays_it_is_given():
     parameter, value, grad = Parameter([1.0, 2.0]), np.array([3.0, 4.0]), np.array([5.0, 6.0])
     own = parameter.value
-    parameter.move(None, grad)
+    parameter.rebind(None, grad)
     assert parameter.value is own
     assert parameter.grad is grad
-    parameter.move(value, grad)
+    parameter.rebind(value, grad)
     assert parameter.value is value
     parameter.add_grad(np.ones(2))
     assert grad.tolist() == [6.0, 7.0]
@@ -462,7 +462,7 @@ def test_a_wrong_shape_is_told_with_what_to_do(got, hint):
 def test_streams_for_predictions_are_apart_from_each_other_and_from_those_of_replicas():
     model = Sequential([Dropout(0.5)]).build((64,), rng=0)
     parts = [model.eval_replica(), model.eval_replica(), model.replica(), model]
-    draws = [one.random_streams()[0].random() for one in parts]
+    draws = [one.generators()[0].random() for one in parts]
     assert len(set(draws)) == 4
 
 

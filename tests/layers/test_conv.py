@@ -62,8 +62,8 @@ def test_conv2d_without_dx_returns_none_and_still_gives_weights_their_gradients(
 
 
 def test_conv2d_counts_multiply_adds():
-    assert Conv2D(16, 5).build((14, 14, 6)).multiply_adds() == 10 * 10 * 16 * 5 * 5 * 6
-    assert Conv2D(4, 3, groups=2).build((5, 5, 4)).multiply_adds() == 3 * 3 * 4 * 3 * 3 * 2
+    assert Conv2D(16, 5).build((14, 14, 6)).macs() == 10 * 10 * 16 * 5 * 5 * 6
+    assert Conv2D(4, 3, groups=2).build((5, 5, 4)).macs() == 3 * 3 * 4 * 3 * 3 * 2
 
 
 def test_conv2d_initial_weights():

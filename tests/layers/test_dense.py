@@ -58,8 +58,8 @@ def test_dense_without_bias_has_none():
 
 
 def test_dense_counts_multiply_adds():
-    assert Dense(10).build((84,)).multiply_adds() == 840
-    assert Dense(10).build((2, 3, 84)).multiply_adds() == 6 * 840
+    assert Dense(10).build((84,)).macs() == 840
+    assert Dense(10).build((2, 3, 84)).macs() == 6 * 840
 
 
 def test_dense_draws_its_bias_from_the_stream_of_the_build():

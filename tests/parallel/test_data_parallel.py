@@ -126,7 +126,7 @@ def test_a_layer_that_mixes_examples_comes_too_late_for_a_trainer():
 class Mixes(Times):
     """Says that its examples influence each other."""
 
-    mixes_examples = True
+    batch_dependent = True
     input_shape = (36,)
 
     def __init__(self):
@@ -152,12 +152,12 @@ def test_weights_that_forward_changes_are_refused_on_several_threads_unless_the_
     x, y = np.ones((8, 6), np.float32), np.zeros(8, int)
     for threads, says in ((1, False), (2, False), (None, True)):
         layer = Counts()
-        layer.mixes_examples = says
+        layer.batch_dependent = says
         model = Sequential([Dense(3), layer]).build((6,), rng=0)
         trainer = Trainer(model, SGD(0.1), threads=threads)
         if threads == 2:
             before = model.get_weights()
-            with pytest.raises(ValueError, match="must say `mixes_examples = True`"):
+            with pytest.raises(ValueError, match="must say `batch_dependent = True`"):
                 trainer.fit(x, y)
             assert all(np.array_equal(*pair) for pair in zip(before, model.get_weights(), strict=True))
         else:

@@ -460,7 +460,7 @@ def test_a_helper_computes_shards_and_says_when_it_fails_at_one():
     model = make()
     parameters = model.parameters()
     helper = Helper.__new__(Helper)  # without the process
-    helper.parameters, helper.streams = parameters, model.random_streams()
+    helper.parameters, helper.streams = parameters, model.generators()
     helper.owner, helper.there, helper.gone, helper.busy = os.getpid(), False, False, False
     with main_in_a_thread(model) as (helper.pipe, memory):
         helper.sent, helper.desk = share(parameters, memory, values=False)

@@ -12,8 +12,8 @@ def tiny():
 def test_profile_counts_multiply_adds_and_bytes_of_the_batch():
     rows = {row["name"]: row for row in profile(tiny(), batch_size=3, steps=2)["layers"]}
     # 6x6 outputs of 4 channels, from 3x3x2 cells; the first layer computes no dx.
-    assert rows["0 Conv2D"]["multiply_adds"] == 3 * 2 * (6 * 6 * 4) * (3 * 3 * 2)
-    assert rows["4 Dense"]["multiply_adds"] == 3 * 3 * (144 * 5)
+    assert rows["0 Conv2D"]["macs"] == 3 * 2 * (6 * 6 * 4) * (3 * 3 * 2)
+    assert rows["4 Dense"]["macs"] == 3 * 3 * (144 * 5)
     assert rows["0 Conv2D"]["bytes_output"] == 3 * 6 * 6 * 4 * 4
     assert rows["0 Conv2D"]["bytes_cached"] == 3 * 8 * 8 * 2 * 4  # its input
 
@@ -26,7 +26,7 @@ def test_profile_sums_are_those_of_the_rows():
     assert all(row["forward_ms"] > 0 and row["backward_ms"] > 0 for row in rows[:-2])
     assert sum(row["share"] for row in rows) == pytest.approx(1)
     seconds = (total["forward_ms"] + total["backward_ms"]) / 1000
-    assert total["gflops"] == pytest.approx(2 * total["multiply_adds"] / seconds / 1e9)
+    assert total["gflops"] == pytest.approx(2 * total["macs"] / seconds / 1e9)
     assert total["share_of_peak"] == pytest.approx(total["gflops"] / found["machine"]["gemm_gflops"])
 
 

@@ -140,7 +140,7 @@ class PartialConv2D(Layer):
         self.bias.add_grad(dbias)
         return dx
 
-    def multiply_adds(self) -> int:
+    def macs(self) -> int:
         """Return the products of one example, along existing connections."""
         return math.prod(self.output_shape[:2]) * self.kernel.size
 

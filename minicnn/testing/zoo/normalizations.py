@@ -15,7 +15,7 @@ EPS = 1e-3
 class WithStatistics(Layer):
     """For specimens: a batch normalisation as it should be."""
 
-    mixes_examples = True
+    batch_dependent = True
 
     def init_params(self, input_shape, rng):
         """Make scale, shift and running statistics."""
@@ -262,7 +262,7 @@ class GlobalStream(Layer):
 class StatisticsInShards(WithStatistics):
     """Batch normalisation that does not say that a batch must stay whole: each shard moves the averages."""
 
-    mixes_examples = False
+    batch_dependent = False
 
 
 @broken("examples", (4, 4, 3))
