@@ -365,8 +365,8 @@ def test_optimizer_of_ones_own_needs_only_a_rule():
             super().__init__(lr)
             self.power = power
 
-        def update(self, grad, spare, rate, state):
-            return np.multiply(np.sign(grad), rate**self.power, out=spare)
+        def update(self, grad, scratch, rate, state):
+            return np.multiply(np.sign(grad), rate**self.power, out=scratch)
 
     parameter = Parameter([1.0, 1.0])
     parameter.add_grad(np.array([-7.0, 0.1]))
@@ -487,10 +487,10 @@ def test_what_is_remembered_of_old_gradients_fades_to_zero_and_changes_no_weight
 
     steps = 1200 if dtype == np.float32 else 7600
     value, state = train(steps)
-    faded = {name: array for name, array in state.items() if name.split(".")[1] in prototype.fading}
+    faded = {name: array for name, array in state.items() if name.split(".")[1] in prototype.decaying_slots}
     assert faded
     assert all((array == 0).all() for array in faded.values())
-    monkeypatch.setattr(base, "FADE_EVERY", 1 << 60)
+    monkeypatch.setattr(base, "FLUSH_EVERY", 1 << 60)
     unfaded, state = train(steps)
     np.testing.assert_array_equal(value, unfaded)
     assert any((array != 0).any() for name, array in state.items() if name in faded)

@@ -11,7 +11,7 @@ from minicnn.validation import check_real
 
 
 def _adam(
-    self: Adam | AdamW, grad: np.ndarray, spare: np.ndarray, rate: float, state: list[np.ndarray]
+    self: Adam | AdamW, grad: np.ndarray, scratch: np.ndarray, rate: float, state: list[np.ndarray]
 ) -> np.ndarray:
     """Return rate * sqrt(1 - beta2^t) / (1 - beta1^t) * mean / (sqrt(mean square) + eps) for step t.
 
@@ -56,7 +56,7 @@ class Adam(Optimizer):
     """
 
     slots = ("m", "v")
-    fading = ("m",)
+    decaying_slots = ("m",)
     update = _adam
 
     def __init__(
@@ -89,7 +89,7 @@ class AdamW(Optimizer):
     """
 
     slots = ("m", "v")
-    fading = ("m",)
+    decaying_slots = ("m",)
     update = _adam
 
     def __init__(

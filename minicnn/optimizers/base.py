@@ -25,14 +25,14 @@ from minicnn.validation import check_int, check_real
 # by a tenth in each step, until it is smaller than the smallest normal number (1e-38 in float32). With such
 # numbers a processor computes many times more slowly. After 1,800 steps of LeNet-5 a third of Adam's means
 # were so small, and a step of it took six times as long. So what has nearly faded becomes zero.
-FADE_EVERY = 16  # steps
-FADED = 2.0**20  # times that smallest number; more than what fades within so many steps
+FLUSH_EVERY = 16  # steps
+DENORMAL_MARGIN = 2.0**20  # times that smallest number; more than what fades within so many steps
 
 BLOCK = 1 << 16  # values: few NumPy calls, and five arrays of it (float32) still fit into a usual L2 cache
 
 Rate: TypeAlias = float | Schedule
 _Layout: TypeAlias = list[tuple[tuple[int, ...], np.dtype]]  # shape and dtype of each parameter
-_Piece: TypeAlias = tuple[int, slice, slice]  # which parameter, which part of it, where in the block
+_Segment: TypeAlias = tuple[int, slice, slice]  # which parameter, which part of it, where in the block
 
 
 class Optimizer(ABC):
@@ -43,9 +43,9 @@ class Optimizer(ABC):
     - `__init__`: call `super().__init__(lr, weight_decay, clip_norm)`, and store further arguments under
       their own names, which gives the optimizer its `repr`.
     - `slots`: the names of the state arrays, if there are any; they start at zero.
-    - `fading`: those of them that shrink by a factor in each step where the gradient is zero, and where it
+    - `decaying_slots`: those of them that shrink by a factor in each step where the gradient is zero, and where it
       makes no difference to an update whether they are very small (1e-32 in float32) or zero.
-    - `update(grad, spare, rate, state)`: return what is to be subtracted from the weights.
+    - `update(grad, scratch, rate, state)`: return what is to be subtracted from the weights.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ class Optimizer(ABC):
     """
 
     slots: tuple[str, ...] = ()
-    fading: tuple[str, ...] = ()
+    decaying_slots: tuple[str, ...] = ()
     decoupled: bool = True
 
     def __init__(self, lr: Rate, weight_decay: float = 0.0, clip_norm: float | None = None) -> None:
@@ -77,14 +77,16 @@ class Optimizer(ABC):
         self._state: dict[str, np.ndarray] = {}
 
     @abstractmethod
-    def update(self, grad: np.ndarray, spare: np.ndarray, rate: float, state: list[np.ndarray]) -> np.ndarray:
+    def update(
+        self, grad: np.ndarray, scratch: np.ndarray, rate: float, state: list[np.ndarray]
+    ) -> np.ndarray:
         """Return what is to be subtracted from the weights, for one block of them.
 
         Parameters
         ----------
         grad : ndarray, shape (n,)
             A copy of the gradients: may be overwritten, and returned.
-        spare : ndarray, shape (n,)
+        scratch : ndarray, shape (n,)
             Room for intermediate results: may be overwritten, and returned.
         rate : float
             The learning rate of this step.
@@ -123,20 +125,20 @@ class Optimizer(ABC):
         for number, pieces in enumerate(self._blocks):
             size = pieces[-1][2].stop
             start = number * BLOCK
-            grad, spare = self._scratch[:size], self._scratch[BLOCK : BLOCK + size]
+            grad, scratch = self._buffer[:size], self._buffer[BLOCK : BLOCK + size]
             np.concatenate([grads[i][part] for i, part, _ in pieces], out=grad)
             if scale != 1.0:
                 grad *= scale
             if penalty:
-                np.concatenate([values[i][part] for i, part, _ in pieces], out=spare)
-                spare *= penalty
-                grad += spare
+                np.concatenate([values[i][part] for i, part, _ in pieces], out=scratch)
+                scratch *= penalty
+                grad += scratch
             state = [flat[start : start + size] for flat in self._state.values()]
-            if self.steps % FADE_EVERY == 0:
+            if self.steps % FLUSH_EVERY == 0:
                 for slot, block in zip(self._state, state, strict=True):
-                    if slot in self.fading:
-                        _let_fade(block, spare)
-            delta = self.update(grad, spare, rate, state)
+                    if slot in self.decaying_slots:
+                        _flush_denormals(block, scratch)
+            delta = self.update(grad, scratch, rate, state)
             for i, part, place in pieces:
                 value = values[i][part]
                 if keep != 1.0:
@@ -211,7 +213,7 @@ class Optimizer(ABC):
         sizes, dtype = [math.prod(shape) for shape, _ in layout], layout[0][1]
         self._blocks = _cut(sizes)
         self._state = {slot: aligned_zeros(sum(sizes), dtype) for slot in self.slots}
-        self._scratch = aligned_zeros(2 * BLOCK, dtype)
+        self._buffer = aligned_zeros(2 * BLOCK, dtype)
         self._layout = layout  # last: if there was too little memory, nothing is remembered
 
     def _named_state(self) -> Iterator[tuple[str, np.ndarray]]:
@@ -228,9 +230,9 @@ class Optimizer(ABC):
         return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
 
 
-def _let_fade(state: np.ndarray, spare: np.ndarray) -> None:
-    """Set to zero what is so small that computing with it will soon be slow; overwrites `spare`."""
-    state[np.abs(state, out=spare) < FADED * np.finfo(state.dtype).tiny] = 0
+def _flush_denormals(state: np.ndarray, scratch: np.ndarray) -> None:
+    """Set to zero what is so small that computing with it will soon be slow; overwrites `scratch`."""
+    state[np.abs(state, out=scratch) < DENORMAL_MARGIN * np.finfo(state.dtype).tiny] = 0
 
 
 def _describe(layout: _Layout) -> str:
@@ -248,14 +250,14 @@ def _clip_scale(grads: list[np.ndarray], clip_norm: float) -> float:
     return clip_norm / max(norm, clip_norm) if math.isfinite(norm) else math.nan
 
 
-def _cut(sizes: Iterable[int], block: int = BLOCK) -> list[list[_Piece]]:
+def _cut(sizes: Iterable[int], block: int = BLOCK) -> list[list[_Segment]]:
     """Lay parameters of these sizes end to end, and cut the line into blocks.
 
     >>> _cut([3, 4], block=5)
     [[(0, slice(0, 3, None), slice(0, 3, None)), (1, slice(0, 2, None), slice(3, 5, None))],
      [(1, slice(2, 4, None), slice(0, 2, None))]]
     """
-    blocks: list[list[_Piece]] = []
+    blocks: list[list[_Segment]] = []
     used = block
     for i, size in enumerate(sizes):
         done = 0

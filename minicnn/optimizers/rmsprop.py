@@ -43,22 +43,28 @@ class RMSprop(Optimizer):
         self.momentum = check_real(momentum, "momentum", high=1)
         self.eps = check_real(eps, "eps", above_low=True)
         self.centered = bool(centered)
-        self.slots = self.fading = ("square", *["mean"] * self.centered, *["velocity"] * bool(self.momentum))
+        self.slots = self.decaying_slots = (
+            "square",
+            *["mean"] * self.centered,
+            *["velocity"] * bool(self.momentum),
+        )
 
-    def update(self, grad: np.ndarray, spare: np.ndarray, rate: float, state: list[np.ndarray]) -> np.ndarray:
+    def update(
+        self, grad: np.ndarray, scratch: np.ndarray, rate: float, state: list[np.ndarray]
+    ) -> np.ndarray:
         """Return rate * grad / sqrt(mean square + eps), plus momentum."""
         square, *others = state
-        np.multiply(grad, grad, out=spare)
-        _move_mean(square, spare, self.rho)
+        np.multiply(grad, grad, out=scratch)
+        _move_mean(square, scratch, self.rho)
         variance = square
         if self.centered:
             mean = others[0]
-            np.copyto(spare, grad)
-            _move_mean(mean, spare, self.rho)
-            np.multiply(mean, mean, out=spare)
-            variance = np.subtract(square, spare, out=spare)
+            np.copyto(scratch, grad)
+            _move_mean(mean, scratch, self.rho)
+            np.multiply(mean, mean, out=scratch)
+            variance = np.subtract(square, scratch, out=scratch)
             np.maximum(variance, 0.0, out=variance)
-        root = np.add(variance, self.eps, out=spare)
+        root = np.add(variance, self.eps, out=scratch)
         np.sqrt(root, out=root)
         grad *= rate
         grad /= root

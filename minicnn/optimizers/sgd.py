@@ -53,9 +53,11 @@ class SGD(Optimizer):
         self.nesterov, self.decoupled = bool(nesterov), bool(decoupled)
         if self.nesterov and not self.momentum:
             raise ValueError(f"`nesterov` needs a `momentum` above 0, got {self.momentum:g}")
-        self.slots = self.fading = ("velocity",) if self.momentum else ()
+        self.slots = self.decaying_slots = ("velocity",) if self.momentum else ()
 
-    def update(self, grad: np.ndarray, spare: np.ndarray, rate: float, state: list[np.ndarray]) -> np.ndarray:
+    def update(
+        self, grad: np.ndarray, scratch: np.ndarray, rate: float, state: list[np.ndarray]
+    ) -> np.ndarray:
         """Return rate * grad, plus momentum."""
         grad *= rate
         if not state:
@@ -65,6 +67,6 @@ class SGD(Optimizer):
         velocity += grad
         if not self.nesterov:
             return velocity
-        np.multiply(velocity, self.momentum, out=spare)
-        spare += grad
-        return spare
+        np.multiply(velocity, self.momentum, out=scratch)
+        scratch += grad
+        return scratch
