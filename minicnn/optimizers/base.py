@@ -43,8 +43,8 @@ class Optimizer(ABC):
     - `__init__`: call `super().__init__(lr, weight_decay, clip_norm)`, and store further arguments under
       their own names, which gives the optimizer its `repr`.
     - `slots`: the names of the state arrays, if there are any; they start at zero.
-    - `decaying_slots`: those of them that shrink by a factor in each step where the gradient is zero, and where it
-      makes no difference to an update whether they are very small (1e-32 in float32) or zero.
+    - `decaying_slots`: those of them that shrink by a constant factor in each step where the gradient is
+      zero. Values below 1e-32 (in float32) may be set to zero there without changing an update.
     - `update(grad, scratch, rate, state)`: return what is to be subtracted from the weights.
 
     Parameters

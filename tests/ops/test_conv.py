@@ -32,7 +32,7 @@ def check_against_loops(case):
 def algorithm_settings(many, block_bytes=None, few_channels=conv_im2col.FEW_CHANNELS):
     """Decide what the shapes decide otherwise: which of the two ways is taken, and how the work is cut."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(conv, "many", lambda shape: many)
+        patch.setattr(conv, "prefers_batch_last", lambda shape: many)
         if block_bytes is not None:
             for module in (windows, conv_im2col):
                 patch.setattr(module, "BLOCK_BYTES", block_bytes)
