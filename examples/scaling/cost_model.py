@@ -17,7 +17,7 @@ import numpy as np
 
 from minicnn import SGD, Trainer
 from minicnn.models import alexnet, lenet5
-from minicnn.parallel.data_parallel import Shards
+from minicnn.parallel.data_parallel import DataParallel
 
 MODELS = {"lenet5": (lenet5, (28, 28, 1), (16, 128)), "alexnet": (alexnet, (227, 227, 3), (1, 4))}
 COPYING = 8e9  # bytes a second: gradients into the message and back, and each addition, are memory traffic
@@ -51,10 +51,10 @@ def measure(name: str, repeats: int | None = None) -> Costs:
     trainer = Trainer(model, SGD(lr=1e-9, momentum=0.9), threads=1)
     rng, seconds = np.random.default_rng(0), []
     model.train().needs_dx = False
-    with Shards(model, trainer.loss, 1) as shards:
+    with DataParallel(model, trainer.loss, 1) as shards:
         for size in sizes:
             x, y = rng.integers(0, 256, (size, *shape), np.uint8), rng.integers(0, 10, size)
-            seconds.append(least(lambda x=x, y=y: shards.step(x, y), repeats))
+            seconds.append(least(lambda x=x, y=y: shards.forward_backward(x, y), repeats))
     image = (seconds[1] - seconds[0]) / (sizes[1] - sizes[0])
     parameters = model.parameters()
     update = least(lambda: trainer.optimizer.step(parameters), repeats)

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from types import TracebackType
 
 from minicnn.cli.errors import EXPECTED, sentence
-from minicnn.parallel.ranks import Ranks, world
+from minicnn.parallel.ranks import Ranks, detect_world
 
 
 @contextlib.contextmanager
 def in_ranks(command: str, timeout: float) -> Iterator[Ranks]:
     """Yield the ranks that `mpiexec` or `srun` started, or this process alone if neither did."""
-    ranks = Ranks(world(), timeout)
+    ranks = Ranks(detect_world(), timeout)
     if ranks.size == 1:
         yield ranks
         return
@@ -31,7 +31,7 @@ def in_ranks(command: str, timeout: float) -> Iterator[Ranks]:
         with open(os.devnull, "w") as nowhere, contextlib.ExitStack() as stack:
             if ranks.rank:
                 stack.enter_context(contextlib.redirect_stdout(nowhere))
-            with ranks.guard():
+            with ranks.abort_on_error():
                 yield ranks
     finally:
         sys.excepthook = hook

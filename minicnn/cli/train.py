@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
 def _run(args: argparse.Namespace, ranks: Ranks) -> int:
     # What rank 0 finds wrong, it says; the others, which would say the same, wait for it.
     mine: Any = _prepare(args) if ranks.rank == 0 else (None, False, None)
-    new, finished = ranks.from_first(lambda: mine[:2])
+    new, finished = ranks.broadcast(lambda: mine[:2])
     if finished:
         print(f"{new.folder} is finished; there is nothing to go on with\n{next_steps(new)}")
         return 0

@@ -5,7 +5,7 @@ threads must share neither caches nor gradients. Replicas share the weights and 
 gradients are summed in a fixed order: the same number of threads gives the same numbers, bit for bit.
 
 What lies between these operations, threads must do one after the other, and handing over the lock takes
-longer than many of them. So where it can be, a shard is computed by another process, a helper: for models and
+longer than many of them. So where it can be, a shard is computed by another process, a worker: for models and
 losses that are all of this package, see `minicnn.parallel.workers`. What users write runs on threads.
 """
 
@@ -20,22 +20,22 @@ import numpy as np
 
 from minicnn.layers.base import Layer
 from minicnn.parallel.cores import available_threads, blas_threads
-from minicnn.parallel.pickling import outline, packed
+from minicnn.parallel.pickling import pickled_model, structure_digest
 from minicnn.parallel.ranks import Ranks
-from minicnn.parallel.shard import Answer, compute_shard
-from minicnn.parallel.workers import Helper
+from minicnn.parallel.shard import ShardResult, compute_shard
+from minicnn.parallel.workers import Worker
 from minicnn.validation import check_int
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-# Fewer input values than this in a shard (16 digits of MNIST), and to ask a helper and to add up gradients
+# Fewer input values than this in a shard (16 digits of MNIST), and to ask a worker and to add up gradients
 # takes more than it saves. Threads moreover wait for each other: their shards must be twice as large.
 SMALLEST_SHARD = 12_500
-ROOM_FOR_PREDICTIONS = 1 << 16  # bytes
+PREDICTION_BYTES = 1 << 16  # bytes
 
 
-class Shards:
+class DataParallel:
     """Runs the steps of a fit; a context manager, since it holds threads while it is open.
 
     Parameters
@@ -75,18 +75,22 @@ class Shards:
             replica.needs_dx = False
         self.parameters = [one.parameters() for one in self.models]
         self.blas_threads = max(total // len(self.models), 1)
-        self.helpers: dict[int, Helper] = {}
-        self.several = len(self.models) > 1 or self.ranks.size > 1
-        self.message = packed(self.models[-1], self.parameters[-1], loss) if self.several else None
-        self.outline = outline(model) if self.several else None
-        self.ours = self.message is not None  # so no example influences another, nor the loss of another
-        self.smallest = SMALLEST_SHARD * (1 if self.ours else 2)
+        self.workers: dict[int, Worker] = {}
+        self.is_parallel = len(self.models) > 1 or self.ranks.size > 1
+        self.pickled_model = (
+            pickled_model(self.models[-1], self.parameters[-1], loss) if self.is_parallel else None
+        )
+        self.structure_digest = structure_digest(model) if self.is_parallel else None
+        self.is_builtin = (
+            self.pickled_model is not None
+        )  # so no example influences another, nor the loss of another
+        self.smallest = SMALLEST_SHARD * (1 if self.is_builtin else 2)
 
     def __enter__(self) -> Self:
         # Imported when a fit begins: `import minicnn` is to take little more time than `import numpy`.
         from concurrent.futures import ThreadPoolExecutor
 
-        self.renew()
+        self.sync_replicas()
         self.pool = ThreadPoolExecutor(max(len(self.models) - 1, 1), "minicnn-shard")
         # Two pools of threads would fight for the same cores: BLAS works alone within each of ours.
         self.limits = blas_threads(self.blas_threads)
@@ -97,15 +101,15 @@ class Shards:
         self.limits.__exit__(None, None, None)
         self.pool.shutdown()
 
-    def renew(self) -> None:
+    def sync_replicas(self) -> None:
         """Let all replicas be as the model is now: somebody may have changed a rate, or exchanged a layer.
 
         They keep their weights, gradients and random streams. What somebody changes counts from the next fit
         or epoch on, in all shards at once; weights count at once, since replicas share them. (Not so in
         models that hold what cannot be copied, or not be compared: their replicas stay as they are.)
         """
-        now = outline(self.model) if self.several else None
-        if now is None or now == self.outline:
+        now = structure_digest(self.model) if self.is_parallel else None
+        if now is None or now == self.structure_digest:
             return
         if mixing := _mixing(self.model):
             raise ValueError(f"a model must not be given a {mixing[0]} when it has a trainer: make a new one")
@@ -119,13 +123,13 @@ class Shards:
                 kept[id(stream)] = streams.pop(0) if streams else stream.spawn(place)[-1]
             with contextlib.suppress(TypeError):  # of what cannot be copied
                 self.models[i] = copy.deepcopy(self.model, kept)
-        for helper in self.helpers.values():
-            if not helper.gone:
-                helper.leave()
-        self.helpers = {}
-        self.message = packed(self.models[-1], self.parameters[-1], self.loss)
-        self.ours = self.message is not None
-        self.outline = now
+        for worker in self.workers.values():
+            if not worker.closed:
+                worker.detach()
+        self.workers = {}
+        self.pickled_model = pickled_model(self.models[-1], self.parameters[-1], self.loss)
+        self.is_builtin = self.pickled_model is not None
+        self.structure_digest = now
 
     def step(self, x: np.ndarray, y: np.ndarray, batch: int | None = None) -> tuple[float, np.ndarray]:
         """Return mean loss and predictions for a batch; its gradients are then those of the first model.
@@ -137,12 +141,12 @@ class Shards:
         """
         count = max(min(len(self.models), len(x), x.size // self.smallest), 1)
         batch = len(x) if batch is None else batch
-        if count > 1:  # in the order in which helpers see it: in another, sums would be rounded otherwise
+        if count > 1:  # in the order in which workers see it: in another, sums would be rounded otherwise
             x, y = np.ascontiguousarray(x), np.ascontiguousarray(y)
         tasks = {i: (x[i::count], y[i::count], batch) for i in range(count)}
-        asked = {i: helper for i in range(1, count) if (helper := self._asked(i, *tasks[i]))}
+        asked = {i: worker for i in range(1, count) if (worker := self._submit(i, *tasks[i]))}
         futures: dict[int, Future] = {}
-        answers: dict[int, Answer | None] = {}
+        answers: dict[int, ShardResult | None] = {}
         try:
             for i in range(1, count):
                 if i not in asked:
@@ -151,7 +155,7 @@ class Shards:
         finally:
             for future in futures.values():
                 future.exception()  # waits; nothing may run on when an exception leaves this method
-            answers |= {i: helper.answer() for i, helper in asked.items()}
+            answers |= {i: worker.result() for i, worker in asked.items()}
         answers |= {i: future.result() for i, future in futures.items()}
         results = [answers[i] or self._shard(i, *tasks[i]) for i in range(count)]
         for own, *others in zip(*self.parameters[:count], strict=True):
@@ -168,28 +172,28 @@ class Shards:
         """Return the random streams of each model, which go on from step to step."""
         return [model.generators() for model in self.models]
 
-    def _asked(self, index: int, x: np.ndarray, y: np.ndarray, batch: int) -> Helper | None:
-        """Return the helper that computes this shard from now on; None, if there is none, or none yet."""
-        helper = self.helpers.get(index)
-        if helper is not None and helper.gone and not helper.there:
-            self.message = None  # it ended before it ever was there: so would the next
-        if helper is not None and helper.desk.memory.nbytes < x.nbytes + y.nbytes:
-            helper.leave()  # it was made for smaller shards
-        if self.message is None:
+    def _submit(self, index: int, x: np.ndarray, y: np.ndarray, batch: int) -> Worker | None:
+        """Return the worker that computes this shard from now on; None, if there is none, or none yet."""
+        worker = self.workers.get(index)
+        if worker is not None and worker.closed and not worker.ready:
+            self.pickled_model = None  # it ended before it ever was there: so would the next
+        if worker is not None and worker.arena.memory.nbytes < x.nbytes + y.nbytes:
+            worker.detach()  # it was made for smaller shards
+        if self.pickled_model is None:
             return None
-        if helper is None or helper.gone:
-            room = x.nbytes + y.nbytes + ROOM_FOR_PREDICTIONS
+        if worker is None or worker.closed:
+            capacity = x.nbytes + y.nbytes + PREDICTION_BYTES
             try:
-                helper = Helper(self.models[index], self.parameters[index], self.message, room)
+                worker = Worker(self.models[index], self.parameters[index], self.pickled_model, capacity)
             except (OSError, ValueError):
-                self.message = None
+                self.pickled_model = None
                 return None
-            self.helpers[index] = helper
-        return helper if helper.ask(x, y, batch) else None
+            self.workers[index] = worker
+        return worker if worker.submit(x, y, batch) else None
 
-    def _shard(self, index: int, x: np.ndarray, y: np.ndarray, batch: int) -> Answer:
+    def _shard(self, index: int, x: np.ndarray, y: np.ndarray, batch: int) -> ShardResult:
         model, parameters = self.models[index], self.parameters[index]
-        return compute_shard(model, parameters, self.loss, x, y, batch, cut=self.ours)
+        return compute_shard(model, parameters, self.loss, x, y, batch, split=self.is_builtin)
 
 
 def _mixing(model: Layer) -> list[str]:

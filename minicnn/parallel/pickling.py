@@ -1,4 +1,4 @@
-"""What a helper process is sent to begin with: a model and a loss, if a helper can know them.
+"""What a worker process is sent to begin with: a model and a loss, if a worker can know them.
 
 It knows this package only: what has code of others in it, be it a layer, a loss or an initializer, is not
 sent.
@@ -28,8 +28,8 @@ LARGEST_MODEL = 1 << 21
 LARGE = 1 << 20  # bytes of an array, from which on its values are not looked at
 
 
-def packed(model: Layer, parameters: Sequence[Parameter], loss: Loss) -> bytes | None:
-    """Return what a helper must know; None where there can be no helper for this model and this loss."""
+def pickled_model(model: Layer, parameters: Sequence[Parameter], loss: Loss) -> bytes | None:
+    """Return what a worker must know; None where there can be no worker for this model and this loss."""
     few = sum(parameter.size for parameter in parameters) <= LARGEST_MODEL
     if (
         os.name != "posix"
@@ -39,29 +39,29 @@ def packed(model: Layer, parameters: Sequence[Parameter], loss: Loss) -> bytes |
         or not few
     ):
         return None
-    if "MINICNN_HELPER" in os.environ:  # then `sys.executable` is no interpreter, but this program again
+    if "MINICNN_WORKER" in os.environ:  # then `sys.executable` is no interpreter, but this program again
         return None
     message = io.BytesIO()
     try:
-        _Packer(message).dump((model, loss))
+        _BuiltinPickler(message).dump((model, loss))
     except Exception:  # code of others, which may raise whatever it likes when it is packed
         return None
     return message.getvalue()
 
 
-def outline(model: Layer) -> bytes | None:
+def structure_digest(model: Layer) -> bytes | None:
     """Return a digest of all that a model is but for weights and random streams; None if there is none."""
     import hashlib  # not with the package, which is to take little more time than NumPy
 
     digest = hashlib.sha256()
     try:
-        _Outliner(types.SimpleNamespace(write=digest.update)).dump(model)
+        _StructurePickler(types.SimpleNamespace(write=digest.update)).dump(model)
     except Exception:  # code of others, as above
         return None
     return digest.digest()
 
 
-class _Packer(pickle.Pickler):
+class _BuiltinPickler(pickle.Pickler):
     """Packs objects of this package and of NumPy, and raises for those of others."""
 
     def reducer_override(self, thing: Any) -> Any:
@@ -75,7 +75,7 @@ class _Packer(pickle.Pickler):
         return NotImplemented
 
 
-class _Outliner(pickle.Pickler):
+class _StructurePickler(pickle.Pickler):
     """Leaves out what changes in each step, takes code by its name, large arrays by their place."""
 
     def persistent_id(self, thing: Any) -> str | None:

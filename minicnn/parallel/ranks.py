@@ -27,7 +27,7 @@ _SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
 TIMEOUT = 600.0  # seconds, far more than one rank ever takes longer than the others
 
 
-def world() -> Any:
+def detect_world() -> Any:
     """Return MPI's communicator of all ranks where `mpiexec` or `srun` started several, otherwise None.
 
     Raises
@@ -89,7 +89,7 @@ class Ranks:
 
     # --- what is said -------------------------------------------------------------------------------------
 
-    def add_up(self, parameters: Sequence[Parameter], numbers: Sequence[float]) -> list[float]:
+    def all_reduce(self, parameters: Sequence[Parameter], numbers: Sequence[float]) -> list[float]:
         """Sum the gradients, in place, and return the sums of the numbers: all of it in one message."""
         if self.comm is None:
             return list(numbers)
@@ -108,14 +108,14 @@ class Ranks:
             start += grad.size
         return self._flat[start:].tolist()
 
-    def gather(self, value: T) -> list[T]:
+    def all_gather(self, value: T) -> list[T]:
         """Return the values that all ranks gave, in their order."""
         if self.comm is None:
             return [value]
         with self._waiting():
             return self.comm.allgather(value)
 
-    def from_first(self, make: Callable[[], T]) -> T:
+    def broadcast(self, make: Callable[[], T]) -> T:
         """Return, in all ranks, what `make` returned in rank 0, where alone it is called."""
         if self.comm is None:
             return make()
@@ -123,11 +123,11 @@ class Ranks:
         with self._waiting():
             return self.comm.bcast(value)
 
-    def check_equal(self, value: Any, sentence: str) -> None:
+    def assert_equal(self, value: Any, sentence: str) -> None:
         """Raise ValueError, in all ranks, unless all gave the same value."""
-        values = self.gather(value)
+        values = self.all_gather(value)
         if any(other != values[0] for other in values):
-            raise self.known(ValueError(f"{sentence}, got {', '.join(map(str, values))}"))
+            raise self.raised_everywhere(ValueError(f"{sentence}, got {', '.join(map(str, values))}"))
 
     def weights_digest(self, parameters: Sequence[Parameter]) -> int:
         """Return a number that differs where weights do; 0 if there is nobody to compare with."""
@@ -148,13 +148,13 @@ class Ranks:
 
     # --- when something fails -----------------------------------------------------------------------------
 
-    def known(self, error: E) -> E:
+    def raised_everywhere(self, error: E) -> E:
         """Return an error that all ranks raise at this place, so that none waits for another."""
         self._known = error
         return error
 
     @contextlib.contextmanager
-    def guard(self) -> Iterator[None]:
+    def abort_on_error(self) -> Iterator[None]:
         """Show an exception and end the processes of all ranks, which would wait for this one for ever."""
         try:
             yield

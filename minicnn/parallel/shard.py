@@ -11,9 +11,12 @@ from minicnn.ops.scaling import to_float
 from minicnn.parameter import Parameter
 
 Loss = Callable[[np.ndarray, np.ndarray], tuple[float, np.ndarray]]
-Answer = tuple[float, np.ndarray]  # part of the batch's mean loss; predictions
+ShardResult = tuple[float, np.ndarray]  # part of the batch's mean loss; predictions
 
-PIECE, PIECE_VALUES = 64, 50_000  # examples, and input values, of a piece at least: 64 digits of MNIST
+MICROBATCH, MICROBATCH_VALUES = (
+    64,
+    50_000,
+)  # examples, and input values, of a piece at least: 64 digits of MNIST
 
 
 def compute_shard(
@@ -23,17 +26,17 @@ def compute_shard(
     x: np.ndarray,
     y: np.ndarray,
     batch: int,
-    cut: bool,
-) -> Answer:
+    split: bool,
+) -> ShardResult:
     """Run a model forward and backward; return its part of the batch's mean loss, and predictions.
 
-    Where `cut` allows it, many examples are computed in pieces, whose arrays stay in a core's cache.
+    Where `split` allows it, many examples are computed in pieces, whose arrays stay in a core's cache.
     """
     for parameter in parameters:
         parameter.zero_grad()
     if len(x) == 0:  # there are more ranks than examples
         return 0.0, np.empty(0)
-    count = max(min(len(x) // PIECE, x.size // PIECE_VALUES), 1) if cut else 1
+    count = max(min(len(x) // MICROBATCH, x.size // MICROBATCH_VALUES), 1) if split else 1
     total, parts = 0.0, []
     with np.errstate(all="ignore"):  # what overflows is found by the trainer, and named
         for i in range(count):

@@ -1,4 +1,4 @@
-"""Memory that two processes see: weights and gradients of a replica, and a desk for what a shard needs."""
+"""Memory that two processes see: weights and gradients of a replica, and a arena for what a shard needs."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from minicnn.ops.memory import ALIGNMENT
 from minicnn.parameter import Parameter
 
 
-class Desk:
+class SharedArena:
     """Shared memory for the arrays of one shard, which each process lays there, or takes, in the same order.
 
-    What finds no room is sent through the pipe.
+    What finds no capacity is sent through the pipe.
     """
 
     def __init__(self, memory: np.ndarray) -> None:
@@ -26,28 +26,28 @@ class Desk:
         """Begin with the next shard."""
         self.used = 0
 
-    def put(self, array: np.ndarray) -> Any:
+    def write(self, array: np.ndarray) -> Any:
         """Copy an array here, and return what to say of it."""
         if array.dtype.kind in "OV" or self.used + array.nbytes > self.memory.nbytes:
             return array
-        told = array.shape, array.dtype.str
-        np.copyto(self.take(told), array)
-        return told
+        spec = array.shape, array.dtype.str
+        np.copyto(self.read(spec), array)
+        return spec
 
-    def take(self, told: Any) -> np.ndarray:
+    def read(self, spec: Any) -> np.ndarray:
         """Return the array of which that was said."""
-        if isinstance(told, np.ndarray):
-            return told
-        shape, dtype = told
+        if isinstance(spec, np.ndarray):
+            return spec
+        shape, dtype = spec
         array = np.ndarray(shape, dtype, self.memory.data, self.used)
         self.used += _rounded(array.nbytes)
         return array
 
 
 @contextlib.contextmanager
-def memory_for(parameters: Sequence[Parameter], room: int) -> Iterator[int]:
+def shared_file(parameters: Sequence[Parameter], capacity: int) -> Iterator[int]:
     """Make a file of zeros without a name for all that is shared, in memory where that can be said."""
-    size = 2 * sum(map(_room, parameters)) + room
+    size = 2 * sum(map(_shared_size, parameters)) + capacity
     if hasattr(os, "memfd_create"):
         with os.fdopen(os.memfd_create("minicnn"), "r+b") as memory:
             memory.truncate(size)
@@ -61,7 +61,7 @@ def memory_for(parameters: Sequence[Parameter], room: int) -> Iterator[int]:
             yield file.fileno()
 
 
-def _room(parameter: Parameter) -> int:
+def _shared_size(parameter: Parameter) -> int:
     return _rounded(parameter.value.nbytes)
 
 
@@ -69,8 +69,10 @@ def _rounded(size: int) -> int:
     return -(-size // ALIGNMENT) * ALIGNMENT
 
 
-def share(parameters: Sequence[Parameter], memory: int, *, values: bool) -> tuple[list[np.ndarray], Desk]:
-    """Let gradients, and values if wanted, lie in shared memory; return where values lie, and a desk."""
+def share(
+    parameters: Sequence[Parameter], memory: int, *, values: bool
+) -> tuple[list[np.ndarray], SharedArena]:
+    """Let gradients, and values if wanted, lie in shared memory; return where values lie, and a arena."""
     import mmap
 
     shared = mmap.mmap(memory, 0)
@@ -78,9 +80,9 @@ def share(parameters: Sequence[Parameter], memory: int, *, values: bool) -> tupl
     for parameter in parameters:
         value, grad = (
             np.frombuffer(shared, parameter.dtype, parameter.size, place).reshape(parameter.shape)
-            for place in (start, start + _room(parameter))
+            for place in (start, start + _shared_size(parameter))
         )
         parameter.rebind(value if values else None, grad)
         places.append(value)
-        start += 2 * _room(parameter)
-    return places, Desk(np.frombuffer(shared, np.uint8, offset=start))
+        start += 2 * _shared_size(parameter)
+    return places, SharedArena(np.frombuffer(shared, np.uint8, offset=start))

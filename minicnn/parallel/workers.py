@@ -1,13 +1,13 @@
-"""Helpers: other processes that compute shards, since of one process only one thread at a time runs Python.
+"""Workers: other processes that compute shards, since of one process only one thread at a time runs Python.
 
-A helper is an interpreter of its own, which is given the model once. Through a pipe it is asked for a shard,
+A worker is an interpreter of its own, which is given the model once. Through a pipe it is asked for a shard,
 and answers with loss and predictions; weights, examples and gradients lie in memory that both processes see.
 
-Nothing depends on a helper. It is asked only when it is there; what it fails at, or ends at, is computed by
+Nothing depends on a worker. It is asked only when it is there; what it fails at, or ends at, is computed by
 the process that asked, which gives the same numbers, or raises the exception.
 
 Here is what both processes do and say; the memory between them is in `minicnn.parallel.shared_memory`, what
-a helper is sent to begin with in `minicnn.parallel.pickling`.
+a worker is sent to begin with in `minicnn.parallel.pickling`.
 """
 
 from __future__ import annotations
@@ -26,27 +26,29 @@ import numpy as np
 
 from minicnn.layers.base import Layer
 from minicnn.parallel.cores import blas_threads
-from minicnn.parallel.shard import Answer, compute_shard
-from minicnn.parallel.shared_memory import memory_for, share
+from minicnn.parallel.shard import ShardResult, compute_shard
+from minicnn.parallel.shared_memory import share, shared_file
 from minicnn.parameter import Parameter
 
 if TYPE_CHECKING:
     import subprocess
     from multiprocessing.connection import Connection
 
-IDLE = 60.0  # seconds after which a helper that is not asked ends; it is started again when it is needed
-PATIENCE = 2e-3  # seconds of looking again and again for a message: who sleeps is woken late
+IDLE_TIMEOUT = (
+    60.0  # seconds after which a worker that is not asked ends; it is started again when it is needed
+)
+SPIN_SECONDS = 2e-3  # seconds of looking again and again for a message: who sleeps is woken late
 _GONE = (OSError, EOFError)  # what a pipe raises when the process at its other end has ended
 _FILE = os.path.abspath(__file__)
-# For a helper: where this package was found, now that paths are what they were; and that it is one.
+# For a worker: where this package was found, now that paths are what they were; and that it is one.
 _ENVIRONMENT = {
     "PYTHONPATH": os.pathsep.join(os.path.abspath(path) for path in sys.path if isinstance(path, str)),
-    "MINICNN_HELPER": "1",
+    "MINICNN_WORKER": "1",
     **dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
 }
 
 
-class Helper:
+class Worker:
     """A process that computes the shards of one replica, whose gradients they then are.
 
     Parameters
@@ -57,8 +59,8 @@ class Helper:
         All of it.
     message : bytes
         The model and the loss, see `packed`.
-    room : int
-        Bytes that the arrays of a shard take, for which there is to be room in shared memory.
+    capacity : int
+        Bytes that the arrays of a shard take, for which there is to be capacity in shared memory.
 
     Raises
     ------
@@ -66,15 +68,15 @@ class Helper:
         If there is too little memory, or no other process can be started.
     """
 
-    def __init__(self, model: Layer, parameters: Sequence[Parameter], message: bytes, room: int) -> None:
+    def __init__(self, model: Layer, parameters: Sequence[Parameter], message: bytes, capacity: int) -> None:
         # Not when the package is imported, which is to take little more time than `import numpy`.
         import subprocess
         import tempfile
         from multiprocessing.connection import Pipe
 
         self.parameters, self.streams = parameters, model.generators()
-        with memory_for(parameters, room) as memory:
-            self.sent, self.desk = share(parameters, memory, values=False)
+        with shared_file(parameters, capacity) as memory:
+            self.sent, self.arena = share(parameters, memory, values=False)
             self.pipe, theirs = Pipe()
             with theirs, tempfile.TemporaryFile() as packed_model:
                 packed_model.write(message)
@@ -91,13 +93,13 @@ class Helper:
         self.owner = os.getpid()
         # Called by hand, or when this object is garbage, or else at the exit of the interpreter.
         self.close = weakref.finalize(self, _end, self.pipe, self.process, self.owner)
-        self.there, self.gone, self.busy = False, False, False
+        self.ready, self.closed, self.pending = False, False, False
 
     def __reduce__(self) -> Any:
-        raise TypeError("a helper cannot be copied: two would hold the same pipe")
+        raise TypeError("a worker cannot be copied: two would hold the same pipe")
 
-    def ask(self, x: np.ndarray, y: np.ndarray, batch: int) -> bool:
-        """Send a shard; return whether it will be computed. It is not while the helper still starts."""
+    def submit(self, x: np.ndarray, y: np.ndarray, batch: int) -> bool:
+        """Send a shard; return whether it will be computed. It is not while the worker still starts."""
         if any(
             array.dtype.kind in "OV" for array in (x, y)
         ):  # objects are others', and bytes say not of what
@@ -105,25 +107,25 @@ class Helper:
         try:
             if os.getpid() != self.owner:
                 raise BrokenPipeError("it belongs to the process of which this one is a fork")
-            if self.busy:
+            if self.pending:
                 raise BrokenPipeError("somebody left without the answer, when an exception came")
-            if not self.there and self.pipe.poll():
-                self.there = self.pipe.recv() == _FILE
-                if not self.there:
+            if not self.ready and self.pipe.poll():
+                self.ready = self.pipe.recv() == _FILE
+                if not self.ready:
                     raise BrokenPipeError("it found another minicnn")
-            if self.there:
-                self.busy = True
+            if self.ready:
+                self.pending = True
                 for parameter, sent in zip(self.parameters, self.sent, strict=True):
                     sent[...] = parameter.value
                 states = [stream.bit_generator.state for stream in self.streams]
-                self.desk.clear()
-                shard = self.desk.put(x), self.desk.put(y), batch, states
+                self.arena.clear()
+                shard = self.arena.write(x), self.arena.write(y), batch, states
                 self.pipe.send_bytes(pickle.dumps(shard))
         except _GONE:
-            self.leave()
-        return self.there and not self.gone
+            self.detach()
+        return self.ready and not self.closed
 
-    def answer(self) -> Answer | None:
+    def result(self) -> ShardResult | None:
         """Return what was asked for; None where it must be computed here, to have it or its exception."""
         try:
             while not _arrives(self.pipe, 1.0):
@@ -132,55 +134,55 @@ class Helper:
                     raise EOFError
             answer = self.pipe.recv()
         except _GONE:
-            self.leave()
+            self.detach()
             return None
-        self.busy = False
+        self.pending = False
         if answer is None:
             return None
         loss, predictions, states = answer
         for stream, state in zip(self.streams, states, strict=True):
             stream.bit_generator.state = state
-        return loss, self.desk.take(predictions)
+        return loss, self.arena.read(predictions)
 
-    def leave(self) -> None:
+    def detach(self) -> None:
         """Do without it from now on."""
-        self.gone = True
+        self.closed = True
         self.close()
         for parameter in self.parameters:
             parameter.rebind(None, np.zeros_like(parameter.value))
 
 
-def main(pipe_descriptor: int, memory: int, idle: float = IDLE) -> None:
-    """Be a helper: compute what is asked for, until nobody asks for `idle` seconds, or ever again."""
+def main(pipe_descriptor: int, memory: int, idle: float = IDLE_TIMEOUT) -> None:
+    """Be a worker: compute what is asked for, until nobody asks for `idle` seconds, or ever again."""
     from multiprocessing.connection import Connection
 
     pipe = Connection(pipe_descriptor)
     with contextlib.suppress(*_GONE):
         model, f = pickle.load(sys.stdin.buffer)
         parameters, streams = model.parameters(), model.generators()
-        _, desk = share(parameters, memory, values=True)
+        _, arena = share(parameters, memory, values=True)
         with blas_threads(1):
             pipe.send(_FILE)
             while _arrives(pipe, idle):
                 x, y, batch, states = pipe.recv()
-                desk.clear()
-                x, y = desk.take(x), desk.take(y)
+                arena.clear()
+                x, y = arena.read(x), arena.read(y)
                 for stream, state in zip(streams, states, strict=True):
                     stream.bit_generator.state = state
                 try:
-                    loss, predictions = compute_shard(model, parameters, f, x, y, batch, cut=True)
+                    loss, predictions = compute_shard(model, parameters, f, x, y, batch, split=True)
                 except Exception:
                     pipe.send(None)
                 else:
                     states = [stream.bit_generator.state for stream in streams]
-                    pipe.send_bytes(pickle.dumps((loss, desk.put(predictions), states)))
+                    pipe.send_bytes(pickle.dumps((loss, arena.write(predictions), states)))
 
 
 def _arrives(pipe: Connection, seconds: float) -> bool:
     """Return whether something comes within so many seconds; for some time without sleeping."""
     poll = select.poll()  # ten times as quick as the pipe's own `poll`
     poll.register(pipe, select.POLLIN)
-    until = time.perf_counter() + PATIENCE
+    until = time.perf_counter() + SPIN_SECONDS
     while time.perf_counter() < until:
         if poll.poll(0):
             return True

@@ -14,7 +14,7 @@ import numpy as np
 from minicnn.layers.base import Layer
 from minicnn.ops.scaling import to_float
 from minicnn.optimizers import Optimizer
-from minicnn.parallel.data_parallel import Shards
+from minicnn.parallel.data_parallel import DataParallel
 from minicnn.saving.checkpoints import CheckpointFolder
 from minicnn.training import resume
 from minicnn.training.batches import Batches, Examples
@@ -39,7 +39,7 @@ class Fit:
     def __init__(
         self,
         trainer: Trainer,
-        shards: Shards,
+        shards: DataParallel,
         checkpoints: CheckpointFolder | None,
         batches: Batches,
         validation_data: Examples | None,
@@ -64,11 +64,11 @@ class Fit:
 
     def _run(self, epochs: int) -> History:
         trainer, ranks = self.trainer, self.ranks
-        ranks.check_equal(
+        ranks.assert_equal(
             (self.batches.size, self.batches.batch_size, trainer.seed, trainer.epoch, epochs),
             "examples, batch size, seed, epoch and epochs must be the same in all ranks",
         )
-        trainer.model.set_weights(ranks.from_first(trainer.model.get_weights))
+        trainer.model.set_weights(ranks.broadcast(trainer.model.get_weights))
         if self.checkpoints is None:
             self._call("on_train_begin")
         else:
@@ -83,8 +83,8 @@ class Fit:
     def _begin(self, checkpoints: CheckpointFolder) -> None:
         """Go back to the newest checkpoint, if there is one; or, on an error, to where all was before."""
         self.streams = self.shards.streams()
-        self.settings = self.ranks.from_first(lambda: resume.settings(self))
-        snapshot = self.ranks.from_first(checkpoints.latest)
+        self.settings = self.ranks.broadcast(lambda: resume.settings(self))
+        snapshot = self.ranks.broadcast(checkpoints.latest)
         if snapshot is None:
             self._call("on_train_begin")
             return
@@ -98,7 +98,7 @@ class Fit:
         trainer, progress, ranks = self.trainer, self.progress, self.ranks
         every = self.checkpoints.every if self.checkpoints is not None else None
         self._call("on_epoch_begin", trainer.epoch)
-        self.shards.renew()
+        self.shards.sync_replicas()
         for size, x, y in self.batches.epoch(trainer.epoch, progress.step, ranks):
             if self._stopping():
                 return
@@ -111,7 +111,7 @@ class Fit:
                 self._save()
         logs = progress.means()
         ranks.place = f"the end of epoch {trainer.epoch}"
-        ranks.check_equal(
+        ranks.assert_equal(
             ranks.weights_digest(self.shards.parameters[0]),
             "all ranks must have equal weights, so a callback that changes the training needs `every_rank`",
         )
@@ -129,9 +129,9 @@ class Fit:
             return {}
         (x, y), rank, count = self.validation_data, self.ranks.rank, self.ranks.size
         own = slice(len(x) * rank // count, len(x) * (rank + 1) // count)
-        parts = self.ranks.gather(self.trainer.predict(x[own]))
+        parts = self.ranks.all_gather(self.trainer.predict(x[own]))
         # In one rank only, since other processors might round, and so decide, differently.
-        results = self.ranks.from_first(lambda: self.trainer.score(np.concatenate(parts), y))
+        results = self.ranks.broadcast(lambda: self.trainer.score(np.concatenate(parts), y))
         return {f"val_{name}": value for name, value in results.items()}
 
     def _step(self, x: np.ndarray, y: np.ndarray, size: int) -> dict[str, float]:
@@ -143,8 +143,8 @@ class Fit:
         statistics = [(p, p.value.copy()) for p in parameters if not p.trainable]
         results: dict[str, float] = {}
         try:
-            loss, predictions = self.shards.step(x, y, size)
-            if self.shards.several and not all(_equal(p.value, value) for p, value in statistics):
+            loss, predictions = self.shards.forward_backward(x, y, size)
+            if self.shards.is_parallel and not all(_equal(p.value, value) for p, value in statistics):
                 raise ValueError(
                     "a layer whose forward changes weights (running statistics) must say "
                     "`batch_dependent = True`, else each shard of a batch changes them; or take one thread"
@@ -162,9 +162,9 @@ class Fit:
                     parameter.value = value
         if not results:
             culprit = find_nonfinite(trainer.model, to_float(x, trainer.model.dtype), y, trainer.loss)
-            found = [one for one in self.ranks.gather(culprit) if one]
+            found = [one for one in self.ranks.all_gather(culprit) if one]
             told = found[0] if found else "it did not happen again when a copy of the model repeated the step"
-            raise self.ranks.known(
+            raise self.ranks.raised_everywhere(
                 FloatingPointError(
                     f"loss and gradients must be finite, got a loss of {loss:g} in epoch {trainer.epoch}, "
                     f"step {self.progress.step}: {told}{'' if 'batch itself' in told else _ADVICE}"
@@ -177,7 +177,7 @@ class Fit:
         """Sum the gradients and these values over the ranks, which also agree on whether to stop."""
         trainer, ranks = self.trainer, self.ranks
         wishes = [trainer.stop_training, trainer.interrupted]
-        numbers = ranks.add_up(self.shards.parameters[0], [*values, examples, *wishes])
+        numbers = ranks.all_reduce(self.shards.parameters[0], [*values, examples, *wishes])
         *sums, seen, stop, pause = numbers
         if seen != size:
             raise ValueError(f"all ranks must be given the same batch, but of {size} examples came {seen:g}")
@@ -199,7 +199,7 @@ class Fit:
         if not is_finite(*(parameter.value for parameter in self.shards.parameters[0])):
             named = self.trainer.model.named_parameters()
             name = next(name for name, parameter in named if not is_finite(parameter.value))
-            raise self.ranks.known(  # the last update was too large; the checkpoint before it stays
+            raise self.ranks.raised_everywhere(  # the last update was too large; the checkpoint before it stays
                 FloatingPointError(
                     f"weights must be finite to be saved, but {name!r} are not after "
                     f"{self.trainer.optimizer.steps} steps{_ADVICE}"
@@ -207,14 +207,14 @@ class Fit:
             )
         self._agree()
         own = [[stream.bit_generator.state for stream in streams] for streams in self.shards.streams()]
-        streams = [states for one in self.ranks.gather(own) for states in one]
+        streams = [states for one in self.ranks.all_gather(own) for states in one]
         if self.ranks.rank == 0:
             self.progress.stopped = self.trainer.stop_training
             self.checkpoints.save(self.trainer.optimizer.steps, *resume.capture(self, streams))
 
     def _agree(self) -> None:
         """Learn whether a callback or a signal in any of the ranks wants the fit to stop."""
-        wishes = self.ranks.gather((self.trainer.stop_training, self.trainer.interrupted))
+        wishes = self.ranks.all_gather((self.trainer.stop_training, self.trainer.interrupted))
         self._obey(*map(any, zip(*wishes, strict=True)))
 
     def _obey(self, stop: float, pause: float) -> None:

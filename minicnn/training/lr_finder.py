@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from minicnn.parallel.data_parallel import Shards
+from minicnn.parallel.data_parallel import DataParallel
 from minicnn.parallel.ranks import Ranks
 from minicnn.training.batches import Batches, Examples
 from minicnn.training.diagnosis import is_finite
@@ -55,10 +55,10 @@ def find_rate(trainer: Trainer, batches: Batches, low: float, high: float, steps
     rates: list[float] = []
     losses: list[float] = []
     mean = 0.0
-    with Shards(model.train(), trainer.loss, trainer.threads) as shards:
+    with DataParallel(model.train(), trainer.loss, trainer.threads) as shards:
         parameters = shards.parameters[0]
         for x, y in itertools.islice(_endless(trainer, batches), steps):
-            loss, _ = shards.step(x, y)
+            loss, _ = shards.forward_backward(x, y)
             mean = _MEMORY * mean + (1 - _MEMORY) * float(loss)
             smoothed = mean / (1 - _MEMORY ** (len(losses) + 1))
             sane = smoothed <= _FLOWN * min([*losses, smoothed])  # not so if it is not a number

@@ -13,7 +13,7 @@ from minicnn.layers.base import Layer
 from minicnn.losses import softmax_cross_entropy
 from minicnn.metrics import accuracy
 from minicnn.optimizers import Optimizer
-from minicnn.parallel.data_parallel import Shards
+from minicnn.parallel.data_parallel import DataParallel
 from minicnn.parallel.prediction import predict_in_threads
 from minicnn.parallel.ranks import TIMEOUT, Ranks
 from minicnn.saving.checkpoints import CheckpointFolder
@@ -129,7 +129,7 @@ class Trainer:
         self.threads = None if threads is None else check_int(threads, "threads", low=1)
         self.callbacks = _checked(callbacks)
         self.ranks = Ranks(comm, rank_timeout)
-        self._shards = Shards(model, loss, threads, self.ranks)
+        self._data_parallel = DataParallel(model, loss, threads, self.ranks)
         self.rates: tuple[Any, Any] | None = None  # which was asked for, and which the last fit left
         self.epoch = 0
         self.stop_training = self.interrupted = False
@@ -204,7 +204,9 @@ class Trainer:
         RuntimeError
             If the model is trained in another thread, or has been built again since the trainer was made.
         """
-        known = [parameter.value for parameter in self._shards.parameters[0]]  # replicas share the values
+        known = [
+            parameter.value for parameter in self._data_parallel.parameters[0]
+        ]  # replicas share the values
         if [*map(id, known)] != [id(parameter.value) for parameter in self.model.parameters()]:
             raise RuntimeError(
                 "the model must have the weights that it had when its trainer was made, but has others, "
@@ -221,10 +223,10 @@ class Trainer:
         checkpoints = None if checkpoint is None else CheckpointFolder(checkpoint, every)
         held = contextlib.nullcontext() if checkpoints is None or self.ranks.rank else checkpoints
         with (
-            self.ranks.guard(),
+            self.ranks.abort_on_error(),
             self.ranks,
             exclusive(self.model, self.optimizer),
-            self._shards as shards,
+            self._data_parallel as shards,
             held,
             ProgressBar(epochs, batches.size, batches.batch_size, batches.unit, bool(verbose)) as bar,
         ):

@@ -7,7 +7,7 @@ from threadpoolctl import threadpool_info
 from minicnn import SGD, Callback, Dense, Dropout, Flatten, Layer, Parameter, Sequential, Tanh, Trainer
 from minicnn.losses import softmax_cross_entropy
 from minicnn.parallel import data_parallel
-from minicnn.parallel.data_parallel import Shards
+from minicnn.parallel.data_parallel import DataParallel
 from minicnn.parallel.shard import compute_shard
 
 
@@ -22,10 +22,10 @@ def test_a_batch_is_split_where_each_shard_is_large_enough(monkeypatch, smallest
     model = Sequential([Flatten(), Dense(2)]).build((6, 6, 1), rng=0).train()
     x, y = np.ones((examples, 6, 6, 1), np.float32), np.zeros(examples, int)
     seen = []
-    with Shards(
+    with DataParallel(
         model, lambda p, labels: (seen.append(len(p)), softmax_cross_entropy(p, labels))[1], 3
     ) as parts:
-        parts.step(x, y)
+        parts.forward_backward(x, y)
     assert len(seen) == split_into
     assert sum(seen) == examples
 
@@ -57,10 +57,10 @@ def test_two_ranks_cut_as_two_threads_do_and_what_users_write_is_not_cut():
         rank, size = 0, 2
 
     model = Sequential([Flatten(), Dense(2)]).build((6, 6, 1), rng=0)
-    assert Shards(model, softmax_cross_entropy, 2).ours
-    assert Shards(model, softmax_cross_entropy, 1, Two).ours
-    assert not Shards(model, softmax_cross_entropy, 1).ours
-    assert not Shards(model, lambda p, labels: softmax_cross_entropy(p, labels), 2).ours
+    assert DataParallel(model, softmax_cross_entropy, 2).ours
+    assert DataParallel(model, softmax_cross_entropy, 1, Two).ours
+    assert not DataParallel(model, softmax_cross_entropy, 1).ours
+    assert not DataParallel(model, lambda p, labels: softmax_cross_entropy(p, labels), 2).ours
 
 
 class Times(Layer):
@@ -84,31 +84,31 @@ class Turn(Callback):
         knob.factor = 1.0 + epoch
 
 
-@pytest.mark.parametrize("helpers", [False, True])
+@pytest.mark.parametrize("workers", [False, True])
 @pytest.mark.parametrize("when", ["before", "between", "exchanged"])
-def test_what_is_changed_in_a_layer_counts_in_all_shards(monkeypatch, helpers, when):
-    """A helper, too, must hear of it."""
+def test_what_is_changed_in_a_layer_counts_in_all_shards(monkeypatch, workers, when):
+    """A worker, too, must hear of it."""
     monkeypatch.setattr(data_parallel, "SMALLEST_SHARD", 1)
     x, y = np.random.default_rng(0).random((64, 6, 6, 1), np.float32), np.arange(64) % 3
     losses = []
     for threads in (1, 2):
-        layer = Dropout(0.9) if helpers else Times(9.0)
+        layer = Dropout(0.9) if workers else Times(9.0)
         model = Sequential([Flatten(), layer, Dense(3)]).build((6, 6, 1), rng=0)
         trainer = Trainer(model, SGD(0.0), threads=threads)
         if when == "between":
             trainer.fit(x, y, batch_size=64)
-            for helper in trainer._shards.helpers.values():
-                helper.pipe.poll(30)
+            for worker in trainer._data_parallel.workers.values():
+                worker.pipe.poll(30)
             trainer.fit(x, y, batch_size=64)
-            there = [helper.there for helper in trainer._shards.helpers.values()]
-            assert there == [True] * (helpers and threads == 2)
+            there = [worker.ready for worker in trainer._data_parallel.workers.values()]
+            assert there == [True] * (workers and threads == 2)
         if when == "exchanged":
             model.layers[1] = Tanh().build((36,))
-        elif helpers:
+        elif workers:
             layer.rate = 0.0
         else:
             layer.factor = 0.5
-        callbacks = [Turn()] if when == "before" and not helpers else []
+        callbacks = [Turn()] if when == "before" and not workers else []
         history = trainer.fit(x, y, epochs=2, batch_size=64, callbacks=callbacks)
         losses.append(history.history["loss"])
         assert trainer.evaluate(x, y)["loss"] == pytest.approx(losses[-1][-1], rel=1e-6)
@@ -168,9 +168,9 @@ def test_weights_that_forward_changes_are_refused_on_several_threads_unless_the_
 def test_a_dropout_that_comes_later_draws_other_masks_in_each_shard(monkeypatch):
     monkeypatch.setattr(data_parallel, "SMALLEST_SHARD", 1)
     model = Sequential([Flatten()]).build((8, 8, 1), rng=0)
-    with Shards(model.train(), softmax_cross_entropy, 3) as parts:
+    with DataParallel(model.train(), softmax_cross_entropy, 3) as parts:
         model.layers.append(Dropout(0.5).build((64,), rng=0).train())
-        parts.renew()
+        parts.sync_replicas()
         x = np.ones((4, 8, 8, 1), np.float32)
         masks = [one(x) for one in parts.models]
     assert not np.array_equal(masks[0], masks[1])
@@ -201,13 +201,13 @@ def test_a_fit_that_is_refused_leaves_blas_alone():
 
 def test_replicas_are_renewed_only_where_something_has_changed():
     model = Sequential([Flatten(), Times(2.0), Dense(2)]).build((3, 3, 1), rng=0).train()
-    parts = Shards(model, softmax_cross_entropy, 2)
+    parts = DataParallel(model, softmax_cross_entropy, 2)
     replica = parts.models[1]
     model.layers[2].kernel.value = np.ones((9, 2))
-    parts.renew()
+    parts.sync_replicas()
     assert parts.models[1] is replica
     model.layers[1].factor = 3.0
-    parts.renew()
+    parts.sync_replicas()
     assert parts.models[1] is not replica
     assert parts.models[1][1].factor == 3.0
     assert parts.models[1].parameters()[0] is parts.parameters[1][0]

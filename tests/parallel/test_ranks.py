@@ -14,9 +14,9 @@ from toy_data import write_folder
 
 from minicnn import SGD, Trainer
 from minicnn.parallel import data_parallel
-from minicnn.parallel.ranks import Ranks, world
+from minicnn.parallel.ranks import Ranks, detect_world
 
-PATIENCE = 300  # seconds, after which a job hangs, also on a busy machine; each takes one or two
+SPIN_SECONDS = 300  # seconds, after which a job hangs, also on a busy machine; each takes one or two
 HERE = Path(__file__).parent
 MPIEXEC = Path(sys.executable).with_name("mpiexec")
 SCENARIOS = [
@@ -39,7 +39,7 @@ def start(ranks, *command, **options):
 
 def results(folder, ranks, names):
     job = start(ranks, sys.executable, HERE.parent / "together.py", folder / "found", *names)
-    said, _ = job.communicate(timeout=PATIENCE)
+    said, _ = job.communicate(timeout=SPIN_SECONDS)
     assert job.returncode == 0, said
     return pickle.loads((folder / "found").read_bytes())
 
@@ -148,7 +148,7 @@ def test_what_no_rank_can_go_on_with_is_raised_in_all(two):
 @pytest.mark.parametrize("scenario", ["raises", "unequal_batches"])
 def test_an_error_in_one_rank_ends_the_job_with_its_traceback(tmp_path, scenario):
     job = start(2, sys.executable, HERE.parent / "together.py", tmp_path / "found", scenario)
-    said, _ = job.communicate(timeout=PATIENCE)
+    said, _ = job.communicate(timeout=SPIN_SECONDS)
     assert job.returncode != 0
     message = {
         "raises": "ZeroDivisionError: in rank 1",
@@ -164,7 +164,7 @@ def test_the_watchdog_says_which_rank_did_not_arrive(tmp_path):
     script, found = HERE.parent / "together.py", tmp_path / "found"
     jobs = [start(2, sys.executable, script, found, f"stalls_{stalled}") for stalled in (0, 1)]
     for stalled, job in enumerate(jobs):
-        said, _ = job.communicate(timeout=PATIENCE)
+        said, _ = job.communicate(timeout=SPIN_SECONDS)
         assert job.returncode != 0
         assert (
             f"rank {stalled} did not arrive in epoch 0, step 3 within 1 seconds; this ends all ranks" in said
@@ -197,7 +197,7 @@ def test_with_a_rank_killed_no_run_of_two_hundred_hangs_or_is_lost_or_different(
 
 
 def test_without_mpiexec_there_is_no_world_and_mpi4py_is_not_loaded():
-    code = "import sys; from minicnn.parallel.ranks import world; print(world(), 'mpi4py' in sys.modules)"
+    code = "import sys; from minicnn.parallel.ranks import detect_world; print(detect_world(), 'mpi4py' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.split() == ["None", "False"]
 
@@ -218,7 +218,7 @@ def test_a_missing_mpi4py_is_said(monkeypatch):
     monkeypatch.setenv("PMI_SIZE", "2")
     monkeypatch.setitem(sys.modules, "mpi4py", None)
     with pytest.raises(ImportError, match=r"pip install 'minicnn\[mpi\]'"):
-        world()
+        detect_world()
 
 
 def test_what_is_no_communicator_or_no_time_is_refused():
@@ -255,7 +255,7 @@ def start_training(*arguments, before=""):
 
 
 def finished(job):
-    said, _ = job.communicate(timeout=PATIENCE)
+    said, _ = job.communicate(timeout=SPIN_SECONDS)
     assert job.returncode == 0, said
     return said
 
@@ -280,7 +280,7 @@ def test_a_signal_to_mpiexec_ends_all_ranks_and_the_same_command_goes_on(options
     job = start_training(*options, "--out", out, before=WAITING)
     assert any("epoch 1/9" in line for line in job.stdout)
     job.send_signal(number)
-    said, _ = job.communicate(timeout=PATIENCE)
+    said, _ = job.communicate(timeout=SPIN_SECONDS)
     assert job.returncode == 128 + number, said
     assert said.count("interrupted after") == said.count("stopping after this step") == 1
     assert f"mpiexec -n 2 minicnn train --resume {out}" in said
@@ -293,7 +293,7 @@ def test_a_signal_to_mpiexec_ends_all_ranks_and_the_same_command_goes_on(options
 def test_wrong_input_is_said_once_by_all_ranks_together(tmp_path):
     minicnn = Path(sys.executable).with_name("minicnn")
     job = start(2, minicnn, "train", "--dataset", "nowhere", "--out", tmp_path / "run")
-    said, _ = job.communicate(timeout=PATIENCE)
+    said, _ = job.communicate(timeout=SPIN_SECONDS)
     assert job.returncode != 0
     assert said.count("minicnn train: the data set must be mnist, fashion-mnist or a folder") == 1
     assert "Traceback" not in said

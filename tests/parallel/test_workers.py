@@ -1,4 +1,4 @@
-"""Shards that other processes compute: the same numbers, whatever becomes of these processes."""
+"""DataParallel that other processes compute: the same numbers, whatever becomes of these processes."""
 
 import contextlib
 import copy
@@ -30,10 +30,10 @@ from minicnn import (
 )
 from minicnn.losses import softmax_cross_entropy
 from minicnn.parallel import data_parallel, pickling, workers
-from minicnn.parallel.data_parallel import Shards
-from minicnn.parallel.pickling import packed
-from minicnn.parallel.shared_memory import memory_for, share
-from minicnn.parallel.workers import Helper, main
+from minicnn.parallel.data_parallel import DataParallel
+from minicnn.parallel.pickling import pickled_model
+from minicnn.parallel.shared_memory import share, shared_file
+from minicnn.parallel.workers import Worker, main
 
 EXAMPLES = 24
 X = np.random.default_rng(0).integers(0, 255, (EXAMPLES, 8, 8, 1), dtype=np.uint8)
@@ -50,13 +50,13 @@ def make(dtype=np.float32, **options):
     return Sequential(layers).build((8, 8, 1), rng=0, dtype=dtype).train()
 
 
-def wait_for(helper):
-    assert helper.there or helper.pipe.poll(60), "the helper has not come"
+def wait_for(worker):
+    assert worker.ready or worker.pipe.poll(60), "the worker has not come"
 
 
 def step(parts, x=X, y=Y):
     """Return loss, predictions and gradients of a step."""
-    loss, predictions = parts.step(x, y)
+    loss, predictions = parts.forward_backward(x, y)
     return [np.float64(loss), predictions, *(parameter.grad.copy() for parameter in parts.parameters[0])]
 
 
@@ -68,31 +68,31 @@ def assert_same(these, those):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("count", [2, 3])
 def test_helpers_compute_what_threads_compute_bit_for_bit(count, dtype):
-    with Shards(make(dtype), softmax_cross_entropy, count) as threads:
+    with DataParallel(make(dtype), softmax_cross_entropy, count) as threads:
         threads.message = None
         expected = [step(threads) for _ in range(4)]
         states = [[stream.bit_generator.state for stream in own] for own in threads.streams()]
-    with Shards(make(dtype), softmax_cross_entropy, count) as parts:
+    with DataParallel(make(dtype), softmax_cross_entropy, count) as parts:
         assert_same(step(parts), expected[0])  # they are not there yet
-        for helper in parts.helpers.values():
-            wait_for(helper)
+        for worker in parts.workers.values():
+            wait_for(worker)
         for one in expected[1:]:
             assert_same(step(parts), one)
-        assert all(helper.there and not helper.gone for helper in parts.helpers.values())
+        assert all(worker.ready and not worker.closed for worker in parts.workers.values())
         assert [[stream.bit_generator.state for stream in own] for own in parts.streams()] == states
 
 
 @pytest.fixture
 def parts():
-    with Shards(make(), softmax_cross_entropy, 2) as parts:
+    with DataParallel(make(), softmax_cross_entropy, 2) as parts:
         step(parts)
-        wait_for(parts.helpers[1])
+        wait_for(parts.workers[1])
         yield parts
 
 
 @pytest.fixture
 def expected():
-    with Shards(make(), softmax_cross_entropy, 2) as threads:
+    with DataParallel(make(), softmax_cross_entropy, 2) as threads:
         threads.message = None
         step(threads)
         return [step(threads), step(threads)]
@@ -101,43 +101,45 @@ def expected():
 def test_a_helper_sees_weights_that_were_changed(parts):
     parts.models[0].set_weights([np.zeros_like(weight) for weight in parts.models[0].get_weights()])
     loss, predictions, *_ = step(parts)
-    assert parts.helpers[1].there
+    assert parts.workers[1].ready
     np.testing.assert_array_equal(predictions, 0)
     assert loss == pytest.approx(np.log(3))
 
 
-@pytest.mark.parametrize(("room", "first"), [(0, EXAMPLES), (1 << 16, 2)], ids=["predictions", "examples"])
-def test_where_there_is_no_room_for_a_shard_another_way_is_found(monkeypatch, room, first):
-    monkeypatch.setattr(data_parallel, "ROOM_FOR_PREDICTIONS", room)
+@pytest.mark.parametrize(
+    ("capacity", "first"), [(0, EXAMPLES), (1 << 16, 2)], ids=["predictions", "examples"]
+)
+def test_where_there_is_no_room_for_a_shard_another_way_is_found(monkeypatch, capacity, first):
+    monkeypatch.setattr(data_parallel, "PREDICTION_BYTES", capacity)
     found = []
     for helped in (False, True):
-        with Shards(make(), softmax_cross_entropy, 2) as parts:
+        with DataParallel(make(), softmax_cross_entropy, 2) as parts:
             if not helped:
-                parts.message = None
+                parts.pickled_model = None
             results = step(parts, X[:first], Y[:first])
             for _ in range(3):
                 if helped:
-                    wait_for(parts.helpers[1])
+                    wait_for(parts.workers[1])
                 results += [*step(parts), *step(parts, X[:2], Y[:2])]
             found.append(results)
-    assert parts.helpers[1].there
+    assert parts.workers[1].ready
     assert_same(*found)
 
 
 def test_a_helper_that_is_killed_changes_nothing_and_another_takes_its_place(parts, expected):
-    first = parts.helpers[1]
+    first = parts.workers[1]
     kill(first)
     assert_same(step(parts), expected[0])
-    assert first.gone
+    assert first.closed
     assert_same(step(parts), expected[1])
-    wait_for(parts.helpers[1])
+    wait_for(parts.workers[1])
     step(parts)
-    assert parts.helpers[1].there
-    assert not parts.helpers[1].gone
+    assert parts.workers[1].ready
+    assert not parts.workers[1].closed
 
 
 def test_where_no_other_can_take_the_place_of_a_helper_threads_do(monkeypatch, parts, expected):
-    kill(parts.helpers[1])
+    kill(parts.workers[1])
     assert_same(step(parts), expected[0])
 
     def full(*_, **__):
@@ -145,37 +147,37 @@ def test_where_no_other_can_take_the_place_of_a_helper_threads_do(monkeypatch, p
 
     monkeypatch.setattr(subprocess, "Popen", full)
     assert_same(step(parts), expected[1])
-    assert parts.message is None
+    assert parts.pickled_model is None
 
 
-def kill(helper):
-    helper.process.kill()
-    helper.process.wait()
+def kill(worker):
+    worker.process.kill()
+    worker.process.wait()
 
 
 def test_a_helper_killed_while_it_computes_changes_nothing(parts, expected, monkeypatch):
-    helper = parts.helpers[1]
-    ask = helper.ask
+    worker = parts.workers[1]
+    ask = worker.ask
 
     def asked_and_killed(*shard):
         there = ask(*shard)
-        kill(helper)
+        kill(worker)
         return there
 
-    helper.process.send_signal(signal.SIGSTOP)
-    monkeypatch.setattr(helper, "ask", asked_and_killed)
+    worker.process.send_signal(signal.SIGSTOP)
+    monkeypatch.setattr(worker, "ask", asked_and_killed)
     assert_same(step(parts), expected[0])
-    assert helper.gone
+    assert worker.closed
 
 
 def test_an_exception_in_a_helper_is_raised_here_with_its_traceback(parts, expected):
     labels = Y.copy()
     labels[1] = 3  # in the second shard
     with pytest.raises(ValueError, match="3") as caught:
-        parts.step(X, labels)
+        parts.forward_backward(X, labels)
     names = [frame.name for frame in traceback.extract_tb(caught.tb)]
     assert "softmax_cross_entropy" in names
-    assert not parts.helpers[1].gone
+    assert not parts.workers[1].closed
     streams = [stream for own in parts.streams() for stream in own]
     for stream, fresh in zip(streams, [s for own in second_step_streams() for s in own], strict=True):
         stream.bit_generator.state = fresh
@@ -183,30 +185,30 @@ def test_an_exception_in_a_helper_is_raised_here_with_its_traceback(parts, expec
 
 
 def second_step_streams():
-    with Shards(make(), softmax_cross_entropy, 2) as threads:
+    with DataParallel(make(), softmax_cross_entropy, 2) as threads:
         threads.message = None
         step(threads)
         return [[stream.bit_generator.state for stream in own] for own in threads.streams()]
 
 
 def test_an_answer_that_nobody_took_is_not_taken_for_another(parts, expected):
-    first = parts.helpers[1]
-    assert first.ask(X[:2] + 1, Y[:2], 2)  # then comes Ctrl-C, before the answer
+    first = parts.workers[1]
+    assert first.submit(X[:2] + 1, Y[:2], 2)  # then comes Ctrl-C, before the answer
     assert_same(step(parts), expected[0])
     assert_same(step(parts), expected[1])
-    assert first.gone
-    assert parts.helpers[1] is not first
+    assert first.closed
+    assert parts.workers[1] is not first
 
 
 def test_a_trainer_with_helpers_is_not_copied_and_its_pipe_stays_open():
     trainer = Trainer(make(), Adam(), threads=2)
     trainer.fit(X, Y, batch_size=EXAMPLES, verbose=0)
-    wait_for(trainer._shards.helpers[1])
+    wait_for(trainer._data_parallel.workers[1])
     with pytest.raises(TypeError):
         copy.deepcopy(trainer)
     gc.collect()
     trainer.fit(X, Y, batch_size=EXAMPLES, verbose=0)
-    assert trainer._shards.helpers[1].there
+    assert trainer._data_parallel.workers[1].ready
 
 
 def test_the_order_of_x_in_memory_changes_nothing():
@@ -214,12 +216,12 @@ def test_the_order_of_x_in_memory_changes_nothing():
     for message in (True, False):
         model = Sequential([ReLU(), GlobalAveragePool2D(), Dense(3)]).build((8, 9, 5), rng=0).train()
         x = np.random.default_rng(0).standard_normal((24, 5, 8, 9)).astype(np.float32).transpose(0, 2, 3, 1)
-        with Shards(model, softmax_cross_entropy, 2) as parts:
+        with DataParallel(model, softmax_cross_entropy, 2) as parts:
             if not message:
-                parts.message = None
+                parts.pickled_model = None
             step(parts, x)
             if message:
-                wait_for(parts.helpers[1])
+                wait_for(parts.workers[1])
             found.append(step(parts, x))
     assert_same(*found)
 
@@ -230,50 +232,50 @@ class Number:
 
 
 def test_objects_are_not_sent(parts):
-    assert not parts.helpers[1].ask(X, np.array([Number()] * EXAMPLES), EXAMPLES)
-    assert not parts.helpers[1].gone
+    assert not parts.workers[1].submit(X, np.array([Number()] * EXAMPLES), EXAMPLES)
+    assert not parts.workers[1].closed
 
 
 def test_a_layer_with_a_replaced_method_is_not_sent(monkeypatch):
     forward = Dense.forward
     monkeypatch.setattr(Dense, "forward", lambda self, x: 2 * forward(self, x))
     model = make()
-    assert packed(model, model.parameters(), softmax_cross_entropy) is None
+    assert pickled_model(model, model.parameters(), softmax_cross_entropy) is None
 
 
 def test_another_package_of_this_name_is_not_asked(monkeypatch, expected):
-    with Shards(make(), softmax_cross_entropy, 2) as parts:
+    with DataParallel(make(), softmax_cross_entropy, 2) as parts:
         step(parts)
-        wait_for(parts.helpers[1])
+        wait_for(parts.workers[1])
         monkeypatch.setattr(workers, "_FILE", "/another/minicnn/parallel/workers.py")
         assert_same(step(parts), expected[0])
-        assert parts.helpers[1].gone
+        assert parts.workers[1].closed
         assert_same(step(parts), expected[1])
-        assert parts.message is None
+        assert parts.pickled_model is None
 
 
 def test_a_helper_has_no_helpers(monkeypatch):
     model = make()
-    monkeypatch.setenv("MINICNN_HELPER", "1")
-    assert packed(model, model.parameters(), softmax_cross_entropy) is None
+    monkeypatch.setenv("MINICNN_WORKER", "1")
+    assert pickled_model(model, model.parameters(), softmax_cross_entropy) is None
 
 
 def test_a_death_that_the_pipe_does_not_tell_is_seen(parts, expected, monkeypatch):
-    helper = parts.helpers[1]
-    ask = helper.ask
+    worker = parts.workers[1]
+    ask = worker.ask
 
     def asked_and_killed(*shard):
-        helper.process.send_signal(signal.SIGSTOP)
+        worker.process.send_signal(signal.SIGSTOP)
         there = ask(*shard)
-        kill(helper)
+        kill(worker)
         return there
 
-    helper.there = helper.pipe.recv() == workers._FILE
-    monkeypatch.setattr(helper, "ask", asked_and_killed)
+    worker.ready = worker.pipe.recv() == workers._FILE
+    monkeypatch.setattr(worker, "ask", asked_and_killed)
     monkeypatch.setattr(workers, "_arrives", lambda pipe, seconds: False)
-    monkeypatch.setattr(helper, "pipe", Silent(helper.pipe))
+    monkeypatch.setattr(worker, "pipe", Silent(worker.pipe))
     assert_same(step(parts), expected[0])
-    assert helper.gone
+    assert worker.closed
 
 
 class Silent:
@@ -295,7 +297,7 @@ class Silent:
 def test_a_helper_ends_with_its_trainer():
     trainer = Trainer(make(), Adam(), threads=2)
     trainer.fit(X, Y, batch_size=EXAMPLES, verbose=0)
-    process = trainer._shards.helpers[1].process
+    process = trainer._data_parallel.workers[1].process
     assert process.poll() is None
     del trainer
     assert process.poll() is not None
@@ -309,17 +311,17 @@ def test_a_helper_ends_when_its_process_is_killed():
         "data_parallel.SMALLEST_SHARD = 1\n"
         "trainer = Trainer(Dense(2).build((3,)), Adam(), threads=2)\n"
         "trainer.fit(np.ones((4, 3)), np.zeros(4, int), verbose=0)\n"
-        "helper = trainer._shards.helpers[1]\n"
-        "assert helper.pipe.poll(60)\n"
-        "print(helper.process.pid, flush=True)\n"
+        "worker = trainer._data_parallel.workers[1]\n"
+        "assert worker.pipe.poll(60)\n"
+        "print(worker.process.pid, flush=True)\n"
         "time.sleep(60)\n"
     )
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as process:
-        helper = int(process.stdout.readline())
+        worker = int(process.stdout.readline())
         process.kill()
     until = time.monotonic() + 30
-    while runs(helper):
-        assert time.monotonic() < until, "the helper still runs"
+    while runs(worker):
+        assert time.monotonic() < until, "the worker still runs"
         time.sleep(0.01)
 
 
@@ -341,7 +343,7 @@ def test_a_fork_of_the_process_leaves_the_helper_alone(parts, expected):
             parts.pool._shutdown = True  # its threads are not in the fork
             parts.pool = Immediately()
             assert_same(step(parts), expected[0])
-            same = parts.helpers[1].gone or not parts.helpers[1].there
+            same = parts.workers[1].closed or not parts.workers[1].ready
         finally:
             os.write(writer, b"1" if same else b"0")
             os._exit(0)
@@ -349,7 +351,7 @@ def test_a_fork_of_the_process_leaves_the_helper_alone(parts, expected):
     assert os.read(reader, 1) == b"1"
     os.close(reader), os.close(writer)
     assert_same(step(parts), expected[0])
-    assert parts.helpers[1].there
+    assert parts.workers[1].ready
 
 
 class Immediately:
@@ -388,18 +390,18 @@ def ours(shape, rng):
 )
 def test_what_is_not_of_the_package_runs_on_threads_on_larger_shards(layer, loss):
     model = Sequential([Flatten(), layer]).build((8, 8, 1), rng=0).train()
-    with Shards(model, loss, 2) as parts:
-        assert parts.message is None
+    with DataParallel(model, loss, 2) as parts:
+        assert parts.pickled_model is None
         assert parts.smallest == 2
         step(parts)
-        assert not parts.helpers
+        assert not parts.workers
 
 
 def test_large_models_run_on_threads(monkeypatch):
     model = make()
-    assert packed(model, model.parameters(), softmax_cross_entropy)
+    assert pickled_model(model, model.parameters(), softmax_cross_entropy)
     monkeypatch.setattr(pickling, "LARGEST_MODEL", 100)
-    assert packed(model, model.parameters(), softmax_cross_entropy) is None
+    assert pickled_model(model, model.parameters(), softmax_cross_entropy) is None
 
 
 @pytest.mark.parametrize("system", ["nt", "frozen", "embedded"])
@@ -411,35 +413,35 @@ def test_where_no_interpreter_can_be_started_there_are_threads(monkeypatch, syst
     else:
         monkeypatch.setattr(sys, "executable", "")
     model = make()
-    assert packed(model, model.parameters(), softmax_cross_entropy) is None
+    assert pickled_model(model, model.parameters(), softmax_cross_entropy) is None
 
 
 @pytest.mark.parametrize("executable", ["/does/not/exist", "/bin/false"])
 def test_where_helpers_do_not_start_threads_compute_and_it_is_tried_once(monkeypatch, executable, expected):
     monkeypatch.setattr(sys, "executable", executable)
-    with Shards(make(), softmax_cross_entropy, 2) as parts:
+    with DataParallel(make(), softmax_cross_entropy, 2) as parts:
         step(parts)
-        if parts.helpers:
-            parts.helpers[1].process.wait()
+        if parts.workers:
+            parts.workers[1].process.wait()
         assert_same(step(parts), expected[0])
         assert_same(step(parts), expected[1])
-        assert parts.message is None
+        assert parts.pickled_model is None
 
 
 @contextlib.contextmanager
 def main_in_a_thread(model, **options):
     """`main` in this process, since what runs in others is seen by no debugger; yield its pipe and memory."""
     ours, theirs = Pipe()
-    packed_model = io.BytesIO(packed(model, model.parameters(), softmax_cross_entropy))
+    packed_model = io.BytesIO(pickled_model(model, model.parameters(), softmax_cross_entropy))
     with (
         ours,
         theirs,
-        memory_for(model.parameters(), 1 << 16) as memory,
+        shared_file(model.parameters(), 1 << 16) as memory,
         pytest.MonkeyPatch.context() as patch,
     ):
         patch.setattr(sys, "stdin", io.TextIOWrapper(packed_model))
         arguments = os.dup(theirs.fileno()), memory
-        thread = threading.Thread(None, main, "helper", arguments, options)
+        thread = threading.Thread(None, main, "worker", arguments, options)
         thread.start()
         assert ours.poll(30)
         yield ours, memory
@@ -451,7 +453,7 @@ def main_in_a_thread(model, **options):
 def test_a_helper_that_nobody_asks_ends():
     with main_in_a_thread(make(), idle=0.05) as (pipe, _):
         assert pipe.recv() == workers.__file__
-        thread = next(one for one in threading.enumerate() if one.name == "helper")
+        thread = next(one for one in threading.enumerate() if one.name == "worker")
         thread.join(30)
         assert not thread.is_alive()
 
@@ -459,16 +461,16 @@ def test_a_helper_that_nobody_asks_ends():
 def test_a_helper_computes_shards_and_says_when_it_fails_at_one():
     model = make()
     parameters = model.parameters()
-    helper = Helper.__new__(Helper)  # without the process
-    helper.parameters, helper.streams = parameters, model.generators()
-    helper.owner, helper.there, helper.gone, helper.busy = os.getpid(), False, False, False
-    with main_in_a_thread(model) as (helper.pipe, memory):
-        helper.sent, helper.desk = share(parameters, memory, values=False)
-        assert helper.ask(X, Y, EXAMPLES)
-        loss, predictions = helper.answer()
+    worker = Worker.__new__(Worker)  # without the process
+    worker.parameters, worker.streams = parameters, model.generators()
+    worker.owner, worker.ready, worker.closed, worker.pending = os.getpid(), False, False, False
+    with main_in_a_thread(model) as (worker.pipe, memory):
+        worker.sent, worker.arena = share(parameters, memory, values=False)
+        assert worker.submit(X, Y, EXAMPLES)
+        loss, predictions = worker.result()
         assert loss > 0
         assert predictions.shape == (EXAMPLES, 3)
         assert all(parameter.grad.any() for parameter in parameters)
-        assert helper.ask(X, Y + 9, EXAMPLES)
-        assert helper.answer() is None
-        assert not helper.gone
+        assert worker.submit(X, Y + 9, EXAMPLES)
+        assert worker.result() is None
+        assert not worker.closed

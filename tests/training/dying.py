@@ -74,7 +74,7 @@ class Company(Callback):
         self.folder = folder
 
     def on_batch_begin(self, step):
-        for helper in self.trainer._shards.helpers.values():
+        for helper in self.trainer._data_parallel.workers.values():
             if not helper.there and helper.pipe.poll(60):
                 (self.folder / "helped").touch()
 

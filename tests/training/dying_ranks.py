@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 PLACE = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-PATIENCE = 300  # seconds, after which a job counts as hung; on an idle machine it takes about one
+SPIN_SECONDS = 300  # seconds, after which a job counts as hung; on an idle machine it takes about one
 
 
 def fit(folder, every, doom):
@@ -80,7 +80,7 @@ def live(folder, ranks, every, doom=None, victim=None, patience=0.0):
             if pid.exists() and job.poll() is None:
                 with contextlib.suppress(ProcessLookupError):  # it came to its end just now
                     os.kill(int(pid.read_text()), signal.SIGKILL)
-        return job.wait(PATIENCE)
+        return job.wait(SPIN_SECONDS)
     except subprocess.TimeoutExpired:
         os.killpg(job.pid, signal.SIGKILL)
         raise

@@ -132,7 +132,7 @@ def test_an_error_in_a_worker_is_raised_and_nothing_is_half_updated(error, where
         trainer.fit(X, Y)
     assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
     assert trainer.optimizer.steps == 0
-    for replica in trainer._shards.models:
+    for replica in trainer._data_parallel.models:
         replica[3].armed = False
     whole = net(Fails(error, ""))
     assert trainer.fit(X, Y) == Trainer(whole, Adam(), threads=2).fit(X, Y)
