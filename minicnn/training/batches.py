@@ -13,7 +13,7 @@ from minicnn.parallel.ranks import Ranks
 from minicnn.validation import check_int
 
 Examples = tuple[np.ndarray, np.ndarray]
-Source = Iterable[Examples] | Callable[[int], Iterable[Examples]]
+BatchSource = Iterable[Examples] | Callable[[int], Iterable[Examples]]
 Shard = tuple[int, np.ndarray, np.ndarray]  # examples in the whole batch; this rank's x and y
 
 
@@ -37,13 +37,13 @@ class ArrayBatches:
             yield len(batch), x[own], y[own]
 
 
-class GivenBatches:
+class IterableBatches:
     """Batches in the order in which a re-iterable object, or a function of the epoch, gives them."""
 
     arrays: tuple[np.ndarray, ...] = ()
     unit, batch_size = " batches", 1
 
-    def __init__(self, source: Source, model: Layer) -> None:
+    def __init__(self, source: BatchSource, model: Layer) -> None:
         if isinstance(source, np.ndarray) or not (callable(source) or np.iterable(source)):
             raise TypeError(
                 f"`x` must be an array, with its labels `y`, or without `y` give batches (x, y), "
@@ -69,7 +69,7 @@ class GivenBatches:
             )
 
 
-Batches = ArrayBatches | GivenBatches
+Batches = ArrayBatches | IterableBatches
 
 
 def examples(x: Any, y: Any, model: Layer) -> Examples:

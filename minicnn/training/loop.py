@@ -33,7 +33,7 @@ _training: set[int] = set()  # ids of the layers that are being trained; they li
 _trained: weakref.WeakKeyDictionary[Optimizer, list[weakref.ref[np.ndarray]]] = weakref.WeakKeyDictionary()
 
 
-class Fit:
+class TrainingLoop:
     """One call of `Trainer.fit`: its data, its hooks, and how far it is."""
 
     def __init__(
@@ -70,14 +70,14 @@ class Fit:
         )
         trainer.model.set_weights(ranks.broadcast(trainer.model.get_weights))
         if self.checkpoints is None:
-            self._call("on_train_begin")
+            self._notify("on_train_begin")
         else:
             self._begin(self.checkpoints)
-        self._agree()
+        self._sync_stop()
         while trainer.epoch < self.progress.first_epoch + epochs and not self._stopping():
             self._run_epoch()
         self._save()  # before the end, at which a callback may change the weights
-        self._call("on_train_end")
+        self._notify("on_train_end")
         return self.progress.history
 
     def _begin(self, checkpoints: CheckpointFolder) -> None:
@@ -86,27 +86,27 @@ class Fit:
         self.settings = self.ranks.broadcast(lambda: resume.settings(self))
         snapshot = self.ranks.broadcast(checkpoints.latest)
         if snapshot is None:
-            self._call("on_train_begin")
+            self._notify("on_train_begin")
             return
-        with resume.undone_on_error(self):
+        with resume.rollback_on_error(self):
             resume.restore(self, snapshot)
-            self._call("on_train_begin")
+            self._notify("on_train_begin")
             resume.restore_callbacks(self.hooks, snapshot)
 
     def _run_epoch(self) -> None:
         """Train on each example once, or go on with that; return earlier if it is to stop."""
         trainer, progress, ranks = self.trainer, self.progress, self.ranks
         every = self.checkpoints.every if self.checkpoints is not None else None
-        self._call("on_epoch_begin", trainer.epoch)
+        self._notify("on_epoch_begin", trainer.epoch)
         self.shards.sync_replicas()
         for size, x, y in self.batches.epoch(trainer.epoch, progress.step, ranks):
             if self._stopping():
                 return
             step = progress.step
             ranks.place = f"epoch {trainer.epoch}, step {step}"
-            self._call("on_batch_begin", step)
+            self._notify("on_batch_begin", step)
             results = self._step(self._augmented(x, step), y, size)
-            self._call("on_batch_end", step, progress.add(results, size))
+            self._notify("on_batch_end", step, progress.add(results, size))
             if every is not None and trainer.optimizer.steps % every == 0:
                 self._save()
         logs = progress.means()
@@ -118,8 +118,8 @@ class Fit:
         logs |= self._validate()
         progress.end_epoch(trainer.epoch, logs)
         trainer.epoch += 1
-        self._call("on_epoch_end", trainer.epoch - 1, logs)
-        self._agree()
+        self._notify("on_epoch_end", trainer.epoch - 1, logs)
+        self._sync_stop()
         if every is None:
             self._save()
 
@@ -181,7 +181,7 @@ class Fit:
         *sums, seen, stop, pause = numbers
         if seen != size:
             raise ValueError(f"all ranks must be given the same batch, but of {size} examples came {seen:g}")
-        self._obey(stop, pause)
+        self._apply_stop(stop, pause)
         return sums
 
     def _augmented(self, images: np.ndarray, step: int) -> np.ndarray:
@@ -205,19 +205,19 @@ class Fit:
                     f"{self.trainer.optimizer.steps} steps{_ADVICE}"
                 )
             )
-        self._agree()
+        self._sync_stop()
         own = [[stream.bit_generator.state for stream in streams] for streams in self.shards.streams()]
         streams = [states for one in self.ranks.all_gather(own) for states in one]
         if self.ranks.rank == 0:
             self.progress.stopped = self.trainer.stop_training
             self.checkpoints.save(self.trainer.optimizer.steps, *resume.capture(self, streams))
 
-    def _agree(self) -> None:
+    def _sync_stop(self) -> None:
         """Learn whether a callback or a signal in any of the ranks wants the fit to stop."""
         wishes = self.ranks.all_gather((self.trainer.stop_training, self.trainer.interrupted))
-        self._obey(*map(any, zip(*wishes, strict=True)))
+        self._apply_stop(*map(any, zip(*wishes, strict=True)))
 
-    def _obey(self, stop: float, pause: float) -> None:
+    def _apply_stop(self, stop: float, pause: float) -> None:
         if self.ranks.size > 1:
             self.stop = bool(stop or pause)
             self.trainer.stop_training |= bool(stop)
@@ -228,7 +228,7 @@ class Fit:
         trainer = self.trainer
         return self.stop if self.ranks.size > 1 else trainer.stop_training or trainer.interrupted
 
-    def _call(self, name: str, *args: Any) -> None:
+    def _notify(self, name: str, *args: Any) -> None:
         for hook in self.hooks:
             getattr(hook, name)(*args)
 
@@ -238,7 +238,7 @@ def _equal(a: np.ndarray, b: np.ndarray) -> bool:
 
 
 @contextlib.contextmanager
-def exclusive(model: Layer, optimizer: Optimizer) -> Iterator[None]:
+def training_lock(model: Layer, optimizer: Optimizer) -> Iterator[None]:
     """Put a model into training mode, nobody wanting dL/dx, for one fit alone; afterwards back as it was.
 
     Raises

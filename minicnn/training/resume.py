@@ -30,7 +30,7 @@ from minicnn.training.history import Progress
 from minicnn.validation import check_int, check_real
 
 if TYPE_CHECKING:
-    from minicnn.training.loop import Fit
+    from minicnn.training.loop import TrainingLoop
 
 _FORM = {
     "examples": object,
@@ -52,7 +52,7 @@ _FORM = {
 }
 
 
-def settings(fit: Fit) -> dict[str, Any]:
+def settings(fit: TrainingLoop) -> dict[str, Any]:
     """Return what must be equal when a fit is resumed, and `fingerprint`, by which it is bit-identical."""
     trainer = fit.trainer
     return {
@@ -74,7 +74,7 @@ def settings(fit: Fit) -> dict[str, Any]:
     }
 
 
-def capture(fit: Fit, streams: list[list[Any]]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def capture(fit: TrainingLoop, streams: list[list[Any]]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Return all that a fit is made of, between two steps; `streams` are those of all shards of all ranks."""
     model, optimizer = fit.trainer.model, fit.trainer.optimizer
     arrays = {f"model.{name}": parameter.value for name, parameter in model.named_parameters()}
@@ -97,7 +97,7 @@ def capture(fit: Fit, streams: list[list[Any]]) -> tuple[dict[str, np.ndarray], 
     return arrays, state
 
 
-def restore(fit: Fit, snapshot: Snapshot) -> None:
+def restore(fit: TrainingLoop, snapshot: Snapshot) -> None:
     """Put a fit, but for its callbacks, back to where it was; warn if it cannot go on bit for bit.
 
     Raises
@@ -156,7 +156,7 @@ def restore(fit: Fit, snapshot: Snapshot) -> None:
 
 
 @contextlib.contextmanager
-def undone_on_error(fit: Fit) -> Iterator[None]:
+def rollback_on_error(fit: TrainingLoop) -> Iterator[None]:
     """Put all that `restore` changes back to what it was, if an exception comes."""
     trainer, progress = fit.trainer, fit.progress
     model, optimizer = trainer.model, trainer.optimizer
@@ -174,7 +174,7 @@ def undone_on_error(fit: Fit) -> Iterator[None]:
         raise
 
 
-def _streams(fit: Fit, states: list[list[dict[str, Any]]]) -> list[tuple[np.random.Generator, dict]]:
+def _streams(fit: TrainingLoop, states: list[list[dict[str, Any]]]) -> list[tuple[np.random.Generator, dict]]:
     """Return this rank's random streams, each with the state that it is to get; of more threads, or fewer."""
     mine = states[fit.ranks.rank * len(fit.streams) :]
     pairs = [pair for pairs in zip(fit.streams, mine, strict=False) for pair in zip(*pairs, strict=False)]

@@ -17,10 +17,10 @@ from minicnn.parallel.data_parallel import DataParallel
 from minicnn.parallel.prediction import predict_in_threads
 from minicnn.parallel.ranks import TIMEOUT, Ranks
 from minicnn.saving.checkpoints import CheckpointFolder
-from minicnn.training.batches import ArrayBatches, Batches, GivenBatches, Source, examples
+from minicnn.training.batches import ArrayBatches, Batches, BatchSource, IterableBatches, examples
 from minicnn.training.callbacks import Callback
 from minicnn.training.history import History
-from minicnn.training.loop import Fit, exclusive
+from minicnn.training.loop import TrainingLoop, training_lock
 from minicnn.training.lr_finder import RateSearch, find_rate
 from minicnn.training.progress import ProgressBar
 from minicnn.validation import check_int
@@ -141,7 +141,7 @@ class Trainer:
 
     def fit(
         self,
-        x: np.ndarray | Source,
+        x: np.ndarray | BatchSource,
         y: np.ndarray | None = None,
         epochs: int = 1,
         batch_size: int = 32,
@@ -225,7 +225,7 @@ class Trainer:
         with (
             self.ranks.abort_on_error(),
             self.ranks,
-            exclusive(self.model, self.optimizer),
+            training_lock(self.model, self.optimizer),
             self._data_parallel as shards,
             held,
             ProgressBar(epochs, batches.size, batches.batch_size, batches.unit, bool(verbose)) as bar,
@@ -233,11 +233,11 @@ class Trainer:
             hooks = [*self.callbacks, *callbacks, bar]
             for hook in hooks:
                 hook.trainer = self
-            return Fit(self, shards, checkpoints, batches, validation_data, hooks).run(epochs)
+            return TrainingLoop(self, shards, checkpoints, batches, validation_data, hooks).run(epochs)
 
     def lr_find(
         self,
-        x: np.ndarray | Source,
+        x: np.ndarray | BatchSource,
         y: np.ndarray | None = None,
         batch_size: int = 32,
         *,
@@ -293,9 +293,9 @@ class Trainer:
         """Return the model's outputs for all of `x`, see `Layer.predict`; the threads share the work."""
         return predict_in_threads(self.model, x, batch_size, self.threads)
 
-    def _batches(self, x: np.ndarray | Source, y: np.ndarray | None, batch_size: int) -> Batches:
+    def _batches(self, x: np.ndarray | BatchSource, y: np.ndarray | None, batch_size: int) -> Batches:
         if y is None:
-            return GivenBatches(x, self.model)
+            return IterableBatches(x, self.model)
         return ArrayBatches(*examples(x, y, self.model), batch_size, self.seed)
 
 

@@ -111,7 +111,7 @@ def fit(folder, kind, every, doom=()):
 
 
 def live(folder, kind, every, doom=(), patience=None):
-    """Fit in a process of its own, that is killed when the patience ends; return whether it was killed."""
+    """TrainingLoop in a process of its own, that is killed when the patience ends; return whether it was killed."""
     child = os.fork()
     if child == 0:
         try:

@@ -7,7 +7,7 @@ import pytest
 from minicnn import SGD, Callback, Dense, Flatten, Sequential, Trainer
 from minicnn.parallel.ranks import Ranks
 from minicnn.saving.fingerprint import data_digest
-from minicnn.training.batches import ArrayBatches, GivenBatches
+from minicnn.training.batches import ArrayBatches, IterableBatches
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.integers(0, 200, (22, 3, 3, 1)).astype(np.uint8), RNG.integers(0, 2, 22)
@@ -57,7 +57,7 @@ def test_the_ranks_shards_are_the_batch_and_may_be_empty():
 def test_a_batch_that_is_a_view_of_the_disk_is_not_read_to_be_shared(tmp_path):
     np.save(tmp_path / "x.npy", X)
     disk = np.load(tmp_path / "x.npy", mmap_mode="r")
-    ((size, x, _),) = GivenBatches([(disk[4:12], Y[4:12])], net()).epoch(0, 0, one_of(1, 2))
+    ((size, x, _),) = IterableBatches([(disk[4:12], Y[4:12])], net()).epoch(0, 0, one_of(1, 2))
     assert (size, len(x)) == (8, 4)
     assert np.shares_memory(x, disk)
     np.testing.assert_array_equal(x, X[5:12:2])
