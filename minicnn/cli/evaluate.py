@@ -9,7 +9,7 @@ import numpy as np
 
 from minicnn.cli.parser import Commands, add_command, add_dataset
 from minicnn.metrics import confusion_matrix
-from minicnn.runs import judge, load_test_data, open_run
+from minicnn.runs import evaluate, load_test_data, open_run
 from minicnn.runs.data import class_names
 
 _TEXT = "Measure a trained network on the test images of its data set, or of another one."
@@ -28,10 +28,10 @@ def add_to(commands: Commands) -> None:
 def run(args: argparse.Namespace) -> int:
     """Evaluate."""
     trained = open_run(args.folder)
-    recipe = trained.recipe
-    dataset, data = (recipe.dataset, recipe.data) if args.dataset is None else (args.dataset, None)
-    images, labels = load_test_data(dataset, args.data or data, recipe.model)
-    scores, logits = judge(trained.model, images, labels)
+    config = trained.config
+    dataset, data = (config.dataset, config.data) if args.dataset is None else (args.dataset, None)
+    images, labels = load_test_data(dataset, args.data or data, config.model)
+    scores, logits = evaluate(trained.model, images, labels)
     if not np.isfinite(logits).all():
         raise ValueError("the network's outputs must be finite, but some are not; its training went wrong")
     matrix = confusion_matrix(labels, logits)

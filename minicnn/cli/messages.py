@@ -6,7 +6,7 @@ import shlex
 import sys
 import time
 
-from minicnn.runs import Data, Outcome, Run
+from minicnn.runs import Data, Run, TrainResult
 from minicnn.training import Callback
 from minicnn.training.callbacks import Logs
 
@@ -30,25 +30,25 @@ class EpochLines(Callback):
 
 def describe(new: Run, data: Data, ranks: int = 1) -> str:
     """Return what is going to happen."""
-    recipe, model = new.recipe, new.model
+    config, model = new.config, new.model
     parameters = sum(parameter.size for parameter in model.parameters())
     name, (judges, _) = data.judges
     images = "x".join(map(str, data.train[0].shape[1:]))
-    augmented = ", distorted" if recipe.augment else ""
+    augmented = ", distorted" if config.augment else ""
     return _table(
         {
-            "model": f"{recipe.model}: {len(model)} layers, {parameters:,} parameters",
-            "data": f"{recipe.dataset}: {len(data.train[0]):,} images of {images}{augmented}, "
+            "model": f"{config.model}: {len(model)} layers, {parameters:,} parameters",
+            "data": f"{config.dataset}: {len(data.train[0]):,} images of {images}{augmented}, "
             f"judged at the end by {len(judges):,} {name} images",
-            "training": f"{recipe.epochs} epochs in batches of {recipe.batch_size}, {recipe.optimizer}, "
-            f"{recipe.schedule} learning rate {recipe.lr:g}, weight decay {recipe.weight_decay:g}, "
-            f"seed {recipe.seed}" + (f", on {ranks} ranks" if ranks > 1 else ""),
+            "training": f"{config.epochs} epochs in batches of {config.batch_size}, {config.optimizer}, "
+            f"{config.schedule} learning rate {config.lr:g}, weight decay {config.weight_decay:g}, "
+            f"seed {config.seed}" + (f", on {ranks} ranks" if ranks > 1 else ""),
             "run folder": str(new.folder),
         }
     )
 
 
-def report(outcome: Outcome, data: Data) -> str:
+def report(outcome: TrainResult, data: Data) -> str:
     """Return how it went."""
     result, (name, (images, _)) = outcome.result, data.judges
     right, loss = result[f"{name}_accuracy"], result[f"{name}_loss"]

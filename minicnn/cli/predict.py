@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     from minicnn.datasets.images import load_digit_image
 
     trained = open_run(args.folder)
-    blank = pad_images(np.zeros((1, 28, 28, 1), np.uint8), trained.recipe.model)
+    blank = pad_images(np.zeros((1, 28, 28, 1), np.uint8), trained.config.model)
     if blank.shape[1:] != trained.model.input_shape:
         raise ValueError(
             f"pictures are made into digits of 28x28x1, but this model takes {trained.model.input_shape}"
@@ -51,10 +51,10 @@ def run(args: argparse.Namespace) -> int:
 def answer(trained: Run, image: np.ndarray) -> str:
     """Return the most likely class of an image (28, 28, 1), and the three best with their probabilities."""
     with np.errstate(all="ignore"):
-        logits = trained.model.predict(pad_images(image[np.newaxis], trained.recipe.model))
+        logits = trained.model.predict(pad_images(image[np.newaxis], trained.config.model))
     if not np.isfinite(logits).all():
         raise ValueError("the network's outputs are not finite; its training went wrong")
     (probabilities,) = softmax(logits)
-    names = class_names(trained.recipe.dataset, len(probabilities))
+    names = class_names(trained.config.dataset, len(probabilities))
     best = np.argsort(-probabilities, kind="stable")[:3]
     return f"{names[best[0]]}  ({', '.join(f'{names[k]} {100 * probabilities[k]:.1f} %' for k in best)})"

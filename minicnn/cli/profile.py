@@ -8,7 +8,7 @@ from pathlib import Path
 from minicnn.cli.parser import Commands, add_command
 from minicnn.layers import Sequential
 from minicnn.models import alexnet
-from minicnn.runs import Recipe, open_run
+from minicnn.runs import TrainConfig, open_run
 from minicnn.runs.config import LEAST_SIZE, MODELS
 
 _TEXT = """\
@@ -22,7 +22,7 @@ def add_to(commands: Commands) -> None:
     """Add the subcommand."""
     parser = add_command(commands, "profile", run, "time each layer of a network", _TEXT, _EXAMPLE)
     parser.add_argument("folder", metavar="RUN", nargs="?", help="a run folder, instead of --model")
-    shown = f"the network: {', '.join(_NAMES)} (default: {Recipe.model})"
+    shown = f"the network: {', '.join(_NAMES)} (default: {TrainConfig.model})"
     parser.add_argument("--model", choices=_NAMES, metavar="NAME", help=shown)
     for name, default, help in (
         ("batch-size", 128, "images in a step"),
@@ -58,8 +58,8 @@ def run(args: argparse.Namespace) -> int:
 def _model(args: argparse.Namespace) -> Sequential:
     if args.folder:
         return open_run(args.folder).model
-    name = args.model or Recipe.model
+    name = args.model or TrainConfig.model
     if name == "alexnet":
         return alexnet().build((227, 227, 3), rng=0)
     side = max(28, LEAST_SIZE.get(name, 0))
-    return Recipe(model=name).build_model((side, side, 1), 10)
+    return TrainConfig(model=name).build_model((side, side, 1), 10)

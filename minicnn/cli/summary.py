@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from minicnn.cli.parser import Commands, add_command, add_model
-from minicnn.runs import Recipe
+from minicnn.runs import TrainConfig
 from minicnn.runs.config import LEAST_SIZE
 
 _TEXT = "Print a network's layers: output shapes, parameters, multiply-adds and bytes cached for one image."
@@ -15,11 +15,11 @@ def add_to(commands: Commands) -> None:
     """Add the subcommand."""
     example = "minicnn summary --model lenet5"
     parser = add_command(commands, "summary", run, "print a network's layers", _TEXT, example)
-    add_model(parser, Recipe.model)
+    add_model(parser, TrainConfig.model)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the table for images as MNIST's, padded where the model needs it."""
     side = max(28, LEAST_SIZE.get(args.model, 0))
-    print(Recipe(model=args.model).build_model((side, side, 1), 10).summary())
+    print(TrainConfig(model=args.model).build_model((side, side, 1), 10).summary())
     return 0

@@ -17,8 +17,8 @@ from minicnn.cli.ranks import in_ranks
 from minicnn.parallel.ranks import TIMEOUT, Ranks
 from minicnn.runs import (
     Data,
-    Recipe,
     Run,
+    TrainConfig,
     create_run,
     draw,
     is_finished,
@@ -45,7 +45,7 @@ minicnn train --dataset mnist --epochs 15 --seed 0 --out runs/first
 def add_to(commands: Commands) -> None:
     """Add the subcommand."""
     parser = add_command(commands, "train", run, "train a network, write a run folder", _TEXT, _EXAMPLE)
-    new = Recipe()
+    new = TrainConfig()
     rates = ", ".join(f"{name} {rate:g}" for name, rate in LEARNING_RATES.items())
     decays = ", ".join(f"{name} {decay:g}" for name, decay in WEIGHT_DECAYS.items())
 
@@ -53,7 +53,7 @@ def add_to(commands: Commands) -> None:
         parser.add_argument(f"--{name}", metavar=metavar, help=help, type=kind, **settings)
 
     add_model(parser, new.model)
-    parser.set_defaults(model=None)  # all are: what was not given is the recipe's business
+    parser.set_defaults(model=None)  # all are: what was not given is the config's business
     add_dataset(parser, None, new.dataset)
     add("epochs", "N", f"how often each image is seen (default: {new.epochs})")
     add("batch-size", "N", f"images in a step (default: {new.batch_size})")
@@ -90,12 +90,12 @@ def _run(args: argparse.Namespace, ranks: Ranks) -> int:
     if finished:
         print(f"{new.folder} is finished; there is nothing to go on with\n{next_steps(new)}")
         return 0
-    data = mine[2] or load_data(new.recipe)
+    data = mine[2] or load_data(new.config)
     print(describe(new, data, ranks.size), flush=True)
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = _say
-        lines = [] if on_terminal() else [EpochLines(new.recipe.epochs)]
+        lines = [] if on_terminal() else [EpochLines(new.config.epochs)]
         outcome = train(new, data, lines, comm=ranks.comm, rank_timeout=ranks.timeout)
     if ranks.rank:
         return 128 + outcome.signal if outcome.signal else 0
@@ -117,7 +117,7 @@ def _run(args: argparse.Namespace, ranks: Ranks) -> int:
 
 def _prepare(args: argparse.Namespace) -> tuple[Run, bool, Data | None]:
     """Return the run, new or to go on with, whether it is finished, and the data if they were loaded."""
-    names = [field.name for field in dataclasses.fields(Recipe)]
+    names = [field.name for field in dataclasses.fields(TrainConfig)]
     choices = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     for name in ("dataset", "data"):  # the run is to be evaluated from other working directories, too
         if choices.get(name) not in (None, *DATASETS) and Path(choices[name]).is_dir():
@@ -125,9 +125,9 @@ def _prepare(args: argparse.Namespace) -> tuple[Run, bool, Data | None]:
     if args.resume is not None:
         resumed = _resumed(args, choices)
         return resumed, is_finished(resumed.folder), None
-    recipe = Recipe(**choices)
-    data = load_data(recipe)
-    return create_run(recipe, data, args.out, args.checkpoint_every), False, data
+    config = TrainConfig(**choices)
+    data = load_data(config)
+    return create_run(config, data, args.out, args.checkpoint_every), False, data
 
 
 def _resumed(args: argparse.Namespace, choices: dict[str, Any]) -> Run:
@@ -136,7 +136,7 @@ def _resumed(args: argparse.Namespace, choices: dict[str, Any]) -> Run:
     if args.out is not None and Path(args.out).absolute() != run.folder.absolute():
         raise ValueError(f"a resumed run must stay in its folder, {run.folder}, got --out {args.out}")
     for name, value in choices.items():
-        if value != (own := getattr(run.recipe, name)):
+        if value != (own := getattr(run.config, name)):
             option = f"--{name.replace('_', '-')}"
             raise ValueError(f"{option} must be that of the run, {own}, or be left out, got {value}")
     if args.checkpoint_every is None:

@@ -19,7 +19,7 @@ from minicnn.losses import softmax_cross_entropy
 from minicnn.ops.activations import softmax
 from minicnn.ops.scaling import to_float
 from minicnn.optimizers import SGD
-from minicnn.runs import Recipe, load_test_data, open_run
+from minicnn.runs import TrainConfig, load_test_data, open_run
 from minicnn.runs.data import class_names, pad_images
 from minicnn.training import load_weights
 
@@ -35,7 +35,7 @@ class Session:
     ----------
     model : Sequential
         Trained, for images of 28x28x1, or of what `pad_images` makes of these.
-    recipe : Recipe
+    recipe : TrainConfig
         What it was trained by: it names the data set.
 
     Raises
@@ -44,7 +44,7 @@ class Session:
         If the model takes other images.
     """
 
-    def __init__(self, model: Sequential, recipe: Recipe) -> None:
+    def __init__(self, model: Sequential, recipe: TrainConfig) -> None:
         blank = pad_images(np.zeros((1, 28, 28, 1), np.uint8), recipe.model)
         if blank.shape[1:] != model.input_shape:
             raise ValueError(
@@ -180,7 +180,7 @@ def open_session(folder: str | os.PathLike[str] | None = None) -> Session:
     if folder is not None:
         run = open_run(folder)
         return Session(run.model, run.recipe)
-    recipe = Recipe(seed=0, augment=True)
+    recipe = TrainConfig(seed=0, augment=True)
     model = recipe.build_model((28, 28, 1), 10)
     load_weights(model, WEIGHTS)
     return Session(model, recipe)

@@ -1,6 +1,6 @@
-"""Runs: one training from its recipe to its folder, and back from the folder to the trained model."""
+"""Runs: one training from its config to its folder, and back from the folder to the trained model."""
 
-from minicnn.runs.config import Recipe
+from minicnn.runs.config import TrainConfig
 from minicnn.runs.data import Data, load_data, load_test_data
 from minicnn.runs.folder import (
     Run,
@@ -13,17 +13,17 @@ from minicnn.runs.folder import (
 )
 from minicnn.runs.pictures import draw
 from minicnn.runs.report import report
-from minicnn.runs.train import Outcome, judge, train
+from minicnn.runs.train import TrainResult, evaluate, train
 
 __all__ = [
     "Data",
-    "Outcome",
-    "Recipe",
     "Run",
+    "TrainConfig",
+    "TrainResult",
     "create_run",
     "draw",
+    "evaluate",
     "is_finished",
-    "judge",
     "load_data",
     "load_test_data",
     "open_run",

@@ -1,6 +1,6 @@
 """Everything that decides a training, with all defaults: what is trained, on what, and how.
 
-Models, optimizers and schedules are known here by name, in closed tables: a recipe that was read from a
+Models, optimizers and schedules are known here by name, in closed tables: a config that was read from a
 file can choose among them, and nothing else.
 """
 
@@ -44,7 +44,7 @@ _MAX_THREADS, _MAX_NUMBER = 1024, 10**9  # each thread takes a copy of the net; 
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TrainConfig:
     """The choices that make a run; together with the data they decide its weights.
 
     Parameters
@@ -81,8 +81,8 @@ class Recipe:
 
     Examples
     --------
-    >>> recipe = Recipe(optimizer="sgd", epochs=2)
-    >>> recipe.lr, recipe.batch_size
+    >>> config = TrainConfig(optimizer="sgd", epochs=2)
+    >>> config.lr, config.batch_size
     (0.05, 128)
     """
 
@@ -102,7 +102,7 @@ class Recipe:
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        for name, hint in typing.get_type_hints(Recipe).items():
+        for name, hint in typing.get_type_hints(TrainConfig).items():
             _check_type(getattr(self, name), name, typing.get_args(hint) or (hint,))
         _one_of(self.model, "model", MODELS)
         _one_of(self.optimizer, "optimizer", OPTIMIZERS)
@@ -159,8 +159,8 @@ class Recipe:
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_dict(cls, choices: dict[str, Any]) -> Recipe:
-        """Return the recipe that `to_dict` gave.
+    def from_dict(cls, choices: dict[str, Any]) -> TrainConfig:
+        """Return the config that `to_dict` gave.
 
         Choices that are missing, since an older version did not know them, get their defaults; but the model
         and the data set must be named, and nothing that is unknown.
@@ -169,7 +169,7 @@ class Recipe:
         missing = {"model", "dataset"} - choices.keys()
         if unknown or missing:
             listed = ", ".join(sorted(unknown | missing))
-            raise ValueError(f"a recipe must have the choices of `Recipe`; missing or unknown: {listed}")
+            raise ValueError(f"a config must have the choices of `TrainConfig`; missing or unknown: {listed}")
         return cls(**choices)
 
 

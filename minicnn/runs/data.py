@@ -9,7 +9,7 @@ import numpy as np
 
 from minicnn.datasets import load_fashion_mnist, load_idx_folder, load_mnist
 from minicnn.datasets.folder import Split
-from minicnn.runs.config import LEAST_SIZE, Recipe
+from minicnn.runs.config import LEAST_SIZE, TrainConfig
 
 DATASETS = ("mnist", "fashion-mnist")
 FASHION = (
@@ -54,8 +54,8 @@ class Data:
         return ("test", self.test) if self.validation is None else ("validation", self.validation)
 
 
-def load_data(recipe: Recipe) -> Data:
-    """Load the recipe's data set; limit it, hold images out, and pad them, as the recipe says.
+def load_data(config: TrainConfig) -> Data:
+    """Load the config's data set; limit it, hold images out, and pad them, as the config says.
 
     Raises
     ------
@@ -64,26 +64,26 @@ def load_data(recipe: Recipe) -> Data:
     ValueError
         If its name is unknown, or no image would be left to train on.
     """
-    (images, labels), (x_test, y_test) = _load(recipe.dataset, recipe.data)
-    images, labels = images[: recipe.limit], labels[: recipe.limit]
+    (images, labels), (x_test, y_test) = _load(config.dataset, config.data)
+    images, labels = images[: config.limit], labels[: config.limit]
     if len(images) == 0:
         raise ValueError("there must be an image to train on, but the data set has none")
-    if recipe.validation >= len(images):
+    if config.validation >= len(images):
         raise ValueError(
             f"`validation` must leave images to train on: it must be below {len(images)}, "
-            f"got {recipe.validation}"
+            f"got {config.validation}"
         )
     train, validation = (images, labels), None
-    if recipe.validation:
+    if config.validation:
         # A stream apart from those of the weights, of the epochs' orders and of the distortions.
-        order = np.random.default_rng([recipe.seed, 0, 0, 1]).permutation(len(images))
-        kept, held = order[: -recipe.validation], order[-recipe.validation :]
+        order = np.random.default_rng([config.seed, 0, 0, 1]).permutation(len(images))
+        kept, held = order[: -config.validation], order[-config.validation :]
         train, validation = (
             (images[kept], labels[kept]),
-            (pad_images(images[held], recipe.model), labels[held]),
+            (pad_images(images[held], config.model), labels[held]),
         )
     return Data(
-        (pad_images(train[0], recipe.model), train[1]), validation, (pad_images(x_test, recipe.model), y_test)
+        (pad_images(train[0], config.model), train[1]), validation, (pad_images(x_test, config.model), y_test)
     )
 
 

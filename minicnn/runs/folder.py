@@ -1,6 +1,6 @@
 """The folder of a run: what was asked for, what came out, and the way back to the trained model.
 
-`config.json` holds the recipe and the shape of the data, `checkpoints/` what it takes to go on with a
+`config.json` holds the config and the shape of the data, `checkpoints/` what it takes to go on with a
 training that was stopped, `weights.safetensors` the weights, `history.csv` a line for each epoch,
 `result.json` the outcome. Nothing in them is believed before it was checked, and none of them can name code
 to be run.
@@ -18,7 +18,7 @@ from typing import Any
 
 from minicnn.errors import FileFormatError
 from minicnn.layers import Sequential
-from minicnn.runs.config import Recipe
+from minicnn.runs.config import TrainConfig
 from minicnn.runs.data import Data, load_data
 from minicnn.saving.files import check_form, parse_json, write_atomically
 from minicnn.training import History, load_weights
@@ -33,24 +33,24 @@ _BYTES_OF_PIXEL, _BYTES_OF_CLASS = 150, 4 * 84  # of the weights' file, at least
 
 @dataclass(frozen=True)
 class Run:
-    """A folder, the recipe that it stands for, and the model: fresh at first, trained when it was opened.
+    """A folder, the config that it stands for, and the model: fresh at first, trained when it was opened.
 
     `checkpoint_every` is the number of steps from one checkpoint to the next; None, one for each epoch.
     """
 
     folder: Path
-    recipe: Recipe
+    config: TrainConfig
     model: Sequential
     checkpoint_every: int | None = None
 
 
 def create_run(
-    recipe: Recipe,
+    config: TrainConfig,
     data: Data,
     folder: str | os.PathLike[str] | None = None,
     checkpoint_every: int | None = None,
 ) -> Run:
-    """Build the recipe's model for the data, and make a folder for the run, with `config.json` in it.
+    """Build the config's model for the data, and make a folder for the run, with `config.json` in it.
 
     Parameters
     ----------
@@ -67,9 +67,9 @@ def create_run(
     if checkpoint_every is not None:
         check_int(checkpoint_every, "checkpoint_every", low=1)
     input_shape, num_classes = data.train[0].shape[1:], data.num_classes
-    model = recipe.build_model(input_shape, num_classes)
+    model = config.build_model(input_shape, num_classes)
     if folder is None:
-        path = _next_folder(f"{recipe.model}-{Path(recipe.dataset).name}")
+        path = _next_folder(f"{config.model}-{Path(config.dataset).name}")
     else:
         path = Path(folder)
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
@@ -77,13 +77,13 @@ def create_run(
         path.mkdir(parents=True, exist_ok=True)
     (path / CHECKPOINTS).mkdir()  # fails if another process has just taken the same folder
     config = {
-        "recipe": recipe.to_dict(),
+        "config": config.to_dict(),
         "input_shape": list(input_shape),
         "num_classes": num_classes,
         "checkpoint_every": checkpoint_every,
     }
     write_json(path / CONFIG, config)
-    return Run(path, recipe, model, checkpoint_every)
+    return Run(path, config, model, checkpoint_every)
 
 
 def open_run(folder: str | os.PathLike[str]) -> Run:
@@ -98,7 +98,7 @@ def open_run(folder: str | os.PathLike[str]) -> Run:
     ValueError
         If the weights do not fit the model.
     """
-    path, recipe, sizes, classes, every = _read_config(folder)
+    path, config, sizes, classes, every = _read_config(folder)
     weights = path / WEIGHTS
     if not weights.exists():
         raise FileNotFoundError(
@@ -107,27 +107,29 @@ def open_run(folder: str | os.PathLike[str]) -> Run:
         )
     if weights.stat().st_size < _least_bytes(sizes, classes):
         raise FileFormatError(f"{weights} is too small for the model of images {sizes} and {classes} classes")
-    run = Run(path, recipe, _built(path, recipe, sizes, classes), every)
+    run = Run(path, config, _built(path, config, sizes, classes), every)
     load_weights(run.model, weights)
     return run
 
 
 def open_unfinished_run(folder: str | os.PathLike[str]) -> Run:
     """Return a run with its model fresh, as `create_run` did, to be trained on; raises as `open_run`."""
-    path, recipe, sizes, classes, every = _read_config(folder)
+    path, config, sizes, classes, every = _read_config(folder)
     checkpoints = [file.stat().st_size for file in (path / CHECKPOINTS).glob("step-*")]
     if max(checkpoints, default=0) < _least_bytes(sizes, classes):  # else the data must be a reason for it
-        data = load_data(recipe)
+        data = load_data(config)
         if (data.train[0].shape[1:], data.num_classes) != (sizes, classes):
             raise FileFormatError(
                 f"{path / CONFIG} must tell the shape of the images and the number of classes, as they are "
-                f"in {recipe.dataset!r:.100}: {data.train[0].shape[1:]}, {data.num_classes}"
+                f"in {config.dataset!r:.100}: {data.train[0].shape[1:]}, {data.num_classes}"
             )
-    return Run(path, recipe, _built(path, recipe, sizes, classes), every)
+    return Run(path, config, _built(path, config, sizes, classes), every)
 
 
-def _read_config(folder: str | os.PathLike[str]) -> tuple[Path, Recipe, tuple[int, ...], int, int | None]:
-    """Return what a run's configuration says: the recipe, the images' shape, their classes, checkpoints."""
+def _read_config(
+    folder: str | os.PathLike[str],
+) -> tuple[Path, TrainConfig, tuple[int, ...], int, int | None]:
+    """Return what a run's configuration says: the config, the images' shape, their classes, checkpoints."""
     path = Path(folder)
     if not path.is_dir():
         raise FileNotFoundError(f"a run must be a folder that `minicnn train` wrote, but {path} is none")
@@ -140,12 +142,12 @@ def _read_config(folder: str | os.PathLike[str]) -> tuple[Path, Recipe, tuple[in
         if every is not None:
             check_form(every, int, "`checkpoint_every`")
             check_int(every, "checkpoint_every", low=1)
-        if unknown := config.keys() - {"recipe", "input_shape", "num_classes", "checkpoint_every"}:
+        if unknown := config.keys() - {"config", "input_shape", "num_classes", "checkpoint_every"}:
             raise ValueError(f"there must be nothing unknown in it, got {', '.join(sorted(unknown))!r:.100}")
-        for name, form in {"recipe": {str: object}, "input_shape": [int], "num_classes": int}.items():
+        for name, form in {"config": {str: object}, "input_shape": [int], "num_classes": int}.items():
             check_form(config.get(name), form, f"`{name}`")
         sizes = tuple(config["input_shape"])
-        return path, Recipe.from_dict(config["recipe"]), sizes, config["num_classes"], every
+        return path, TrainConfig.from_dict(config["config"]), sizes, config["num_classes"], every
     except (TypeError, ValueError) as error:
         raise FileFormatError(f"{path / CONFIG} must be the configuration of a run: {error}") from error
 
@@ -155,9 +157,9 @@ def _least_bytes(sizes: tuple[int, ...], classes: int) -> int:
     return _BYTES_OF_PIXEL * math.prod(sizes[:2]) + _BYTES_OF_CLASS * classes
 
 
-def _built(path: Path, recipe: Recipe, sizes: tuple[int, ...], classes: int) -> Sequential:
+def _built(path: Path, config: TrainConfig, sizes: tuple[int, ...], classes: int) -> Sequential:
     try:
-        return recipe.build_model(sizes, classes)
+        return config.build_model(sizes, classes)
     except ValueError as error:
         raise FileFormatError(f"{path / CONFIG} must be the configuration of a run: {error}") from error
 

@@ -8,10 +8,10 @@ from minicnn.metrics import confusion_matrix
 from minicnn.ops.activations import softmax
 from minicnn.runs.data import Data, class_names
 from minicnn.runs.folder import Run
-from minicnn.runs.train import Outcome
+from minicnn.runs.train import TrainResult
 
 
-def draw(run: Run, data: Data, outcome: Outcome) -> None:
+def draw(run: Run, data: Data, outcome: TrainResult) -> None:
     """Draw `curves.png`, `confusion.png` and `errors.png` into the folder of a run that was judged.
 
     Raises
@@ -27,7 +27,7 @@ def draw(run: Run, data: Data, outcome: Outcome) -> None:
         raise ValueError("the model's outputs must be finite to be drawn")
     name, (images, labels) = data.judges
     probabilities = softmax(outcome.logits)
-    names = class_names(run.recipe.dataset, probabilities.shape[1])
+    names = class_names(run.config.dataset, probabilities.shape[1])
     test = {key: outcome.result[f"test_{key}"] for key in ("loss", "accuracy")} if name == "test" else None
     pictures = {
         "curves.png": plots.learning_curves(outcome.history, test),

@@ -13,7 +13,7 @@ from minicnn.ops.activations import softmax
 from minicnn.runs.data import class_names, load_data
 from minicnn.runs.folder import RESULT, Run, read_history, read_result
 from minicnn.runs.page import page, paragraph, picture, preformatted, table
-from minicnn.runs.train import judge
+from minicnn.runs.train import evaluate
 from minicnn.validation import check_int
 
 _MAPPED = 1500  # images in the map of the last hidden layer; more would hide each other
@@ -39,15 +39,15 @@ def report(run: Run, limit: int | None = None) -> str:
     from minicnn import plots  # not above: everything else about runs does without matplotlib
     from minicnn.plots.style import counted
 
-    recipe, model = run.recipe, run.model
-    name, (images, labels) = load_data(recipe).judges
+    config, model = run.config, run.model
+    name, (images, labels) = load_data(config).judges
     if limit is not None:
         images, labels = images[: check_int(limit, "limit", low=1)], labels[:limit]
-    scores, logits = judge(model, images, labels, recipe.threads)
+    scores, logits = evaluate(model, images, labels, config.threads)
     if not np.isfinite(logits).all():
         raise ValueError("the network's outputs must be finite, but some are not; its training went wrong")
     probabilities = softmax(logits)
-    names = class_names(recipe.dataset, logits.shape[1])
+    names = class_names(config.dataset, logits.shape[1])
     matrix, right = confusion_matrix(labels, logits), accuracy(logits, labels)
     result = read_result(run.folder) if (run.folder / RESULT).exists() else {}
     history = read_history(run.folder)
@@ -57,12 +57,15 @@ def report(run: Run, limit: int | None = None) -> str:
     shown = f"a {name} image of {names[labels[example]]}, answered {names[probabilities[example].argmax()]}"
     judged = counted(len(images), f"{name} image")
     lead = (
-        f"{recipe.model} on {recipe.dataset}: {100 * right:.2f} % of {judged} right "
+        f"{config.model} on {config.dataset}: {100 * right:.2f} % of {judged} right "
         f"(error {100 * (1 - right):.2f} %, loss {scores['loss']:.4g})"
     )
     sections = [
-        ("Configuration", [table(_told(recipe.to_dict()))]),
-        ("Outcome", [table(_told(result)) if result else paragraph("The training did not come to its end.")]),
+        ("Configuration", [table(_told(config.to_dict()))]),
+        (
+            "TrainResult",
+            [table(_told(result)) if result else paragraph("The training did not come to its end.")],
+        ),
         ("Layers", [preformatted(model.summary(), "Table of the layers")]),
         (
             "Learning",

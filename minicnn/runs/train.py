@@ -31,7 +31,7 @@ from minicnn.validation import check_real
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrainResult:
     """What a training leaves in memory.
 
     Attributes
@@ -60,7 +60,7 @@ def train(
     verbose: int = 1,
     comm: Any = None,
     rank_timeout: float | None = TIMEOUT,
-) -> Outcome:
+) -> TrainResult:
     """Train a run's model, from its newest checkpoint on if there is one, and fill its folder.
 
     `result.json` has `<part>_loss` and `<part>_accuracy`, where the part is "test", or "validation" if images
@@ -95,20 +95,20 @@ def _train(
     callbacks: Sequence[Callback],
     verbose: int,
     together: dict[str, Any],
-) -> Outcome:
-    recipe = run.recipe
+) -> TrainResult:
+    config = run.config
     x, y = data.train
-    optimizer = recipe.make_optimizer(len(x))
-    augment = AUGMENT if recipe.augment else None
+    optimizer = config.make_optimizer(len(x))
+    augment = AUGMENT if config.augment else None
     trainer = Trainer(
-        run.model, optimizer, seed=recipe.seed, augment=augment, threads=recipe.threads, **together
+        run.model, optimizer, seed=config.seed, augment=augment, threads=config.threads, **together
     )
     clock = _Clock()
     history = trainer.fit(
         x,
         y,
-        recipe.epochs,
-        recipe.batch_size,
+        config.epochs,
+        config.batch_size,
         validation_data=data.validation,
         callbacks=[stop, clock, CSVLogger(run.folder / HISTORY), *callbacks],
         checkpoint=run.folder / CHECKPOINTS,
@@ -118,7 +118,7 @@ def _train(
     if trainer.interrupted:  # perhaps only another rank has received the signal
         stop.received = stop.received or signal.SIGTERM
     if trainer.ranks.rank:
-        return Outcome({}, history, None, stop.received)
+        return TrainResult({}, history, None, stop.received)
     seconds = clock.seconds()
     save_weights(run.model, run.folder / WEIGHTS)
     result: dict[str, Any] = {
@@ -126,10 +126,10 @@ def _train(
         "epochs": len(history.epoch),
         "steps": optimizer.steps,
         "seconds": round(seconds, 3),
-        "images_per_second": round(_images_seen(optimizer.steps, len(x), recipe.batch_size) / seconds, 1),
+        "images_per_second": round(_images_seen(optimizer.steps, len(x), config.batch_size) / seconds, 1),
         "peak_memory_mb": peak_memory_mb(),
         "parameters": sum(parameter.size for parameter in run.model.parameters()),
-        "seed": recipe.seed,
+        "seed": config.seed,
         "ranks": trainer.ranks.size,
         "threads": trainer.threads or (available_threads() if trainer.ranks.size == 1 else 1),
         "environment": environment(),
@@ -137,10 +137,10 @@ def _train(
     logits = None
     if not stop.received:
         name, (images, labels) = data.judges
-        scores, logits = judge(run.model, images, labels, recipe.threads)
+        scores, logits = evaluate(run.model, images, labels, config.threads)
         result = {f"{name}_{key}": value for key, value in scores.items()} | result
     write_json(run.folder / RESULT, result)
-    return Outcome(result, history, logits, stop.received)
+    return TrainResult(result, history, logits, stop.received)
 
 
 class _Clock(Callback):
@@ -163,7 +163,7 @@ class _Clock(Callback):
         self.start -= check_real(state["seconds"], "seconds")
 
 
-def judge(
+def evaluate(
     model: Layer, images: np.ndarray, labels: np.ndarray, threads: int | None = None
 ) -> tuple[dict[str, float], np.ndarray]:
     """Return the `loss` and `accuracy` of a model on images, and its logits; `threads` as for `Trainer`."""

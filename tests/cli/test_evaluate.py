@@ -11,27 +11,27 @@ from minicnn import save_weights
 from minicnn.cli import main
 from minicnn.datasets import write_idx
 from minicnn.metrics import accuracy, confusion_matrix
-from minicnn.runs import Recipe, create_run, load_data, open_run
+from minicnn.runs import TrainConfig, create_run, load_data, open_run
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """Return an untrained net that was saved as a run."""
     place = tmp_path_factory.mktemp("evaluate")
-    data = load_data(Recipe(dataset=str(write_folder(place / "toy"))))
-    run = create_run(Recipe(dataset=str(place / "toy")), data, place / "run")
+    data = load_data(TrainConfig(dataset=str(write_folder(place / "toy"))))
+    run = create_run(TrainConfig(dataset=str(place / "toy")), data, place / "run")
     save_weights(run.model, run.folder / "weights.safetensors")
     return run
 
 
 def test_evaluate_json_is_what_the_metrics_say(run, capsys):
     assert main(["evaluate", str(run.folder), "--json"]) == 0
-    images, labels = load_data(run.recipe).test
+    images, labels = load_data(run.config).test
     logits = run.model.predict(images)
     told = json.loads(capsys.readouterr().out)
     assert told["accuracy"] == accuracy(logits, labels)
     assert told["confusion"] == confusion_matrix(labels, logits).tolist()
-    assert (told["images"], told["dataset"]) == (40, run.recipe.dataset)
+    assert (told["images"], told["dataset"]) == (40, run.config.dataset)
     powers = np.exp(logits.astype(np.float64))
     shares = powers[np.arange(40), labels] / powers.sum(axis=1)
     assert told["loss"] == pytest.approx(-np.log(shares).mean(), rel=1e-6)
@@ -40,7 +40,7 @@ def test_evaluate_json_is_what_the_metrics_say(run, capsys):
 def test_evaluate_prints_accuracy_and_counts(run, capsys):
     assert main(["evaluate", str(run.folder)]) == 0
     first, empty, header, *rows = capsys.readouterr().out.splitlines()
-    images, labels = load_data(run.recipe).test
+    images, labels = load_data(run.config).test
     matrix = confusion_matrix(labels, run.model.predict(images))
     assert first.startswith(f"accuracy {100 * np.trace(matrix) / 40:.2f} % of 40 test images of ")
     assert header.split() == ["truth", "\\", "answer", *"0123456789", "right"]

@@ -10,16 +10,16 @@ from toy_data import write_folder
 from minicnn.cli import main
 from minicnn.datasets.images import load_digit_image
 from minicnn.ops.activations import softmax
-from minicnn.runs import Recipe, create_run, load_data, open_run, train
+from minicnn.runs import TrainConfig, create_run, load_data, open_run, train
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """Return a folder with the toy data, and a run that was trained on them."""
     place = tmp_path_factory.mktemp("predict")
-    recipe = Recipe(dataset=str(write_folder(place / "toy")), epochs=2, batch_size=20, threads=1)
-    data = load_data(recipe)
-    train(create_run(recipe, data, place / "run"), data)
+    config = TrainConfig(dataset=str(write_folder(place / "toy")), epochs=2, batch_size=20, threads=1)
+    data = load_data(config)
+    train(create_run(config, data, place / "run"), data)
     drawing = np.full((90, 60), 240, np.uint8)
     drawing[20:70, 25:35] = 15
     Image.fromarray(drawing).save(place / "one.png")
@@ -55,9 +55,9 @@ def test_predict_goes_on_after_a_picture_that_is_none(place, capsys):
 
 
 def test_predict_needs_a_net_for_digits(tmp_path, capsys):
-    recipe = Recipe(dataset=str(write_folder(tmp_path / "toy", size=16)), epochs=0)
-    data = load_data(recipe)
-    train(create_run(recipe, data, tmp_path / "run"), data)
+    config = TrainConfig(dataset=str(write_folder(tmp_path / "toy", size=16)), epochs=0)
+    data = load_data(config)
+    train(create_run(config, data, tmp_path / "run"), data)
     assert main(["predict", str(tmp_path / "run"), "x.png"]) == 2
     assert capsys.readouterr().err == (
         "minicnn predict: pictures are made into digits of 28x28x1, but this model takes (16, 16, 1)\n"
@@ -65,9 +65,9 @@ def test_predict_needs_a_net_for_digits(tmp_path, capsys):
 
 
 def test_predict_pads_for_the_net_of_1998(place, tmp_path, capsys):
-    recipe = Recipe(model="lenet5-1998", dataset=str(place / "toy"), epochs=0)
-    data = load_data(recipe)
-    train(create_run(recipe, data, tmp_path / "run"), data)
+    config = TrainConfig(model="lenet5-1998", dataset=str(place / "toy"), epochs=0)
+    data = load_data(config)
+    train(create_run(config, data, tmp_path / "run"), data)
     assert main(["predict", str(tmp_path / "run"), str(place / "one.png")]) == 0
     assert capsys.readouterr().out.startswith(str(place / "one.png"))
 

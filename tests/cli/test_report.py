@@ -45,16 +45,23 @@ def test_report_tells_all_of_a_run(run, capsys):
     assert capsys.readouterr().out.startswith(f"written to {run / 'report.html'}, ")
     told = Read(run / "report.html")
     trained = open_run(run)
-    images, labels = load_data(trained.recipe).test
+    images, labels = load_data(trained.config).test
     right = accuracy(trained.model.predict(images), labels)
     assert f"{100 * right:.2f} % of 40 test images right" in told.texts["p"][0]
     rows = dict(zip(told.texts["th"], told.texts["td"], strict=True))
-    assert rows["dataset"] == trained.recipe.dataset  # escaped, it comes back as it was
+    assert rows["dataset"] == trained.config.dataset  # escaped, it comes back as it was
     assert (rows["batch size"], rows["optimizer"], rows["parameters"]) == ("20", "adamw", "61706")
     assert rows["test accuracy"] == json.dumps(right)
     assert told.texts["pre"][0] == trained.model.summary()
     assert told.texts["h2"] == [
-        *("Configuration", "Outcome", "Layers", "Learning", "Which class was taken for which", "Mistakes"),
+        *(
+            "Configuration",
+            "TrainResult",
+            "Layers",
+            "Learning",
+            "Which class was taken for which",
+            "Mistakes",
+        ),
         *("Kernels", "One image on its way through the layers", "What the network takes for alike"),
     ]
     assert len(told.alts) == 8

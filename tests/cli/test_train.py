@@ -11,7 +11,7 @@ from toy_data import write_folder
 
 import minicnn
 from minicnn.cli import main
-from minicnn.runs import Recipe, create_run, load_data, open_run, read_result
+from minicnn.runs import TrainConfig, create_run, load_data, open_run, read_result
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def test_train_writes_a_run_folder_and_tells_what_happens(dataset, tmp_path, cap
     result = read_result(out)
     assert result["test_accuracy"] == 1.0  # of ten squares at ten places
     config = json.loads((out / "config.json").read_text())
-    assert config["recipe"]["dataset"] == str(dataset)
+    assert config["config"]["dataset"] == str(dataset)
     assert (config["input_shape"], config["num_classes"]) == ([28, 28, 1], 10)
 
     told, progress = capsys.readouterr()
@@ -72,7 +72,7 @@ def test_every_option_reaches_the_recipe(tmp_path):
     ]
     assert main(["train", *arguments, "--augment", "--out", str(tmp_path / "run")]) == 0
     run = open_run(tmp_path / "run")
-    assert run.recipe.to_dict() == options | {"augment": True, "data": None}
+    assert run.config.to_dict() == options | {"augment": True, "data": None}
     assert run.model.input_shape == (32, 32, 3)
     assert "validation_accuracy" in read_result(tmp_path / "run")
 
@@ -83,7 +83,7 @@ def test_train_names_the_folder_and_remembers_where_the_data_are(dataset, monkey
     assert train("--dataset", dataset.name, "--lr", 1e30, "--schedule", "constant") == 2
     assert "runs/lenet5-toy-1\n" in capsys.readouterr().out
     config = json.loads((dataset.parent / "runs" / "lenet5-toy-1" / "config.json").read_text())
-    assert config["recipe"]["dataset"] == str(dataset)
+    assert config["config"]["dataset"] == str(dataset)
 
 
 @pytest.mark.parametrize(
@@ -193,8 +193,8 @@ def test_resume_tells_of_a_broken_checkpoint_in_a_line(dataset, tmp_path, monkey
     ],
 )
 def test_resume_refuses_what_contradicts_the_run(dataset, tmp_path, monkeypatch, capsys, arguments, message):
-    recipe = Recipe(dataset=str(dataset), epochs=2, batch_size=50, threads=1)
-    create_run(recipe, load_data(recipe), tmp_path / "run")
+    config = TrainConfig(dataset=str(dataset), epochs=2, batch_size=50, threads=1)
+    create_run(config, load_data(config), tmp_path / "run")
     assert main(["train", "--resume", str(tmp_path / "run"), *arguments]) == 2
     assert message in capsys.readouterr().err
 

@@ -7,7 +7,7 @@ from minicnn.demo.session import RATE, read_drawing
 from minicnn.losses import softmax_cross_entropy
 from minicnn.models import lenet5
 from minicnn.ops.scaling import to_float
-from minicnn.runs import Recipe
+from minicnn.runs import TrainConfig
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def test_look_says_what_predict_says(mnist_test):
 
 
 def test_the_net_of_1998_gets_its_padding():
-    recipe = Recipe(model="lenet5-1998")
+    recipe = TrainConfig(model="lenet5-1998")
     session = Session(recipe.build_model((32, 32, 1), 10), recipe)
     image = session.example()["image"]
     assert image.shape == (28, 28, 1)
@@ -75,7 +75,7 @@ def test_the_net_of_1998_gets_its_padding():
 
 
 def test_a_net_for_other_images_is_refused():
-    recipe = Recipe()
+    recipe = TrainConfig()
     with pytest.raises(ValueError, match=r"28x28x1, but this model takes \(16, 16, 1\)"):
         Session(recipe.build_model((16, 16, 1), 10), recipe)
 

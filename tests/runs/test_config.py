@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 
 from minicnn import SGD, AdamW, RMSprop
-from minicnn.runs import Recipe
+from minicnn.runs import TrainConfig
 
 
 def test_recipe_fills_in_the_rates_of_its_optimizer():
-    assert (Recipe(optimizer="sgd").lr, Recipe(optimizer="sgd").weight_decay) == (0.05, 0.0)
-    assert Recipe(optimizer="rmsprop").lr == 1e-3
-    assert (Recipe(optimizer="sgd", lr=0.3).lr, Recipe(weight_decay=0).weight_decay) == (0.3, 0.0)
+    assert (TrainConfig(optimizer="sgd").lr, TrainConfig(optimizer="sgd").weight_decay) == (0.05, 0.0)
+    assert TrainConfig(optimizer="rmsprop").lr == 1e-3
+    assert (TrainConfig(optimizer="sgd", lr=0.3).lr, TrainConfig(weight_decay=0).weight_decay) == (0.3, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_recipe_fills_in_the_rates_of_its_optimizer():
 )
 def test_recipe_refuses_values_out_of_range(choice, message):
     with pytest.raises(ValueError, match=re.escape(message)):
-        Recipe(**choice)
+        TrainConfig(**choice)
 
 
 @pytest.mark.parametrize(
@@ -52,58 +52,62 @@ def test_recipe_refuses_values_out_of_range(choice, message):
 )
 def test_recipe_refuses_wrong_types(choice, message):
     with pytest.raises(TypeError, match=re.escape(message)):
-        Recipe(**choice)
+        TrainConfig(**choice)
 
 
 def test_recipe_survives_the_way_through_a_dict():
-    recipe = Recipe(model="lenet5-1998", dataset="/data/kmnist", epochs=3, lr=0.5, limit=100, augment=True)
-    assert Recipe.from_dict(recipe.to_dict()) == recipe
+    config = TrainConfig(
+        model="lenet5-1998", dataset="/data/kmnist", epochs=3, lr=0.5, limit=100, augment=True
+    )
+    assert TrainConfig.from_dict(config.to_dict()) == config
 
 
 def test_from_dict_demands_what_is_trained_and_nothing_unknown():
-    choices = Recipe().to_dict()
+    choices = TrainConfig().to_dict()
     del choices["dataset"]
     with pytest.raises(ValueError, match="missing or unknown: dataset, layers"):
-        Recipe.from_dict(choices | {"layers": "import os"})
+        TrainConfig.from_dict(choices | {"layers": "import os"})
 
 
 def test_from_dict_gives_choices_of_later_versions_their_defaults():
-    assert Recipe.from_dict({"model": "lenet5", "dataset": "mnist", "lr": 0.5}) == Recipe(lr=0.5)
+    assert TrainConfig.from_dict({"model": "lenet5", "dataset": "mnist", "lr": 0.5}) == TrainConfig(lr=0.5)
 
 
 def test_schedule_rises_for_a_twentieth_and_falls_to_zero():
-    schedule = Recipe(lr=0.8).make_schedule(1000)
+    schedule = TrainConfig(lr=0.8).make_schedule(1000)
     assert [schedule(step) for step in (0, 25, 50)] == [0.0, 0.4, 0.8]
     assert schedule(525) == pytest.approx(0.4)  # half of the cosine
     assert schedule(1000) == 0.0
 
 
 def test_constant_schedule_stays_at_lr():
-    schedule = Recipe(lr=0.8, schedule="constant").make_schedule(10)
+    schedule = TrainConfig(lr=0.8, schedule="constant").make_schedule(10)
     assert {schedule(step) for step in range(20)} == {0.8}
 
 
 def test_schedule_of_no_steps_can_be_made():
-    assert Recipe(lr=0.8).make_schedule(0)(0) == 0.8
+    assert TrainConfig(lr=0.8).make_schedule(0)(0) == 0.8
 
 
 def test_make_optimizer_spreads_the_schedule_over_all_steps():
     # 100 images in batches of 30 are 4 steps an epoch, the last one smaller: 20 steps, 1 of warm-up.
-    optimizer = Recipe(lr=1.0, epochs=5, batch_size=30).make_optimizer(100)
+    optimizer = TrainConfig(lr=1.0, epochs=5, batch_size=30).make_optimizer(100)
     assert isinstance(optimizer, AdamW)
     assert (optimizer.lr(0), optimizer.lr(1), optimizer.lr(20)) == (0.0, 1.0, 0.0)
     assert optimizer.lr(19) > 0
-    assert optimizer.weight_decay == Recipe().weight_decay
+    assert optimizer.weight_decay == TrainConfig().weight_decay
 
 
 def test_make_optimizer_takes_the_class_of_the_name():
-    assert isinstance(Recipe(optimizer="rmsprop").make_optimizer(10), RMSprop)
-    sgd = Recipe(optimizer="sgd").make_optimizer(10)
+    assert isinstance(TrainConfig(optimizer="rmsprop").make_optimizer(10), RMSprop)
+    sgd = TrainConfig(optimizer="sgd").make_optimizer(10)
     assert (type(sgd), sgd.momentum, sgd.nesterov) == (SGD, 0.9, True)
 
 
 def test_build_model_follows_the_seed():
-    first, again, other = (Recipe(seed=seed).build_model((28, 28, 1), 10).get_weights() for seed in (1, 1, 2))
+    first, again, other = (
+        TrainConfig(seed=seed).build_model((28, 28, 1), 10).get_weights() for seed in (1, 1, 2)
+    )
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
     assert not np.array_equal(first[0], other[0])
     assert first[-1].shape == (10,)
@@ -122,4 +126,4 @@ def test_build_model_follows_the_seed():
 )
 def test_build_model_refuses_what_is_unreasonable(shape, classes, message):
     with pytest.raises(ValueError, match=re.escape(message)):
-        Recipe().build_model(shape, classes)
+        TrainConfig().build_model(shape, classes)

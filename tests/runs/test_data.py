@@ -3,7 +3,7 @@ import pytest
 from toy_data import write_folder
 
 from minicnn.datasets import load_idx_folder, write_idx
-from minicnn.runs import Recipe, load_data, load_test_data
+from minicnn.runs import TrainConfig, load_data, load_test_data
 from minicnn.runs.data import class_names, pad_images
 
 
@@ -13,7 +13,7 @@ def folder(tmp_path_factory):
 
 
 def test_load_data_takes_everything_as_it_is(folder):
-    data = load_data(Recipe(dataset=str(folder)))
+    data = load_data(TrainConfig(dataset=str(folder)))
     (x_train, y_train), (x_test, y_test) = load_idx_folder(folder)
     for part, (images, labels) in ((data.train, (x_train, y_train)), (data.test, (x_test, y_test))):
         assert np.array_equal(part[0], images)
@@ -24,13 +24,13 @@ def test_load_data_takes_everything_as_it_is(folder):
 
 
 def test_load_data_limits_the_training_images_only(folder):
-    data = load_data(Recipe(dataset=str(folder), limit=7))
+    data = load_data(TrainConfig(dataset=str(folder), limit=7))
     assert data.train[1].tolist() == [0, 1, 2, 3, 4, 5, 6]
     assert len(data.test[0]) == 40
 
 
 def test_load_data_holds_out_images_that_are_then_not_trained_on(folder):
-    data = load_data(Recipe(dataset=str(folder), validation=30))
+    data = load_data(TrainConfig(dataset=str(folder), validation=30))
     (x, y), _ = load_idx_folder(folder)
     trained, held = ({image.tobytes() for image in part[0]} for part in (data.train, data.validation))
     assert (len(trained), len(held)) == (130, 30)
@@ -42,7 +42,8 @@ def test_load_data_holds_out_images_that_are_then_not_trained_on(folder):
 
 def test_held_out_images_follow_the_seed(folder):
     first, again, other = (
-        load_data(Recipe(dataset=str(folder), validation=30, seed=seed)).validation[0] for seed in (3, 3, 4)
+        load_data(TrainConfig(dataset=str(folder), validation=30, seed=seed)).validation[0]
+        for seed in (3, 3, 4)
     )
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
@@ -50,29 +51,29 @@ def test_held_out_images_follow_the_seed(folder):
 
 def test_load_data_demands_images_to_train_on(folder):
     with pytest.raises(ValueError, match="must be below 20, got 20"):
-        load_data(Recipe(dataset=str(folder), limit=20, validation=20))
+        load_data(TrainConfig(dataset=str(folder), limit=20, validation=20))
 
 
 def test_load_data_refuses_an_unknown_name():
     with pytest.raises(FileNotFoundError, match=r"must be mnist, fashion-mnist or a folder .*, got 'nmist'"):
-        load_data(Recipe(dataset="nmist"))
+        load_data(TrainConfig(dataset="nmist"))
 
 
 def test_load_data_takes_a_place_for_fashion_mnist_only():
     with pytest.raises(ValueError, match="only for fashion-mnist, got it for mnist"):
-        load_data(Recipe(data="somewhere"))
+        load_data(TrainConfig(data="somewhere"))
 
 
 def test_load_data_demands_test_images(tmp_path):
     write_folder(tmp_path, test=0)
     with pytest.raises(ValueError, match="there must be test images"):
-        load_data(Recipe(dataset=str(tmp_path)))
+        load_data(TrainConfig(dataset=str(tmp_path)))
 
 
 def test_num_classes_counts_labels_that_only_one_part_has(tmp_path):
     write_folder(tmp_path)
     write_idx(tmp_path / "t10k-labels-idx1-ubyte", np.full(40, 25, np.uint8))
-    assert load_data(Recipe(dataset=str(tmp_path))).num_classes == 26
+    assert load_data(TrainConfig(dataset=str(tmp_path))).num_classes == 26
 
 
 def test_pad_images_puts_the_image_in_the_middle():

@@ -9,27 +9,27 @@ import pytest
 from toy_data import write_folder
 
 from minicnn import FileFormatError, save_weights
-from minicnn.runs import Recipe, create_run, is_finished, load_data, open_run, read_history, read_result
+from minicnn.runs import TrainConfig, create_run, is_finished, load_data, open_run, read_history, read_result
 from minicnn.runs.folder import open_unfinished_run, write_json
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     folder = write_folder(tmp_path_factory.mktemp("toy") / "toy", train=10, test=10)
-    return load_data(Recipe(dataset=str(folder)))
+    return load_data(TrainConfig(dataset=str(folder)))
 
 
 @pytest.fixture
 def saved(data, tmp_path):
     """Return a run with weights, as a training leaves it."""
-    run = create_run(Recipe(seed=5), data, tmp_path / "run")
+    run = create_run(TrainConfig(seed=5), data, tmp_path / "run")
     save_weights(run.model, run.folder / "weights.safetensors")
     return run
 
 
 def test_create_run_writes_what_open_run_reads(saved):
     opened = open_run(saved.folder)
-    assert opened.recipe == saved.recipe
+    assert opened.config == saved.config
     assert opened.folder == saved.folder
     for ours, theirs in zip(opened.model.get_weights(), saved.model.get_weights(), strict=True):
         assert np.array_equal(ours, theirs)
@@ -52,8 +52,8 @@ def test_open_run_takes_the_weights_of_the_file_not_of_the_seed(saved):
 
 def test_create_run_counts_folders(data, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    recipe = Recipe(dataset="/somewhere/kmnist")
-    assert [str(create_run(recipe, data).folder) for _ in range(2)] == [
+    config = TrainConfig(dataset="/somewhere/kmnist")
+    assert [str(create_run(config, data).folder) for _ in range(2)] == [
         "runs/lenet5-kmnist-1",
         "runs/lenet5-kmnist-2",
     ]
@@ -61,32 +61,32 @@ def test_create_run_counts_folders(data, tmp_path, monkeypatch):
 
 def test_create_run_takes_an_empty_folder_and_no_other(data, tmp_path):
     (tmp_path / "empty").mkdir()
-    assert create_run(Recipe(), data, tmp_path / "empty").folder == tmp_path / "empty"
+    assert create_run(TrainConfig(), data, tmp_path / "empty").folder == tmp_path / "empty"
     with pytest.raises(FileExistsError, match="must get a new or empty folder"):
-        create_run(Recipe(), data, tmp_path / "empty")
+        create_run(TrainConfig(), data, tmp_path / "empty")
     (tmp_path / "file").write_text("precious")
     with pytest.raises(FileExistsError, match="must get a new or empty folder"):
-        create_run(Recipe(), data, tmp_path / "file")
+        create_run(TrainConfig(), data, tmp_path / "file")
     assert (tmp_path / "file").read_text() == "precious"
 
 
 def test_create_run_refuses_wrong_checkpoints_before_it_makes_a_folder(data, tmp_path):
     with pytest.raises(ValueError, match="`checkpoint_every` must be at least 1, got 0"):
-        create_run(Recipe(), data, tmp_path / "run", checkpoint_every=0)
+        create_run(TrainConfig(), data, tmp_path / "run", checkpoint_every=0)
     assert not (tmp_path / "run").exists()
 
 
 def test_create_run_makes_no_folder_for_a_model_that_cannot_be(tmp_path):
-    tiny = load_data(Recipe(dataset=str(write_folder(tmp_path / "tiny", size=8))))
+    tiny = load_data(TrainConfig(dataset=str(write_folder(tmp_path / "tiny", size=8))))
     with pytest.raises(ValueError, match="layer 3"):
-        create_run(Recipe(), tiny, tmp_path / "run")
+        create_run(TrainConfig(), tiny, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 def change(**changes):
     def rewrite(config):
         for place, value in changes.items():
-            where = config["recipe"] if place in config["recipe"] else config
+            where = config["config"] if place in config["config"] else config
             where[place] = value
         return json.dumps(config)
 
@@ -102,8 +102,8 @@ def change(**changes):
         (lambda config: "[" * 100_000, "must be JSON"),
         (lambda config: json.dumps(config)[:-1], "must be JSON"),
         (lambda config: json.dumps(config) + " " * (1 << 20), "it is far too long"),
-        (lambda config: '{"recipe": 1, "recipe": {}}', "a key occurs twice"),
-        (lambda config: "{}", "`recipe` must be dict, got None"),
+        (lambda config: '{"config": 1, "config": {}}', "a key occurs twice"),
+        (lambda config: "{}", "`config` must be dict, got None"),
         (change(model="minicnn.models.lenet5"), "`model` must be one of"),
         (change(model={"__reduce__": "os.system"}), "`model` must be str"),
         (change(epochs="15"), "`epochs` must be int"),
@@ -137,7 +137,7 @@ def test_open_run_refuses_a_wrong_configuration(saved, rewrite, message):
 def test_an_unfinished_run_must_have_a_checkpoint_or_data_as_large_as_its_model(saved):
     path = saved.folder / "config.json"
     config = json.loads(path.read_text())
-    assert open_unfinished_run(saved.folder).recipe == saved.recipe
+    assert open_unfinished_run(saved.folder).config == saved.config
     for changes in ({"num_classes": 10**12}, {"num_classes": 9999}, {"input_shape": [256, 256, 64]}):
         path.write_text(change(**changes)(copy.deepcopy(config)))
         with pytest.raises(FileFormatError, match=r"as they are in 'mnist': \(28, 28, 1\), 10"):

@@ -9,7 +9,7 @@ from toy_data import write_folder
 
 from minicnn import Callback, Trainer
 from minicnn.runs import (
-    Recipe,
+    TrainConfig,
     create_run,
     is_finished,
     load_data,
@@ -29,9 +29,9 @@ def folder(tmp_path_factory):
 
 
 def make(folder, out, **choices):
-    recipe = Recipe(**({"dataset": str(folder), "epochs": 2, "batch_size": 50, "threads": 1} | choices))
-    data = load_data(recipe)
-    return create_run(recipe, data, out), data
+    config = TrainConfig(**({"dataset": str(folder), "epochs": 2, "batch_size": 50, "threads": 1} | choices))
+    data = load_data(config)
+    return create_run(config, data, out), data
 
 
 class SendSignal(Callback):
@@ -50,9 +50,9 @@ def test_train_fills_the_folder_with_what_the_trainer_does(folder, tmp_path):
     run, data = make(folder, tmp_path / "run", lr=0.01)
     outcome = train(run, data)
 
-    recipe = Recipe(lr=0.01, epochs=2, batch_size=50)
-    model = recipe.build_model((28, 28, 1), 10)
-    trainer = Trainer(model, recipe.make_optimizer(160), seed=0, threads=1)
+    config = TrainConfig(lr=0.01, epochs=2, batch_size=50)
+    model = config.build_model((28, 28, 1), 10)
+    trainer = Trainer(model, config.make_optimizer(160), seed=0, threads=1)
     expected = trainer.fit(*data.train, epochs=2, batch_size=50)
 
     assert read_history(run.folder) == outcome.history == expected
@@ -145,7 +145,7 @@ def test_a_run_that_died_before_it_was_judged_is_judged(folder, tmp_path):
     (run.folder / ".weights.safetensors.0123abcd.tmp").touch()
     result = train(open_unfinished_run(run.folder), data).result
     assert (result["test_loss"], result["steps"]) == (expected["test_loss"], expected["steps"])
-    assert open_run(run.folder).recipe == run.recipe
+    assert open_run(run.folder).config == run.config
     assert not list(run.folder.glob(".*.tmp"))
 
 
@@ -157,9 +157,9 @@ def test_two_processes_do_not_train_into_one_folder(folder, tmp_path):
 
 
 def test_checkpoints_come_as_often_as_was_said(folder, tmp_path):
-    recipe = Recipe(dataset=str(folder), epochs=2, batch_size=50, threads=1)
-    data = load_data(recipe)
-    create_run(recipe, data, tmp_path / "run", checkpoint_every=3)
+    config = TrainConfig(dataset=str(folder), epochs=2, batch_size=50, threads=1)
+    data = load_data(config)
+    create_run(config, data, tmp_path / "run", checkpoint_every=3)
     run = open_unfinished_run(tmp_path / "run")
     assert run.checkpoint_every == 3
     train(run, data)
