@@ -6,11 +6,11 @@ import numpy as np
 
 from minicnn.layers.base import Layer
 from minicnn.testing.contract import call
-from minicnn.testing.layer_under_test import Run, Subject, backward, results, run
+from minicnn.testing.layer_under_test import LayerUnderTest, Run, backward, results, run
 from minicnn.testing.report import fail, require_all_equal, require_equal
 
 
-def check_borrowed(subject: Subject) -> None:
+def check_borrowed(subject: LayerUnderTest) -> None:
     """Check that x and dy are not written, and that read-only and strided arrays serve as well."""
     x, dy = subject.draw(), subject.draw_dy()
     expected = run(subject.fresh(), x, dy)
@@ -33,7 +33,7 @@ def check_borrowed(subject: Subject) -> None:
         require_all_equal(got, expected.arrays(), f"{kind} arguments must give the same result")
 
 
-def check_aliasing(subject: Subject) -> None:
+def check_aliasing(subject: LayerUnderTest) -> None:
     """Check that results share memory with nothing, and that no later call changes them."""
     x, dy = subject.draw(), subject.draw_dy()
     expected = run(subject.fresh(), x, dy)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from minicnn.testing.layer_under_test import Subject, backward, gradient_name, results, run, trainable
+from minicnn.testing.layer_under_test import LayerUnderTest, backward, gradient_name, results, run, trainable
 from minicnn.testing.report import fail, require_all_equal, require_equal
 
 
-def check_linearity(subject: Subject) -> None:
+def check_linearity(subject: LayerUnderTest) -> None:
     """Check that backward is linear in dy: gradients of a sum are sums of gradients."""
     x, one, two = subject.draw(), subject.draw_dy(), subject.draw_dy()
 
@@ -29,7 +29,7 @@ def check_linearity(subject: Subject) -> None:
         require_all_equal(scaled, first, what, hint, **tolerance)
 
 
-def check_accumulation(subject: Subject) -> None:
+def check_accumulation(subject: LayerUnderTest) -> None:
     """Check that a second backward gives the same dx and adds its gradients, and weights stay as they are."""
     x, dy, another_dy = subject.draw(), subject.draw_dy(), subject.draw_dy()
     once = run(subject.fresh(), x, dy)
@@ -58,7 +58,7 @@ def check_accumulation(subject: Subject) -> None:
     require_all_equal(other, expected, "another dy must get its own gradients", hint)
 
 
-def check_cache(subject: Subject) -> None:
+def check_cache(subject: LayerUnderTest) -> None:
     """Check that a second forward makes the old cache unusable: backward never works with old values."""
     hint = (
         "values of the first forward are kept, in an attribute of the layer's own or in part; use self.cache"
@@ -89,7 +89,7 @@ def check_cache(subject: Subject) -> None:
         require_all_equal(got.arrays(), expected.arrays(), message, hint)
 
 
-def check_needs_dx(subject: Subject) -> None:
+def check_needs_dx(subject: LayerUnderTest) -> None:
     """Check that without dx (the first layer of a net needs none) weights get the same gradients."""
     x, dy = subject.draw(), subject.draw_dy()
     expected = run(subject.fresh(), x, dy)

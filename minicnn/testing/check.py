@@ -14,12 +14,12 @@ import threadpoolctl
 
 from minicnn.layers.base import Layer
 from minicnn.testing import aliasing, backward, contract, geometry, gradients, modes, replication
-from minicnn.testing.layer_under_test import Inputs, Subject
+from minicnn.testing.layer_under_test import Inputs, LayerUnderTest
 from minicnn.testing.reference import check_reference
 from minicnn.testing.report import CheckFailed, Failure, LayerCheckError
 from minicnn.validation import check_int
 
-Check = Callable[[Subject], None]
+Check = Callable[[LayerUnderTest], None]
 
 # From the first thing that can go wrong to the last: what fails first is nearest to the cause.
 CHECKS: dict[str, Check] = {
@@ -119,7 +119,7 @@ def make_subject(
     batch_size: int = 3,
     inputs: Inputs | None = None,
     reference: Any = None,
-) -> Subject:
+) -> LayerUnderTest:
     """Return the subject of all checks; raise a sentence where an argument is wrong."""
     if not isinstance(layer, Layer) and callable(layer):
         layer = layer()
@@ -132,10 +132,10 @@ def make_subject(
     seed = int(rng.integers(2**62)) if isinstance(rng, np.random.Generator) else check_int(rng, "rng", low=0)
     # A list that is the default of an argument stays what it is, so that a layer shows which changes it.
     defaults = {id(a.default): a.default for a in inspect.signature(type(layer)).parameters.values()}
-    return Subject(copy.deepcopy(layer, defaults), shape, seed, batch_size, inputs, reference)
+    return LayerUnderTest(copy.deepcopy(layer, defaults), shape, seed, batch_size, inputs, reference)
 
 
-def run_check(name: str, subject: Subject) -> Failure | None:
+def run_check(name: str, subject: LayerUnderTest) -> Failure | None:
     """Run one check; return what it found."""
     subject.reseed(name)
     with one_blas_thread(), np.errstate(all="ignore"):

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from minicnn.parameter import Parameter
-from minicnn.testing.layer_under_test import Run, Subject, reachable, run
+from minicnn.testing.layer_under_test import LayerUnderTest, Run, reachable, run
 from minicnn.testing.report import fail, worst
 
 
-def check_build(subject: Subject) -> None:
+def check_build(subject: LayerUnderTest) -> None:
     """Check that the layer builds, in both dtypes, and every weight that it holds is found."""
     try:
         layer = subject.built
@@ -33,7 +33,7 @@ def check_build(subject: Subject) -> None:
         )
 
 
-def check_shapes(subject: Subject) -> None:
+def check_shapes(subject: LayerUnderTest) -> None:
     """Check that both passes run, for any batch size; y has the built shape, dx that of x."""
     for n in (subject.batch_size, 1, subject.batch_size + 2):
         layer, x = subject.fresh(), subject.draw(examples=n)
@@ -56,7 +56,7 @@ def check_shapes(subject: Subject) -> None:
             )
 
 
-def check_dtypes(subject: Subject) -> None:
+def check_dtypes(subject: LayerUnderTest) -> None:
     """Check that results have the input's dtype; in float64 nothing was rounded to float32 on the way."""
     runs: dict[Any, Run] = {}
     x, dy = subject.draw(), subject.draw_dy()
@@ -85,7 +85,7 @@ def check_dtypes(subject: Subject) -> None:
         fail("in float64 a small change of x must not be lost in rounding to float32", "y", hint=hint)
 
 
-def _is_coarse(subject: Subject) -> bool:
+def _is_coarse(subject: LayerUnderTest) -> bool:
     """Say whether most outputs go up in steps, seen from near, which from further off go up a slope.
 
     A kink or a step in between is one of few, and hardly there at two of three points.
@@ -103,7 +103,7 @@ def _is_coarse(subject: Subject) -> bool:
     return bool((np.abs(steps - slope) > room)[moving].sum() > 0.5 * moving.sum())
 
 
-def check_float32(subject: Subject) -> None:
+def check_float32(subject: LayerUnderTest) -> None:
     """Check that in float32 the same numbers come out as in float64, up to rounding."""
     if subject.random:
         return  # it may draw other numbers in float32

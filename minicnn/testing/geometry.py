@@ -14,11 +14,11 @@ import numpy as np
 
 from minicnn.layers.base import Layer
 from minicnn.ops.padding import Pads, Pair, output_size, pair, resolve_padding
-from minicnn.testing.layer_under_test import Subject, trainable
+from minicnn.testing.layer_under_test import LayerUnderTest, trainable
 from minicnn.testing.report import fail, require_equal
 
 
-def check_geometry(subject: Subject) -> None:
+def check_geometry(subject: LayerUnderTest) -> None:
     """Check that outputs have the size that is declared, and each sees the rows and columns declared."""
     layer = subject.built
     declared = _declared(layer)
@@ -56,7 +56,7 @@ def check_geometry(subject: Subject) -> None:
                 )
 
 
-def check_padding(subject: Subject) -> None:
+def check_padding(subject: LayerUnderTest) -> None:
     """Check that padded cells never win a maximum, also of negative inputs, and do not count in a mean."""
     layer = subject.fresh().eval()
     if list(layer.named_layers()) or subject.inputs is not None:
@@ -85,7 +85,7 @@ def check_padding(subject: Subject) -> None:
             require_equal(ones, np.ones_like(ones), message, "y", hint)
 
 
-def check_statistics(subject: Subject) -> None:
+def check_statistics(subject: LayerUnderTest) -> None:
     """Check that batch statistics of images are over examples, rows and columns, not pixel by pixel.
 
     This concerns layers that in eval mode treat all pixels alike, and in training mode mix examples.
@@ -134,7 +134,7 @@ def _sides(shape: tuple[int, ...] | None) -> Pair:
     return rows, columns
 
 
-def _spreads(subject: Subject, axis: int) -> bool:
+def _spreads(subject: LayerUnderTest, axis: int) -> bool:
     """Say whether the kernel lies upside down, as in a transposed convolution whose strides are 1.
 
     Its first row (or column) then brings in what lies below that which the last one brings in.
@@ -151,7 +151,7 @@ def _spreads(subject: Subject, axis: int) -> bool:
     return bool(np.nansum(places[0] - places[1]) > 0)
 
 
-def _seen(subject: Subject, layer: Layer, axis: int) -> np.ndarray:
+def _seen(subject: LayerUnderTest, layer: Layer, axis: int) -> np.ndarray:
     """Return which output rows (or columns) change with which input rows: bool, (outputs, inputs)."""
     n = subject.input_shape[axis]
     x = np.repeat(subject.draw(examples=1), n, axis=0)

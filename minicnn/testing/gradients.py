@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from minicnn.testing.finite_differences import Point, Verdict, directions
-from minicnn.testing.layer_under_test import INPUT, Run, Subject, gradient_name, run
+from minicnn.testing.layer_under_test import INPUT, LayerUnderTest, Run, gradient_name, run
 from minicnn.testing.locate import locate
 from minicnn.testing.report import CheckFailed, Failure, fail
 
@@ -24,7 +24,7 @@ POINTS = (
 MANY = 2048  # values, where a narrow range of them may be the wrong one
 
 
-def check_gradients(subject: Subject) -> None:
+def check_gradients(subject: LayerUnderTest) -> None:
     """Check that dx and every weight's gradient equal central differences of the output."""
     for kind, sparse in POINTS:
         n = _examples(kind, subject)
@@ -43,14 +43,14 @@ def check_gradients(subject: Subject) -> None:
                 raise CheckFailed(failure or Failure("", what, gradient_name(name)))
 
 
-def _examples(kind: str, subject: Subject) -> int:
+def _examples(kind: str, subject: LayerUnderTest) -> int:
     """Return how many examples to try: batches differ in size, so that no gradient can count on it."""
     n = subject.batch_size
     many = max(n + 4, MANY // math.prod(subject.input_shape))
     return {"normal": n, "negative": n + 2, "positive": 1}.get(kind, many)
 
 
-def _judge(point: Point, name: str, sparse: bool, subject: Subject) -> Verdict:
+def _judge(point: Point, name: str, sparse: bool, subject: LayerUnderTest) -> Verdict:
     verdict = point.judge(name, directions(point.values[name], subject.rng, sparse))
     if verdict is Verdict.WRONG:
         failure = locate(point, name, subject.rng)
@@ -59,7 +59,7 @@ def _judge(point: Point, name: str, sparse: bool, subject: Subject) -> Verdict:
     return verdict
 
 
-def check_ties(subject: Subject) -> None:
+def check_ties(subject: LayerUnderTest) -> None:
     """Check that where inputs are tied, and move together, the gradient says how the output moves.
 
     Along such a direction even a maximum is smooth: whoever of the tied inputs gets the gradient, in sum
@@ -85,7 +85,7 @@ def check_ties(subject: Subject) -> None:
             )
 
 
-def _tied(subject: Subject) -> tuple[np.ndarray, np.ndarray]:
+def _tied(subject: LayerUnderTest) -> tuple[np.ndarray, np.ndarray]:
     """Return a batch of few different values in constant regions, and for each value its number.
 
     None of the values is zero: the kink of a ReLU is another matter.
@@ -101,7 +101,7 @@ def _tied(subject: Subject) -> tuple[np.ndarray, np.ndarray]:
     return values[levels], levels
 
 
-def check_kinks(subject: Subject) -> None:
+def check_kinks(subject: LayerUnderTest) -> None:
     """Check that at zeros and in uniform inputs all is finite, and beside a zero the gradient is a slope."""
     if subject.inputs is not None:
         return

@@ -36,7 +36,7 @@ class Run(NamedTuple):
         return {"y": self.y, "dx": self.dx, **{gradient_name(w): g for w, g in self.dweights.items()}}
 
 
-class Subject:
+class LayerUnderTest:
     """A layer under test, and where its inputs come from.
 
     Parameters are those of `check_layer`.

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from minicnn.layers.base import Layer
-from minicnn.testing.layer_under_test import Subject, run
+from minicnn.testing.layer_under_test import LayerUnderTest, run
 from minicnn.testing.report import SAME, fail, require_all_equal, require_equal
 
 MANY = 100  # forwards, for an average
 FAR = 1e4  # added to one example: far enough for exp to under- or overflow
 
 
-def check_modes(subject: Subject) -> None:
+def check_modes(subject: LayerUnderTest) -> None:
     """Check that in eval mode nothing is random, and nothing changes: no weight, no later output."""
     x = subject.draw()
     layer = subject.fresh()
@@ -43,7 +43,7 @@ def check_modes(subject: Subject) -> None:
         _check_agreement(subject)
 
 
-def _check_noise(subject: Subject) -> None:
+def _check_noise(subject: LayerUnderTest) -> None:
     """Check that a layer whose outputs differ between the modes draws anew in each forward."""
     layer, x = subject.fresh(), subject.draw("positive")
     if [p for p in layer.parameters() if not p.trainable]:
@@ -58,7 +58,7 @@ def _check_noise(subject: Subject) -> None:
         fail("what is drawn in training must be drawn anew in each forward", "y", hint=hint)
 
 
-def _check_mean(subject: Subject) -> None:
+def _check_mean(subject: LayerUnderTest) -> None:
     """Check that noise which eval mode leaves out does not make outputs larger or smaller on average."""
     layer, x = subject.fresh(), subject.draw("positive")
     calm = subject.fresh().eval()(x.copy())
@@ -71,7 +71,7 @@ def _check_mean(subject: Subject) -> None:
         fail(what, "y", hint=hint, got=f"{sizes.mean():.3g} times as large")
 
 
-def _check_agreement(subject: Subject) -> None:
+def _check_agreement(subject: LayerUnderTest) -> None:
     """Check that both modes compute the same, once running statistics have arrived at the batch's."""
     layer = subject.fresh()
     averages = [p for p in layer.parameters() if not p.trainable]
@@ -98,7 +98,7 @@ def _check_agreement(subject: Subject) -> None:
         fail(what, "y", hint=hint, got=float(np.linalg.norm(calm)), expected=float(np.linalg.norm(trained)))
 
 
-def check_determinism(subject: Subject) -> None:
+def check_determinism(subject: LayerUnderTest) -> None:
     """Check that the same rng gives the same numbers, and NumPy's global stream is left alone."""
     x, dy = subject.draw(), subject.draw_dy()
     state: Any = np.random.get_state()  # noqa: NPY002
@@ -121,7 +121,7 @@ def check_determinism(subject: Subject) -> None:
     require_all_equal(results[1], results[0], message, hint, rtol=SAME)
 
 
-def check_examples(subject: Subject) -> None:
+def check_examples(subject: LayerUnderTest) -> None:
     """Check that examples do not see each other: two interleaved shards give what the whole batch gives.
 
     In training mode, layers that draw numbers, or say that they mix examples, are excused; in eval mode none

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from minicnn.layers.base import Layer
-from minicnn.testing.layer_under_test import Subject, run
+from minicnn.testing.layer_under_test import LayerUnderTest, run
 from minicnn.testing.report import require_equal
 
 
-def check_reference(subject: Subject) -> None:
+def check_reference(subject: LayerUnderTest) -> None:
     """Check that the layer equals its reference: outputs, and gradients where the reference is a layer."""
     if subject.reference is None:
         return

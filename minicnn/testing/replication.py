@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.testing.layer_under_test import Subject, backward, gradient_name, results, run
+from minicnn.testing.layer_under_test import LayerUnderTest, backward, gradient_name, results, run
 from minicnn.testing.report import SAME, fail, require_all_equal, require_equal
 
 
-def check_replicas(subject: Subject) -> None:
+def check_replicas(subject: LayerUnderTest) -> None:
     """Check that a replica shares the weights' values and nothing else, and two layers nothing at all."""
     (x, other_x), (dy, other_dy) = ((draw(), draw()) for draw in (subject.draw, subject.draw_dy))
     expected, other_expected = run(subject.fresh(), x, dy), run(subject.fresh(), other_x, other_dy)
@@ -41,7 +41,7 @@ def check_replicas(subject: Subject) -> None:
     _refuse_changed_defaults(subject, x, dy)
 
 
-def _refuse_changed_defaults(subject: Subject, x: np.ndarray, dy: np.ndarray) -> None:
+def _refuse_changed_defaults(subject: LayerUnderTest, x: np.ndarray, dy: np.ndarray) -> None:
     arguments = inspect.signature(type(subject.layer)).parameters.values()
     defaults = [(a.name, a.default) for a in arguments if isinstance(a.default, list | dict | set)]
     twins = {id(default): copy.deepcopy(default) for _, default in defaults}
@@ -55,7 +55,7 @@ def _refuse_changed_defaults(subject: Subject, x: np.ndarray, dy: np.ndarray) ->
             fail(f"the default of the argument `{name}` must not be changed", hint=hint)
 
 
-def check_weights(subject: Subject) -> None:
+def check_weights(subject: LayerUnderTest) -> None:
     """Check that the weights are all that training changes: copied into another layer they bring it over."""
     layer = subject.fresh()
     for _ in range(2):
@@ -76,7 +76,7 @@ def check_weights(subject: Subject) -> None:
     require_equal(other.eval()(x.copy()), layer.eval()(x.copy()), message, "y", hint, SAME)
 
 
-def check_pickling(subject: Subject) -> None:
+def check_pickling(subject: LayerUnderTest) -> None:
     """Check that the layer can be pickled and gives the same output afterwards."""
     layer, x = subject.fresh().eval(), subject.draw()
     buffer = io.BytesIO()
@@ -94,7 +94,7 @@ def check_pickling(subject: Subject) -> None:
     require_equal(copied(x.copy()), layer(x.copy()), "an unpickled layer must give the same output", "y")
 
 
-def check_repr(subject: Subject) -> None:
+def check_repr(subject: LayerUnderTest) -> None:
     """Check that `repr` works, before and after build, and names the class."""
     for state, layer in (("unbuilt", subject.layer), ("built", subject.built)):
         try:

@@ -40,7 +40,7 @@ from minicnn.testing.correct_layers import (
     Tied,
     TransposedConv2D,
 )
-from minicnn.testing.layer_under_test import Subject
+from minicnn.testing.layer_under_test import LayerUnderTest
 from minicnn.testing.strategies import image_shapes, layer_cases
 
 USERS = [
@@ -164,4 +164,4 @@ def test_what_is_hardly_ever_dropped_raises_no_false_alarm(layer, seed):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_small_steps_are_not_taken_for_rounding_to_float32(seed):
-    assert not any(_is_coarse(Subject(Steps(), (8, 7, 3), seed)) for _ in range(3))
+    assert not any(_is_coarse(LayerUnderTest(Steps(), (8, 7, 3), seed)) for _ in range(3))
