@@ -35,7 +35,7 @@ class Session:
     ----------
     model : Sequential
         Trained, for images of 28x28x1, or of what `pad_images` makes of these.
-    recipe : TrainConfig
+    config : TrainConfig
         What it was trained by: it names the data set.
 
     Raises
@@ -44,15 +44,15 @@ class Session:
         If the model takes other images.
     """
 
-    def __init__(self, model: Sequential, recipe: TrainConfig) -> None:
-        blank = pad_images(np.zeros((1, 28, 28, 1), np.uint8), recipe.model)
+    def __init__(self, model: Sequential, config: TrainConfig) -> None:
+        blank = pad_images(np.zeros((1, 28, 28, 1), np.uint8), config.model)
         if blank.shape[1:] != model.input_shape:
             raise ValueError(
                 f"drawings are made into digits of 28x28x1, but this model takes {model.input_shape}"
             )
         self.model = model.train()
-        self.recipe = recipe
-        self.names = class_names(recipe.dataset, model.output_shape[0])
+        self.config = config
+        self.names = class_names(config.dataset, model.output_shape[0])
         self._rng = np.random.default_rng()
         self._lock = threading.Lock()
         self._undo: deque[list[np.ndarray]] = deque(maxlen=_MOST_UNDONE)
@@ -66,8 +66,8 @@ class Session:
         ]
         hidden = [i + 1 for i, layer in enumerate(self.model) if isinstance(layer, Flatten)]
         return {
-            "model": self.recipe.model,
-            "dataset": self.recipe.dataset,
+            "model": self.config.model,
+            "dataset": self.config.dataset,
             "input": self.model.input_shape,
             "layers": layers,
             "hidden": hidden,  # stages that show nothing new
@@ -160,7 +160,7 @@ class Session:
 
     @cached_property
     def _test(self) -> tuple[np.ndarray, np.ndarray]:
-        return load_test_data(self.recipe.dataset, self.recipe.data, self.recipe.model)
+        return load_test_data(self.config.dataset, self.config.data, self.config.model)
 
     @cached_property
     def _wrong(self) -> np.ndarray:
@@ -172,18 +172,18 @@ class Session:
         return Trace(self.model, self._batch(image))
 
     def _batch(self, image: np.ndarray) -> np.ndarray:
-        return to_float(pad_images(image[np.newaxis], self.recipe.model), self.model.dtype)
+        return to_float(pad_images(image[np.newaxis], self.config.model), self.model.dtype)
 
 
 def open_session(folder: str | os.PathLike[str] | None = None) -> Session:
     """Return a session with the net of a run folder; without one, with the net that the package ships."""
     if folder is not None:
         run = open_run(folder)
-        return Session(run.model, run.recipe)
-    recipe = TrainConfig(seed=0, augment=True)
-    model = recipe.build_model((28, 28, 1), 10)
+        return Session(run.model, run.config)
+    config = TrainConfig(seed=0, augment=True)
+    model = config.build_model((28, 28, 1), 10)
     load_weights(model, WEIGHTS)
-    return Session(model, recipe)
+    return Session(model, config)
 
 
 def read_drawing(pixels: np.ndarray) -> np.ndarray | None:

@@ -131,7 +131,9 @@ class DataParallel:
         self.is_builtin = self.pickled_model is not None
         self.structure_digest = now
 
-    def step(self, x: np.ndarray, y: np.ndarray, batch: int | None = None) -> tuple[float, np.ndarray]:
+    def forward_backward(
+        self, x: np.ndarray, y: np.ndarray, batch: int | None = None
+    ) -> tuple[float, np.ndarray]:
         """Return mean loss and predictions for a batch; its gradients are then those of the first model.
 
         Of a part of a batch with so many examples, loss and gradients are the part's share in the means; it

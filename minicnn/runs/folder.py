@@ -76,13 +76,13 @@ def create_run(
             raise FileExistsError(f"a run must get a new or empty folder, but there is something at {path}")
         path.mkdir(parents=True, exist_ok=True)
     (path / CHECKPOINTS).mkdir()  # fails if another process has just taken the same folder
-    config = {
+    content = {
         "config": config.to_dict(),
         "input_shape": list(input_shape),
         "num_classes": num_classes,
         "checkpoint_every": checkpoint_every,
     }
-    write_json(path / CONFIG, config)
+    write_json(path / CONFIG, content)
     return Run(path, config, model, checkpoint_every)
 
 

@@ -199,7 +199,8 @@ class TrainingLoop:
         if not is_finite(*(parameter.value for parameter in self.shards.parameters[0])):
             named = self.trainer.model.named_parameters()
             name = next(name for name, parameter in named if not is_finite(parameter.value))
-            raise self.ranks.raised_everywhere(  # the last update was too large; the checkpoint before it stays
+            # The last update was too large; the checkpoint before it stays.
+            raise self.ranks.raised_everywhere(
                 FloatingPointError(
                     f"weights must be finite to be saved, but {name!r} are not after "
                     f"{self.trainer.optimizer.steps} steps{_ADVICE}"

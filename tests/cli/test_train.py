@@ -51,7 +51,7 @@ def test_train_writes_a_run_folder_and_tells_what_happens(dataset, tmp_path, cap
     assert lines[7].startswith(f"epoch 8/8: loss {float(rows[7]['loss']):.4f}, accuracy 1.0000, ")
 
 
-def test_every_option_reaches_the_recipe(tmp_path):
+def test_every_option_reaches_the_config(tmp_path):
     colour = write_folder(tmp_path / "colour", size=16, channels=3, train=60)
     options = {
         "model": "lenet5-1998",

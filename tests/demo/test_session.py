@@ -65,8 +65,8 @@ def test_look_says_what_predict_says(mnist_test):
 
 
 def test_the_net_of_1998_gets_its_padding():
-    recipe = TrainConfig(model="lenet5-1998")
-    session = Session(recipe.build_model((32, 32, 1), 10), recipe)
+    config = TrainConfig(model="lenet5-1998")
+    session = Session(config.build_model((32, 32, 1), 10), config)
     image = session.example()["image"]
     assert image.shape == (28, 28, 1)
     pixels = session.look(image)["stages"][0] * 255
@@ -75,9 +75,9 @@ def test_the_net_of_1998_gets_its_padding():
 
 
 def test_a_net_for_other_images_is_refused():
-    recipe = TrainConfig()
+    config = TrainConfig()
     with pytest.raises(ValueError, match=r"28x28x1, but this model takes \(16, 16, 1\)"):
-        Session(recipe.build_model((16, 16, 1), 10), recipe)
+        Session(config.build_model((16, 16, 1), 10), config)
 
 
 def test_read_drawing_is_none_where_nothing_is_drawn():
@@ -99,7 +99,7 @@ def test_gradients_are_the_slopes_of_loss_and_logit():
     image = rng.integers(0, 256, (28, 28, 1), np.uint8)  # without the ties of a background
     model = lenet5().build((28, 28, 1), rng=0, dtype=np.float64)
     model.set_weights(session.model.get_weights())
-    precise = Session(model, session.recipe)
+    precise = Session(model, session.config)
     x, direction = to_float(image, np.float64), rng.normal(size=image.shape)
 
     def slope(f):

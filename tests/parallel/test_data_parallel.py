@@ -57,10 +57,10 @@ def test_two_ranks_cut_as_two_threads_do_and_what_users_write_is_not_cut():
         rank, size = 0, 2
 
     model = Sequential([Flatten(), Dense(2)]).build((6, 6, 1), rng=0)
-    assert DataParallel(model, softmax_cross_entropy, 2).ours
-    assert DataParallel(model, softmax_cross_entropy, 1, Two).ours
-    assert not DataParallel(model, softmax_cross_entropy, 1).ours
-    assert not DataParallel(model, lambda p, labels: softmax_cross_entropy(p, labels), 2).ours
+    assert DataParallel(model, softmax_cross_entropy, 2).is_builtin
+    assert DataParallel(model, softmax_cross_entropy, 1, Two).is_builtin
+    assert not DataParallel(model, softmax_cross_entropy, 1).is_builtin
+    assert not DataParallel(model, lambda p, labels: softmax_cross_entropy(p, labels), 2).is_builtin
 
 
 class Times(Layer):

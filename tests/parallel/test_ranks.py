@@ -197,7 +197,10 @@ def test_with_a_rank_killed_no_run_of_two_hundred_hangs_or_is_lost_or_different(
 
 
 def test_without_mpiexec_there_is_no_world_and_mpi4py_is_not_loaded():
-    code = "import sys; from minicnn.parallel.ranks import detect_world; print(detect_world(), 'mpi4py' in sys.modules)"
+    code = (
+        "import sys; from minicnn.parallel.ranks import detect_world; "
+        "print(detect_world(), 'mpi4py' in sys.modules)"
+    )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.split() == ["None", "False"]
 

@@ -157,15 +157,15 @@ def kill(worker):
 
 def test_a_helper_killed_while_it_computes_changes_nothing(parts, expected, monkeypatch):
     worker = parts.workers[1]
-    ask = worker.ask
+    submit = worker.submit
 
     def asked_and_killed(*shard):
-        there = ask(*shard)
+        there = submit(*shard)
         kill(worker)
         return there
 
     worker.process.send_signal(signal.SIGSTOP)
-    monkeypatch.setattr(worker, "ask", asked_and_killed)
+    monkeypatch.setattr(worker, "submit", asked_and_killed)
     assert_same(step(parts), expected[0])
     assert worker.closed
 
@@ -262,16 +262,16 @@ def test_a_helper_has_no_helpers(monkeypatch):
 
 def test_a_death_that_the_pipe_does_not_tell_is_seen(parts, expected, monkeypatch):
     worker = parts.workers[1]
-    ask = worker.ask
+    submit = worker.submit
 
     def asked_and_killed(*shard):
         worker.process.send_signal(signal.SIGSTOP)
-        there = ask(*shard)
+        there = submit(*shard)
         kill(worker)
         return there
 
     worker.ready = worker.pipe.recv() == workers._FILE
-    monkeypatch.setattr(worker, "ask", asked_and_killed)
+    monkeypatch.setattr(worker, "submit", asked_and_killed)
     monkeypatch.setattr(workers, "_arrives", lambda pipe, seconds: False)
     monkeypatch.setattr(worker, "pipe", Silent(worker.pipe))
     assert_same(step(parts), expected[0])

@@ -8,7 +8,7 @@ from minicnn import SGD, AdamW, RMSprop
 from minicnn.runs import TrainConfig
 
 
-def test_recipe_fills_in_the_rates_of_its_optimizer():
+def test_config_fills_in_the_rates_of_its_optimizer():
     assert (TrainConfig(optimizer="sgd").lr, TrainConfig(optimizer="sgd").weight_decay) == (0.05, 0.0)
     assert TrainConfig(optimizer="rmsprop").lr == 1e-3
     assert (TrainConfig(optimizer="sgd", lr=0.3).lr, TrainConfig(weight_decay=0).weight_decay) == (0.3, 0.0)
@@ -33,7 +33,7 @@ def test_recipe_fills_in_the_rates_of_its_optimizer():
         ({"weight_decay": math.inf}, "`weight_decay` must be in [0, inf), got inf"),
     ],
 )
-def test_recipe_refuses_values_out_of_range(choice, message):
+def test_config_refuses_values_out_of_range(choice, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         TrainConfig(**choice)
 
@@ -50,12 +50,12 @@ def test_recipe_refuses_values_out_of_range(choice, message):
         ({"dataset": None}, "`dataset` must be str, got None"),
     ],
 )
-def test_recipe_refuses_wrong_types(choice, message):
+def test_config_refuses_wrong_types(choice, message):
     with pytest.raises(TypeError, match=re.escape(message)):
         TrainConfig(**choice)
 
 
-def test_recipe_survives_the_way_through_a_dict():
+def test_config_survives_the_way_through_a_dict():
     config = TrainConfig(
         model="lenet5-1998", dataset="/data/kmnist", epochs=3, lr=0.5, limit=100, augment=True
     )

@@ -4,7 +4,7 @@
 
 A process dies by SIGKILL at a random moment, by SIGKILL between two random lines of a random step, or in the
 middle of writing a file, when it has so many bytes. Forked, they need not import anything anew. A third of
-the nets are trained by two threads, a third by a thread and a helper process, which a death leaves behind,
+the nets are trained by two threads, a third by a thread and a worker process, which a death leaves behind,
 and a third by one thread, with statistics of the batch.
 """
 
@@ -68,19 +68,19 @@ class Doom(Callback):
 
 
 class Company(Callback):
-    """Waits for the helper that was called in the first step, and leaves word that it came."""
+    """Waits for the worker that was called in the first step, and leaves word that it came."""
 
     def __init__(self, folder):
         self.folder = folder
 
     def on_batch_begin(self, step):
-        for helper in self.trainer._data_parallel.workers.values():
-            if not helper.there and helper.pipe.poll(60):
+        for worker in self.trainer._data_parallel.workers.values():
+            if not worker.ready and worker.pipe.poll(60):
                 (self.folder / "helped").touch()
 
 
 def own_loss(predictions, labels):
-    """Of which a helper knows nothing: two shards are two threads."""
+    """Of which a worker knows nothing: two shards are two threads."""
     return softmax_cross_entropy(predictions, labels)
 
 
@@ -111,7 +111,7 @@ def fit(folder, kind, every, doom=()):
 
 
 def live(folder, kind, every, doom=(), patience=None):
-    """TrainingLoop in a process of its own, that is killed when the patience ends; return whether it was killed."""
+    """Fit in a process of its own, killed when the patience ends; return whether it was killed."""
     child = os.fork()
     if child == 0:
         try:
