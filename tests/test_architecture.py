@@ -12,12 +12,13 @@ import minicnn
 ROOT = Path(minicnn.__file__).parent
 
 # What each part may import of the package, besides itself.
-LEAVES = {"version", "errors", "validation", "parameter"}
+LEAVES = {"version", "errors", "plural", "validation", "parameter"}
 BASICS = LEAVES | {"ops", "initializers", "losses", "metrics", "schedules", "datasets"}
 CORE = BASICS | {"layers", "optimizers", "models", "saving", "parallel", "training"}
 ALLOWED = {
     "version": set(),
     "errors": set(),
+    "plural": set(),
     "validation": {"errors"},
     "parameter": set(),
     "ops": {"validation"},
@@ -36,7 +37,7 @@ ALLOWED = {
     "insight": CORE,
     "plots": CORE | {"insight"},
     "testing": CORE | {"functional"},
-    "interop": CORE | {"runs"},
+    "interop": CORE | {"runs", "profiling"},
     "runs": CORE | {"plots", "profiling"},
     "profiling": CORE,
     "demo": CORE | {"insight", "runs"},

@@ -68,7 +68,7 @@ MODULES = {"minicnn": "minicnn", "pytorch": "torch"}
 
 def measure(name: str, batch: int, threads: int, steps: int) -> None:
     """Print, as JSON, the fastest step by the clock and by the processor's time, and the peak memory."""
-    from minicnn.runs.train import peak_memory_mb
+    from minicnn.profiling import peak_memory_mb
 
     step = STEPS[name](batch, threads)
     times = []

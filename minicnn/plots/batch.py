@@ -8,8 +8,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from minicnn.plots.style import INK, counted, dress, figure_of, shorten
+from minicnn.plots.style import INK, dress, figure_of, shorten
 from minicnn.plots.tiles import draw_tiles, tile_axes
+from minicnn.plural import counted
 
 _COLUMNS = 8
 

@@ -18,12 +18,12 @@ from minicnn.plots.style import (
     SMALL,
     TEXT,
     TITLE,
-    counted,
     dress,
     figure_of,
     new_axes,
     shorten,
 )
+from minicnn.plural import counted
 
 _MOST_WRITTEN = 20  # classes; with more there is no room for numbers in the cells
 _CELL = 0.62  # inches

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from minicnn.insight import Trace
 from minicnn.layers import Sequential
 from minicnn.plots.mosaic import draw_signed, mosaic
-from minicnn.plots.style import DPI, INK, SMALL, TEXT, counted, dress, figure_of, new_axes, shorten
+from minicnn.plots.style import DPI, INK, SMALL, TEXT, dress, figure_of, new_axes, shorten
+from minicnn.plural import counted
 
 _COLUMNS = 16
 _ROWS, _CELLS, _CELL = 6, 42, 8  # of single values: rows at most, values in a row, pixels of a value

@@ -7,7 +7,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from minicnn.plots.style import BLUE, INK, MUTED, SMALL, TEXT, VERMILLION, counted, dress, figure_of, new_axes
+from minicnn.plots.style import BLUE, INK, MUTED, SMALL, TEXT, VERMILLION, dress, figure_of, new_axes
+from minicnn.plural import counted
 
 
 def profile_chart(found: Mapping[str, Any]) -> Figure:

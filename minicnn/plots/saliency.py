@@ -21,13 +21,13 @@ from minicnn.plots.style import (
     SMALL,
     TEXT,
     VERMILLION,
-    counted,
     dress,
     figure_of,
     new_axes,
     shorten,
 )
 from minicnn.plots.tiles import draw_tiles, tile_axes
+from minicnn.plural import counted
 
 _COLUMNS = 8
 _HEAT = LinearSegmentedColormap.from_list("heat", [VERMILLION + "00", VERMILLION + "E0"])  # over the image

@@ -42,15 +42,6 @@ def shorten(name: str, most: int = 12) -> str:
     return name if len(name) <= most else name[: most - 1] + "…"
 
 
-def counted(number: int, noun: str) -> str:
-    """Return a number of things in words.
-
-    >>> counted(1, "image"), counted(10_000, "image")
-    ('1 image', '10,000 images')
-    """
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def lone_mark(values: Sequence[float]) -> str:
     """Return the marker for a line through values: a line of one point is not to be seen without."""
     return "o" if len(values) == 1 else ""

@@ -2,6 +2,7 @@
 
 from minicnn.profiling.layers import profile
 from minicnn.profiling.machine import describe_machine, gemm_peak
+from minicnn.profiling.memory import peak_memory_mb
 from minicnn.profiling.report import profile_text
 
-__all__ = ["describe_machine", "gemm_peak", "profile", "profile_text"]
+__all__ = ["describe_machine", "gemm_peak", "peak_memory_mb", "profile", "profile_text"]

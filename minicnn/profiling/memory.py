@@ -1,8 +1,9 @@
-"""The memory of processes and of those that they started, as Linux reports it."""
+"""The memory of a process and its children."""
 
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,3 +24,19 @@ def memory_mb(pid: int | str, file: str, field: str) -> float:
     except OSError:  # another system, or it has just ended
         return 0.0
     return sum(int(line.split()[1]) for line in lines if line.startswith(field)) * 1024 / 1e6
+
+
+def peak_memory_mb() -> float | None:
+    """Return the peak memory of this process and its running children in MB; None if it is unknown.
+
+    The children are the workers of a training.
+    """
+    # getrusage would count what the parent process had when it forked.
+    if peak := memory_mb("self", "status", "VmHWM"):
+        return round(peak + sum(memory_mb(child, "status", "VmHWM") for child in children("self")), 1)
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6, 1)

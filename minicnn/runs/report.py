@@ -10,6 +10,7 @@ import numpy as np
 
 from minicnn.metrics import accuracy, confusion_matrix
 from minicnn.ops.activations import softmax
+from minicnn.plural import counted
 from minicnn.runs.data import class_names, load_data
 from minicnn.runs.folder import RESULT, Run, read_history, read_result
 from minicnn.runs.page import page, paragraph, picture, preformatted, table
@@ -37,7 +38,6 @@ def report(run: Run, limit: int | None = None) -> str:
         If the model's outputs are not finite.
     """
     from minicnn import plots  # not above: everything else about runs does without matplotlib
-    from minicnn.plots.style import counted
 
     config, model = run.config, run.model
     name, (images, labels) = load_data(config).judges
@@ -114,7 +114,6 @@ def report(run: Run, limit: int | None = None) -> str:
 
 def _kernels(run: Run) -> Iterator[str]:
     from minicnn import plots
-    from minicnn.plots.style import counted
 
     for name, parameter in run.model.named_parameters():
         if parameter.value.ndim == 4:
@@ -142,8 +141,6 @@ def _last(history: dict[str, list[float]]) -> str:
 
 def _worst(matrix: np.ndarray, names: list[str]) -> str:
     """Return a sentence on the most frequent mistake."""
-    from minicnn.plots.style import counted
-
     mistakes = matrix * ~np.eye(len(matrix), dtype=bool)
     truth, answer = np.unravel_index(mistakes.argmax(), matrix.shape)
     count = mistakes[truth, answer]

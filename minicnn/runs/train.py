@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import signal
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from minicnn.metrics import accuracy
 from minicnn.parallel.cores import available_threads
 from minicnn.parallel.prediction import predict_in_threads
 from minicnn.parallel.ranks import TIMEOUT
-from minicnn.profiling.memory import children, memory_mb
+from minicnn.profiling import peak_memory_mb
 from minicnn.runs.config import AUGMENT
 from minicnn.runs.data import Data
 from minicnn.runs.folder import CHECKPOINTS, CONFIG, HISTORY, RESULT, WEIGHTS, Run, write_json
@@ -171,22 +170,6 @@ def evaluate(
         logits = predict_in_threads(model, images, 256, threads)
         loss, _ = softmax_cross_entropy(logits, labels)
         return {"loss": loss, "accuracy": accuracy(logits, labels)}, logits
-
-
-def peak_memory_mb() -> float | None:
-    """Return the most memory that this process and its children had, in MB; None if the system does not tell.
-
-    Children are those that run now: the helpers of a training.
-    """
-    # getrusage would count what the parent process had when it forked.
-    if peak := memory_mb("self", "status", "VmHWM"):
-        return round(peak + sum(memory_mb(child, "status", "VmHWM") for child in children("self")), 1)
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6, 1)
 
 
 def _images_seen(steps: int, images: int, batch_size: int) -> int:

@@ -44,7 +44,7 @@ def main(name: str, folder: Path, started: float) -> None:
 
 def _costs(net: Any, x: np.ndarray, y: np.ndarray, folder: Path) -> dict[str, Any]:
     """Return what a net that has been trained took, how good it is, and how long a step lasts."""
-    from minicnn.runs.train import peak_memory_mb  # only now: nothing that the first step does not need
+    from minicnn.profiling import peak_memory_mb  # only now: nothing that the first step does not need
 
     peak = peak_memory_mb()
     x_test, y_test = (np.load(folder / f"{array}_test.npy") for array in "xy")
