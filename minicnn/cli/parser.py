@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from minicnn.runs.config import MODELS
-from minicnn.runs.data import DATASETS
+from minicnn.datasets import DATASETS, FOLDER_FORMATS
+from minicnn.models import MODELS
 
 # Return type of add_subparsers, which the standard library keeps to itself.
 Commands = Any
@@ -56,6 +56,6 @@ def add_dataset(parser: argparse.ArgumentParser, default: str | None, shown: str
         "--dataset",
         metavar="NAME|DIR",
         default=default,
-        help=f"{', '.join(DATASETS)}, or a folder with four IDX files (default: {shown})",
+        help=f"{', '.join(DATASETS)}, or {' or '.join(FOLDER_FORMATS)} (default: {shown})",
     )
     parser.add_argument("--data", metavar="DIR", help="where Fashion-MNIST is, if it is not found by itself")

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from minicnn.cli.parser import Commands, add_command
 from minicnn.layers import Sequential
-from minicnn.models import alexnet
+from minicnn.models import MODELS, alexnet
 from minicnn.runs import TrainConfig, open_run
-from minicnn.runs.config import LEAST_SIZE, MODELS
 
 _TEXT = """\
 Time each layer of a network, forward and backward, in training steps that change nothing: milliseconds,
@@ -61,5 +60,5 @@ def _model(args: argparse.Namespace) -> Sequential:
     name = args.model or TrainConfig.model
     if name == "alexnet":
         return alexnet().build((227, 227, 3), rng=0)
-    side = max(28, LEAST_SIZE.get(name, 0))
+    side = max(28, MODELS[name].min_size)
     return TrainConfig(model=name).build_model((side, side, 1), 10)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 
 from minicnn.cli.parser import Commands, add_command, add_model
+from minicnn.models import MODELS
 from minicnn.runs import TrainConfig
-from minicnn.runs.config import LEAST_SIZE
 
 _TEXT = "Print a network's layers: output shapes, parameters, multiply-adds and bytes cached for one image."
 
@@ -20,6 +20,6 @@ def add_to(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the table for images as MNIST's, padded where the model needs it."""
-    side = max(28, LEAST_SIZE.get(args.model, 0))
+    side = max(28, MODELS[args.model].min_size)
     print(TrainConfig(model=args.model).build_model((side, side, 1), 10).summary())
     return 0

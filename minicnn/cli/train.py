@@ -14,6 +14,8 @@ import numpy as np
 from minicnn.cli.messages import EpochLines, describe, next_steps, report
 from minicnn.cli.parser import Commands, add_command, add_dataset, add_model
 from minicnn.cli.ranks import in_ranks
+from minicnn.datasets import DATASETS
+from minicnn.optimizers import OPTIMIZERS
 from minicnn.parallel.ranks import TIMEOUT, Ranks
 from minicnn.runs import (
     Data,
@@ -26,8 +28,7 @@ from minicnn.runs import (
     open_unfinished_run,
     train,
 )
-from minicnn.runs.config import LEARNING_RATES, OPTIMIZERS, SCHEDULES, WEIGHT_DECAYS
-from minicnn.runs.data import DATASETS
+from minicnn.runs.config import SCHEDULES
 from minicnn.training.progress import on_terminal
 
 _TEXT = """\
@@ -46,8 +47,10 @@ def add_to(commands: Commands) -> None:
     """Add the subcommand."""
     parser = add_command(commands, "train", run, "train a network, write a run folder", _TEXT, _EXAMPLE)
     new = TrainConfig()
-    rates = ", ".join(f"{name} {rate:g}" for name, rate in LEARNING_RATES.items())
-    decays = ", ".join(f"{name} {decay:g}" for name, decay in WEIGHT_DECAYS.items())
+    rates = ", ".join(f"{name} {entry.lr:g}" for name, entry in OPTIMIZERS.items())
+    decays = ", ".join(
+        f"{name} {entry.weight_decay:g}" for name, entry in OPTIMIZERS.items() if entry.weight_decay
+    )
 
     def add(name: str, metavar: str, help: str, kind: type = int, **settings: Any) -> None:
         parser.add_argument(f"--{name}", metavar=metavar, help=help, type=kind, **settings)

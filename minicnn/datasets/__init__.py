@@ -1,11 +1,15 @@
-"""Data: MNIST and its relatives, read with suspicion, distorted for training, and digits drawn by hand."""
+"""Data sets: readers for MNIST and its relatives, augmentation, and images of single digits."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
 
 from minicnn.datasets.augment import Augment
 from minicnn.datasets.digits import digit_from_pixels
-from minicnn.datasets.folder import load_idx_folder
+from minicnn.datasets.folder import Split, is_idx_folder, load_idx_folder
 from minicnn.datasets.idx import read_idx, write_idx
 from minicnn.datasets.images import load_digit_image
-from minicnn.datasets.mnist import load_fashion_mnist, load_mnist
+from minicnn.datasets.mnist import FASHION_MNIST_CLASSES, load_fashion_mnist, load_mnist
 
 __all__ = [
     "Augment",
@@ -17,3 +21,26 @@ __all__ = [
     "read_idx",
     "write_idx",
 ]
+
+
+class NamedDataset(NamedTuple):
+    """A data set that the command line knows by name."""
+
+    load: Callable[..., tuple[Split, Split]]
+    takes_folder: bool = False  # whether `load` accepts the folder of the files
+    class_names: tuple[str, ...] | None = None  # None: the labels themselves
+
+
+class FolderFormat(NamedTuple):
+    """A kind of folder that the command line can read as a data set."""
+
+    matches: Callable[[Path], bool]
+    load: Callable[[Path], tuple[Split, Split]]
+
+
+DATASETS = {
+    "mnist": NamedDataset(load_mnist),
+    "fashion-mnist": NamedDataset(load_fashion_mnist, takes_folder=True, class_names=FASHION_MNIST_CLASSES),
+}
+# By description. The first that matches reads the folder; if none does, the first says what is missing.
+FOLDER_FORMATS = {"a folder with four IDX files": FolderFormat(is_idx_folder, load_idx_folder)}

@@ -54,6 +54,12 @@ def load_folder(
     return (x_train, y_train), (x_test, y_test)
 
 
+def is_idx_folder(folder: Path) -> bool:
+    """Return whether the folder has any of the four files."""
+    names = [f"{split}-{content}" for split in ("train", "t10k") for content in ("images", "labels")]
+    return any(find_file(folder, name) for name in names)
+
+
 def find_file(folder: Path, name: str) -> Path | None:
     """Return the file of the canonical name, in whichever spelling is there; None if none is."""
     dims = (1,) if name.endswith("labels") else (3, 4)

@@ -26,6 +26,19 @@ _FASHION = {
     "t10k-labels": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
 }
 
+FASHION_MNIST_CLASSES = (
+    "T-shirt",
+    "trouser",
+    "pullover",
+    "dress",
+    "coat",
+    "sandal",
+    "shirt",
+    "sneaker",
+    "bag",
+    "ankle boot",
+)
+
 
 def load_mnist() -> tuple[Split, Split]:
     """Load the MNIST database of handwritten digits; it is bundled, no network is needed.

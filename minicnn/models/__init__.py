@@ -1,7 +1,21 @@
-"""Models: functions that return a `Sequential`, to be built and trained by whoever asks for them."""
+"""Models: functions that return a `Sequential`, not built yet."""
 
+from collections.abc import Callable
+from typing import NamedTuple
+
+from minicnn.layers import Sequential
 from minicnn.models.historic.alexnet import alexnet
 from minicnn.models.historic.lenet5_1998 import lenet5_1998
 from minicnn.models.lenet5 import lenet5
 
 __all__ = ["alexnet", "lenet5", "lenet5_1998"]
+
+
+class NamedModel(NamedTuple):
+    """A model that the command line can train: how to make it for a number of classes, and its input."""
+
+    make: Callable[[int], Sequential]
+    min_size: int = 1  # height and width to which smaller images are padded
+
+
+MODELS = {"lenet5": NamedModel(lenet5), "lenet5-1998": NamedModel(lenet5_1998, min_size=32)}

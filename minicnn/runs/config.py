@@ -1,38 +1,23 @@
 """Everything that decides a training, with all defaults: what is trained, on what, and how.
 
-Models, optimizers and schedules are known here by name, in closed tables: a config that was read from a
-file can choose among them, and nothing else.
+Models, optimizers and schedules are chosen by name, from the registries `MODELS`, `OPTIMIZERS` and
+`SCHEDULES`: a config that was read from a file can choose among their entries, and nothing else.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 import typing
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from minicnn.datasets import Augment
 from minicnn.layers import Sequential
-from minicnn.models import lenet5, lenet5_1998
-from minicnn.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
+from minicnn.models import MODELS
+from minicnn.optimizers import OPTIMIZERS, Optimizer
 from minicnn.schedules import Schedule, constant, cosine
 from minicnn.validation import check_int, check_real
-
-MODELS: dict[str, Callable[[int], Sequential]] = {"lenet5": lenet5, "lenet5-1998": lenet5_1998}
-LEAST_SIZE = {"lenet5-1998": 32}  # smaller images are padded to this height and width
-
-OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
-    "adamw": AdamW,
-    "adam": Adam,
-    "rmsprop": RMSprop,
-    "sgd": functools.partial(SGD, momentum=0.9, nesterov=True),
-}
-# Chosen on 5,000 held-out training images of MNIST, for LeNet-5 in 15 epochs without augmentation.
-LEARNING_RATES = {"adamw": 3e-3, "adam": 2e-3, "rmsprop": 1e-3, "sgd": 0.05}
-WEIGHT_DECAYS = {"adamw": 0.3}  # 0 for the others
 
 SCHEDULES = ("cosine", "constant")
 WARMUP = 0.05  # the share of all steps in which the cosine schedule's rate rises
@@ -50,17 +35,17 @@ class TrainConfig:
     Parameters
     ----------
     model : str
-        "lenet5" or "lenet5-1998".
+        A name in `minicnn.models.MODELS`.
     dataset : str
-        "mnist", "fashion-mnist", or the path of a folder with four IDX files.
+        A name in `minicnn.datasets.DATASETS`, or the path of a folder that one of its `FOLDER_FORMATS` reads.
     data : str, optional
         Folder in which Fashion-MNIST is, where it is not found by itself.
     epochs, batch_size : int
         See `Trainer.fit`.
     optimizer : str
-        "adamw", "adam", "rmsprop" or "sgd" (with Nesterov's momentum of 0.9).
+        A name in `minicnn.optimizers.OPTIMIZERS`.
     lr, weight_decay : float, optional
-        The highest learning rate, and the decoupled decay; by default the optimizer's in the tables above.
+        The highest learning rate, and the decoupled decay; by default the optimizer's own.
     schedule : str
         "cosine", after a short warm-up, or "constant".
     augment : bool
@@ -113,16 +98,11 @@ class TrainConfig:
             if value is not None and check_int(value, name, low) > high:
                 shown = f"{value:,}" if value.bit_length() < 64 else f"one of {value.bit_length()} bits"
                 raise ValueError(f"`{name}` must be at most {high:,}, got {shown}")
-        rates = {
-            "lr": LEARNING_RATES[self.optimizer] if self.lr is None else self.lr,
-            "weight_decay": WEIGHT_DECAYS.get(self.optimizer, 0.0)
-            if self.weight_decay is None
-            else self.weight_decay,
-        }
-        for name, value in rates.items():
-            object.__setattr__(
-                self, name, check_real(value, name)
-            )  # a frozen dataclass sets itself up this way
+        for name in ("lr", "weight_decay"):
+            value = getattr(self, name)
+            default = getattr(OPTIMIZERS[self.optimizer], name)
+            # A frozen dataclass sets itself up this way.
+            object.__setattr__(self, name, check_real(default if value is None else value, name))
 
     def build_model(self, input_shape: tuple[int, ...], num_classes: int) -> Sequential:
         """Return the model, built for images of `input_shape`, with the seed's first weights.
@@ -139,7 +119,7 @@ class TrainConfig:
             )
         if not 1 <= num_classes <= _MAX_CLASSES:
             raise ValueError(f"there must be 1 to {_MAX_CLASSES:,} classes, got {num_classes:,}")
-        return MODELS[self.model](num_classes).build(input_shape, rng=self.seed)
+        return MODELS[self.model].make(num_classes).build(input_shape, rng=self.seed)
 
     def make_schedule(self, steps: int) -> Schedule:
         """Return the learning rate as a function of the step, for a training of so many steps."""
@@ -152,7 +132,7 @@ class TrainConfig:
     def make_optimizer(self, images: int) -> Optimizer:
         """Return the optimizer for training on so many images."""
         schedule = self.make_schedule(self.epochs * math.ceil(images / self.batch_size))
-        return OPTIMIZERS[self.optimizer](lr=schedule, weight_decay=self.weight_decay)
+        return OPTIMIZERS[self.optimizer].make(lr=schedule, weight_decay=self.weight_decay)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all choices by name, as JSON can hold them."""

@@ -7,23 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from minicnn.datasets import load_fashion_mnist, load_idx_folder, load_mnist
+from minicnn.datasets import DATASETS, FOLDER_FORMATS
 from minicnn.datasets.folder import Split
-from minicnn.runs.config import LEAST_SIZE, TrainConfig
-
-DATASETS = ("mnist", "fashion-mnist")
-FASHION = (
-    "T-shirt",
-    "trouser",
-    "pullover",
-    "dress",
-    "coat",
-    "sandal",
-    "shirt",
-    "sneaker",
-    "bag",
-    "ankle boot",
-)
+from minicnn.models import MODELS
+from minicnn.runs.config import TrainConfig
 
 
 @dataclass(frozen=True)
@@ -99,7 +86,7 @@ def pad_images(images: np.ndarray, model: str) -> np.ndarray:
     >>> pad_images(np.ones((1, 28, 28, 1), np.uint8), "lenet5-1998").shape
     (1, 32, 32, 1)
     """
-    missing = [max(LEAST_SIZE.get(model, 0) - size, 0) for size in images.shape[1:3]]
+    missing = [max(MODELS[model].min_size - size, 0) for size in images.shape[1:3]]
     if not any(missing):
         return images
     return np.pad(images, [(0, 0), *((size // 2, size - size // 2) for size in missing), (0, 0)])
@@ -107,24 +94,26 @@ def pad_images(images: np.ndarray, model: str) -> np.ndarray:
 
 def class_names(dataset: str, num_classes: int) -> list[str]:
     """Return what the classes of a data set are called: their numbers, where nobody gave them names."""
-    if dataset == "fashion-mnist" and num_classes == len(FASHION):
-        return list(FASHION)
+    names = DATASETS[dataset].class_names if dataset in DATASETS else None
+    if names is not None and num_classes == len(names):
+        return list(names)
     return [str(number) for number in range(num_classes)]
 
 
 def _load(dataset: str, data: str | None) -> tuple[Split, Split]:
-    if data is not None and dataset != "fashion-mnist":
-        raise ValueError(f"`data` must be given only for fashion-mnist, got it for {dataset}")
-    if dataset == "mnist":
-        train, test = load_mnist()
-    elif dataset == "fashion-mnist":
-        train, test = load_fashion_mnist(data)
-    elif Path(dataset).is_dir():
-        train, test = load_idx_folder(dataset)
+    named = DATASETS.get(dataset)
+    if data is not None and not (named and named.takes_folder):
+        names = " and ".join(name for name, entry in DATASETS.items() if entry.takes_folder)
+        raise ValueError(f"`data` must be given only for {names}, got it for {dataset}")
+    folder = Path(dataset)
+    if named:
+        train, test = named.load(data) if named.takes_folder else named.load()
+    elif folder.is_dir():
+        formats = list(FOLDER_FORMATS.values())
+        train, test = next((kind for kind in formats if kind.matches(folder)), formats[0]).load(folder)
     else:
-        raise FileNotFoundError(
-            f"the data set must be {', '.join(DATASETS)} or a folder with four IDX files, got {dataset!r}"
-        )
+        known = " or ".join((", ".join(DATASETS), *FOLDER_FORMATS))
+        raise FileNotFoundError(f"the data set must be {known}, got {dataset!r}")
     if not len(test[0]):
         raise ValueError(f"there must be test images, but {dataset} has none")
     return train, test
