@@ -20,6 +20,8 @@ from minicnn.ops.conv import conv2d, conv2d_backward
 from minicnn.ops.padding import Pads, Pair, output_size, pair
 from minicnn.ops.pool import avg_pool2d, avg_pool2d_backward, max_pool2d, max_pool2d_backward
 
+__all__ = ["conv_backward", "conv_forward", "pool_backward", "pool_forward", "same_padding"]
+
 
 def conv_forward(
     A_prev: ArrayLike,

@@ -14,6 +14,20 @@ import numpy as np
 
 from minicnn.validation import ConfiguredFunction, check_real
 
+__all__ = [
+    "Initializer",
+    "constant",
+    "glorot_normal",
+    "glorot_uniform",
+    "he_normal",
+    "he_uniform",
+    "lecun_normal",
+    "lecun_uniform",
+    "normal",
+    "ones",
+    "zeros",
+]
+
 # As a string: NumPy loads its random numbers only when they are used.
 Initializer: TypeAlias = "Callable[[Sequence[int], np.random.Generator], np.ndarray]"
 

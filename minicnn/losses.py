@@ -14,6 +14,8 @@ import numpy as np
 from minicnn.ops.activations import log_softmax, sigmoid
 from minicnn.validation import check_class_indices
 
+__all__ = ["binary_cross_entropy_with_logits", "mean_squared_error", "softmax_cross_entropy"]
+
 
 def softmax_cross_entropy(logits: np.ndarray, labels: Any) -> tuple[float, np.ndarray]:
     """Return the mean of -log(softmax(logits)[label]), and its derivative.

@@ -8,6 +8,8 @@ import numpy as np
 
 from minicnn.validation import check_class_indices, check_int
 
+__all__ = ["accuracy", "confusion_matrix", "top_k_accuracy"]
+
 
 def accuracy(predictions: np.ndarray, labels: Any) -> float:
     """Return the share of examples whose highest score is the label's.

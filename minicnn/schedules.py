@@ -11,6 +11,8 @@ from typing import TypeAlias
 
 from minicnn.validation import ConfiguredFunction, check_int, check_real
 
+__all__ = ["Schedule", "constant", "cosine", "step_decay"]
+
 Schedule: TypeAlias = Callable[[int], float]
 
 

@@ -9,11 +9,13 @@ from minicnn.ops.normalization import (
     local_response_norm,
     local_response_norm_backward,
 )
-from minicnn.ops.pool import avg_pool2d, avg_pool2d_backward, max_pool2d, max_pool2d_backward
+from minicnn.ops.padding import output_size, resolve_padding
+from minicnn.ops.pool import TIES, avg_pool2d, avg_pool2d_backward, max_pool2d, max_pool2d_backward
 
 keep_freed()
 
 __all__ = [
+    "TIES",
     "avg_pool2d",
     "avg_pool2d_backward",
     "batch_norm",
@@ -25,6 +27,8 @@ __all__ = [
     "log_softmax",
     "max_pool2d",
     "max_pool2d_backward",
+    "output_size",
+    "resolve_padding",
     "sigmoid",
     "softmax",
 ]

@@ -13,6 +13,16 @@ import numpy as np
 
 from minicnn.testing.report import CheckFailed, require_equal
 
+__all__ = [
+    "assert_adjoint",
+    "assert_linear",
+    "assert_mass_conserved",
+    "assert_pointwise_is_matrix_product",
+    "assert_same_bits",
+    "assert_shift_equivariant",
+    "assert_translation_equivariant",
+]
+
 Function = Callable[[np.ndarray], np.ndarray]
 
 

@@ -22,6 +22,18 @@ try:
 except ImportError as error:
     raise ImportError('strategies need hypothesis: pip install "minicnn[testing]"') from error
 
+__all__ = [
+    "LayerCase",
+    "image_shapes",
+    "images",
+    "input_shapes",
+    "layer_cases",
+    "paddings",
+    "pairs",
+    "seeds",
+    "strides",
+]
+
 SIDES = 6  # the largest side of a drawn image
 CHANNELS = 3
 
