@@ -170,7 +170,7 @@ class DataParallel:
             predictions[i::count] = part
         return sum(loss for loss, _ in results), predictions
 
-    def streams(self) -> list[list[np.random.Generator]]:
+    def generators(self) -> list[list[np.random.Generator]]:
         """Return the random streams of each model, which go on from step to step."""
         return [model.generators() for model in self.models]
 

@@ -9,7 +9,7 @@ from minicnn.parallel.cores import available_threads, blas_threads
 from minicnn.validation import check_int
 
 
-def predict_in_threads(
+def parallel_predict(
     model: Layer, x: np.ndarray, batch_size: int = 256, threads: int | None = None
 ) -> np.ndarray:
     """Return `model.predict(x, batch_size)`, each thread having computed a part of it."""

@@ -72,7 +72,7 @@ class Ranks:
         self.rank: int = 0 if comm is None else comm.rank
         self.size: int = 1 if comm is None else comm.size
         self.comm = comm if self.size > 1 else None
-        self.place = "the beginning"  # how far this rank is, in words
+        self.stage = "the beginning"  # how far this rank is, in words
         self._watchdog: Watchdog | None = None
         self._flat = np.empty(0)
         self._known: BaseException | None = None
@@ -142,7 +142,7 @@ class Ranks:
         if self._watchdog is None:
             yield
             return
-        self._watchdog.begin(self.place)
+        self._watchdog.begin(self.stage)
         yield
         self._watchdog.pause()
 
@@ -161,7 +161,7 @@ class Ranks:
         except BaseException as error:
             if self.comm is None or error is self._known:
                 raise
-            text = f"rank {self.rank} of {self.size} failed in {self.place}, which ends them all:"
+            text = f"rank {self.rank} of {self.size} failed in {self.stage}, which ends them all:"
             print(text, file=sys.stderr)
             sys.excepthook(type(error), error, error.__traceback__)
             end_all()

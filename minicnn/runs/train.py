@@ -16,7 +16,7 @@ from minicnn.layers import Layer
 from minicnn.losses import softmax_cross_entropy
 from minicnn.metrics import accuracy
 from minicnn.parallel.cores import available_threads
-from minicnn.parallel.prediction import predict_in_threads
+from minicnn.parallel.prediction import parallel_predict
 from minicnn.parallel.ranks import TIMEOUT
 from minicnn.profiling import peak_memory_mb
 from minicnn.runs.config import AUGMENT
@@ -167,7 +167,7 @@ def evaluate(
 ) -> tuple[dict[str, float], np.ndarray]:
     """Return the `loss` and `accuracy` of a model on images, and its logits; `threads` as for `Trainer`."""
     with np.errstate(all="ignore"):  # a net that training has ruined shows it in these numbers
-        logits = predict_in_threads(model, images, 256, threads)
+        logits = parallel_predict(model, images, 256, threads)
         loss, _ = softmax_cross_entropy(logits, labels)
         return {"loss": loss, "accuracy": accuracy(logits, labels)}, logits
 

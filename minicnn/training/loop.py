@@ -82,7 +82,7 @@ class TrainingLoop:
 
     def _begin(self, checkpoints: CheckpointFolder) -> None:
         """Go back to the newest checkpoint, if there is one; or, on an error, to where all was before."""
-        self.streams = self.shards.streams()
+        self.streams = self.shards.generators()
         self.settings = self.ranks.broadcast(lambda: resume.settings(self))
         snapshot = self.ranks.broadcast(checkpoints.latest)
         if snapshot is None:
@@ -103,14 +103,14 @@ class TrainingLoop:
             if self._stopping():
                 return
             step = progress.step
-            ranks.place = f"epoch {trainer.epoch}, step {step}"
+            ranks.stage = f"epoch {trainer.epoch}, step {step}"
             self._notify("on_batch_begin", step)
             results = self._step(self._augmented(x, step), y, size)
             self._notify("on_batch_end", step, progress.add(results, size))
             if every is not None and trainer.optimizer.steps % every == 0:
                 self._save()
         logs = progress.means()
-        ranks.place = f"the end of epoch {trainer.epoch}"
+        ranks.stage = f"the end of epoch {trainer.epoch}"
         ranks.assert_equal(
             ranks.weights_digest(self.shards.parameters[0]),
             "all ranks must have equal weights, so a callback that changes the training needs `every_rank`",
@@ -207,7 +207,7 @@ class TrainingLoop:
                 )
             )
         self._sync_stop()
-        own = [[stream.bit_generator.state for stream in streams] for streams in self.shards.streams()]
+        own = [[stream.bit_generator.state for stream in streams] for streams in self.shards.generators()]
         streams = [states for one in self.ranks.all_gather(own) for states in one]
         if self.ranks.rank == 0:
             self.progress.stopped = self.trainer.stop_training

@@ -14,7 +14,7 @@ from minicnn.losses import softmax_cross_entropy
 from minicnn.metrics import accuracy
 from minicnn.optimizers import Optimizer
 from minicnn.parallel.data_parallel import DataParallel
-from minicnn.parallel.prediction import predict_in_threads
+from minicnn.parallel.prediction import parallel_predict
 from minicnn.parallel.ranks import TIMEOUT, Ranks
 from minicnn.saving.checkpoints import CheckpointFolder
 from minicnn.training.batches import ArrayBatches, Batches, BatchSource, IterableBatches, examples
@@ -291,7 +291,7 @@ class Trainer:
 
     def predict(self, x: np.ndarray, batch_size: int = 256) -> np.ndarray:
         """Return the model's outputs for all of `x`, see `Layer.predict`; the threads share the work."""
-        return predict_in_threads(self.model, x, batch_size, self.threads)
+        return parallel_predict(self.model, x, batch_size, self.threads)
 
     def _batches(self, x: np.ndarray | BatchSource, y: np.ndarray | None, batch_size: int) -> Batches:
         if y is None:

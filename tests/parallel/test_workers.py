@@ -69,9 +69,9 @@ def assert_same(these, those):
 @pytest.mark.parametrize("count", [2, 3])
 def test_helpers_compute_what_threads_compute_bit_for_bit(count, dtype):
     with DataParallel(make(dtype), softmax_cross_entropy, count) as threads:
-        threads.message = None
+        threads.pickled_model = None
         expected = [step(threads) for _ in range(4)]
-        states = [[stream.bit_generator.state for stream in own] for own in threads.streams()]
+        states = [[stream.bit_generator.state for stream in own] for own in threads.generators()]
     with DataParallel(make(dtype), softmax_cross_entropy, count) as parts:
         assert_same(step(parts), expected[0])  # they are not there yet
         for worker in parts.workers.values():
@@ -79,7 +79,7 @@ def test_helpers_compute_what_threads_compute_bit_for_bit(count, dtype):
         for one in expected[1:]:
             assert_same(step(parts), one)
         assert all(worker.ready and not worker.closed for worker in parts.workers.values())
-        assert [[stream.bit_generator.state for stream in own] for own in parts.streams()] == states
+        assert [[stream.bit_generator.state for stream in own] for own in parts.generators()] == states
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def parts():
 @pytest.fixture
 def expected():
     with DataParallel(make(), softmax_cross_entropy, 2) as threads:
-        threads.message = None
+        threads.pickled_model = None
         step(threads)
         return [step(threads), step(threads)]
 
@@ -178,7 +178,7 @@ def test_an_exception_in_a_helper_is_raised_here_with_its_traceback(parts, expec
     names = [frame.name for frame in traceback.extract_tb(caught.tb)]
     assert "softmax_cross_entropy" in names
     assert not parts.workers[1].closed
-    streams = [stream for own in parts.streams() for stream in own]
+    streams = [stream for own in parts.generators() for stream in own]
     for stream, fresh in zip(streams, [s for own in second_step_streams() for s in own], strict=True):
         stream.bit_generator.state = fresh
     assert_same(step(parts), expected[0])
@@ -186,9 +186,9 @@ def test_an_exception_in_a_helper_is_raised_here_with_its_traceback(parts, expec
 
 def second_step_streams():
     with DataParallel(make(), softmax_cross_entropy, 2) as threads:
-        threads.message = None
+        threads.pickled_model = None
         step(threads)
-        return [[stream.bit_generator.state for stream in own] for own in threads.streams()]
+        return [[stream.bit_generator.state for stream in own] for own in threads.generators()]
 
 
 def test_an_answer_that_nobody_took_is_not_taken_for_another(parts, expected):
