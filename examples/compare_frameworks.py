@@ -1,6 +1,6 @@
 """The same net three times, side by side: here, in Keras, and in TensorFlow without Keras.
 
-    python examples/compare_frameworks.py          (needs TensorFlow: pip install 'minicnn[tensorflow]')
+    python examples/compare_frameworks.py          (needs TensorFlow: pip install 'minicnn-numpy[tensorflow]')
 
 All start from the same weights and see the same batches, so that their losses must be equal; in float64 they
 are, up to the last digits. `minicnn compare` measures all that there is to compare.

@@ -1,6 +1,6 @@
 """Run the notebook tour.ipynb from its first cell to its last, and store it with what came out.
 
-    python examples/run_tour.py            (needs pip install 'minicnn[plot]' nbclient ipykernel)
+    python examples/run_tour.py            (needs pip install 'minicnn-numpy[plot]' nbclient ipykernel)
 
 What a notebook usually remembers of the machine and the time is left out, so that it changes only where its
 cells do. Edit it in Jupyter, then run this.
