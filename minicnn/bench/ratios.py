@@ -9,10 +9,10 @@ from collections.abc import Sequence
 Values = Sequence[float | None]  # one a round; None where it failed
 
 
-def middle(values: Values) -> float | None:
+def median(values: Values) -> float | None:
     """Return the median of what there is.
 
-    >>> middle([3.0, None, 1.0])
+    >>> median([3.0, None, 1.0])
     2.0
     """
     there = [value for value in values if value is not None]
@@ -37,3 +37,21 @@ def slope(sizes: Sequence[float], values: Sequence[float]) -> float:
     """
     x, y = [math.log(size) for size in sizes], [math.log(value) for value in values]
     return round(statistics.linear_regression(x, y).slope, 12)
+
+
+def format_value(value: float | None, unit: str) -> str:
+    """Return a measured value with a unit that suits it.
+
+    >>> format_value(0.000105, "s"), format_value(2.314, "s"), format_value(1460.2, "MB")
+    ('105 µs', '2.31 s', '1,460 MB')
+    >>> format_value(None, "s")
+    '?'
+    """
+    if value is None:
+        return "?"
+    if unit == "s":
+        factor, unit = next(
+            (f, u) for f, u in ((1, "s"), (1e3, "ms"), (1e6, "µs")) if value * f >= 1 or u == "µs"
+        )
+        value *= factor
+    return f"{value:,.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"

@@ -1,4 +1,4 @@
-"""The benchmark as text."""
+"""The result of `bench` as text."""
 
 from __future__ import annotations
 
@@ -6,82 +6,85 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from minicnn.bench.plan import GROWTH, SUBJECTS
-from minicnn.bench.ratios import middle, ratio, slope
-from minicnn.bench.run import number
+from minicnn.bench.ratios import format_value, median, ratio, slope
+from minicnn.plural import counted
 from minicnn.profiling.machine import machine_text
-from minicnn.profiling.report import table
+from minicnn.profiling.tables import table, wrap
 
-_NOTE = """\
-Each framework in a process of its own, in turns; the same cores, float32 images, first weights, Adam and
-batch sizes (but tinynn and DeZero begin with weights of their own). A value is the median over the rounds.
-In brackets: the framework's value divided by minicnn's of the same round (above 1, minicnn is faster or
-smaller): median, smallest to largest. GFLOP/s are minicnn's, with the share of the fastest matrix product on
-as many cores. PyTorch is eager, its Adam fused; of its two layouts for a convolution the faster one counts.
-minicnn counts accuracy while it trains, the others do not."""
+_NOTE = (
+    "Each framework runs in its own process; frameworks take turns. All have the same cores, float32 images, "
+    "batch sizes, initial weights and Adam (tinynn and DeZero: their own initial weights). median: over the "
+    "rounds; ratio: the framework's value divided by minicnn's of the same round (above 1: minicnn is faster or "
+    "smaller), median and range; GFLOP/s: in parentheses the share of the fastest matrix product on as many "
+    "cores. PyTorch runs eagerly with fused Adam, convolutions in the faster of its two memory layouts. "
+    "minicnn also computes the training accuracy, the others do not."
+)
 
 
 def bench_text(results: Mapping[str, Any]) -> str:
-    """Return what `bench` found, a table for each subject."""
+    """Return the result of `bench` as text, one table for each subject."""
     return "\n\n".join(_sections(results))
 
 
 def _sections(results: Mapping[str, Any]) -> Iterator[str]:
     settings = results["settings"]
     versions = ", ".join(f"{name} {version}" for name, version in results["peers"].items())
-    head = [machine_text(results["machine"]), f"{versions}; {settings['threads']} core(s) for each"]
-    head += [f"left out: {name}: {reason}" for name, reason in results["missing"].items()]
+    head = [machine_text(results["machine"])]
+    head += [wrap(f"{versions}; {counted(settings['threads'], 'core')} for each")]
+    head += [wrap(f"left out: {name}: {reason}") for name, reason in results["missing"].items()]
     if settings["limit"]:
-        head.append(f"a trial with at most {settings['limit']} images: its numbers say little")
+        head.append(f"a trial on at most {counted(settings['limit'], 'image')}: these numbers say little")
     yield "\n".join(head)
     for subject, title in SUBJECTS.items():
         cases = [case for case in results["cases"] if case["subject"] == subject]
         if cases:
-            yield f"{subject}: {title}\n{_subject(cases, results['peaks'])}"
-    if epochs := list(_epochs(results["cases"])):
-        yield "epochs to 98 %, by round\n" + table(epochs)
-    if speedups := list(_speedups(results["cases"])):
-        yield "time on one core divided by that on more\n" + table(speedups)
-    if slopes := list(_slopes(results)):
-        yield "slopes of the growth on logarithmic axes (1: time grows with size)\n" + table(slopes)
+            yield f"{wrap(f'{subject}: {title}')}\n{_subject(cases, results['peaks'])}"
+    for title, rows in (
+        ("epochs until 98 % test accuracy, by round", list(_epochs(results["cases"]))),
+        ("speed-up: time on one core divided by time on several", list(_speedups(results["cases"]))),
+        ("slope of the growth on logarithmic axes (1: proportional to size)", list(_slopes(results))),
+    ):
+        if rows:
+            yield f"{title}\n{table(rows, left=2 if title.startswith("speed-up") else 1)}"
     if results["failed"]:
-        yield "\n".join(["failed:", *results["failed"]])
+        yield "\n".join(["failed:", *map(wrap, results["failed"])])
     if results["interrupted"]:
-        yield "interrupted: this is what there was until then"
-    yield _NOTE
+        yield "interrupted: results until then"
+    yield wrap(_NOTE)
 
 
 def _subject(cases: list[dict[str, Any]], peaks: Mapping[str, float]) -> str:
-    names = list(dict.fromkeys(name for case in cases for name in sorted(case["values"], key=_order)))
-    speed = ["GFLOP/s", "of peak"] if any(case["macs"] for case in cases) else []
-    rows = [["", *names, *speed]]
+    """Return a table with a row for each framework in each case."""
+    rows = [["", "", "median", "ratio", "range", *["GFLOP/s"] * any(case["macs"] for case in cases)]]
     for case in cases:
-        cells = []
-        for name in names:
-            text = number(middle(case["values"].get(name, [])), case["unit"])
-            between = case["ratios"].get(name)
-            cells.append(f"{text} [{_told(between)}]" if between else text if name in case["values"] else "")
-        rows.append([case["name"], *cells, *_speed(case, peaks)[: len(speed)]])
-    return table(rows)
+        title = case["name"]
+        for name in sorted(case["values"], key=_is_peer):
+            values = case["values"][name]
+            cells = [title, name, format_value(median(values), case["unit"]), *_spread(case["ratios"].get(name))]
+            rows.append([*cells, _gflops(case, peaks) if name == "minicnn" else ""][: len(rows[0])])
+            title = ""
+    return table(rows, left=2)
 
 
-def _order(name: str) -> bool:
-    return name != "minicnn"  # first
+def _is_peer(name: str) -> bool:
+    return name != "minicnn"  # as a sort key: minicnn first
 
 
-def _speed(case: Mapping[str, Any], peaks: Mapping[str, float]) -> list[str]:
-    seconds = middle(case["values"].get("minicnn", []))
+def _spread(ratios: Mapping[str, float] | None) -> list[str]:
+    """Return the cells of a ratio over the rounds: its median, and its range."""
+    return [f"{ratios['median']:.2f}x", f"{ratios['low']:.2f}-{ratios['high']:.2f}"] if ratios else ["", ""]
+
+
+def _gflops(case: Mapping[str, Any], peaks: Mapping[str, float]) -> str:
+    seconds = median(case["values"].get("minicnn", []))
     if not seconds or not case["macs"]:
-        return ["", ""]
+        return ""
     gflops = 2 * case["macs"] / seconds / 1e9
-    return [f"{gflops:.0f}", f"{gflops / peaks[str(case['threads'])]:.0%}"]
-
-
-def _told(between: Mapping[str, float]) -> str:
-    return f"{between['median']:.2f}x, {between['low']:.2f} to {between['high']:.2f}"
+    return f"{gflops:.0f} ({gflops / peaks[str(case['threads'])]:.0%})"
 
 
 def _epochs(cases: list[dict[str, Any]]) -> Iterator[list[str]]:
-    """Yield the rows of a table: how many epochs each framework took to the accuracy."""
+    """Yield the rows of a table: the epochs that each framework took to reach the accuracy."""
     for case in cases:
         if case["task"].get("target"):
             for name, answers in case["details"].items():
@@ -89,17 +92,18 @@ def _epochs(cases: list[dict[str, Any]]) -> Iterator[list[str]]:
 
 
 def _speedups(cases: list[dict[str, Any]]) -> Iterator[list[str]]:
-    """Yield the rows of a table: how much faster each framework is on several cores, pair by pair."""
+    """Yield the rows of a table: the speed-up of each framework on several cores, round by round."""
     threads = [case for case in cases if case["subject"] == "threads"]
     alone = {case["name"].rpartition(",")[0]: case["values"] for case in threads if case["threads"] == 1}
     several = [case for case in threads if case["threads"] > 1]
     if several:
-        names = list(several[0]["values"])
-        yield ["", *names]
+        yield ["", "", "speed-up", "range"]
         for case in several:
             one = alone[case["name"].rpartition(",")[0]]
-            pairs = [ratio(one.get(name, []), case["values"].get(name, [])) for name in names]
-            yield [case["name"], *(_told(pair) if pair else "?" for pair in pairs)]
+            title = case["name"]
+            for name in sorted(case["values"], key=_is_peer):
+                yield [title, name, *_spread(ratio(one.get(name, []), case["values"][name]))]
+                title = ""
 
 
 def growth(results: Mapping[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:
@@ -109,7 +113,7 @@ def growth(results: Mapping[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:
         if case["subject"] == "growth":
             axis, size = case["name"].split()
             for name, values in case["values"].items():
-                if (value := middle(values)) is not None:
+                if (value := median(values)) is not None:
                     line = found[axis].setdefault(name, {"sizes": [], "times": [], "slope": None})
                     line["sizes"].append(int(size))
                     line["times"].append(value)

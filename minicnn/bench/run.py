@@ -14,7 +14,7 @@ import numpy as np
 
 from minicnn.bench.plan import IMAGES, PEERS, SUBJECTS, Case, Plan
 from minicnn.bench.process import Process
-from minicnn.bench.ratios import ratio
+from minicnn.bench.ratios import format_value, ratio
 from minicnn.datasets import load_mnist
 from minicnn.models import lenet5
 from minicnn.parallel.cores import available_threads
@@ -162,7 +162,7 @@ class _Rounds:
                     values[turn] = answer.pop("value")
                     if answer:
                         self.details[i].setdefault(peer, []).append(answer)
-                told.append(f"{peer} {number(values[turn], case.unit)}")
+                told.append(f"{peer} {format_value(values[turn], case.unit)}")
             except RuntimeError as error:
                 self.failed.append(f"{peer}, {case.subject}, {case.name}: {error}")
                 told.append(f"{peer} failed")
@@ -233,22 +233,6 @@ def _write_data(folder: Path, limit: int | None) -> None:
         np.save(folder / f"{name}.npy", array[:most])
     for i, weight in enumerate(lenet5().build((28, 28, 1), rng=0).get_weights()):
         np.save(folder / f"weight{i}.npy", weight)
-
-
-def number(value: float | None, unit: str) -> str:
-    """Return a measured value with a unit that suits it.
-
-    >>> number(0.000105, "s"), number(2.314, "s"), number(1460.2, "MB"), number(None, "s")
-    ('105 µs', '2.31 s', '1,460 MB', '?')
-    """
-    if value is None:
-        return "?"
-    if unit == "s":
-        factor, unit = next(
-            (f, u) for f, u in ((1, "s"), (1e3, "ms"), (1e6, "µs")) if value * f >= 1 or u == "µs"
-        )
-        value *= factor
-    return f"{value:,.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
 
 
 def _minutes(seconds: float) -> str:

@@ -34,11 +34,11 @@ def add_to(commands: Commands) -> None:
 def run(args: argparse.Namespace) -> int:
     """Compare."""
     from minicnn.interop import compare
-    from minicnn.interop.parity.report import report
+    from minicnn.interop.parity.report import compare_text
 
     folder = Path(args.out)
     folder.mkdir(parents=True, exist_ok=True)
     results = compare(args.steps, args.batch_size, args.seed, args.test_images)
-    print(report(results), flush=True)
+    print(compare_text(results), flush=True)
     write_results(folder, "compare", results, lambda plots: plots.comparison(results))
     return 0

@@ -13,11 +13,13 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from minicnn.parallel.cores import available_threads
+from minicnn.plural import counted
+from minicnn.profiling.tables import wrap
 from minicnn.saving.fingerprint import environment
 
-# Variables by which BLAS libraries, NumPy or the frameworks use less than the processor has.
-_NAMES = ("OPENBLAS_", "MKL_", "OMP_", "GOTO_", "BLIS_", "VECLIB_", "KMP_", "DNNL_", "ONEDNN_", "ATEN_CPU_")
-_HOLDING = ("CORETYPE", "NUM_THREADS", "THREAD_LIMIT", "ISA", "CBWR", "INSTRUCTIONS", "CAPABILITY")
+# Variables that make BLAS libraries, NumPy or the frameworks use less than the processor has.
+_PREFIXES = ("OPENBLAS_", "MKL_", "OMP_", "GOTO_", "BLIS_", "VECLIB_", "KMP_", "DNNL_", "ONEDNN_", "ATEN_CPU_")
+_SUFFIXES = ("CORETYPE", "NUM_THREADS", "THREAD_LIMIT", "ISA", "CBWR", "INSTRUCTIONS", "CAPABILITY")
 
 _CHILD = "import json; from minicnn.saving.fingerprint import environment as e; print(json.dumps(e()))"
 
@@ -38,7 +40,7 @@ def describe_machine(threads: int = 1) -> dict[str, Any]:
         "blas": found["blas"],
         "threads": threads,
         "gemm_gflops": gemm_peak(threads),
-        "warnings": held_back(),
+        "warnings": limiting_variables(),
     }
 
 
@@ -63,34 +65,34 @@ def gemm_peak(threads: int = 1, seconds: float = 0.5) -> float:
     return best
 
 
-def held_back() -> list[str]:
-    """Return a sentence for all that environment variables keep this machine from doing.
+def limiting_variables() -> list[str]:
+    """Return a warning, if environment variables limit BLAS, NumPy or the frameworks; else an empty list.
 
     The kernel and the threads of BLAS are compared with those of a process without these variables.
     """
-    holding = {
+    limiting = {
         name: value
         for name, value in sorted(os.environ.items())
-        if (name.startswith(_NAMES) and name.endswith(_HOLDING)) or name == "NPY_DISABLE_CPU_FEATURES"
+        if (name.startswith(_PREFIXES) and name.endswith(_SUFFIXES)) or name == "NPY_DISABLE_CPU_FEATURES"
     }
-    if not holding:
+    if not limiting:
         return []
-    free = {name: value for name, value in os.environ.items() if name not in holding}
+    free = {name: value for name, value in os.environ.items() if name not in limiting}
     child = subprocess.run([sys.executable, "-c", _CHILD], env=free, capture_output=True, text=True)
-    told = [f"the environment holds {' '.join(f'{name}={value}' for name, value in holding.items())}"]
+    effects = [f"environment variables limit the speed: {' '.join(map('='.join, limiting.items()))}"]
     if not child.returncode:
-        for ours, own in zip(environment()["blas"], json.loads(child.stdout)["blas"], strict=False):
-            if ours["architecture"] != own["architecture"]:
-                told.append(
-                    f"BLAS runs its kernel {ours['architecture']}, though by itself it would choose "
-                    f"{own['architecture']} for this processor"
+        for ours, free_one in zip(environment()["blas"], json.loads(child.stdout)["blas"], strict=False):
+            if ours["architecture"] != free_one["architecture"]:
+                effects.append(
+                    f"BLAS uses the kernel {ours['architecture']} instead of {free_one['architecture']}, "
+                    f"its own choice for this processor"
                 )
-            if ours["num_threads"] < own["num_threads"]:
-                told.append(
-                    f"BLAS begins with {ours['num_threads']} thread(s), though the processor has "
-                    f"{own['num_threads']}"
+            if ours["num_threads"] < free_one["num_threads"]:
+                effects.append(
+                    f"BLAS starts with {counted(ours['num_threads'], 'thread')} instead of "
+                    f"{free_one['num_threads']}"
                 )
-    return ["; ".join(told)]
+    return ["; ".join(effects)]
 
 
 def machine_text(machine: dict[str, Any]) -> str:
@@ -100,8 +102,9 @@ def machine_text(machine: dict[str, Any]) -> str:
         for pool in machine["blas"]
     )
     lines = [
-        f"NumPy {machine['numpy']}, BLAS {blas or 'unknown'}, {machine['cores']} core(s)",
-        f"matrix products on {machine['threads']} thread(s): {machine['gemm_gflops']:,.0f} GFLOP/s at most, "
-        f"measured",
+        f"NumPy {machine['numpy']}, BLAS {blas or 'unknown'}, {counted(machine['cores'], 'core')}",
+        f"peak of matrix products on {counted(machine['threads'], 'thread')}, measured: "
+        f"{machine['gemm_gflops']:,.0f} GFLOP/s",
+        *(f"WARNING: {warning}" for warning in machine["warnings"]),
     ]
-    return "\n".join([*lines, *(f"WARNING: {warning}" for warning in machine["warnings"])])
+    return "\n".join(map(wrap, lines))

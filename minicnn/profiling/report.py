@@ -1,62 +1,43 @@
-"""What `profile` found, as text."""
+"""The result of `profile` as text."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
+from minicnn.plural import counted
 from minicnn.profiling.machine import machine_text
+from minicnn.profiling.tables import table, wrap
+
+_HEAD = ("layer", "forward", "backward", "share", "MACs", "GFLOP/s", "cached", "output")
+_NOTE = (
+    "forward, backward: ms; MACs: millions, for the output, dkernel and, except in the first layer, dx; "
+    "GFLOP/s: in parentheses the share of the measured peak; cached, output: MB."
+)
 
 
 def profile_text(found: Mapping[str, Any]) -> str:
     """Return a line for each layer, and the totals."""
-    head = [
-        "layer",
-        "forward",
-        "backward",
-        "share",
-        "multiply-adds",
-        "GFLOP/s",
-        "of peak",
-        "cached",
-        "output",
-    ]
-    rows = [_cells(row) for row in (*found["layers"], found["total"])]
+    head, *rows, total = table([_HEAD, *map(_cells, (*found["layers"], found["total"]))]).splitlines()
+    rule = "-" * max(map(len, (head, *rows, total)))
     title = (
-        f"A training step of {found['batch_size']} images: medians of {found['steps']} steps, in ms; "
-        f"multiply-adds and megabytes of the batch"
+        f"Training step on {counted(found['batch_size'], 'image')}, "
+        f"median of {counted(found['steps'], 'step')}"
     )
-    lines = table([head, *rows]).splitlines()
-    rule = "-" * max(map(len, lines))
-    note = (
-        "forward counts multiply-adds once; backward once for dkernel, and once for dx but in the first layer"
+    return "\n".join(
+        [machine_text(found["machine"]), "", title, head, rule, *rows, rule, total, "", wrap(_NOTE)]
     )
-    lines = [machine_text(found["machine"]), "", title, lines[0], rule, *lines[1:-1], rule, lines[-1], note]
-    return "\n".join(lines)
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:
-    computes = row["macs"] > 0
+    millions = row["macs"] / 1e6
+    computes = millions > 0
     return [
         row["name"],
         f"{row['forward_ms']:.2f}",
         f"{row['backward_ms']:.2f}",
         f"{row['share']:.1%}",
-        f"{row['macs']:,}" if computes else "",
-        f"{row['gflops']:.1f}" if computes else "",
-        f"{row['share_of_peak']:.0%}" if computes else "",
+        f"{millions:,.0f}" if millions >= 1000 else f"{millions:.1f}" if computes else "",
+        f"{row['gflops']:.0f} ({row['share_of_peak']:.0%})" if computes else "",
         *(f"{row[key] / 1e6:.2f}" for key in ("bytes_cached", "bytes_output")),
     ]
-
-
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """Return cells in columns, the first of a line to the left, the others to the right.
-
-    >>> print(table([["layer", "ms"], ["0 Conv2D", "1.25"]]))
-    layer       ms
-    0 Conv2D  1.25
-    """
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows
-    )

@@ -1,6 +1,6 @@
 import pytest
 
-from minicnn.bench.ratios import middle, ratio, slope
+from minicnn.bench.ratios import median, ratio, slope
 
 
 def test_ratio_compares_values_of_the_same_round():
@@ -14,9 +14,9 @@ def test_ratio_leaves_out_rounds_in_which_one_is_missing():
     assert ratio([1.0], []) is None
 
 
-def test_middle_of_an_even_number_of_values_is_between_the_two():
-    assert middle([1.0, 4.0, 2.0, 100.0]) == 3.0
-    assert middle([None]) is None
+def test_median_of_an_even_number_of_values_is_between_the_two():
+    assert median([1.0, 4.0, 2.0, 100.0]) == 3.0
+    assert median([None]) is None
 
 
 def test_slope_is_that_of_least_squares():

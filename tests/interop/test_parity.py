@@ -7,7 +7,7 @@ import pytest
 from minicnn.cli import main
 from minicnn.interop import compare, parity
 from minicnn.interop.parity.installed import requirements
-from minicnn.interop.parity.report import report
+from minicnn.interop.parity.report import compare_text
 
 
 def test_compare_runs_all_three_and_tells_the_truth(tmp_path, capsys):
@@ -43,7 +43,7 @@ def test_compare_says_what_is_missing_and_runs_without(monkeypatch):
     )
     results = compare(steps=1, batch_size=8, test_images=9)
     assert results["missing"].keys() == {"tensorflow", "keras"}
-    text = report(results)
+    text = compare_text(results)
     assert "Left out: TensorFlow; pip install 'minicnn[tensorflow]'" in text
     assert "minicnn" in text.splitlines()[-6]
     assert "TensorFlow" not in text.partition("Largest relative difference")[2]

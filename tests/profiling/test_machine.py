@@ -12,14 +12,14 @@ def clean(monkeypatch):
 
 def test_nothing_is_said_where_no_variable_holds_anything(clean):
     clean.setenv("OMP_PROC_BIND", "true")
-    assert machine.held_back() == []
+    assert machine.limiting_variables() == []
 
 
 def test_variables_that_hold_blas_are_named(clean):
     clean.setenv("OPENBLAS_CORETYPE", "Prescott")
     clean.setenv("OMP_NUM_THREADS", "1")
-    (told,) = machine.held_back()
-    assert told.startswith("the environment holds OMP_NUM_THREADS=1 OPENBLAS_CORETYPE=Prescott")
+    (warning,) = machine.limiting_variables()
+    assert warning.startswith("environment variables limit the speed: OMP_NUM_THREADS=1 OPENBLAS_CORETYPE=Prescott")
 
 
 def test_the_kernel_that_the_processor_would_get_is_found_in_a_process_without_the_variable(clean):
@@ -27,12 +27,10 @@ def test_the_kernel_that_the_processor_would_get_is_found_in_a_process_without_t
     held = {"blas": [{**pool, "architecture": "Prescott", "num_threads": 0} for pool in own]}
     clean.setenv("OPENBLAS_CORETYPE", "Prescott")
     clean.setattr(machine, "environment", lambda: held)  # the variable is read when NumPy is imported
-    (told,) = machine.held_back()
+    (warning,) = machine.limiting_variables()
     for pool in own:
-        assert (
-            f"BLAS runs its kernel Prescott, though by itself it would choose {pool['architecture']}" in told
-        )
-        assert "BLAS begins with 0 thread(s)" in told
+        assert f"BLAS uses the kernel Prescott instead of {pool['architecture']}" in warning
+        assert f"BLAS starts with 0 threads instead of {pool['num_threads']}" in warning
 
 
 def test_peak_is_beyond_what_a_loop_could_do():
