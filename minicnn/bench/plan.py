@@ -11,9 +11,9 @@ from minicnn.profiling.layers import training_macs
 
 # The packages of each framework, and how to get them. Those in NumPy only train, and for a short while.
 PEERS: dict[str, tuple[tuple[str, ...], str]] = {
-    "minicnn": (("minicnn", "numpy"), "pip install minicnn"),
-    "keras": (("keras", "tensorflow"), "pip install 'minicnn[tensorflow]'"),
-    "torch": (("torch", "numpy"), "pip install 'minicnn[bench]'"),
+    "minicnn": (("minicnn", "numpy"), "pip install minicnn-numpy"),
+    "keras": (("keras", "tensorflow"), "pip install 'minicnn-numpy[tensorflow]'"),
+    "torch": (("torch", "numpy"), "pip install 'minicnn-numpy[bench]'"),
     "tinynn": (("tinynn", "numpy"), "pip install tinynn"),
     "dezero": (
         ("dezero", "numpy", "matplotlib"),

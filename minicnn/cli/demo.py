@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         from minicnn.demo.server import serve
     except ModuleNotFoundError as error:
-        raise ImportError(f"the demo needs Flask: pip install 'minicnn[demo]' ({error})") from error
+        raise ImportError(f"the demo needs Flask: pip install 'minicnn-numpy[demo]' ({error})") from error
     from minicnn.demo import open_session
 
     serve(open_session(args.folder), args.port, browser=not args.no_browser)

@@ -37,7 +37,7 @@ configuration, result and pictures. Without any option: LeNet-5 on the bundled M
 Ctrl-C or SIGTERM ends the training after the step that runs, and saves what there is. --resume goes on,
 also after a crash, and ends with the same weights as if it had never been stopped.
 Several processes train together under `mpiexec -n 4 minicnn train ...`, also on several machines with one
-file system, or under SLURM's `srun --mpi=pmi2`; that takes the extra `minicnn[mpi]`."""
+file system, or under SLURM's `srun --mpi=pmi2`; that takes the extra `minicnn-numpy[mpi]`."""
 _EXAMPLE = """\
 minicnn train --dataset mnist --epochs 15 --seed 0 --out runs/first
   minicnn train --resume runs/first"""

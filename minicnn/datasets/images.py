@@ -58,7 +58,7 @@ def load_digit_image(path: str | os.PathLike[str]) -> np.ndarray:
     try:
         import PIL.Image  # noqa: F401
     except ImportError as error:
-        raise ImportError('reading pictures needs Pillow: pip install "minicnn[plot]"') from error
+        raise ImportError('reading pictures needs Pillow: pip install "minicnn-numpy[plot]"') from error
     path = check_file(path, "a picture")
     try:
         with warnings.catch_warnings():

@@ -44,7 +44,7 @@ def detect_world() -> Any:
         from mpi4py import MPI
     except ImportError as error:
         raise ImportError(
-            "several ranks must have mpi4py, which is missing: pip install 'minicnn[mpi]'"
+            "several ranks must have mpi4py, which is missing: pip install 'minicnn-numpy[mpi]'"
         ) from error
     if started != MPI.COMM_WORLD.size:
         raise ValueError(

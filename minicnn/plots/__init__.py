@@ -8,7 +8,7 @@ None calls `show`, and none touches pyplot's global state, so they work without 
 try:
     import matplotlib  # noqa: F401 - before the modules below, to say how to get it
 except ImportError as error:
-    raise ImportError('drawing pictures needs matplotlib: pip install "minicnn[plot]"') from error
+    raise ImportError('drawing pictures needs matplotlib: pip install "minicnn-numpy[plot]"') from error
 
 from minicnn.plots.batch import batch
 from minicnn.plots.benchmark import benchmark

@@ -1,7 +1,7 @@
 """The kit that finds the bug in anyone's layer.
 
 `check_layer` is the whole of it in one call. `strategies` draws cases with hypothesis and is imported by
-hand, since it alone needs that package: `pip install "minicnn[testing]"`.
+hand, since it alone needs that package: `pip install "minicnn-numpy[testing]"`.
 """
 
 from minicnn.testing.check import CHECKS, check_layer

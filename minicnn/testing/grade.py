@@ -86,7 +86,7 @@ def grade(path: str, timeout: float = 60.0) -> Grade:
     try:
         import hypothesis  # noqa: F401 - the other process needs it
     except ImportError:
-        raise ValueError('grading needs hypothesis: pip install "minicnn[testing]"') from None
+        raise ValueError('grading needs hypothesis: pip install "minicnn-numpy[testing]"') from None
     result = Grade(str(path))
     wanted = list(FUNCTIONS)
     while wanted and not result.problem:

@@ -1,7 +1,7 @@
 """Hypothesis strategies: layers, images and geometries, drawn so that failures shrink to the smallest shape.
 
 What is drawn are shapes, arguments and a seed; the values come from NumPy. Needs hypothesis:
-`pip install "minicnn[testing]"`.
+`pip install "minicnn-numpy[testing]"`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ try:
     from hypothesis import assume
     from hypothesis import strategies as st
 except ImportError as error:
-    raise ImportError('strategies need hypothesis: pip install "minicnn[testing]"') from error
+    raise ImportError('strategies need hypothesis: pip install "minicnn-numpy[testing]"') from error
 
 __all__ = [
     "LayerCase",

@@ -83,7 +83,7 @@ def test_bench_keeps_what_there_was_when_it_is_interrupted():
 
 def test_bench_tells_what_is_missing():
     results = bench(["size"], rounds=1, limit=12, peers=["torch"], pythons={"torch": "/no/such/python"})
-    assert "pip install 'minicnn[bench]'" in results["missing"]["torch"]
+    assert "pip install 'minicnn-numpy[bench]'" in results["missing"]["torch"]
     assert "left out: torch" in bench_text(results)
 
 

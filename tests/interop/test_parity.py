@@ -44,7 +44,7 @@ def test_compare_says_what_is_missing_and_runs_without(monkeypatch):
     results = compare(steps=1, batch_size=8, test_images=9)
     assert results["missing"].keys() == {"tensorflow", "keras"}
     text = compare_text(results)
-    assert "Left out: TensorFlow; pip install 'minicnn[tensorflow]'" in text
+    assert "Left out: TensorFlow; pip install 'minicnn-numpy[tensorflow]'" in text
     assert "minicnn" in text.splitlines()[-6]
     assert "TensorFlow" not in text.partition("Largest relative difference")[2]
 

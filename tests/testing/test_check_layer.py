@@ -348,7 +348,7 @@ def test_the_kit_needs_no_hypothesis_and_no_pytest():
         "    print(error)\n"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout == 'strategies need hypothesis: pip install "minicnn[testing]"\n'
+    assert result.stdout == 'strategies need hypothesis: pip install "minicnn-numpy[testing]"\n'
 
 
 def test_every_check_says_what_it_checks():

@@ -4,7 +4,7 @@ try:
     import keras  # noqa: F401 (whoever misses it is told so here, once)
 except ImportError as error:
     raise ImportError(
-        f"the Keras twins need Keras and TensorFlow: pip install 'minicnn[tensorflow]' ({error})"
+        f"the Keras twins need Keras and TensorFlow: pip install 'minicnn-numpy[tensorflow]' ({error})"
     ) from error
 
 from minicnn.interop.keras.from_keras import from_keras

@@ -11,7 +11,7 @@ try:
     import onnx
     from onnx import helper
 except ImportError as error:
-    raise ImportError(f"ONNX files need onnx: pip install 'minicnn[onnx]' ({error})") from error
+    raise ImportError(f"ONNX files need onnx: pip install 'minicnn-numpy[onnx]' ({error})") from error
 
 from minicnn.interop.onnx.graph import Graph
 from minicnn.interop.onnx.nodes import write

@@ -21,7 +21,7 @@ from minicnn.models import lenet5
 from minicnn.validation import check_int
 
 NEEDED = {"minicnn": ("minicnn",), "tensorflow": ("tensorflow",), "keras": ("keras", "tensorflow")}
-INSTALL = "pip install 'minicnn[tensorflow]'"
+INSTALL = "pip install 'minicnn-numpy[tensorflow]'"
 
 
 def compare(

@@ -9,7 +9,7 @@ try:
     import tensorflow  # noqa: F401 (whoever misses it is told so here, once)
 except ImportError as error:
     raise ImportError(
-        f"the TensorFlow twins need TensorFlow: pip install 'minicnn[tensorflow]' ({error})"
+        f"the TensorFlow twins need TensorFlow: pip install 'minicnn-numpy[tensorflow]' ({error})"
     ) from error
 
 from minicnn.interop.tensorflow.graph import get_weights, lenet5, set_weights
