@@ -14,9 +14,9 @@ from minicnn.profiling.tables import table, wrap
 _NOTE = (
     "Each framework runs in its own process; frameworks take turns. All have the same cores, float32 images, "
     "batch sizes, initial weights and Adam (tinynn and DeZero: their own initial weights). median: over the "
-    "rounds; ratio: the framework's value divided by minicnn's of the same round (above 1: minicnn is faster or "
-    "smaller), median and range; GFLOP/s: in parentheses the share of the fastest matrix product on as many "
-    "cores. PyTorch runs eagerly with fused Adam, convolutions in the faster of its two memory layouts. "
+    "rounds; ratio: the framework's value divided by minicnn's of the same round (above 1: minicnn is faster "
+    "or smaller), median and range; GFLOP/s: in parentheses the share of the fastest matrix product on as "
+    "many cores. PyTorch runs eagerly with fused Adam, convolutions in the faster of its two memory layouts. "
     "minicnn also computes the training accuracy, the others do not."
 )
 
@@ -39,13 +39,13 @@ def _sections(results: Mapping[str, Any]) -> Iterator[str]:
         cases = [case for case in results["cases"] if case["subject"] == subject]
         if cases:
             yield f"{wrap(f'{subject}: {title}')}\n{_subject(cases, results['peaks'])}"
-    for title, rows in (
-        ("epochs until 98 % test accuracy, by round", list(_epochs(results["cases"]))),
-        ("speed-up: time on one core divided by time on several", list(_speedups(results["cases"]))),
-        ("slope of the growth on logarithmic axes (1: proportional to size)", list(_slopes(results))),
+    for title, rows, left in (
+        ("epochs until 98 % test accuracy, by round", list(_epochs(results["cases"])), 1),
+        ("speed-up: time on one core divided by time on several", list(_speedups(results["cases"])), 2),
+        ("slope of the growth on logarithmic axes (1: proportional to size)", list(_slopes(results)), 1),
     ):
         if rows:
-            yield f"{title}\n{table(rows, left=2 if title.startswith("speed-up") else 1)}"
+            yield f"{title}\n{table(rows, left)}"
     if results["failed"]:
         yield "\n".join(["failed:", *map(wrap, results["failed"])])
     if results["interrupted"]:
@@ -60,7 +60,12 @@ def _subject(cases: list[dict[str, Any]], peaks: Mapping[str, float]) -> str:
         title = case["name"]
         for name in sorted(case["values"], key=_is_peer):
             values = case["values"][name]
-            cells = [title, name, format_value(median(values), case["unit"]), *_spread(case["ratios"].get(name))]
+            cells = [
+                title,
+                name,
+                format_value(median(values), case["unit"]),
+                *_spread(case["ratios"].get(name)),
+            ]
             rows.append([*cells, _gflops(case, peaks) if name == "minicnn" else ""][: len(rows[0])])
             title = ""
     return table(rows, left=2)

@@ -38,8 +38,11 @@ class Worker:
         for package in self.packages:
             if importlib.util.find_spec(package) is None:
                 raise ImportError(f"{package} is not installed")
-        holders = importlib.metadata.packages_distributions()
-        return {"value": importlib.metadata.version(holders.get(self.packages[0], self.packages)[0])}
+        package = self.packages[0]
+        distributions = importlib.metadata.packages_distributions().get(package)
+        if not distributions:  # minicnn, where it runs from a folder
+            return {"value": importlib.import_module(package).__version__}
+        return {"value": importlib.metadata.version(distributions[0])}
 
     def size(self) -> dict[str, Any]:
         """Return the megabytes of what packages need to be installed."""

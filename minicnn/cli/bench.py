@@ -10,9 +10,17 @@ from minicnn.cli.output import write_results
 from minicnn.cli.parser import Commands, add_command
 
 _TEXT = """\
-Measure minicnn beside Keras, PyTorch, tinynn and DeZero, as far as they are installed: each in a process of
-its own, in turns, as ratios of the same round. Writes bench.json and bench.png. Subjects: epoch, inference,
-cold-start, conv, growth, memory, size, threads; without any, all of them, for about ten minutes."""
+Compare the speed of minicnn with Keras, PyTorch, tinynn and DeZero, as far as
+they are installed. Each framework runs in its own process; frameworks take
+turns, and ratios compare values of the same round. Writes bench.json and
+bench.png.
+
+Subjects: epoch, inference, cold-start, conv, growth, memory, size, threads. All
+of them take about ten minutes.
+
+For PyTorch, the extra minicnn-numpy[bench] installs the build on PyPI, which is
+a large CUDA build on Linux. The small CPU build is on PyTorch's own index:
+  pip install torch --index-url https://download.pytorch.org/whl/cpu"""
 _EXAMPLE = "minicnn bench epoch inference --rounds 5 --python torch=other-venv/bin/python"
 
 

@@ -18,7 +18,18 @@ from minicnn.profiling.tables import wrap
 from minicnn.saving.fingerprint import environment
 
 # Variables that make BLAS libraries, NumPy or the frameworks use less than the processor has.
-_PREFIXES = ("OPENBLAS_", "MKL_", "OMP_", "GOTO_", "BLIS_", "VECLIB_", "KMP_", "DNNL_", "ONEDNN_", "ATEN_CPU_")
+_PREFIXES = (
+    "OPENBLAS_",
+    "MKL_",
+    "OMP_",
+    "GOTO_",
+    "BLIS_",
+    "VECLIB_",
+    "KMP_",
+    "DNNL_",
+    "ONEDNN_",
+    "ATEN_CPU_",
+)
 _SUFFIXES = ("CORETYPE", "NUM_THREADS", "THREAD_LIMIT", "ISA", "CBWR", "INSTRUCTIONS", "CAPABILITY")
 
 _CHILD = "import json; from minicnn.saving.fingerprint import environment as e; print(json.dumps(e()))"

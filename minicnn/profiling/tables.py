@@ -29,7 +29,9 @@ def table(rows: Sequence[Sequence[str]], left: int = 1, gap: int = 2) -> str:
             lines.append(row[0])
             row = ["", *row[1:]]
         cells = zip(row, widths, strict=True)
-        aligned = [cell.ljust(width) if i < left else cell.rjust(width) for i, (cell, width) in enumerate(cells)]
+        aligned = [
+            cell.ljust(width) if i < left else cell.rjust(width) for i, (cell, width) in enumerate(cells)
+        ]
         lines.append((" " * gap).join(aligned).rstrip())
     return "\n".join(lines)
 

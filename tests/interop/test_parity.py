@@ -6,7 +6,7 @@ import pytest
 
 from minicnn.cli import main
 from minicnn.interop import compare, parity
-from minicnn.interop.parity.installed import requirements
+from minicnn.interop.parity.installed import distribution, requirements
 from minicnn.interop.parity.report import compare_text
 
 
@@ -61,7 +61,7 @@ def test_a_framework_that_does_not_run_is_left_out(tmp_path):
 
 
 def test_requirements_are_those_that_are_installed():
-    assert {"minicnn", "numpy", "safetensors"} <= requirements("minicnn")
+    assert {distribution("minicnn"), "numpy", "safetensors"} <= requirements("minicnn")
     assert "tensorflow" not in " ".join(requirements("minicnn"))
     assert {"keras", "h5py", "numpy"} <= requirements("tensorflow")
 

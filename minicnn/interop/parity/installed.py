@@ -1,4 +1,4 @@
-"""How much had to be installed."""
+"""The installed size of packages."""
 
 from __future__ import annotations
 
@@ -9,22 +9,20 @@ from pathlib import Path
 
 
 def installed_mb(*packages: str) -> float:
-    """Return the size on the disk, in MB, of packages and of all installed ones that they require.
+    """Return the size on disk, in MB, of packages and all their installed requirements.
 
-    Optional requirements (extras) do not count. Files are those that the packages' own records list.
+    Optional requirements (extras) do not count. The files are those in the packages' own records.
     """
     return round(sum(_size(name) for name in requirements(*packages)) / 1e6, 1)
 
 
 def requirements(*packages: str) -> set[str]:
-    """Return the names of the distributions that packages need to be installed, their own included.
+    """Return the names of the distributions that packages are in, and of all that these require.
 
-    >>> sorted(requirements("minicnn") & {"minicnn", "numpy", "tensorflow"})
-    ['minicnn', 'numpy']
+    >>> sorted(requirements("minicnn") & {"numpy", "tensorflow"})
+    ['numpy']
     """
-    # The module "tensorflow" is in the distribution "tensorflow", or in "tensorflow_cpu".
-    holders = metadata.packages_distributions()
-    waiting = [_normal(holders.get(package, [package])[0]) for package in packages]
+    waiting = [distribution(package) for package in packages]
     found: set[str] = set()
     while waiting:
         name = waiting.pop()
@@ -35,6 +33,12 @@ def requirements(*packages: str) -> set[str]:
             if "extra ==" not in requirement:
                 waiting.append(_normal(re.split(r"[^\w.-]", requirement, maxsplit=1)[0]))
     return found
+
+
+@functools.cache
+def distribution(package: str) -> str:
+    """Return the name of the distribution that a package is in: "tensorflow" may be in "tensorflow-cpu"."""
+    return _normal(metadata.packages_distributions().get(package, [package])[0])
 
 
 def _normal(name: str) -> str:
@@ -49,9 +53,9 @@ def _is_installed(name: str) -> bool:
     return True
 
 
-@functools.cache  # TensorFlow is asked for twice, by itself and for Keras: 15,000 files
+@functools.cache  # TensorFlow, 15,000 files, is measured twice: by itself and for Keras
 def _size(name: str) -> int:
-    if name == "minicnn":  # where it is being developed, its record lists a link alone
+    if name == distribution("minicnn"):  # the record of an editable installation lists only a link
         paths = list(Path(__file__).parents[2].rglob("*"))
     else:
         paths = [Path(str(file.locate())) for file in metadata.files(name) or []]
