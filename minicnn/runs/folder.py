@@ -20,7 +20,7 @@ from minicnn.errors import FileFormatError
 from minicnn.layers import Sequential
 from minicnn.runs.config import TrainConfig
 from minicnn.runs.data import Data, load_data
-from minicnn.saving.files import check_form, parse_json, write_atomically
+from minicnn.saving.files import check_schema, parse_json, write_atomically
 from minicnn.training import History, load_weights
 from minicnn.validation import check_file, check_int
 
@@ -140,12 +140,12 @@ def _read_config(
     try:
         every = config.get("checkpoint_every")
         if every is not None:
-            check_form(every, int, "`checkpoint_every`")
+            check_schema(every, int, "`checkpoint_every`")
             check_int(every, "checkpoint_every", low=1)
         if unknown := config.keys() - {"config", "input_shape", "num_classes", "checkpoint_every"}:
             raise ValueError(f"there must be nothing unknown in it, got {', '.join(sorted(unknown))!r:.100}")
         for name, form in {"config": {str: object}, "input_shape": [int], "num_classes": int}.items():
-            check_form(config.get(name), form, f"`{name}`")
+            check_schema(config.get(name), form, f"`{name}`")
         sizes = tuple(config["input_shape"])
         return path, TrainConfig.from_dict(config["config"]), sizes, config["num_classes"], every
     except (TypeError, ValueError) as error:

@@ -23,7 +23,7 @@ from minicnn.runs.config import AUGMENT
 from minicnn.runs.data import Data
 from minicnn.runs.folder import CHECKPOINTS, CONFIG, HISTORY, RESULT, WEIGHTS, Run, write_json
 from minicnn.runs.interrupt import StopOnSignal
-from minicnn.saving.files import locked, sweep
+from minicnn.saving.files import locked, remove_temporaries
 from minicnn.saving.fingerprint import environment
 from minicnn.training import Callback, CSVLogger, History, Trainer, save_weights
 from minicnn.validation import check_real
@@ -83,7 +83,7 @@ def train(
     first = comm is None or comm.rank == 0
     with locked(run.folder / CONFIG) if first else contextlib.nullcontext(), StopOnSignal(not first) as stop:
         if first:
-            sweep(run.folder)
+            remove_temporaries(run.folder)
         return _train(run, data, stop, callbacks, verbose, {"comm": comm, "rank_timeout": rank_timeout})
 
 

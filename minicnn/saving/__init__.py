@@ -1,1 +1,6 @@
-"""Saving: weights, checkpoints, and the files that hold them."""
+"""Files: named tensors with a checksum, weights, checkpoints, and what they are made of."""
+
+from minicnn.saving.tensors import read_tensors, write_tensors
+from minicnn.saving.weights import load_weights, save_weights
+
+__all__ = ["load_weights", "read_tensors", "save_weights", "write_tensors"]

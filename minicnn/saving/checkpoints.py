@@ -18,8 +18,8 @@ from typing import Any, Self
 import numpy as np
 
 from minicnn.errors import FileFormatError
-from minicnn.saving.files import advised, locked, parse_json, sweep, to_json
-from minicnn.saving.tensors import read_arrays, write_arrays
+from minicnn.saving.files import explain_os_errors, locked, parse_json, remove_temporaries, to_json
+from minicnn.saving.tensors import read_tensors, write_tensors
 from minicnn.validation import check_int
 
 KEPT = 3
@@ -56,11 +56,11 @@ class CheckpointFolder:
         self.every = None if every is None else check_int(every, "every", low=1)
 
     def __enter__(self) -> Self:
-        with advised(self.folder):
+        with explain_os_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as stack:
             stack.enter_context(locked(self.folder / ".lock"))
-            sweep(self.folder)
+            remove_temporaries(self.folder)
             self._held = stack.pop_all()
         return self
 
@@ -77,7 +77,7 @@ class CheckpointFolder:
         """
         path = self.folder / f"step-{step:08}.safetensors"
         try:
-            write_arrays(path, arrays, to_json(state, _plain))
+            write_tensors(path, arrays, to_json(state, _plain))
             self._prune(step)
         except OSError as error:
             advice = "to go on from the last checkpoint, call fit again, or `minicnn train --resume`"
@@ -127,7 +127,7 @@ class CheckpointFolder:
 def _read(path: Path) -> Snapshot:
     if path.is_symlink():
         raise FileFormatError(f"{path} must be a file of its folder, but it is a link")
-    arrays, text = read_arrays(path)
+    arrays, text = read_tensors(path)
     try:
         return Snapshot(path, arrays, parse_json(text or ""))
     except ValueError as error:

@@ -40,13 +40,13 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
     """
     path = Path(path)
     if path.exists() and not path.is_file() and not path.is_dir():  # a device or a pipe must stay what it is
-        with advised(path), path.open("wb") as file:
+        with explain_os_errors(path), path.open("wb") as file:
             file.write(data)
         return
     # In the same folder, since a rename is atomic only within a file system.
     temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
     try:
-        with advised(path):  # nobody asked for the temporary one
+        with explain_os_errors(path):  # nobody asked for the temporary one
             descriptor = os.open(
                 temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666
             )
@@ -65,7 +65,7 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
 
 
 @contextlib.contextmanager
-def advised(path: Path) -> Iterator[None]:
+def explain_os_errors(path: Path) -> Iterator[None]:
     """Let an OSError be about `path`, and say what to do."""
     try:
         yield
@@ -85,7 +85,7 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def sweep(folder: Path) -> None:
+def remove_temporaries(folder: Path) -> None:
     """Remove what processes that were killed while they wrote have left in a folder."""
     for path in folder.iterdir():
         if _TEMPORARY.fullmatch(path.name) and not path.is_dir():  # that is not ours
@@ -101,7 +101,7 @@ def locked(path: Path) -> Iterator[None]:
     BlockingIOError
         If somebody holds it already.
     """
-    with advised(path):
+    with explain_os_errors(path):
         # A link would make a file, or lock one, somewhere else.
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
     try:
@@ -157,12 +157,12 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return value
 
 
-def check_form(value: Any, form: Any, name: str = "it") -> None:
+def check_schema(value: Any, form: Any, name: str = "it") -> None:
     """Demand that what JSON held has a form: a type, [form], {str: form}, or {"key": form, ...}.
 
     Integers must have 64 bits at most, as larger ones cannot be counted with; those of `object` any number.
 
-    >>> check_form({"loss": [0.5, "low"]}, {str: [float]})
+    >>> check_schema({"loss": [0.5, "low"]}, {str: [float]})
     Traceback (most recent call last):
     TypeError: it.loss.1 must be float, got 'low'
     """
@@ -173,10 +173,10 @@ def check_form(value: Any, form: Any, name: str = "it") -> None:
         raise ValueError(f"{name} must have 64 bits at most, got an integer of {value.bit_length()} bits")
     if isinstance(form, list):
         for i, item in enumerate(value):
-            check_form(item, form[0], f"{name}.{i}")
+            check_schema(item, form[0], f"{name}.{i}")
     elif isinstance(form, dict):
         if str not in form and value.keys() != form.keys():
             raise TypeError(f"{name} must have the keys {', '.join(form)}, got {', '.join(value)!r:.100}")
         for key, item in value.items():
             shown = key if key.isidentifier() else f"{key!r:.50}"
-            check_form(item, form.get(key) or form[str], f"{name}.{shown}")
+            check_schema(item, form.get(key) or form[str], f"{name}.{shown}")

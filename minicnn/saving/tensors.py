@@ -62,7 +62,7 @@ _ENTRY = (
 _PAIR = f"({_STRING}) : ({_STRING})"
 
 
-def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], text: str = "") -> None:
+def write_tensors(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], text: str = "") -> None:
     """Write named arrays, and a text beside them, atomically.
 
     The file is in the format safetensors, with one entry of metadata, "minicnn": the SHA-256 of all names,
@@ -72,7 +72,7 @@ def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray],
     Raises
     ------
     ValueError
-        If `read_arrays` would refuse the file: a name is not printable, or there are thousands of names with
+        If `read_tensors` would refuse the file: a name is not printable, or there are thousands of names with
         hardly any values.
     """
     import safetensors.numpy  # only who saves pays for the import
@@ -85,10 +85,10 @@ def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray],
     write_atomically(path, content)
 
 
-def read_arrays(
+def read_tensors(
     path: str | os.PathLike[str], checked: bool = True
 ) -> tuple[dict[str, np.ndarray], str | None]:
-    """Return what `write_arrays` wrote: the arrays and the text.
+    """Return what `write_tensors` wrote: the arrays and the text.
 
     With `checked=False` files that others wrote, without a checksum, are read as well; their text is None.
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from minicnn.layers.base import Layer
-from minicnn.saving.tensors import read_arrays, write_arrays
+from minicnn.saving.tensors import read_tensors, write_tensors
 
 
 def save_weights(model: Layer, path: str | os.PathLike[str]) -> None:
@@ -22,7 +22,7 @@ def save_weights(model: Layer, path: str | os.PathLike[str]) -> None:
         A safetensors file. It is replaced as a whole or not at all, also on a crash or a full disk.
     """
     _demand_built(model)
-    write_arrays(path, {name: parameter.value for name, parameter in model.named_parameters()})
+    write_tensors(path, {name: parameter.value for name, parameter in model.named_parameters()})
 
 
 def load_weights(model: Layer, path: str | os.PathLike[str], checked: bool = True) -> None:
@@ -46,7 +46,7 @@ def load_weights(model: Layer, path: str | os.PathLike[str], checked: bool = Tru
         If names or shapes differ; it lists which are missing, unexpected and wrongly shaped.
     """
     _demand_built(model)
-    tensors, _ = read_arrays(path, checked)
+    tensors, _ = read_tensors(path, checked)
     check_weights(model, tensors, path)
     for name, parameter in model.named_parameters():
         parameter.value = tensors[name]

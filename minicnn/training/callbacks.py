@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minicnn.saving.files import advised, check_form
+from minicnn.saving.files import check_schema, explain_os_errors
 from minicnn.saving.weights import save_weights
 from minicnn.validation import check_int, check_real
 
@@ -146,7 +146,7 @@ class EarlyStopping(Callback):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on waiting."""
-        check_form({name: state[name] for name in ("best", "waited")}, {"best": float, "waited": int})
+        check_schema({name: state[name] for name in ("best", "waited")}, {"best": float, "waited": int})
         weights = [state[f"weights.{i}"] for i in range(len(state) - 2)]
         expected = [parameter.shape for parameter in self.trainer.model.parameters()]
         if weights and [getattr(value, "shape", None) for value in weights] != expected:
@@ -232,7 +232,7 @@ class ReduceLROnPlateau(Callback):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on waiting."""
-        check_form(state, {"best": float, "waited": int, "cooling": int})
+        check_schema(state, {"best": float, "waited": int, "cooling": int})
         self.best.value, self.waited, self.cooling = state["best"], state["waited"], state["cooling"]
 
 
@@ -270,7 +270,7 @@ class Checkpoint(Callback):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from the best value."""
-        check_form(state, {"best": float})
+        check_schema(state, {"best": float})
         self.best.value = state["best"]
 
 
@@ -310,11 +310,11 @@ class CSVLogger(Callback):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Write the file as it was then; the epochs after that come again."""
-        check_form(state, {"text": str})
+        check_schema(state, {"text": str})
         self._write(state["text"], "w")
 
     def _write(self, text: str, mode: str) -> None:
         content = text.encode()
-        with advised(self.path), self.path.open(mode + "b") as file:
+        with explain_os_errors(self.path), self.path.open(mode + "b") as file:
             file.write(content)
         self.text = text if mode == "w" else self.text + text

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
-from minicnn.saving.files import check_form
+from minicnn.saving.files import check_schema
 from minicnn.training.callbacks import Callback, Logs
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class ProgressBar(Callback):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Count from the first epoch of the fit that goes on."""
-        check_form(state, {"first": int})
+        check_schema(state, {"first": int})
         self.first = state["first"]
 
     def on_epoch_begin(self, epoch: int) -> None:

@@ -21,7 +21,7 @@ import numpy as np
 from minicnn.errors import FileFormatError
 from minicnn.optimizers import Optimizer
 from minicnn.saving.checkpoints import Snapshot
-from minicnn.saving.files import check_form
+from minicnn.saving.files import check_schema
 from minicnn.saving.fingerprint import data_digest, differences, fingerprint
 from minicnn.saving.weights import check_weights
 from minicnn.training.batches import Batches
@@ -107,7 +107,7 @@ def restore(fit: TrainingLoop, snapshot: Snapshot) -> None:
     """
     state, trainer = snapshot.state, fit.trainer
     try:
-        check_form(state, _FORM)
+        check_schema(state, _FORM)
         if not all(map(str.isidentifier, state["fingerprint"])):
             raise ValueError("the fingerprint must have names")
         steps, lr = check_int(state["optimizer"]["steps"], "steps"), state["optimizer"]["lr"]

@@ -16,7 +16,7 @@ from minicnn import FileFormatError
 from minicnn.datasets import load_digit_image, read_idx
 from minicnn.runs import read_history, read_result
 from minicnn.saving.checkpoints import CheckpointFolder
-from minicnn.saving.tensors import read_arrays
+from minicnn.saving.tensors import read_tensors
 
 CORPUS = Path(__file__).parent / "corpus"
 
@@ -36,7 +36,7 @@ class Format:
 
 
 def read_weights(path, checked=True):
-    arrays, _ = read_arrays(path, checked)
+    arrays, _ = read_tensors(path, checked)
     # The library that the format comes from must agree.
     assert described(arrays) == described(safetensors.numpy.load(path.read_bytes()))
     return described(arrays)

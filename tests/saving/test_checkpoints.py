@@ -7,7 +7,7 @@ import pytest
 
 from minicnn import FileFormatError
 from minicnn.saving.checkpoints import CheckpointFolder
-from minicnn.saving.tensors import write_arrays
+from minicnn.saving.tensors import write_tensors
 
 
 def save(folder, *steps):
@@ -85,7 +85,7 @@ def test_no_whole_checkpoint_is_an_error_not_a_new_beginning(tmp_path):
 
 @pytest.mark.parametrize("text", ["", "[1]", "{", "[" * 100_000])
 def test_a_file_of_arrays_alone_is_no_checkpoint(tmp_path, text):
-    write_arrays(tmp_path / "step-00000001.safetensors", {}, text)
+    write_tensors(tmp_path / "step-00000001.safetensors", {}, text)
     with CheckpointFolder(tmp_path) as folder, pytest.raises(FileFormatError, match="must be a checkpoint"):
         folder.latest()
 

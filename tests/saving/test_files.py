@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from minicnn.saving.files import locked, parse_json, sweep, to_json, write_atomically
+from minicnn.saving.files import locked, parse_json, remove_temporaries, to_json, write_atomically
 
 
 def test_a_disk_that_writes_a_few_bytes_at_a_time_gets_them_all(tmp_path, monkeypatch):
@@ -19,7 +19,7 @@ def test_sweep_takes_our_temporary_files_only(tmp_path):
     for name in names:
         (tmp_path / name).touch()
     (tmp_path / ".folder.0123abcd.tmp").mkdir()
-    sweep(tmp_path)
+    remove_temporaries(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([".folder.0123abcd.tmp", *names[1:]])
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minicnn import FileFormatError
-from minicnn.saving.tensors import read_arrays, write_arrays
+from minicnn.saving.tensors import read_tensors, write_tensors
 
 ARRAYS = {
     "kernel": np.arange(6, dtype=np.float32).reshape(2, 3).T,  # not in C order
@@ -19,8 +19,8 @@ ARRAYS = {
 
 
 def test_arrays_and_text_survive_a_round_trip_exactly(tmp_path):
-    write_arrays(tmp_path / "a", ARRAYS, 'a text with "quotes", ü and\nlines')
-    arrays, text = read_arrays(tmp_path / "a")
+    write_tensors(tmp_path / "a", ARRAYS, 'a text with "quotes", ü and\nlines')
+    arrays, text = read_tensors(tmp_path / "a")
     assert text == 'a text with "quotes", ü and\nlines'
     assert arrays.keys() == ARRAYS.keys()
     for name, array in ARRAYS.items():
@@ -30,13 +30,13 @@ def test_arrays_and_text_survive_a_round_trip_exactly(tmp_path):
 
 def test_the_same_content_makes_the_same_bytes(tmp_path):
     for name in "ab":
-        write_arrays(tmp_path / name, dict(reversed(ARRAYS.items())) if name == "b" else ARRAYS, "text")
+        write_tensors(tmp_path / name, dict(reversed(ARRAYS.items())) if name == "b" else ARRAYS, "text")
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
 def test_every_flipped_bit_of_values_and_text_is_found(tmp_path):
     path = tmp_path / "a"
-    write_arrays(path, ARRAYS, "some text")
+    write_tensors(path, ARRAYS, "some text")
     good = path.read_bytes()
     header = 8 + int.from_bytes(good[:8], "little")
     text = range(good.index(b"some text"), good.index(b"some text") + 9)
@@ -45,18 +45,18 @@ def test_every_flipped_bit_of_values_and_text_is_found(tmp_path):
         broken[place] ^= 1
         path.write_bytes(broken)
         with pytest.raises(FileFormatError, match="must have the checksum of its content"):
-            read_arrays(path)
+            read_tensors(path)
 
 
 def test_exchanged_names_and_shapes_are_found(tmp_path):
     a, b = np.zeros((2, 3)), np.ones((2, 3))
-    write_arrays(tmp_path / "a", {"a": a, "b": b})
+    write_tensors(tmp_path / "a", {"a": a, "b": b})
     header = json.loads((tmp_path / "a").read_bytes()[8:].partition(b"}}")[0] + b"}}")["__metadata__"]
     for arrays in ({"a": b, "b": a}, {"a": a.T, "b": b}, {"a": a.astype(np.float32), "b": b}, {"a": a}):
         copies = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         (tmp_path / "b").write_bytes(safetensors.numpy.save(copies, header))
         with pytest.raises(FileFormatError, match="checksum"):
-            read_arrays(tmp_path / "b")
+            read_tensors(tmp_path / "b")
 
 
 @pytest.mark.parametrize(
@@ -68,21 +68,21 @@ def test_exchanged_names_and_shapes_are_found(tmp_path):
 )
 def test_what_could_not_be_read_is_not_written(tmp_path, arrays, message):
     with pytest.raises(ValueError, match=message):
-        write_arrays(tmp_path / "a", arrays)
+        write_tensors(tmp_path / "a", arrays)
     assert not (tmp_path / "a").exists()
 
 
 def test_a_deep_and_narrow_net_may_have_thousands_of_small_tensors(tmp_path):
     arrays = {f"layers.{i}.kernel": np.full((2, 2), i, np.float32) for i in range(2500)}
-    write_arrays(tmp_path / "a", arrays)
-    assert read_arrays(tmp_path / "a")[0]["layers.2499.kernel"].tolist() == [[2499, 2499]] * 2
+    write_tensors(tmp_path / "a", arrays)
+    assert read_tensors(tmp_path / "a")[0]["layers.2499.kernel"].tolist() == [[2499, 2499]] * 2
 
 
 def test_a_file_of_others_has_no_text(tmp_path):
     (tmp_path / "a").write_bytes(safetensors.numpy.save({"x": np.ones(2)}, {"format": "pt"}))
     with pytest.raises(FileFormatError, match="must have the checksum that minicnn writes"):
-        read_arrays(tmp_path / "a")
-    arrays, text = read_arrays(tmp_path / "a", checked=False)
+        read_tensors(tmp_path / "a")
+    arrays, text = read_tensors(tmp_path / "a", checked=False)
     assert text is None
     assert arrays["x"].tolist() == [1, 1]
 
@@ -110,7 +110,7 @@ def with_header(change, arrays=ARRAYS, text="some text"):
 def test_a_file_that_lost_its_checksum_is_not_one_of_others(tmp_path, old, new, message):
     (tmp_path / "a").write_bytes(with_header(lambda header: header.replace(old, new, 1)))
     with pytest.raises(FileFormatError, match=message):
-        read_arrays(tmp_path / "a")
+        read_tensors(tmp_path / "a")
 
 
 def test_a_file_that_lost_all_of_its_metadata_is_not_one_of_others(tmp_path):
@@ -119,21 +119,21 @@ def test_a_file_that_lost_all_of_its_metadata_is_not_one_of_others(tmp_path):
     (tmp_path / "a").write_bytes(broken)
     assert safetensors.numpy.load(broken)
     with pytest.raises(FileFormatError, match="must have the checksum that minicnn writes"):
-        read_arrays(tmp_path / "a")
+        read_tensors(tmp_path / "a")
 
 
 def test_metadata_are_no_tensor(tmp_path):
     content = with_header(lambda header: header.replace(b'"none"', b'"__metadata__"'))
     (tmp_path / "a").write_bytes(content)
     with pytest.raises(FileFormatError, match="must hold texts, not a tensor"):
-        read_arrays(tmp_path / "a", checked=False)
+        read_tensors(tmp_path / "a", checked=False)
 
 
 def test_a_checksum_beside_other_metadata_is_refused(tmp_path):
     change = lambda header: header.replace(b'"minicnn"', b'"format":"np","minicnn"')  # noqa: E731
     (tmp_path / "a").write_bytes(with_header(change))
     with pytest.raises(FileFormatError, match="must be the only metadata"):
-        read_arrays(tmp_path / "a")
+        read_tensors(tmp_path / "a")
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_files_of_others_are_read_whatever_their_metadata(tmp_path, metadata):
     escaped = json.dumps(json.loads(content[8 : 8 + length])).encode()  # all that is not ASCII, as numbers
     for header in (content[8 : 8 + length], escaped):
         (tmp_path / "a").write_bytes(len(header).to_bytes(8, "little") + header + content[8 + length :])
-        assert read_arrays(tmp_path / "a", checked=False)[0]["x"].tolist() == [1, 1]
+        assert read_tensors(tmp_path / "a", checked=False)[0]["x"].tolist() == [1, 1]
 
 
 TYPES = [
@@ -204,7 +204,7 @@ def test_a_header_is_read_as_by_the_library_or_refused(tmp_path_factory, content
     path = tmp_path_factory.getbasetemp() / "a"
     path.write_bytes(content)
     try:
-        arrays, _ = read_arrays(path, checked=False)
+        arrays, _ = read_tensors(path, checked=False)
     except FileFormatError:
         return
     theirs = safetensors.numpy.load(content)

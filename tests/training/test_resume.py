@@ -26,7 +26,7 @@ from minicnn import (
     Sequential,
     Trainer,
 )
-from minicnn.saving.tensors import read_arrays, write_arrays
+from minicnn.saving.tensors import read_tensors, write_tensors
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.integers(0, 200, (70, 4, 4, 1)).astype(np.uint8), RNG.integers(0, 3, 70)
@@ -265,7 +265,7 @@ def test_another_version_is_told(folder, monkeypatch):
 
 
 def test_a_checkpoint_without_what_it_takes_is_a_file_format_error(folder):
-    write_arrays(folder / "step-00000001.safetensors", {}, '{"examples": 70, "batch_size": 16, "seed": 2}')
+    write_tensors(folder / "step-00000001.safetensors", {}, '{"examples": 70, "batch_size": 16, "seed": 2}')
     with pytest.raises(FileFormatError, match="must be a checkpoint of this version"):
         fit(make(), folder)
 
@@ -317,7 +317,7 @@ def unforged(tmp_path_factory):
     folder = tmp_path_factory.mktemp("unforged")
     with pytest.raises(ZeroDivisionError):
         fit(forgeable(), folder / "run", 3, [*remembering(folder), Fail(4)])
-    return read_arrays(folder / "run" / "step-00000003.safetensors")
+    return read_tensors(folder / "run" / "step-00000003.safetensors")
 
 
 def forge(folder, unforged, place, value, more=None):
@@ -329,7 +329,7 @@ def forge(folder, unforged, place, value, more=None):
         inner = inner[part]
     inner[parts[-1]] = value
     folder.mkdir()
-    write_arrays(folder / "step-00000003.safetensors", arrays | (more or {}), json.dumps(whole))
+    write_tensors(folder / "step-00000003.safetensors", arrays | (more or {}), json.dumps(whole))
 
 
 @pytest.mark.parametrize(("place", "value"), FORGED)
@@ -355,7 +355,7 @@ def test_a_place_beyond_the_buffer_of_philox_is_refused(folder):
     options = {"layers": lambda: [Dropout(0.5)], "bits": np.random.Philox}
     fit(make(**options), folder / "whole", epochs=1)
     forge(
-        folder / "run", read_arrays(*(folder / "whole").glob("step-*")), ("streams", 0, 0, "buffer_pos"), -7
+        folder / "run", read_tensors(*(folder / "whole").glob("step-*")), ("streams", 0, 0, "buffer_pos"), -7
     )
     with pytest.raises(FileFormatError, match=r"the place in a random stream must be in \[0, 4\], got -7"):
         fit(make(**options), folder / "run")
@@ -392,7 +392,7 @@ def test_weights_that_are_not_finite_are_not_saved(folder):
         trainer.fit(X, Y, 2, 16, checkpoint=folder, every=1)
     newest = max(folder.glob("step-*"))
     assert newest.name == "step-00000002.safetensors"
-    assert all(np.isfinite(array).all() for array in read_arrays(newest)[0].values())
+    assert all(np.isfinite(array).all() for array in read_tensors(newest)[0].values())
 
 
 def test_every_needs_a_folder():
