@@ -8,7 +8,9 @@ import contextlib
 import io
 import os
 import shutil
-import threading
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -18,9 +20,6 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
-from minicnn.demo import open_session
-from minicnn.demo.server import listen
-
 SEVEN = [(0.28, 0.24), (0.45, 0.23), (0.7, 0.22), (0.66, 0.36), (0.58, 0.55), (0.5, 0.7), (0.44, 0.85)]
 # The second line keeps the browser from asking its maker's servers for anything.
 _SWITCHES = ("headless=new", "disable-dev-shm-usage", "hide-scrollbars", "disable-gpu", "no-first-run")
@@ -28,17 +27,14 @@ _SWITCHES += ("disable-background-networking", "disable-component-update", "disa
 
 
 @contextlib.contextmanager
-def page(session):
-    """Serve a session from a thread; yield the page's address."""
-    server = listen(session, 0)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.port}/"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+def page():
+    """Run `minicnn demo` on a free port; yield the page's address."""
+    command = [sys.executable, "-m", "minicnn", "demo", "--port", "0", "--no-browser"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            yield server.stdout.readline().split()[0]
+        finally:
+            server.send_signal(signal.SIGINT)
 
 
 @contextlib.contextmanager
@@ -114,7 +110,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", default=Path(__file__).parent / "demo.png", metavar="FILE.png")
     args = parser.parse_args()
-    with page(open_session()) as address, chromium() as browser:
+    with page() as address, chromium() as browser:
         show(browser, address, 1400, 960)
         draw(browser, SEVEN)
         wait(browser, lambda: browser.find_element(By.ID, "answer").text == "7")

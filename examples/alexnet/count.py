@@ -9,7 +9,7 @@ import argparse
 import math
 
 from minicnn import SGD, Conv2D, Dense, Sequential
-from minicnn.layers.summary import LayerCost, layer_costs
+from minicnn.layers import LayerCost, layer_costs
 from minicnn.models import alexnet
 
 # Of the abstract, and of the caption of Figure 2: the neurons of the eight layers. The first number is

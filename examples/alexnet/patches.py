@@ -6,7 +6,7 @@ is empty: here a patch is the image moved by some pixels, with zeros where nothi
 
 import numpy as np
 
-from minicnn.ops.activations import softmax
+from minicnn.ops import softmax
 from minicnn.training import Trainer
 
 MIRROR = (slice(None), slice(None), slice(None, None, -1))

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 
-from minicnn.ops.pool import TIES, avg_pool2d_backward, max_pool2d_backward
+from minicnn.ops import TIES, avg_pool2d_backward, max_pool2d_backward
 from minicnn.plots.style import (
     BLUE,
     FAINT,

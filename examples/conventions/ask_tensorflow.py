@@ -9,8 +9,7 @@ import tensorflow as tf
 from ours import our_steps
 
 from minicnn import SGD, Adam, AdamW
-from minicnn.ops.conv import conv2d
-from minicnn.ops.normalization import local_response_norm
+from minicnn.ops import conv2d, local_response_norm
 
 VERSIONS = f"TensorFlow {tf.__version__}, Keras {keras.__version__}"
 ROW = np.arange(1.0, 7.0, dtype=np.float32).reshape(1, 1, 6, 1)

@@ -11,8 +11,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from minicnn import SGD, AdamW
-from minicnn.ops.conv import conv2d
-from minicnn.ops.normalization import local_response_norm
+from minicnn.ops import conv2d, local_response_norm
 
 VERSIONS = f"PyTorch {torch.__version__}"
 ROW = torch.arange(1.0, 7.0).reshape(1, 1, 1, 6)

@@ -11,8 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from minicnn.functional import same_padding
-from minicnn.ops.padding import output_size, resolve_padding
-from minicnn.ops.pool import TIES, max_pool2d_backward
+from minicnn.ops import TIES, max_pool2d_backward, output_size, resolve_padding
 from minicnn.plots.style import BLUES, FAINT, INK, MUTED, SMALL, TEXT, VERMILLION, figure_of, new_axes
 
 FOLDER = Path(__file__).parent

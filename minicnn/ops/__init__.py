@@ -11,6 +11,7 @@ from minicnn.ops.normalization import (
 )
 from minicnn.ops.padding import output_size, resolve_padding
 from minicnn.ops.pool import TIES, avg_pool2d, avg_pool2d_backward, max_pool2d, max_pool2d_backward
+from minicnn.ops.windows import prefers_batch_last
 
 keep_freed()
 
@@ -28,6 +29,7 @@ __all__ = [
     "max_pool2d",
     "max_pool2d_backward",
     "output_size",
+    "prefers_batch_last",
     "resolve_padding",
     "sigmoid",
     "softmax",

@@ -2,6 +2,7 @@
 
 import runpy
 import shutil
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from minicnn.demo import open_session
+from minicnn.demo.server import listen
 
 pytestmark = pytest.mark.skipif(
     not (shutil.which("chromium") and shutil.which("chromedriver")),
@@ -30,8 +32,16 @@ def session():
 
 @pytest.fixture(scope="module")
 def place(session):
-    with drive["page"](session) as address, drive["chromium"]() as browser:
-        yield browser, address
+    server = listen(session, 0)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        with drive["chromium"]() as browser:
+            yield browser, f"http://127.0.0.1:{server.port}/"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 def find(browser, selector):
