@@ -1,5 +1,5 @@
-"""The exceptions of our own: only where a caller has reason to catch one by name."""
+"""The exceptions that minicnn defines, for errors that callers catch by name."""
 
 
 class FileFormatError(ValueError):
-    """A file's bytes are not what its format promises: truncated, corrupted, or another kind of file."""
+    """A file is truncated, corrupted, or not of the expected format."""

@@ -1,7 +1,7 @@
-"""The first values of weights: functions `f(shape, rng)` that return an array of floats.
+"""Initializers of weights: functions `f(shape, rng)` that return an array of floats.
 
-`Layer.build` casts to the layer's dtype, so that float32 and float64 nets start from the same numbers.
-Names and formulas are Keras's; its random numbers cannot be, they come from another generator.
+`Layer.build` casts the result to the layer's dtype, so float32 and float64 nets start from the same numbers.
+Names and formulas are Keras's; the random numbers come from NumPy's generators.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = [
 # As a string: NumPy loads its random numbers only when they are used.
 Initializer: TypeAlias = "Callable[[Sequence[int], np.random.Generator], np.ndarray]"
 
-# The standard deviation that is left of a standard normal after cutting it at two of them.
+# Standard deviation of a standard normal distribution truncated at 2.
 _TRUNCATED_STD = 0.87962566103423978
 
 
@@ -57,8 +57,8 @@ def constant(value: float) -> Initializer:
 def normal(std: float = 0.05) -> Initializer:
     """Return an initializer that draws from the normal distribution around 0, not truncated.
 
-    Papers of 2012 to 2014 name their weights' standard deviation (AlexNet: `normal(0.01)`). It draws in
-    float32: for the 38 million weights of AlexNet's largest layer that saves half a gigabyte on the way.
+    Papers of 2012 to 2014 give the standard deviation of their weights (AlexNet: `normal(0.01)`). The draws
+    are float32: for the 38 million weights of AlexNet's largest layer that saves half a gigabyte.
 
     >>> normal(0.01)
     normal(std=0.01)
@@ -74,7 +74,7 @@ def he_normal(shape: Sequence[int], rng: np.random.Generator) -> np.ndarray:
     shape : sequence of int
         (kh, kw, c_in, c_out) or (in, out); in a convolution with groups, c_in is that of one group.
     rng : numpy.random.Generator
-        Where the numbers come from.
+        Source of the random numbers.
 
     Returns
     -------
@@ -114,7 +114,7 @@ def lecun_uniform(shape: Sequence[int], rng: np.random.Generator) -> np.ndarray:
 
 
 def _fans(shape: Sequence[int]) -> tuple[int, int]:
-    """Return how many inputs one output sees, and how many outputs one input reaches, as Keras counts."""
+    """Return fan-in and fan-out, as Keras computes them."""
     if len(shape) < 2:
         fan_in = fan_out = math.prod(shape)
     else:
@@ -139,7 +139,7 @@ def _uniform(shape: Sequence[int], rng: np.random.Generator, variance: float) ->
 
 
 def _truncated_normal(shape: Sequence[int], rng: np.random.Generator, variance: float) -> np.ndarray:
-    """Draw until no value is further than two standard deviations out; `variance` is that of the result."""
+    """Redraw values beyond two standard deviations; `variance` is that of the result."""
     draws = rng.standard_normal(math.prod(shape))
     outside = np.flatnonzero(np.abs(draws) > 2.0)
     while outside.size:

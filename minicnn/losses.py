@@ -2,7 +2,7 @@
 
 The value is a Python float, the mean over the batch; dpredictions is its exact derivative, in the
 shape and dtype of the predictions, ready for `model.backward`. Softmax and sigmoid are part of the
-loss: together with the logarithm they stay finite where each alone would not.
+loss: combined with the logarithm they stay finite where each alone would overflow.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ __all__ = ["binary_cross_entropy_with_logits", "mean_squared_error", "softmax_cr
 
 
 def softmax_cross_entropy(logits: np.ndarray, labels: Any) -> tuple[float, np.ndarray]:
-    """Return the mean of -log(softmax(logits)[label]), and its derivative.
+    """Return the mean of -log(softmax(logits)[label]) and its derivative.
 
     Keras's `SparseCategoricalCrossentropy` and `CategoricalCrossentropy` with `from_logits=True`.
 
     Parameters
     ----------
     logits : ndarray of float, shape (N, K)
-        What the last layer returns, before any softmax; 1e4 and more are harmless.
+        Output of the last layer, without softmax; values of 1e4 and more are safe.
     labels : array_like, shape (N,) or (N, K)
-        Class numbers (integers), or rows of probabilities: one-hot or soft.
+        Class indices (integers), or rows of probabilities: one-hot or soft.
 
     Returns
     -------
@@ -37,9 +37,9 @@ def softmax_cross_entropy(logits: np.ndarray, labels: Any) -> tuple[float, np.nd
     Raises
     ------
     ValueError
-        If the batch is empty, the shapes do not fit, or a label is no class number or no probability.
+        If the batch is empty, the shapes do not match, or a label is not a class index or a probability.
     TypeError
-        If the logits are not floats, or class numbers are not integers.
+        If the logits are not floats, or class indices are not integers.
 
     Examples
     --------
@@ -70,14 +70,14 @@ def softmax_cross_entropy(logits: np.ndarray, labels: Any) -> tuple[float, np.nd
 
 
 def mean_squared_error(predictions: np.ndarray, labels: Any) -> tuple[float, np.ndarray]:
-    """Return the mean of (predictions - labels)^2 over all elements, and its derivative.
+    """Return the mean of (predictions - labels)^2 over all elements and its derivative.
 
     Keras's `MeanSquaredError`.
 
     Parameters
     ----------
     predictions : ndarray of float, shape (N, ...)
-        What the last layer returns.
+        Output of the last layer.
     labels : array_like, same shape
         Real numbers.
 
@@ -106,15 +106,14 @@ def mean_squared_error(predictions: np.ndarray, labels: Any) -> tuple[float, np.
 
 
 def binary_cross_entropy_with_logits(logits: np.ndarray, labels: Any) -> tuple[float, np.ndarray]:
-    """Return the mean over all elements of -log of the probability of the label, and its derivative.
+    """Return the mean over all elements of -log P(label) and its derivative, where P(1) = sigmoid(logit).
 
-    Each logit is one yes-or-no question, with probability sigmoid(logit) of yes.
     Keras's `BinaryCrossentropy` with `from_logits=True`.
 
     Parameters
     ----------
     logits : ndarray of float, shape (N, ...)
-        What the last layer returns, before any sigmoid; 1e4 and more are harmless.
+        Output of the last layer, without sigmoid; values of 1e4 and more are safe.
     labels : array_like, same shape
         0 and 1, or probabilities between them.
 

@@ -1,4 +1,4 @@
-"""Metrics: how often the model is right, and what it takes for what."""
+"""Metrics: accuracy, top-k accuracy and the confusion matrix."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ __all__ = ["accuracy", "confusion_matrix", "top_k_accuracy"]
 
 
 def accuracy(predictions: np.ndarray, labels: Any) -> float:
-    """Return the share of examples whose highest score is the label's.
+    """Return the fraction of examples whose highest score is that of the label.
 
-    Keras's `SparseCategoricalAccuracy` and `CategoricalAccuracy`: of tied scores the first counts.
+    Keras's `SparseCategoricalAccuracy` and `CategoricalAccuracy`: the first of tied scores counts.
 
     Parameters
     ----------
     predictions : ndarray, shape (N, K)
-        Logits or probabilities. A single column is one yes-or-no logit: above 0 is class 1.
+        Logits or probabilities. A single column holds binary logits: above 0 is class 1.
     labels : array_like, shape (N,) or (N, K)
-        Class numbers, or one-hot rows.
+        Class indices, or one-hot rows.
 
     Raises
     ------
     ValueError
-        If there are no examples, the shapes do not fit, or a class number is out of range.
+        If there are no examples, the shapes do not match, or a class index is out of range.
     TypeError
-        If class numbers are not integers.
+        If class indices are not integers.
 
     Examples
     --------
@@ -36,13 +36,13 @@ def accuracy(predictions: np.ndarray, labels: Any) -> float:
     0.5
     """
     scores, truth = _scores_and_truth(predictions, labels)
-    right = _winners(scores) == truth
-    best = scores.max(axis=1)  # NaN, if there is one in the row: that is never right
-    return float(np.count_nonzero(right & (best == best))) / len(right)
+    correct = _predicted_classes(scores) == truth
+    best = scores.max(axis=1)  # NaN if the row has one, which is never correct
+    return float(np.count_nonzero(correct & (best == best))) / len(correct)
 
 
 def top_k_accuracy(predictions: np.ndarray, labels: Any, k: int = 5) -> float:
-    """Return the share of examples where fewer than `k` classes score higher than the label's.
+    """Return the fraction of examples in which fewer than `k` classes score higher than the label.
 
     Keras's `SparseTopKCategoricalAccuracy`: a tie with the label does not count against it.
 
@@ -51,9 +51,9 @@ def top_k_accuracy(predictions: np.ndarray, labels: Any, k: int = 5) -> float:
     predictions : ndarray, shape (N, K)
         Logits or probabilities.
     labels : array_like, shape (N,) or (N, K)
-        Class numbers, or one-hot rows.
+        Class indices, or one-hot rows.
     k : int
-        How many guesses are allowed, 1 to K.
+        Number of top classes considered, 1 to K.
 
     Raises
     ------
@@ -69,26 +69,28 @@ def top_k_accuracy(predictions: np.ndarray, labels: Any, k: int = 5) -> float:
     n, classes = scores.shape
     k = check_int(k, "k", low=1)
     if classes == 1:
-        raise ValueError("scores must have a column for each class, got a single one: see `accuracy`")
+        raise ValueError(
+            "`predictions` must have a column per class, got a single one; for binary logits, use `accuracy`"
+        )
     if k > classes:
         raise ValueError(f"`k` must be at most {classes}, the number of classes, got {k}")
     own = scores[np.arange(n), truth]
-    # Counted as "not lower or equal", so that a label whose score is NaN is never among the best.
+    # Counted as "not lower or equal": a label whose score is NaN is never in the top k.
     higher = classes - (scores <= own[:, None]).sum(axis=1)
     return float((higher < k).mean())
 
 
 def confusion_matrix(labels: Any, predictions: Any, num_classes: int | None = None) -> np.ndarray:
-    """Count which class was taken for which: row, the true class; column, the predicted one.
+    """Count the examples of each true class (rows) by predicted class (columns).
 
-    The arguments' order is scikit-learn's and TensorFlow's: the truth first.
+    Labels come first, as in scikit-learn and TensorFlow.
 
     Parameters
     ----------
     labels, predictions : array_like, shape (N,) or (N, K)
-        Class numbers, or one row of scores an example, of which the highest wins.
+        Class indices, or a row of scores per example, of which the highest counts.
     num_classes : int, optional
-        K; by default the number of columns, or the highest class number plus one.
+        K; by default the number of columns, or the highest class index plus one.
 
     Returns
     -------
@@ -97,9 +99,9 @@ def confusion_matrix(labels: Any, predictions: Any, num_classes: int | None = No
     Raises
     ------
     ValueError
-        If there are no examples, the shapes do not fit, or a class number is out of range.
+        If there are no examples, the shapes do not match, or a class index is out of range.
     TypeError
-        If class numbers are not integers.
+        If class indices are not integers.
 
     Examples
     --------
@@ -116,12 +118,14 @@ def confusion_matrix(labels: Any, predictions: Any, num_classes: int | None = No
     if num_classes is None:
         num_classes = max(map(_class_count, sides))
     classes = check_int(num_classes, "num_classes", low=1)
-    truth, guess = (check_class_indices(side if side.ndim == 1 else _true(side), classes) for side in sides)
+    truth, guess = (
+        check_class_indices(side if side.ndim == 1 else _true_classes(side), classes) for side in sides
+    )
     return np.bincount(truth * classes + guess, minlength=classes**2).reshape(classes, classes)
 
 
 def _scores_and_truth(predictions: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return the scores, (N, K), and the true class numbers, (N,), if they fit together."""
+    """Return the scores, (N, K), and the true class indices, (N,), if their shapes match."""
     scores, labels = np.asarray(predictions), np.asarray(labels)
     if scores.ndim != 2 or labels.shape not in (scores.shape[:1], scores.shape):
         raise ValueError(
@@ -130,26 +134,28 @@ def _scores_and_truth(predictions: Any, labels: Any) -> tuple[np.ndarray, np.nda
         )
     if scores.size == 0:
         raise ValueError("a metric needs at least one example, got none")
-    return scores, _true(labels) if labels.ndim == 2 else check_class_indices(labels, max(scores.shape[1], 2))
+    return scores, _true_classes(labels) if labels.ndim == 2 else check_class_indices(
+        labels, max(scores.shape[1], 2)
+    )
 
 
-def _winners(scores: np.ndarray) -> np.ndarray:
-    """Return the class number that each row speaks for."""
+def _predicted_classes(scores: np.ndarray) -> np.ndarray:
+    """Return the predicted class of each row of scores."""
     return scores.argmax(axis=1) if scores.shape[1] > 1 else (scores[:, 0] > 0).astype(np.intp)
 
 
-def _true(labels: np.ndarray) -> np.ndarray:
-    """Return the class number that each row of labels speaks for: class numbers in a column are none."""
+def _true_classes(labels: np.ndarray) -> np.ndarray:
+    """Return the class of each row of labels; a column must hold binary labels, not class indices."""
     if labels.shape[1] == 1 and labels.dtype.kind in "iu" and not np.isin(labels, (0, 1)).all():
         wrong = labels[~np.isin(labels, (0, 1))][0]
         raise ValueError(
-            f"a column of labels must be yes-or-no, 0 or 1, got {wrong}; class numbers must have shape (N,)"
+            f"a column of labels must be binary, 0 or 1, got {wrong}; class indices must have shape (N,)"
         )
-    return _winners(labels)
+    return _predicted_classes(labels)
 
 
 def _class_count(side: np.ndarray) -> int:
-    """Return how many classes one side of a comparison gives evidence of, at least one."""
+    """Return the number of classes that an array of class indices or scores implies, at least 1."""
     if side.ndim == 2:
         return max(side.shape[1], 2)
     return max(int(side.max()) + 1, 1) if side.dtype.kind in "iu" else 1

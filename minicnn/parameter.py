@@ -1,4 +1,4 @@
-"""A weight of a layer: one value buffer for life, and its accumulated gradient."""
+"""A weight of a layer: one buffer for its value, and its accumulated gradient."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import numpy as np
 
 
 class Parameter:
-    """A named place for a weight: its value and the gradient of the loss with respect to it.
+    """A weight: its value, and the gradient of the loss with respect to it.
 
-    The value lives in one buffer for ever: assigning to `value` copies into it, so that replicas of a
-    model, optimizers and other holders of the buffer all see the change.
+    The value stays in one buffer: assigning to `value` copies into it, so replicas of a model, optimizers
+    and other holders of the buffer see the change.
 
     Parameters
     ----------
     value : array_like of float
         The initial value; copied.
     trainable : bool
-        False for state that is saved with the weights but that no optimizer may change
-        (the running statistics of `BatchNorm`), or to freeze a weight.
+        False for a frozen weight, and for state that is saved with the weights but never changed by an
+        optimizer (the running statistics of `BatchNorm`).
 
     Examples
     --------
@@ -38,19 +38,19 @@ class Parameter:
 
     @property
     def value(self) -> np.ndarray:
-        """The weight's array; assigning copies into it and demands the exact shape."""
+        """The weight's array; assigning copies into it and requires the exact shape."""
         return self._value
 
     @value.setter
     def value(self, new: Any) -> None:
         new = np.asarray(new)
         if new.shape != self._value.shape:
-            raise ValueError(f"a value must have the parameter's shape {self._value.shape}, got {new.shape}")
+            raise ValueError(f"`value` must have the parameter's shape {self._value.shape}, got {new.shape}")
         self._value[...] = new
 
     @property
     def grad(self) -> np.ndarray:
-        """The accumulated gradient, of the value's shape and dtype; zeros until something was added."""
+        """The accumulated gradient, of the value's shape and dtype; zeros until one is added."""
         if self._grad is None:
             self._grad = np.zeros_like(self._value)
         return self._grad
@@ -61,21 +61,21 @@ class Parameter:
         Raises
         ------
         ValueError
-            If the shapes differ: a gradient that would have to be broadcast is a wrong gradient.
+            If the shapes differ: a gradient that needs broadcasting is wrong.
         """
         if np.shape(grad) != self._value.shape:
             raise ValueError(
-                f"a gradient must have the parameter's shape {self._value.shape}, got {np.shape(grad)}"
+                f"`grad` must have the parameter's shape {self._value.shape}, got {np.shape(grad)}"
             )
         self.grad.__iadd__(grad)
 
     def zero_grad(self) -> None:
-        """Forget the accumulated gradient."""
+        """Set the accumulated gradient to zero."""
         if self._grad is not None:
             self._grad.fill(0.0)
 
     def cast(self, dtype: np.dtype) -> None:
-        """Change the dtype of value and gradient; only `Layer.build` does this, once."""
+        """Change the dtype of the value and drop the gradient; called only by `Layer.build`, once."""
         self._value = self._value.astype(dtype, copy=False)
         self._grad = None
 
@@ -86,9 +86,9 @@ class Parameter:
         return twin
 
     def rebind(self, value: np.ndarray | None, grad: np.ndarray) -> None:
-        """Keep the gradient, and the value if one is given, in these arrays from now on, as they are.
+        """Use these arrays, as they are, for the gradient and, if one is given, for the value.
 
-        Of use only for a replica, whose arrays nobody else holds: other holders would not be told.
+        Only for replicas: other holders of a weight's buffer would keep the old one.
         """
         self._value, self._grad = self._value if value is None else value, grad
 

@@ -1,6 +1,7 @@
-"""Learning-rate schedules: plain functions of the step, counted from 0, to be passed as `lr=`.
+"""Learning-rate schedules: functions of the step, counted from 0, to be passed as `lr=`.
 
-Any function `step -> float` will do; those made here also pickle, and print as the call that made them.
+Any function `step -> float` is a schedule; the ones returned here also pickle, and their `repr` is the call
+that created them.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ Schedule: TypeAlias = Callable[[int], float]
 
 
 def constant(lr: float) -> Schedule:
-    """Return a schedule that is always `lr`.
+    """Return a schedule with the constant rate `lr`.
 
     >>> constant(0.1)(1000)
     0.1
@@ -26,14 +27,14 @@ def constant(lr: float) -> Schedule:
 
 
 def step_decay(lr: float, every: int, factor: float = 0.1) -> Schedule:
-    """Return a schedule that is multiplied by `factor` after each `every` steps.
+    """Return a schedule that multiplies the rate by `factor` every `every` steps.
 
     Keras's `ExponentialDecay(lr, every, factor, staircase=True)`.
 
     Parameters
     ----------
     lr : float
-        The rate of the first `every` steps.
+        Rate of the first `every` steps.
     every : int
         Steps, not epochs: an epoch has ceil(examples / batch_size) of them.
     factor : float
@@ -60,12 +61,12 @@ def cosine(lr: float, steps: int, warmup: int = 0, final: float = 0.0) -> Schedu
     lr : float
         The highest rate, reached at step `warmup`.
     steps : int
-        Length of the fall, which begins after the warm-up: `final` is reached at step `warmup + steps`,
+        Number of steps from `lr` to `final`, after the warm-up: `final` is reached at step `warmup + steps`
         and kept.
     warmup : int
-        Length of the rise; with 0 the first step has the full rate.
+        Number of steps from 0 to `lr`; with 0 the first step has the full rate.
     final : float
-        The last rate itself, not a fraction of `lr` as in Keras.
+        The final rate itself, not a fraction of `lr` as in Keras.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Arguments are checked once, at the edge, and refused in a sentence: what must hold, then what came."""
+"""Checks of arguments. Messages say what was expected, then what was given."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import functools
 import math
 import operator
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from minicnn.errors import FileFormatError
 
 
 class ConfiguredFunction(functools.partial):
-    """A function with its settings filled in, which pickles, and prints as the call that made it."""
+    """A function with its settings filled in; it pickles, and its `repr` is the call that created it."""
 
     def __repr__(self) -> str:
         settings = ", ".join(f"{name}={value!r}" for name, value in self.keywords.items())
@@ -33,7 +34,7 @@ def check_real(
     """
     try:
         number = float(value)
-    except OverflowError:  # an int that no float can hold
+    except OverflowError:  # an int too large for a float
         number = math.inf
     except (TypeError, ValueError):
         number = None
@@ -60,32 +61,69 @@ def check_int(value: Any, name: str, low: int = 0) -> int:
 
 
 def check_class_indices(labels: np.ndarray, classes: int) -> np.ndarray:
-    """Return one-dimensional labels as indices, if they are integers in [0, classes).
+    """Return labels (N,) as indices; raise unless they are integers in [0, classes).
 
     >>> check_class_indices(np.array([3, -1]), 10)
     Traceback (most recent call last):
-    ValueError: labels must be class numbers in [0, 10), got -1
+    ValueError: labels must be class indices in [0, 10), got -1
     """
     if labels.dtype.kind not in "iu":
         raise TypeError(f"labels of shape (N,) must be integers, got {labels.dtype}")
     index = labels.astype(np.intp)
-    # Read as unsigned, negative numbers are huge: one comparison finds both kinds of wrong label.
+    # Negative numbers are huge as unsigned ones: one comparison finds labels that are too low or too high.
     wrong = index.view(np.uintp) >= classes
     if wrong.any():
-        raise ValueError(f"labels must be class numbers in [0, {classes}), got {labels[wrong][0]}")
+        raise ValueError(f"labels must be class indices in [0, {classes}), got {labels[wrong][0]}")
     return index
 
 
-def check_file(path: str | os.PathLike[str], kind: str) -> Path:
-    """Return `path` if a file is there, since a device or a pipe can be without end, or wait for ever.
+def check_dy(dy: np.ndarray, shape: tuple[int, ...]) -> None:
+    """Raise unless `dy` is an array of floats of exactly this shape: gradients are never broadcast."""
+    if not isinstance(dy, np.ndarray) or dy.dtype.kind != "f":
+        kind = dy.dtype if isinstance(dy, np.ndarray) else type(dy).__name__
+        raise TypeError(f"dy must be an array of floats, got {kind}")
+    if dy.shape != shape:
+        raise ValueError(f"dy must have the output's shape {shape}, got {dy.shape}")
 
-    >>> check_file("nowhere.idx", "an IDX file")
+
+def check_input_shape(input_shape: Sequence[int]) -> tuple[int, ...]:
+    """Return the shape of one example as a tuple of positive Python ints."""
+    try:
+        shape = tuple(map(operator.index, input_shape))
+    except TypeError:
+        raise TypeError(f"`input_shape` must be a tuple of integers, got {input_shape!r}") from None
+    if not shape or min(shape) < 1:
+        raise ValueError(f"`input_shape` must have positive sizes, without the batch axis, got {shape}")
+    return shape
+
+
+def check_examples(x: np.ndarray, input_shape: tuple[int, ...] | None) -> None:
+    """Raise unless `x` is a batch of examples of `input_shape`; the message has a hint.
+
+    >>> check_examples(np.zeros((28, 28, 1)), (28, 28, 1))
     Traceback (most recent call last):
-    FileNotFoundError: there must be an IDX file at nowhere.idx, but nothing is there
+    ValueError: examples must have shape (28, 28, 1), got (28, 28, 1) without a batch axis: pass x[None]
+    """
+    if x.shape[1:] == input_shape:
+        return
+    hint = f"an array of shape {x.shape}"
+    if x.shape == input_shape:
+        hint = f"{x.shape} without a batch axis: pass x[None]"
+    elif (*x.shape[1:], 1) == input_shape:
+        hint += " without a channel axis: pass x[..., None]"
+    raise ValueError(f"examples must have shape {input_shape}, got {hint}")
+
+
+def check_file(path: str | os.PathLike[str], kind: str) -> Path:
+    """Return `path` if it is a regular file; reading from a device or a pipe may never end.
+
+    >>> check_file("nothing.png", "a picture")
+    Traceback (most recent call last):
+    FileNotFoundError: no such file: nothing.png
     """
     path = Path(path)
     if not path.exists():
-        raise FileNotFoundError(f"there must be {kind} at {path}, but nothing is there")
+        raise FileNotFoundError(f"no such file: {path}")
     if not path.is_file():
-        raise FileFormatError(f"{path} must be {kind}, but it is a folder or a device")
+        raise FileFormatError(f"{path} is a folder or a device, not {kind}")
     return path

@@ -143,8 +143,8 @@ def test_softmax_cross_entropy_refuses_logits_that_are_no_matrix():
 @pytest.mark.parametrize(
     ("labels", "error", "sentence"),
     [
-        ([0, 3], ValueError, r"class numbers in \[0, 3\), got 3"),
-        ([-1, 0], ValueError, r"class numbers in \[0, 3\), got -1"),
+        ([0, 3], ValueError, r"class indices in \[0, 3\), got 3"),
+        ([-1, 0], ValueError, r"class indices in \[0, 3\), got -1"),
         ([0.0, 1.0], TypeError, "must be integers, got float64"),
         ([[0, 1, 0], [0, -1, 2]], ValueError, "must not be negative, got -1"),
         ([[0, 1, 0], [0, 1, 1]], ValueError, "must sum to 1, got a sum of 2"),

@@ -90,7 +90,7 @@ def test_confusion_matrix_takes_scores_and_one_hot_labels():
 
 
 def test_a_column_of_class_numbers_is_not_taken_for_yes_or_no():
-    with pytest.raises(ValueError, match=r"0 or 1, got 3; class numbers must have shape \(N,\)"):
+    with pytest.raises(ValueError, match=r"0 or 1, got 3; class indices must have shape \(N,\)"):
         confusion_matrix(np.array([[0], [1], [3]]), [0, 1, 3])
     with pytest.raises(ValueError, match="0 or 1, got -1"):
         accuracy(np.zeros((2, 1)), [[-1], [1]])
@@ -98,7 +98,9 @@ def test_a_column_of_class_numbers_is_not_taken_for_yes_or_no():
 
 
 def test_top_k_accuracy_needs_a_column_for_each_class():
-    sentence = r"^scores must have a column for each class, got a single one: see `accuracy`$"
+    sentence = (
+        r"^`predictions` must have a column per class, got a single one; for binary logits, use `accuracy`$"
+    )
     with pytest.raises(ValueError, match=sentence):
         top_k_accuracy(np.array([[0.3], [-1.0]]), [1, 0], k=1)
 

@@ -1,6 +1,6 @@
-"""Activations: functions of each value alone, and Softmax, of each row.
+"""Activations: elementwise functions, and Softmax over the last axis.
 
-What a layer caches is never the array that it returned, since the caller may write into that one.
+No layer caches the array that it returns, since the caller may write into it.
 """
 
 from __future__ import annotations
@@ -9,28 +9,28 @@ import math
 
 import numpy as np
 
-from minicnn.layers.base import Layer, check_gradient
+from minicnn.layers.base import Layer
 from minicnn.ops.activations import sigmoid, softmax
-from minicnn.validation import check_real
+from minicnn.validation import check_dy, check_real
 
 
 class ReLU(Layer):
     """max(x, 0); its derivative at 0 is 0 (as TensorFlow and PyTorch)."""
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """Return x where it is positive, else 0."""
+        """Return max(x, 0)."""
         self.cache = x > 0 if self.training else None
         return np.maximum(x, 0)
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """Return dy where x was positive, else 0."""
         positive = self.cache
-        check_gradient(dy, positive.shape)
+        check_dy(dy, positive.shape)
         return dy * positive
 
 
 class LeakyReLU(Layer):
-    """x where it is positive, else `slope` * x (as Keras, whose default is 0.3).
+    """x where x > 0, `slope` * x elsewhere (as Keras, whose default is 0.3).
 
     Parameters
     ----------
@@ -42,15 +42,15 @@ class LeakyReLU(Layer):
         self.slope = check_real(slope, "slope")
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """Return x, scaled by the slope where it is not positive."""
+        """Return x, multiplied by the slope where x <= 0."""
         factor = np.where(x > 0, 1.0, self.slope).astype(x.dtype)
         self.cache = factor
         return x * factor
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
-        """Return dy times the slope of the side that x was on."""
+        """Return dy, multiplied by the slope where x <= 0."""
         factor = self.cache
-        check_gradient(dy, factor.shape)
+        check_dy(dy, factor.shape)
         return dy * factor
 
 
@@ -60,7 +60,7 @@ class Tanh(Layer):
     Parameters
     ----------
     amplitude, steepness : float
-        1 and 1 are the plain tanh; LeNet-5 of 1998 has 1.7159 and 2/3 (LeCun et al. 1998, appendix A).
+        1 and 1 give the plain tanh; LeNet-5 of 1998 has 1.7159 and 2/3 (LeCun et al. 1998, appendix A).
     """
 
     def __init__(self, amplitude: float = 1.0, steepness: float = 1.0) -> None:
@@ -77,7 +77,7 @@ class Tanh(Layer):
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """Return dy times amplitude * steepness * (1 - tanh^2)."""
         slope = self.cache
-        check_gradient(dy, slope.shape)
+        check_dy(dy, slope.shape)
         return dy * slope
 
 
@@ -93,14 +93,14 @@ class Sigmoid(Layer):
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """Return dy * y * (1 - y)."""
         slope = self.cache
-        check_gradient(dy, slope.shape)
+        check_dy(dy, slope.shape)
         return dy * slope
 
 
 class Softmax(Layer):
     """Probabilities along the last axis: exp(x) / sum(exp(x)).
 
-    For training, `softmax_cross_entropy` takes logits and needs no Softmax layer before it.
+    A net trained with `softmax_cross_entropy` does not need this layer: that loss takes logits.
     """
 
     def forward(self, x: np.ndarray) -> np.ndarray:
@@ -112,5 +112,5 @@ class Softmax(Layer):
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """Return y * (dy - sum(dy * y))."""
         y = self.cache
-        check_gradient(dy, y.shape)
+        check_dy(dy, y.shape)
         return y * (dy - (dy * y).sum(axis=-1, keepdims=True))

@@ -24,13 +24,14 @@ class Conv2D(Layer):
     kernel_size : int or (int, int)
         Rows and columns of a kernel.
     strides, dilation : int or (int, int)
-        Steps of the window, and of the cells inside it.
+        Step of the window, and distance of the cells inside it.
     padding : {"valid", "same"} or ((top, bottom), (left, right))
-        "same" is TensorFlow's: ceil(H / stride) output rows, the odd padding row goes after.
+        "same" is TensorFlow's: ceil(H / stride) output rows; an odd padding row goes after the image.
     groups : int
-        Divide channels and filters into so many groups that do not see each other.
+        Number of groups into which channels and filters are divided; each group of filters sees only its
+        own group of channels.
     use_bias : bool
-        Whether to add a learned number to each output channel.
+        Whether to add a learned bias to each output channel.
     kernel_initializer, bias_initializer : callable
         `f(shape, rng) -> array`, see `minicnn.initializers`.
 
@@ -69,10 +70,13 @@ class Conv2D(Layer):
             raise ValueError(f"`groups` must divide `filters`, got {groups} groups of {filters} filters")
 
     def init_params(self, input_shape: tuple[int, ...], rng: np.random.Generator) -> None:
-        """Make the kernel and, where wanted, the bias."""
-        if len(input_shape) != 3 or input_shape[2] % self.groups:
+        """Create the kernel and, if used, the bias."""
+        if len(input_shape) != 3:
+            raise ValueError(f"Conv2D needs input_shape (H, W, C), got {input_shape}")
+        if input_shape[2] % self.groups:
             raise ValueError(
-                f"Conv2D needs images (H, W, C) with C divisible by {self.groups} group(s), got {input_shape}"
+                f"Conv2D with {self.groups} groups needs a number of channels divisible by {self.groups}, "
+                f"got input_shape {input_shape}"
             )
         shape = (*pair(self.kernel_size, "kernel_size"), input_shape[2] // self.groups, self.filters)
         self.kernel = Parameter(self.kernel_initializer(shape, rng))
@@ -103,5 +107,5 @@ class Conv2D(Layer):
         return dx
 
     def macs(self) -> int:
-        """Return the products of one example: one a kernel cell, channel of the group, and output value."""
+        """Return kh * kw * C / groups for each output value of one example."""
         return math.prod(self.output_shape) * math.prod(self.kernel.shape[:3])

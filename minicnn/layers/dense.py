@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from minicnn.initializers import Initializer, he_normal, zeros
-from minicnn.layers.base import Layer, check_gradient
+from minicnn.layers.base import Layer
 from minicnn.parameter import Parameter
-from minicnn.validation import check_int
+from minicnn.validation import check_dy, check_int
 
 
 class Dense(Layer):
@@ -18,7 +18,7 @@ class Dense(Layer):
     units : int
         Number of outputs.
     use_bias : bool
-        Whether to add a learned number to each output.
+        Whether to add a learned bias to each output.
     kernel_initializer, bias_initializer : callable
         `f(shape, rng) -> array`, see `minicnn.initializers`.
 
@@ -45,14 +45,14 @@ class Dense(Layer):
         self.kernel_initializer, self.bias_initializer = kernel_initializer, bias_initializer
 
     def init_params(self, input_shape: tuple[int, ...], rng: np.random.Generator) -> None:
-        """Make the kernel and, where wanted, the bias."""
+        """Create the kernel and, if used, the bias."""
         self.kernel = Parameter(self.kernel_initializer((input_shape[-1], self.units), rng))
         self.bias = Parameter(self.bias_initializer((self.units,), rng)) if self.use_bias else None
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return x @ kernel + bias."""
         if x.ndim < 2 or x.shape[-1] != self.kernel.shape[0]:
-            raise ValueError(f"Dense needs (N, ..., {self.kernel.shape[0]}), got {x.shape}")
+            raise ValueError(f"Dense needs x of shape (N, ..., {self.kernel.shape[0]}), got {x.shape}")
         self.cache = x
         y = x @ self.kernel.value.astype(x.dtype, copy=False)
         if self.bias is not None:
@@ -62,7 +62,7 @@ class Dense(Layer):
     def backward(self, dy: np.ndarray) -> np.ndarray | None:
         """Return dL/dx; add the gradients of kernel and bias."""
         x = self.cache
-        check_gradient(dy, (*x.shape[:-1], self.units))
+        check_dy(dy, (*x.shape[:-1], self.units))
         rows, drows = x.reshape(-1, x.shape[-1]), dy.reshape(-1, self.units)
         self.kernel.add_grad(rows.T @ drows)
         if self.bias is not None:
@@ -70,5 +70,5 @@ class Dense(Layer):
         return dy @ self.kernel.value.T.astype(dy.dtype, copy=False) if self.needs_dx else None
 
     def macs(self) -> int:
-        """Return the products of one example."""
+        """Return features * units for each output vector of one example."""
         return self.kernel.size * int(np.prod(self.output_shape[:-1]))

@@ -1,29 +1,28 @@
-"""Dropout, in the inverted form that is used today and as it was first."""
+"""Dropout, in the inverted form of today and in its original form."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from minicnn.layers.base import Layer, check_gradient
-from minicnn.validation import check_real
+from minicnn.layers.base import Layer
+from minicnn.validation import check_dy, check_real
 
 
 class Dropout(Layer):
     """In training, set each value to zero with probability `rate` (Hinton et al. 2012).
 
-    What the next layer sees must have the same expected value in training and outside of it. The inverted
-    form, of all frameworks today, scales up in training what is kept, by 1 / (1 - rate), and leaves all
-    values alone outside. The first form (Krizhevsky et al. 2012, section 4.2) keeps them as they are in
-    training, and multiplies by 1 - rate outside. The nets are the same but for that factor: from the same
-    weights, the first form has smaller values and gradients in training, so that the paper's learning rates
-    and initial weights are right for it alone.
+    The expected value of the output must be the same in training and in evaluation. The inverted form, used
+    by all frameworks today, divides the kept values by 1 - rate in training and changes nothing in
+    evaluation. The original form (Krizhevsky et al. 2012, section 4.2) leaves the kept values unchanged in
+    training and multiplies by 1 - rate in evaluation. With the same weights it has smaller activations and
+    gradients in training, so the learning rates and initial weights of that paper suit this form only.
 
     Parameters
     ----------
     rate : float
-        In [0, 1).
+        Probability of a zero, in [0, 1).
     inverted : bool
-        Which of the two.
+        Whether to use the inverted form.
 
     Examples
     --------
@@ -40,11 +39,11 @@ class Dropout(Layer):
         self.inverted = bool(inverted)
 
     def init_params(self, input_shape: tuple[int, ...], rng: np.random.Generator) -> None:
-        """Take a random stream of its own; the weights of the layers after it are not affected."""
+        """Spawn a random stream of its own, which leaves the weights of later layers unaffected."""
         self.rng = rng.spawn(1)[0]
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """Return x with some values dropped, in training; outside, a copy of x, or x times 1 - rate."""
+        """Return x with values dropped in training; in evaluation a copy of x, or x * (1 - rate)."""
         if not self.training:
             return x.copy() if self.inverted else x * (1 - self.rate)
         scale = np.asarray(1 / (1 - self.rate) if self.inverted else 1, x.dtype)
@@ -53,7 +52,7 @@ class Dropout(Layer):
         return x * keep
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
-        """Return dy, dropped and scaled as the values were."""
+        """Return dy with the mask and the scale of `forward`."""
         keep = self.cache
-        check_gradient(dy, keep.shape)
+        check_dy(dy, keep.shape)
         return dy * keep

@@ -1,4 +1,4 @@
-"""From images to vectors."""
+"""Flatten: from images to vectors."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import math
 
 import numpy as np
 
-from minicnn.layers.base import Layer, check_gradient
+from minicnn.layers.base import Layer
+from minicnn.validation import check_dy
 
 
 class Flatten(Layer):
-    """Lay each example out as one vector, in C order: (N, H, W, C) -> (N, H * W * C).
+    """Reshape each example to one vector, in C order: (N, H, W, C) -> (N, H * W * C).
 
     Examples
     --------
@@ -19,7 +20,7 @@ class Flatten(Layer):
     """
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """Return the vectors, a copy: a view would let the caller write into `x`."""
+        """Return the vectors, as a copy: a view would let the caller write into `x`."""
         self.cache = x.shape
         y = x.reshape(len(x), math.prod(x.shape[1:]))
         return y.copy() if np.may_share_memory(x, y) else y
@@ -27,5 +28,5 @@ class Flatten(Layer):
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """Return dL/dx: `dy` in the input's shape."""
         shape = self.cache
-        check_gradient(dy, (shape[0], math.prod(shape[1:])))
+        check_dy(dy, (shape[0], math.prod(shape[1:])))
         return dy.reshape(shape).copy()

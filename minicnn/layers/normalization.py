@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from minicnn.layers.base import Layer, check_gradient
+from minicnn.layers.base import Layer
 from minicnn.ops.normalization import (
     batch_norm,
     batch_norm_backward,
@@ -13,19 +13,19 @@ from minicnn.ops.normalization import (
     local_response_norm_backward,
 )
 from minicnn.parameter import Parameter
-from minicnn.validation import check_real
+from minicnn.validation import check_dy, check_real
 
 
 class BatchNorm(Layer):
     """Normalise each channel over the batch, then scale and shift it (Ioffe and Szegedy 2015; as Keras).
 
-    In training the statistics are the batch's, over all axes but the last, and running averages of them
-    are kept; in evaluation the running averages serve. They are saved with the weights.
+    In training the statistics are those of the batch, over all axes but the last, and update running
+    averages; in evaluation the running averages are used. They are saved with the weights.
 
     Parameters
     ----------
     momentum : float
-        In [0, 1): how much of the running average stays at each step.
+        Weight of the old running average in each update, in [0, 1).
     eps : float
         Added to the variance.
 
@@ -44,7 +44,7 @@ class BatchNorm(Layer):
         self.eps = check_real(eps, "eps", above_low=True)
 
     def init_params(self, input_shape: tuple[int, ...], rng: np.random.Generator) -> None:
-        """Make scale, shift and running statistics, in Keras's order."""
+        """Create scale, shift and running statistics, in Keras's order."""
         channels = input_shape[-1]
         self.gamma = Parameter(np.ones(channels))
         self.beta = Parameter(np.zeros(channels))
@@ -54,7 +54,7 @@ class BatchNorm(Layer):
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return the normalised batch."""
         if x.ndim < 2 or x.shape[-1] != self.gamma.size:
-            raise ValueError(f"BatchNorm needs (N, ..., {self.gamma.size}), got {x.shape}")
+            raise ValueError(f"BatchNorm needs x of shape (N, ..., {self.gamma.size}), got {x.shape}")
         gamma, beta, mean, var = (p.value.astype(x.dtype, copy=False) for p in self.parameters())
         if not self.training:
             return (x - mean) * (gamma / np.sqrt(var + self.eps)) + beta
@@ -65,9 +65,9 @@ class BatchNorm(Layer):
         return y
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
-        """Return dL/dx, through the batch's statistics too; add the gradients of gamma and beta."""
+        """Return dL/dx, through the batch statistics too; add the gradients of gamma and beta."""
         normalized, var = self.cache
-        check_gradient(dy, normalized.shape)
+        check_dy(dy, normalized.shape)
         gamma = self.gamma.value.astype(dy.dtype, copy=False)
         dx, dgamma, dbeta = batch_norm_backward(dy, normalized, gamma, var, self.eps)
         self.gamma.add_grad(dgamma)
@@ -78,8 +78,8 @@ class BatchNorm(Layer):
 class LocalResponseNorm(Layer):
     """Divide each value by (k + alpha * sum of squares over neighbouring channels) ** beta.
 
-    So channels compete: a large response lowers those beside it at the same pixel (Krizhevsky et al. 2012,
-    section 3.3, where `size` is called n). The window and alpha have other conventions elsewhere:
+    Channels compete: a large response lowers those of neighbouring channels at the same pixel (Krizhevsky et
+    al. 2012, section 3.3, where `size` is called n). Other frameworks have other conventions:
 
     - TensorFlow's `depth_radius` is (size - 1) / 2; alpha is as here, and k is its `bias`;
     - PyTorch and ONNX take the mean of the squares instead of the sum: their alpha is size * alpha.
@@ -87,9 +87,9 @@ class LocalResponseNorm(Layer):
     Parameters
     ----------
     size : int, odd
-        Channels in a window: the value's own, and as many on each side; fewer at the ends.
+        Channels in a window, centred on the value's own; windows are cut off at the first and last channels.
     k, alpha, beta : float
-        The paper's constants, and its values; k must be above 0, the others not below.
+        Constants of the formula, by default the paper's; k must be positive, alpha and beta not negative.
 
     Examples
     --------
@@ -106,7 +106,7 @@ class LocalResponseNorm(Layer):
     def init_params(self, input_shape: tuple[int, ...], rng: np.random.Generator) -> None:
         """Check that the input is images; there are no weights."""
         if len(input_shape) != 3:
-            raise ValueError(f"LocalResponseNorm needs images (H, W, C), got {input_shape}")
+            raise ValueError(f"LocalResponseNorm needs input_shape (H, W, C), got {input_shape}")
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return the normalised images."""
@@ -114,7 +114,7 @@ class LocalResponseNorm(Layer):
         return local_response_norm(x, self.size, self.k, self.alpha, self.beta)
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
-        """Return dL/dx, through the neighbours' denominators too."""
+        """Return dL/dx, including the paths through the denominators of neighbouring channels."""
         x = self.cache
-        check_gradient(dy, x.shape)
+        check_dy(dy, x.shape)
         return local_response_norm_backward(dy, x, self.size, self.k, self.alpha, self.beta)

@@ -1,4 +1,4 @@
-"""The pooling layers: over windows, and over whole images."""
+"""Pooling layers: over windows, and over whole images."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import math
 
 import numpy as np
 
-from minicnn.layers.base import Layer, check_gradient
+from minicnn.layers.base import Layer
 from minicnn.ops.padding import Pads, Pair, check_images, check_padding, pair
 from minicnn.ops.pool import avg_pool2d, avg_pool2d_backward, check_ties, max_pool2d, max_pool2d_backward
+from minicnn.validation import check_dy
 
 
 class Pool2D(Layer):
@@ -19,14 +20,14 @@ class Pool2D(Layer):
     pool_size : int or (int, int)
         Rows and columns of the window.
     strides : int or (int, int), optional
-        Steps of the window; its size where none are given.
+        Step of the window; by default its size.
     padding : {"valid", "same"} or ((top, bottom), (left, right))
         Padded cells never win a maximum and do not count in a mean (as TensorFlow).
     mode : {"max", "avg"}
-        Which of the two.
+        Maximum or mean.
     ties : {"first", "all", "split"}
-        Which of several equal maxima gets the gradient: the first in row-major order (as TensorFlow,
-        Keras and PyTorch), each of them the whole, or each its share.
+        How the gradient is distributed over several equal maxima: all of it to the first in row-major
+        order (as TensorFlow, Keras and PyTorch), all of it to each of them, or in equal shares.
 
     Examples
     --------
@@ -55,11 +56,11 @@ class Pool2D(Layer):
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return the pooled images."""
         if self.mode == "avg":
-            # Only the shape is needed: a view of one zero has it, and keeps no image alive.
+            # Only the shape is needed: a broadcast zero has it and keeps no images in memory.
             self.cache = np.broadcast_to(np.zeros((), x.dtype), x.shape), None
             return avg_pool2d(x, self.pool_size, self.strides, self.padding)
         y = max_pool2d(x, self.pool_size, self.strides, self.padding)
-        # A copy of its own: the caller may write into the y that is returned.
+        # A copy, since the caller may write into the returned y.
         self.cache = x, y.copy(order="K") if self.training else None
         return y
 
@@ -83,17 +84,17 @@ class GlobalAveragePool2D(Layer):
     def init_params(self, input_shape: tuple[int, ...], rng: np.random.Generator) -> None:
         """Check that the input is images; there are no weights."""
         if len(input_shape) != 3:
-            raise ValueError(f"GlobalAveragePool2D needs images (H, W, C), got {input_shape}")
+            raise ValueError(f"GlobalAveragePool2D needs input_shape (H, W, C), got {input_shape}")
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """Return the channels' means."""
+        """Return the mean of each channel."""
         check_images(x)
         self.cache = x.shape
         return x.mean(axis=(1, 2))
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
-        """Return dL/dx: each pixel has the same share."""
+        """Return dL/dx: dy / (H * W) at each pixel."""
         shape = self.cache
-        check_gradient(dy, (shape[0], shape[3]))
+        check_dy(dy, (shape[0], shape[3]))
         share = dy / math.prod(shape[1:3])
         return np.broadcast_to(share[:, None, None, :], shape).copy()

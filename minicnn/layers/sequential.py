@@ -1,4 +1,4 @@
-"""Layers one after the other."""
+"""Sequential: layers applied one after the other."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import numpy as np
 from minicnn.layers.base import Layer
 from minicnn.layers.summary import summary_table
 
-_NAMED = (ValueError, TypeError, RuntimeError)  # errors that tell which layer it was
+_LOCATED = (ValueError, TypeError, RuntimeError)  # errors whose message gets the layer
 
 
 class Sequential(Layer):
-    """Run layers one after the other; itself a layer, so that it nests.
+    """Apply layers one after the other; itself a layer, so it can be nested.
 
     Parameters
     ----------
     layers : iterable of Layer
-        In order. Each object may stand in it once: layers cache.
+        In order of application. The same object cannot occur twice, since each layer has one cache.
 
     Examples
     --------
@@ -51,32 +51,32 @@ class Sequential(Layer):
         for i, layer in enumerate(self.layers):
             try:
                 layer.build(input_shape, rng)
-            except _NAMED as error:
-                raise _named(error, i, layer, input_shape) from error
+            except _LOCATED as error:
+                raise _located(error, i, layer, input_shape) from error
             input_shape = layer.output_shape
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """Return the last layer's output."""
+        """Return the output of the last layer."""
         x = x if self.layers else x.copy()
         for i, layer in enumerate(self.layers):
             try:
                 x = layer(x)
-            except _NAMED as error:
-                raise _named(error, i, layer, np.shape(x)) from error
+            except _LOCATED as error:
+                raise _located(error, i, layer, np.shape(x)) from error
         return x
 
     def backward(self, dy: np.ndarray) -> np.ndarray | None:
-        """Return dL/dx, having given every weight its gradient."""
+        """Return dL/dx; add the gradient of every weight."""
         dx: Any = dy if self.layers else dy.copy()
         for i, layer in reversed(list(enumerate(self.layers))):
             try:
                 dx = layer.backward(dx)
-            except _NAMED as error:
-                raise _named(error, i, layer, np.shape(dx)) from error
+            except _LOCATED as error:
+                raise _located(error, i, layer, np.shape(dx)) from error
         return dx
 
     def summary(self) -> str:
-        """Return a table of the built layers: output shapes, parameters, multiply-adds, bytes cached."""
+        """Return a table of the built layers: output shapes, parameters, MACs and bytes cached."""
         return summary_table(self, self.layers)
 
     def __len__(self) -> int:
@@ -93,7 +93,7 @@ class Sequential(Layer):
         return f"Sequential([\n{lines}])" if lines else "Sequential([])"
 
 
-def _named(error: Exception, index: int, layer: Layer, shape: tuple[int, ...]) -> Exception:
-    """Return the error with the layer's index and class in its message, and the shape that reached it."""
-    kind = next(kind for kind in _NAMED if isinstance(error, kind))
+def _located(error: Exception, index: int, layer: Layer, shape: tuple[int, ...]) -> Exception:
+    """Return the error with the layer's index, its class and the shape of its argument in the message."""
+    kind = next(kind for kind in _LOCATED if isinstance(error, kind))
     return kind(f"layer {index} ({type(layer).__name__}), given {shape}: {error}")

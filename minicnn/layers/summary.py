@@ -1,18 +1,19 @@
-"""What the layers of a model cost, and the table of it that `Sequential.summary` returns."""
+"""Parameters, MACs and cached bytes of each layer, and the table that `Sequential.summary` returns."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from minicnn.layers._tree import find_objects
 from minicnn.layers.base import Layer
 
 
 class LayerCost(NamedTuple):
-    """One line of the table; multiply-adds and bytes are those of one example."""
+    """One row of the table; MACs (multiply-accumulate operations) and bytes are per example."""
 
     name: str
     output_shape: tuple[int, ...]
@@ -22,10 +23,10 @@ class LayerCost(NamedTuple):
 
 
 def layer_costs(model: Layer, layers: Sequence[Layer]) -> list[LayerCost]:
-    """Return what each of a built model's layers costs.
+    """Return the cost of each of a built model's layers.
 
-    What is cached is measured, not computed: a copy of the model runs forward on one example in training
-    mode. An array that two layers cache is counted for the first.
+    Cached bytes are measured: a copy of the model runs forward on one example in training mode. An array
+    cached by two layers is counted for the first.
 
     Examples
     --------
@@ -36,9 +37,8 @@ def layer_costs(model: Layer, layers: Sequence[Layer]) -> list[LayerCost]:
     """
     shape = model.input_shape
     if shape is None:
-        raise RuntimeError("a model must be built before its summary: call build(input_shape) first")
-    # A copy, since BatchNorm's running statistics must not change by looking; copied together, they belong
-    # together.
+        raise RuntimeError("the model is not built yet: call build(input_shape) before its summary")
+    # A copy, to leave BatchNorm's running statistics unchanged; both are copied at once, to stay one model.
     model, layers = copy.deepcopy((model, layers))
     with np.errstate(all="ignore"):
         model.train()(np.zeros((1, *shape), model.dtype))
@@ -56,45 +56,29 @@ def layer_costs(model: Layer, layers: Sequence[Layer]) -> list[LayerCost]:
 
 
 def summary_table(model: Layer, layers: Sequence[Layer]) -> str:
-    """Return a line for each of the model's layers, and the sums."""
+    """Return a table with a row per layer and a row of totals."""
     costs = layer_costs(model, layers)
+    totals = [sum(column) for column in zip((0, 0, 0), *(cost[2:] for cost in costs), strict=True)]
     rows = [
-        ("layer", "output shape", "parameters", "multiply-adds", "bytes cached"),
+        ("layer", "output shape", "parameters", "MACs", "bytes cached"),
         *((cost.name, str(cost.output_shape), *map("{:,}".format, cost[2:])) for cost in costs),
-        (
-            "total",
-            "",
-            *(f"{sum(column):,}" for column in zip((0, 0, 0), *(cost[2:] for cost in costs), strict=True)),
-        ),
+        ("total", "", *map("{:,}".format, totals)),
     ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(
-            (cell.ljust if i < 2 else cell.rjust)(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
-    rule = "-" * max(map(len, lines))
+    template = "  ".join(f"{{:{'<' if i < 2 else '>'}{width}}}" for i, width in enumerate(widths))
+    lines = [template.format(*row) for row in rows]
+    rule = "-" * len(lines[0])
     frozen = sum(parameter.size for parameter in model.parameters() if not parameter.trainable)
     note = [f"{frozen:,} of the parameters are not trainable"] if frozen else []
     return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1], *note])
 
 
 def _cached_bytes(layer: Layer, seen: set[int]) -> Iterator[int]:
-    """Yield the bytes of the arrays that `layer` and its layers cache, each array once."""
+    """Yield the size of each array that `layer` and its layers cache and that is not in `seen`."""
     for part in (layer, *(part for _, part in layer.named_layers())):
-        for array in _arrays(part._cache[0]):
+        for _, array in find_objects(part._cache[0], np.ndarray):
             while isinstance(array.base, np.ndarray):
                 array = array.base
             if id(array) not in seen:
                 seen.add(id(array))
                 yield array.nbytes
-
-
-def _arrays(value: Any) -> Iterator[np.ndarray]:
-    if isinstance(value, np.ndarray):
-        yield value
-    elif isinstance(value, dict | list | tuple):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _arrays(item)

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.layers.base import Layer, wrong_shape
+from minicnn.layers.base import Layer
 from minicnn.parallel.ranks import Ranks
-from minicnn.validation import check_int
+from minicnn.validation import check_examples, check_int
 
 Examples = tuple[np.ndarray, np.ndarray]
 BatchSource = Iterable[Examples] | Callable[[int], Iterable[Examples]]
@@ -75,8 +75,7 @@ Batches = ArrayBatches | IterableBatches
 def examples(x: Any, y: Any, model: Layer) -> Examples:
     """Return examples and labels as arrays, if there are any, as many of each, of the model's shape."""
     x, y = np.asanyarray(x), np.asanyarray(y)
-    if x.shape[1:] != model.input_shape:
-        raise ValueError(wrong_shape(x.shape, model.input_shape))
+    check_examples(x, model.input_shape)
     if len(x) == 0 or y.ndim == 0 or len(x) != len(y):
         raise ValueError(
             f"there must be at least one example, and a label for each; got arrays of {x.shape} and {y.shape}"

@@ -65,7 +65,7 @@ def test_evaluate_on_another_data_set(run, tmp_path, capsys):
     ("settings", "message"),
     [
         ({"size": 20}, "examples must have shape (28, 28, 1)"),
-        ({"classes": 11}, "labels must be class numbers in [0, 10), got 10"),
+        ({"classes": 11}, "labels must be class indices in [0, 10), got 10"),
     ],
 )
 def test_evaluate_refuses_data_that_do_not_fit_the_net(run, tmp_path, capsys, settings, message):

@@ -207,9 +207,9 @@ def test_a_mutated_picture_without_checksum_gives_some_digit_or_one_of_two_error
 
 
 def test_load_digit_image_says_that_there_is_no_file(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"there must be a picture at \S+nowhere"):
+    with pytest.raises(FileNotFoundError, match=r"no such file: \S+nowhere"):
         load_digit_image(tmp_path / "nowhere")
-    with pytest.raises(FileFormatError, match="must be a picture, but it is a folder"):
+    with pytest.raises(FileFormatError, match="is a folder or a device, not a picture"):
         load_digit_image(tmp_path)
 
 

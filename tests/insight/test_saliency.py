@@ -101,7 +101,7 @@ def test_evidence_takes_uint8_images_and_leaves_them_alone():
 @pytest.mark.parametrize("ask", [class_gradient, occlusion])
 def test_evidence_is_asked_about_a_class_of_the_net(ask):
     for label in (2, -1):
-        with pytest.raises(ValueError, match=r"must be class numbers in \[0, 2\)"):
+        with pytest.raises(ValueError, match=r"must be class indices in \[0, 2\)"):
             ask(linear(KERNEL), PIXELS, label)
 
 

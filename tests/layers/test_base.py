@@ -1,4 +1,5 @@
 import pickle
+import re
 import threading
 
 import numpy as np
@@ -20,7 +21,8 @@ from minicnn import (
     Softmax,
     Tanh,
 )
-from minicnn.layers.base import _apart, wrong_shape
+from minicnn.layers._prediction import detached_stream
+from minicnn.validation import check_examples
 
 
 class Scale(Layer):
@@ -168,7 +170,7 @@ def test_a_failed_build_leaves_the_layer_unbuilt():
     model = Sequential([Conv2D(1, 3)])
     with pytest.raises(ValueError, match=r"layer 0 \(Conv2D\), given \(2, 2, 1\): the window must fit"):
         model.build((2, 2, 1))
-    with pytest.raises(RuntimeError, match=r"Sequential has no weights yet: call build\(input_shape\) first"):
+    with pytest.raises(RuntimeError, match=r"Sequential is not built yet: call build\(input_shape\) first"):
         model(np.zeros((1, 2, 2, 1), np.float32))
 
 
@@ -180,7 +182,7 @@ def test_tied_weights_and_layers_are_refused():
 
     Tied.forward = lambda self, x: x
     with pytest.raises(
-        ValueError, match="'a' and 'b' are the same Parameter: tied weights are not supported"
+        ValueError, match="tied weights are not supported: 'a' and 'b' are the same Parameter"
     ):
         Tied().build((1,))
     shared = Dense(3)
@@ -203,20 +205,20 @@ def test_a_call_needs_a_build_and_floats():
         Dense(1)(np.zeros((1, 1)))
     layer = Dense(1).build((1,))
     for wrong, kind in ((np.zeros((1, 1), np.uint8), "uint8"), ([[1.0]], "list")):
-        with pytest.raises(TypeError, match=f"must be given an array of floats, got {kind};"):
+        with pytest.raises(TypeError, match=f"must be an array of floats, got {kind};"):
             layer(wrong)
 
 
 def test_the_cache_lives_from_a_training_forward_to_the_next_forward():
     layer, x = ReLU().build((1,)), np.ones((1, 1), np.float32)
     layer(x)
-    with pytest.raises(RuntimeError, match=r"ReLU.backward needs a forward in training mode before it"):
+    with pytest.raises(RuntimeError, match=r"ReLU.backward needs a forward pass in training mode before it"):
         layer.backward(x)
     layer.train()(x)
     layer.backward(x)
     layer.backward(x)
     layer.eval()(x)
-    with pytest.raises(RuntimeError, match="needs a forward in training mode"):
+    with pytest.raises(RuntimeError, match="needs a forward pass in training mode"):
         layer.backward(x)
 
 
@@ -317,7 +319,7 @@ def test_weights_go_out_as_copies_and_come_in_all_or_none():
     assert (layer.kernel.value != 7).all()
     layer.set_weights([np.full((3, 2), 5), [1, 2]])
     np.testing.assert_array_equal(layer.bias.value, [1, 2])
-    with pytest.raises(ValueError, match="there must be 2 weights, got 1"):
+    with pytest.raises(ValueError, match="`weights` must have 2 arrays, got 1"):
         layer.set_weights([np.zeros((3, 2))])
     with pytest.raises(ValueError, match=r"'bias' must have shape \(2,\), got \(3,\)"):
         layer.set_weights([np.zeros((3, 2)), np.zeros(3)])
@@ -330,11 +332,11 @@ def test_parameter_keeps_one_buffer_and_refuses_other_shapes():
     buffer = parameter.value
     parameter.value = [3.0, 4.0]
     np.testing.assert_array_equal(buffer, [3, 4])
-    with pytest.raises(ValueError, match=r"a value must have the parameter's shape \(2,\), got \(1,\)"):
+    with pytest.raises(ValueError, match=r"`value` must have the parameter's shape \(2,\), got \(1,\)"):
         parameter.value = [1.0]
-    with pytest.raises(ValueError, match=r"a gradient must have the parameter's shape \(2,\), got \(\)"):
+    with pytest.raises(ValueError, match=r"`grad` must have the parameter's shape \(2,\), got \(\)"):
         parameter.add_grad(np.float64(1))
-    with pytest.raises(ValueError, match=r"a gradient .* got \(2, 1\)"):
+    with pytest.raises(ValueError, match=r"`grad` .* got \(2, 1\)"):
         parameter.add_grad(np.ones((2, 1)))
     assert parameter.size == 2
     assert repr(Parameter(np.zeros((2, 3)), trainable=False)) == (
@@ -366,12 +368,12 @@ def test_predict_scales_uint8_and_does_not_depend_on_the_batch_size():
     assert model.predict(images[:0]).shape == (0, 3)
     with pytest.raises(
         ValueError,
-        match=r"shape \(4, 4, 1\), got an array of \(4, 4, 1\) \(a single one: make a batch, x\[None\]\)",
+        match=r"shape \(4, 4, 1\), got \(4, 4, 1\) without a batch axis: pass x\[None\]",
     ):
         model.predict(images[0])
     with pytest.raises(ValueError, match="`batch_size` must be at least 1, got 0"):
         model.predict(images, 0)
-    with pytest.raises(RuntimeError, match=r"^Dense has no weights yet: call build\(input_shape\) first"):
+    with pytest.raises(RuntimeError, match=r"^Dense is not built yet: call build\(input_shape\) first"):
         Dense(1).predict(images)
 
 
@@ -446,17 +448,17 @@ def test_predictions_leave_the_random_streams_as_they_were():
 
 
 @pytest.mark.parametrize(
-    ("got", "hint"),
+    ("shape", "got"),
     [
-        ((28, 28, 1), " (a single one: make a batch, x[None])"),
-        ((5, 28, 28), " (add a channel axis: x[..., None])"),
-        ((5, 28, 28, 3), ""),
+        ((28, 28, 1), "(28, 28, 1) without a batch axis: pass x[None]"),
+        ((5, 28, 28), "an array of shape (5, 28, 28) without a channel axis: pass x[..., None]"),
+        ((5, 28, 28, 3), "an array of shape (5, 28, 28, 3)"),
     ],
 )
-def test_a_wrong_shape_is_told_with_what_to_do(got, hint):
-    assert wrong_shape(got, (28, 28, 1)) == (
-        f"examples must have shape (28, 28, 1), got an array of {got}{hint}"
-    )
+def test_a_wrong_shape_comes_with_what_to_do(shape, got):
+    message = f"examples must have shape (28, 28, 1), got {got}"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        check_examples(np.zeros(shape), (28, 28, 1))
 
 
 def test_streams_for_predictions_are_apart_from_each_other_and_from_those_of_replicas():
@@ -468,12 +470,12 @@ def test_streams_for_predictions_are_apart_from_each_other_and_from_those_of_rep
 
 def test_a_stream_apart_is_decided_by_seed_and_number_and_is_nobodys_child():
     draws = {
-        (seed, number): _apart(np.random.default_rng(seed), number).random()
+        (seed, number): detached_stream(np.random.default_rng(seed), number).random()
         for seed in (0, 1)
         for number in (0, 1)
     }
     assert len(set(draws.values())) == 4
-    assert draws[0, 1] == _apart(np.random.default_rng(0), 1).random()
+    assert draws[0, 1] == detached_stream(np.random.default_rng(0), 1).random()
     grandchild = np.random.default_rng(0).spawn(1)[0].spawn(1)[0]
     assert draws[0, 0] != grandchild.random()
 
@@ -487,6 +489,6 @@ class Fixed(np.random.bit_generator.ISeedSequence):
 
 def test_a_stream_with_seeds_of_another_kind_is_copied():
     stream = np.random.Generator(np.random.PCG64(Fixed()))
-    apart = _apart(stream, 3)
+    apart = detached_stream(stream, 3)
     first = apart.random(3).tolist()
     assert first == stream.random(3).tolist()  # which has not moved on with it

@@ -92,8 +92,8 @@ def test_conv2d_draws_its_bias_from_the_stream_of_the_build():
         (lambda: Conv2D(2, 3, padding=((-1, 0), (0, 0))), ValueError, "`padding` must not be negative"),
         (lambda: Conv2D(3, 3, groups=2), ValueError, "`groups` must divide `filters`, got 2 groups of 3"),
         (lambda: Conv2D(2, 3, groups=0), ValueError, "`groups` must be at least 1"),
-        (lambda: Conv2D(2, 3, groups=2).build((5, 5, 3)), ValueError, "with C divisible by 2 group"),
-        (lambda: Conv2D(2, 3).build((5, 5)), ValueError, "needs images (H, W, C)"),
+        (lambda: Conv2D(2, 3, groups=2).build((5, 5, 3)), ValueError, "channels divisible by 2"),
+        (lambda: Conv2D(2, 3).build((5, 5)), ValueError, "needs input_shape (H, W, C)"),
         (lambda: Conv2D(2, 3).build((2, 2, 1)), ValueError, "must fit into the padded input"),
     ],
 )

@@ -76,12 +76,12 @@ def test_dense_draws_its_bias_from_the_stream_of_the_build():
         (
             lambda: Dense(2).build((3,))(np.zeros((1, 4), np.float32)),
             ValueError,
-            "Dense needs (N, ..., 3), got (1, 4)",
+            "Dense needs x of shape (N, ..., 3), got (1, 4)",
         ),
         (
             lambda: Dense(2).build((3,))(np.zeros(3, np.float32)),
             ValueError,
-            "Dense needs (N, ..., 3), got (3,)",
+            "Dense needs x of shape (N, ..., 3), got (3,)",
         ),
         (
             lambda: Sequential([Dense(2)]).build((3,))(np.zeros((1, 2), np.float32)),

@@ -60,7 +60,7 @@ def test_batch_norm_refuses_wrong_arguments(arguments, message):
 def test_batch_norm_refuses_other_channels_than_it_was_built_for(shape):
     layer = BatchNorm().build((3,))
     for mode in (True, False):
-        with pytest.raises(ValueError, match=r"BatchNorm needs \(N, \.\.\., 3\), got \("):
+        with pytest.raises(ValueError, match=r"BatchNorm needs x of shape \(N, \.\.\., 3\), got \("):
             layer.train(mode)(np.zeros(shape, np.float32))
 
 
@@ -116,5 +116,5 @@ def test_local_response_norm_refuses_wrong_arguments(arguments, message):
 
 
 def test_local_response_norm_needs_images():
-    with pytest.raises(ValueError, match=r"needs images \(H, W, C\), got \(4,\)"):
+    with pytest.raises(ValueError, match=r"needs input_shape \(H, W, C\), got \(4,\)"):
         LocalResponseNorm().build((4,))

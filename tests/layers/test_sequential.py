@@ -60,7 +60,7 @@ def test_errors_name_the_layer_and_the_shape_that_reached_it():
         model(np.zeros((2, 3, 3, 1), np.float32))
     with pytest.raises(RuntimeError, match=r"layer 1 \(Sequential\), given \(2, 3\): .*needs a forward"):
         model.backward(np.zeros((2, 3), np.float32))
-    with pytest.raises(ValueError, match=r"layer 1 \(Conv2D\), given \(16,\): Conv2D needs images"):
+    with pytest.raises(ValueError, match=r"layer 1 \(Conv2D\), given \(16,\): Conv2D needs input_shape"):
         Sequential([Flatten(), Conv2D(1, 1)]).build((4, 4, 1))
 
 
@@ -86,7 +86,7 @@ def test_summary_changes_nothing_and_tells_what_is_not_trainable():
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
     assert not model.training
-    with pytest.raises(RuntimeError, match=r"^a model must be built before its summary"):
+    with pytest.raises(RuntimeError, match=r"^the model is not built yet"):
         Sequential([Dense(1)]).summary()
 
 
@@ -105,5 +105,5 @@ def test_a_layer_that_forgets_to_return_is_told_by_the_next_one():
             return dy
 
     model = Sequential([Forgets(), Dense(2)]).build((3,), rng=0).train()
-    with pytest.raises(TypeError, match=r"layer 1 \(Dense\), given \(\): a layer must be given an array"):
+    with pytest.raises(TypeError, match=r"layer 1 \(Dense\), given \(\): `x` must be an array"):
         model(np.ones((1, 3), np.float32))

@@ -19,13 +19,13 @@ def test_summary_is_this_table():
     model = Sequential([Hoards(), Dense(1000), Sequential([Dense(2), Dense(3)])]).build((4,), rng=0)
     # Hoards caches 4 floats of 4 bytes, and 3 of 8. The first Dense caches the same x, which counts once.
     assert model.summary().splitlines() == [
-        "layer         output shape  parameters  multiply-adds  bytes cached",
-        "-------------------------------------------------------------------",
-        "0 Hoards      (4,)               1,500              0            40",
-        "1 Dense       (1000,)            5,000          4,000             0",
-        "2 Sequential  (3,)               2,011          2,006         4,008",
-        "-------------------------------------------------------------------",
-        "total                            8,511          6,006         4,048",
+        "layer         output shape  parameters   MACs  bytes cached",
+        "-----------------------------------------------------------",
+        "0 Hoards      (4,)               1,500      0            40",
+        "1 Dense       (1000,)            5,000  4,000             0",
+        "2 Sequential  (3,)               2,011  2,006         4,008",
+        "-----------------------------------------------------------",
+        "total                            8,511  6,006         4,048",
         "1,500 of the parameters are not trainable",
     ]
 

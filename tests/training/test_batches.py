@@ -112,7 +112,7 @@ def test_given_batches_go_on_from_a_checkpoint_at_the_batch_that_is_next(tmp_pat
         (
             [(X[:, :2], Y)],
             ValueError,
-            r"examples must have shape \(3, 3, 1\), got an array of \(22, 2, 3, 1\)",
+            r"examples must have shape \(3, 3, 1\), got an array of shape \(22, 2, 3, 1\)",
         ),
         ([(X, Y[:3])], ValueError, "a label for each"),
     ],

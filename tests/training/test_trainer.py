@@ -242,7 +242,12 @@ def test_batch_statistics_are_exact_or_refused():
 @pytest.mark.parametrize(
     ("x", "y", "options", "message"),
     [
-        (np.zeros((3, 6, 6)), np.zeros(3), {}, r"examples must have shape \(6, 6, 1\).*add a channel axis"),
+        (
+            np.zeros((3, 6, 6)),
+            np.zeros(3),
+            {},
+            r"examples must have shape \(6, 6, 1\).* a channel axis",
+        ),
         (np.zeros((3, 5, 5, 1)), np.zeros(3), {}, r"examples must have shape \(6, 6, 1\), got an array of"),
         (np.zeros((3, 6, 6, 1)), np.zeros(2), {}, "a label for each"),
         (np.zeros((0, 6, 6, 1)), np.zeros(0), {}, "at least one example"),

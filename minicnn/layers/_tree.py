@@ -1,0 +1,105 @@
+"""Parameters and layers are found in the attributes that hold them; nothing is registered."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+
+from minicnn.parameter import Parameter
+
+T = TypeVar("T")
+
+
+class ParameterTree:
+    """An object whose attributes hold parameters and other such objects, also in lists, tuples and dicts."""
+
+    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        """Yield (name, parameter) for all weights, in assignment order; the name is its path.
+
+        >>> from minicnn import Dense, Sequential
+        >>> [name for name, _ in Sequential([Dense(2)]).build((3,)).named_parameters()]
+        ['layers.0.kernel', 'layers.0.bias']
+        """
+        for name, part in self._parts():
+            if isinstance(part, Parameter):
+                yield name, part
+
+    def parameters(self) -> list[Parameter]:
+        """Return all weights, trainable or not, in the order of `named_parameters`."""
+        return [parameter for _, parameter in self.named_parameters()]
+
+    def zero_grad(self) -> None:
+        """Set all accumulated gradients to zero."""
+        for parameter in self.parameters():
+            parameter.zero_grad()
+
+    def get_weights(self) -> list[np.ndarray]:
+        """Return copies of all weights, in Keras's order."""
+        return [parameter.value.copy() for parameter in self.parameters()]
+
+    def set_weights(self, weights: Sequence[np.ndarray]) -> None:
+        """Copy `weights`, a list as `get_weights` returns it, into the layer: all, or none on an error.
+
+        Raises
+        ------
+        ValueError
+            If the number of arrays, or the shape of one, is not that of the layer's weights.
+        """
+        named = list(self.named_parameters())
+        if len(weights) != len(named):
+            raise ValueError(f"`weights` must have {len(named)} arrays, got {len(weights)}")
+        for (name, parameter), value in zip(named, weights, strict=True):
+            if np.shape(value) != parameter.shape:
+                raise ValueError(f"{name!r} must have shape {parameter.shape}, got {np.shape(value)}")
+        for (_, parameter), value in zip(named, weights, strict=True):
+            parameter.value = value
+
+    def _held(self, kind: type[T]) -> list[T]:
+        """Return the objects of this kind that the attributes hold, not those of objects in turn."""
+        return [found for _, found in find_objects(self.__getstate__(), kind)]
+
+    def _parts(self, prefix: str = "") -> Iterator[tuple[str, Parameter | ParameterTree]]:
+        """Yield (path, part) for every parameter and tree that this one holds, recursively."""
+        for name, part in find_objects(self.__getstate__(), (Parameter, ParameterTree)):
+            yield prefix + name, part
+            if isinstance(part, ParameterTree):
+                yield from part._parts(f"{prefix}{name}.")
+
+    def _refuse_tied_weights(self) -> None:
+        seen: dict[int, str] = {}
+        for name, part in self._parts():
+            if id(part) in seen:
+                raise ValueError(
+                    f"tied weights are not supported: {seen[id(part)]!r} and {name!r} are the same "
+                    f"{type(part).__name__}; hold each parameter and layer in one place only"
+                )
+            seen[id(part)] = name
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Neither pickled nor copied: the cache. A list, since another thread may add an attribute meanwhile.
+        return {name: value for name, value in list(vars(self).items()) if name != "_cache"}
+
+    def __repr__(self) -> str:
+        arguments = []
+        for name, argument in inspect.signature(type(self)).parameters.items():
+            value = getattr(self, name, ...)  # a layer may not have stored an argument
+            if argument.default is argument.empty:
+                arguments.append(repr(value))
+            elif repr(value) != repr(argument.default):
+                arguments.append(f"{name}={getattr(value, '__name__', None) or repr(value)}")
+        return f"{type(self).__name__}({', '.join(arguments)})"
+
+
+def find_objects(value: Any, kinds: type | tuple[type, ...], path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield (path, object) for the objects of these kinds: `value` itself, or in its lists, tuples, dicts."""
+    if isinstance(value, kinds):
+        yield path, value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from find_objects(item, kinds, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list | tuple):
+        for i, item in enumerate(value):
+            yield from find_objects(item, kinds, f"{path}.{i}")
