@@ -1,7 +1,7 @@
-"""The command `minicnn`: parses, calls, prints. A file for each subcommand; the work is done elsewhere.
+"""The command `minicnn`: one module for each subcommand, which parses, calls the package, and prints.
 
-Exit status: 0, all went well; 1, a check failed; 2, wrong input, said in one sentence; 130, interrupted by
-Ctrl-C; 143, by SIGTERM.
+Exit status: 0 for success; 1 if a check failed; 2 for wrong input, with a message of one line; 130 and 143
+after Ctrl-C and SIGTERM.
 """
 
 from __future__ import annotations
@@ -55,14 +55,14 @@ def _main(argv: Sequence[str] | None) -> int:
     if args.run is None:
         parser.print_help()
         return 0
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that the terminal cannot show is no reason to fail
+    if isinstance(sys.stdout, io.TextIOWrapper):  # escape what the terminal cannot show
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         status = args.run(args)
         _flush()
-    except BrokenPipeError:  # whoever read our output, `head` perhaps, has read enough
+    except BrokenPipeError:  # the reader of a pipe, such as `head`, has closed it
         _flush(quiet=True)
-        return 128 + 13  # as a program that SIGPIPE ends
+        return 128 + 13  # as for a program ended by SIGPIPE
     except EXPECTED as error:
         _flush(quiet=True)
         print(f"minicnn {args.command}: {sentence(error)}", file=sys.stderr)
@@ -71,7 +71,7 @@ def _main(argv: Sequence[str] | None) -> int:
 
 
 def _flush(quiet: bool = False) -> None:
-    """Write out what was printed; if that fails, see to it that Python does not try again at its exit."""
+    """Flush stdout; if that fails, keep Python from trying again at exit."""
     try:
         print(end="", flush=True)
     except OSError:
@@ -84,7 +84,7 @@ def _make_parser() -> CommandParser:
     parser = CommandParser(
         prog="minicnn",
         description="Train and use small convolutional networks, in plain NumPy.",
-        epilog="The beginning: `minicnn train`. More about a command: `minicnn train --help`.",
+        epilog="Start with `minicnn train`. For help on a command: `minicnn train --help`.",
     )
     parser.add_argument("--version", action="version", version=f"minicnn {__version__}")
     parser.set_defaults(run=None)

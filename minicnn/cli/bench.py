@@ -5,55 +5,52 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
+from minicnn.bench import PEERS, SUBJECTS, bench, bench_text
+from minicnn.bench.report import growth
 from minicnn.cli.output import write_results
 from minicnn.cli.parser import Commands, add_command
 
-_TEXT = """\
-Compare the speed of minicnn with Keras, PyTorch, tinynn and DeZero, as far as
-they are installed. Each framework runs in its own process; frameworks take
-turns, and ratios compare values of the same round. Writes bench.json and
-bench.png.
+_OTHERS = [name for name in PEERS if name != "minicnn"]
+_TEXT = f"""\
+Compare the speed and memory of minicnn with those of other frameworks, if they are installed:
+{", ".join(_OTHERS)}. Each runs in its own process. They take turns, and ratios are computed within a round.
+Writes bench.json and bench.png.
 
-Subjects: epoch, inference, cold-start, conv, growth, memory, size, threads. All
-of them take about ten minutes.
+Subjects: {", ".join(SUBJECTS)}. All of them take about ten minutes.
 
-For PyTorch, the extra minicnn-numpy[bench] installs the build on PyPI, which is
-a large CUDA build on Linux. The small CPU build is on PyTorch's own index:
+For PyTorch, the extra minicnn-numpy[bench] installs the build on PyPI, which on Linux is the large one for
+CUDA. The small one for CPUs is on PyTorch's own index:
+
   pip install torch --index-url https://download.pytorch.org/whl/cpu"""
-_EXAMPLE = "minicnn bench epoch inference --rounds 5 --python torch=other-venv/bin/python"
+_EXAMPLE = "minicnn bench epoch inference --rounds 5 --python torch=other/bin/python"
 
 
 def add_to(commands: Commands) -> None:
     """Add the subcommand."""
-    parser = add_command(commands, "bench", run, "measure the speed beside other frameworks", _TEXT, _EXAMPLE)
+    parser = add_command(commands, "bench", run, "compare the speed with other frameworks", _TEXT, _EXAMPLE)
     parser.add_argument("subjects", metavar="SUBJECT", nargs="*", help="what to measure (default: all)")
-    parser.add_argument("--rounds", metavar="N", type=int, default=3, help="turns of each (default: 3)")
-    parser.add_argument("--limit", metavar="N", type=int, help="a quick trial, on at most so many images")
-    parser.add_argument(
-        "--threads", metavar="N", type=int, help="cores for each (default: all that may be used)"
-    )
-    parser.add_argument(
-        "--peers", metavar="NAME", nargs="+", help="beside whom (default: keras torch tinynn dezero)"
-    )
+    parser.add_argument("--rounds", metavar="N", type=int, default=3, help="number of rounds (default: 3)")
+    parser.add_argument("--limit", metavar="N", type=int, help="use at most N images, for a quick trial")
+    threads = "cores for each framework (default: all available)"
+    parser.add_argument("--threads", metavar="N", type=int, help=threads)
+    peers = f"frameworks to compare with (default: {' '.join(_OTHERS)})"
+    parser.add_argument("--peers", metavar="NAME", nargs="+", help=peers)
     parser.add_argument(
         "--python",
         metavar="PEER=PATH",
         type=interpreter,
         action="append",
         default=[],
-        help="the Python of a framework that is installed in another virtual environment",
+        help="Python of a framework installed in another virtual environment",
     )
-    parser.add_argument(
-        "--out", metavar="DIR", default="runs/bench", help="where to write (default: runs/bench)"
-    )
+    out = "output folder (default: runs/bench)"
+    parser.add_argument("--out", metavar="DIR", default="runs/bench", help=out)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure; return 130 if Ctrl-C ended it, what there was until then being written."""
-    from minicnn.bench import PEERS, SUBJECTS, bench, bench_text
-    from minicnn.bench.report import growth
-
+    """Measure; return 130 after Ctrl-C, with the results until then written."""
     folder = Path(args.out)
     folder.mkdir(parents=True, exist_ok=True)
     results = bench(
@@ -66,12 +63,18 @@ def run(args: argparse.Namespace) -> int:
         say=lambda text: print(text, file=sys.stderr, flush=True),
     )
     print(bench_text(results), flush=True)
-    write_results(folder, "bench", results, lambda plots: plots.benchmark(results, growth(results)))
+    write_results(folder, "bench", results, _draw)
     return 130 if results["interrupted"] else 0
 
 
+def _draw(results: Any) -> Any:
+    from minicnn.plots import benchmark  # needs matplotlib
+
+    return benchmark(results, growth(results))
+
+
 def interpreter(text: str) -> tuple[str, str]:
-    """Return "torch=PATH" as a pair."""
+    """Parse PEER=PATH."""
     name, equals, path = text.partition("=")
     if not equals or not path:
         raise argparse.ArgumentTypeError(f"must be PEER=PATH, got {text!r}")

@@ -7,25 +7,31 @@ import argparse
 from minicnn.cli.parser import Commands, add_command
 
 _TEXT = """\
-Check a layer of your own: the gradients that its backward returns against numeric ones, and the rest of the
-contract. TARGET names it as FILE.py:NAME or package.module:NAME, with arguments where it needs some."""
+Check a layer: the gradients of its backward against numerical ones, and the rest of the layer contract.
+
+TARGET is FILE.py:NAME or package.module:NAME, with constructor arguments if the layer needs any."""
 _EXAMPLE = "minicnn check my_layers.py:Scale --input 8,7,3"
 
 
 def add_to(commands: Commands) -> None:
     """Add the subcommand."""
-    parser = add_command(commands, "check", run, "check a layer of your own", _TEXT, _EXAMPLE)
+    parser = add_command(commands, "check", run, "check a custom layer", _TEXT, _EXAMPLE)
     parser.add_argument(
-        "target", metavar="TARGET", help="such as 'my_layers.py:Scale' or 'minicnn:Conv2D(16, 3)'"
+        "target", metavar="TARGET", help="for example my_layers.py:Scale or 'minicnn:Conv2D(16, 3)'"
     )
     parser.add_argument(
-        "--input", type=shape, metavar="H,W,C", help="shape of one example (default: an image and a vector)"
+        "--input",
+        type=shape,
+        metavar="H,W,C",
+        help="shape of an example (default: an image and a vector)",
     )
-    parser.add_argument("--seed", type=int, metavar="N", default=0, help="of weights and inputs (default: 0)")
+    parser.add_argument(
+        "--seed", type=int, metavar="N", default=0, help="seed of weights and inputs (default: 0)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check; return 1 if something is wrong with the layer."""
+    """Check; return 1 if the layer fails."""
     from minicnn.testing.command import check_command
 
     text, ok = check_command(args.target, args.input, args.seed)
@@ -34,8 +40,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def shape(text: str) -> tuple[int, ...]:
-    """Return "8,7,3" as a tuple."""
+    """Parse "8,7,3"."""
     try:
         return tuple(int(size) for size in text.split(","))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"must be integers with commas between them, got {text!r}") from None
+        raise argparse.ArgumentTypeError(f"must be integers separated by commas, got {text!r}") from None

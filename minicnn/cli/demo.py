@@ -7,19 +7,20 @@ import argparse
 from minicnn.cli.parser import Commands, add_command
 
 _TEXT = """\
-Open a page, on this machine only, on which one draws a digit and looks inside the net while it answers:
-every layer, the arithmetic of every cell, the gradient on its way back, one step of training and its undo."""
+Open a local web page to draw a digit and look inside the network while it classifies it: each layer, the
+arithmetic of each cell, the gradient, and a training step that can be undone. Other machines cannot reach the
+page."""
 _EXAMPLE = "minicnn demo runs/first --port 8000"
 
 
 def add_to(commands: Commands) -> None:
     """Add the subcommand."""
-    parser = add_command(commands, "demo", run, "draw a digit and look inside the net", _TEXT, _EXAMPLE)
+    parser = add_command(commands, "demo", run, "draw digits and look inside the network", _TEXT, _EXAMPLE)
     parser.add_argument(
-        "folder", metavar="RUN", nargs="?", help="a run folder (default: the net that comes with minicnn)"
+        "folder", metavar="RUN", nargs="?", help="run folder (default: the network included with minicnn)"
     )
     parser.add_argument(
-        "--port", metavar="N", type=int, default=8470, help="0 takes a free one (default: 8470)"
+        "--port", metavar="N", type=int, default=8470, help="port; 0 picks a free one (default: 8470)"
     )
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
 

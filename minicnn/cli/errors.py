@@ -1,15 +1,15 @@
-"""Errors that are the user's, or the machine's, and how they are said in one sentence."""
+"""Errors to be reported in one line, without a traceback."""
 
 from __future__ import annotations
 
 import os
 
-# What wrong input or a full disk raises. Anything else is a mistake of ours, and keeps its traceback.
+# Raised for wrong input or a full disk. Any other error is a bug and keeps its traceback.
 EXPECTED = (ValueError, OSError, ImportError, FloatingPointError, MemoryError)
 
 
 def sentence(error: BaseException) -> str:
-    """Return an error as one line for people.
+    """Return the message of an error in one line.
 
     >>> sentence(FileNotFoundError(2, "No such file or directory", "x.png"))
     'x.png: No such file or directory'
@@ -18,5 +18,5 @@ def sentence(error: BaseException) -> str:
         place = "cannot read or write" if error.filename is None else os.fsdecode(error.filename)
         return f"{place}: {error.strerror}"
     if isinstance(error, MemoryError):
-        return f"there is not enough memory; {error}"
+        return f"out of memory: {error}"
     return " ".join(str(error).split()) or type(error).__name__

@@ -4,70 +4,81 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator
 
 import numpy as np
 
+from minicnn.cli.output import fill, terminal_width
 from minicnn.cli.parser import Commands, add_command, add_dataset
 from minicnn.metrics import confusion_matrix
-from minicnn.runs import evaluate, load_test_data, open_run
+from minicnn.plural import counted
+from minicnn.runs import check_outputs, evaluate, load_test_data, open_run
 from minicnn.runs.data import class_names
 
-_TEXT = "Measure a trained network on the test images of its data set, or of another one."
+_TEXT = "Evaluate a trained network on the test images of its data set or of another one."
 _EXAMPLE = "minicnn evaluate runs/first"
 _MOST_SHOWN = 20  # classes; a larger table is for --json
 
 
 def add_to(commands: Commands) -> None:
     """Add the subcommand."""
-    parser = add_command(commands, "evaluate", run, "measure a trained network", _TEXT, _EXAMPLE)
-    parser.add_argument("folder", metavar="RUN", help="a run folder")
+    parser = add_command(commands, "evaluate", run, "evaluate a trained network", _TEXT, _EXAMPLE)
+    parser.add_argument("folder", metavar="RUN", help="run folder")
     add_dataset(parser, None, "that of the run")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Evaluate."""
+    """Evaluate and print the scores."""
     trained = open_run(args.folder)
     config = trained.config
     dataset, data = (config.dataset, config.data) if args.dataset is None else (args.dataset, None)
     images, labels = load_test_data(dataset, args.data or data, config.model)
     scores, logits = evaluate(trained.model, images, labels)
-    if not np.isfinite(logits).all():
-        raise ValueError("the network's outputs must be finite, but some are not; its training went wrong")
+    check_outputs(logits)
     matrix = confusion_matrix(labels, logits)
     if args.json:
         print(json.dumps({"dataset": dataset, "images": len(images), **scores, "confusion": matrix.tolist()}))
         return 0
-    right, loss = scores["accuracy"], scores["loss"]
-    print(f"accuracy {100 * right:.2f} % of {len(images):,} test images of {dataset}", end=" ")
-    print(f"(error {100 * (1 - right):.2f} %, loss {loss:.4g})")
+    accuracy, loss = scores["accuracy"], scores["loss"]
+    shown = f"accuracy {100 * accuracy:.2f} % of {counted(len(images), 'test image')} of {dataset}"
+    print(fill(f"{shown} (error {100 * (1 - accuracy):.2f} %, loss {loss:.4g})"))
     if len(matrix) <= _MOST_SHOWN:
-        print(f"\n{confusion_text(matrix, class_names(dataset, len(matrix)))}")
+        print(f"\n{confusion_text(matrix, class_names(dataset, len(matrix)), terminal_width())}")
     return 0
 
 
-def confusion_text(matrix: np.ndarray, names: list[str]) -> str:
-    r"""Return the counts as text: a line for each true class, a column for each answer.
+def confusion_text(matrix: np.ndarray, names: list[str], width: int = 80) -> str:
+    r"""Return the confusion matrix as text: a row for each true class, a column for each answer.
+
+    Names that would make the table wider than `width` are replaced by class numbers in its head. A matrix
+    that is still too wide becomes a list of the classes, each with its most frequent mistake.
 
     >>> print(confusion_text(np.array([[8, 0], [1, 9]]), ["cat", "dog"]))
     truth \ answer  cat  dog    right
                cat    8    ·  100.0 %
                dog    1    9   90.0 %
     """
+    rights = [f"{100 * row[i] / row.sum():.1f} %" if row.sum() else "·" for i, row in enumerate(matrix)]
     cells = [[f"{count}" if count else "·" for count in row] for row in matrix]
-    widths = [
-        max(map(len, [name, *column])) for name, column in zip(names, zip(*cells, strict=True), strict=True)
-    ]
-    corner = "truth \\ answer"
-    first = max(len(corner), *map(len, names))
-    lines = [
-        [
-            corner.rjust(first),
-            *(name.rjust(width) for name, width in zip(names, widths, strict=True)),
-            "  right",
-        ]
-    ]
-    for name, row, counts, i in zip(names, cells, matrix, range(len(names)), strict=True):
-        share = f"{100 * counts[i] / counts.sum():5.1f} %" if counts.sum() else "      ·"
-        lines.append([name.rjust(first), *(c.rjust(w) for c, w in zip(row, widths, strict=True)), share])
-    return "\n".join("  ".join(line) for line in lines)
+    numbers = [str(number) for number in range(len(names))]
+    labels = names if names == numbers else [f"{k} {name}" for k, name in enumerate(names)]
+    for head, first in ((names, names), (numbers, labels)):
+        rows = [[name, *row, right] for name, row, right in zip(first, cells, rights, strict=True)]
+        table = _table([["truth \\ answer", *head, "right"], *rows])
+        if table.index("\n") <= width:
+            return table
+    return _table([["class", "images", "right", "most often taken for"], *_mistakes(matrix, names, rights)])
+
+
+def _mistakes(matrix: np.ndarray, names: list[str], rights: list[str]) -> Iterator[list[str]]:
+    """Yield a row for each class: its name, images, share of right answers, and most frequent mistake."""
+    wrong = matrix * ~np.eye(len(matrix), dtype=bool)
+    for name, right, images, row in zip(names, rights, matrix.sum(axis=1), wrong, strict=True):
+        mistake = f"{names[row.argmax()]} ({row.max()})" if row.any() else "·"
+        yield [name, str(images), right, mistake]
+
+
+def _table(rows: list[list[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.rjust, row, widths)) for row in rows)

@@ -9,16 +9,16 @@ from minicnn.cli.parser import Commands, add_command
 from minicnn.runs import open_run
 
 _TEXT = """\
-Write a trained network as an ONNX file, for onnxruntime and everything else that reads them. Its input are
-images as here, (N, H, W, C), but as floats: divided by 255."""
+Export a trained network to an ONNX file, for onnxruntime and other software. Its input are images of shape
+(N, H, W, C), as in minicnn, but as floats in [0, 1]: uint8 pixels divided by 255."""
 _EXAMPLE = "minicnn export runs/first model.onnx"
 
 
 def add_to(commands: Commands) -> None:
     """Add the subcommand."""
-    parser = add_command(commands, "export", run, "write a trained network as an ONNX file", _TEXT, _EXAMPLE)
-    parser.add_argument("folder", metavar="RUN", help="a run folder")
-    parser.add_argument("file", metavar="FILE", help="the ONNX file to write")
+    parser = add_command(commands, "export", run, "export a trained network to ONNX", _TEXT, _EXAMPLE)
+    parser.add_argument("folder", metavar="RUN", help="run folder")
+    parser.add_argument("file", metavar="FILE", help="output file, ending in .onnx")
 
 
 def run(args: argparse.Namespace) -> int:

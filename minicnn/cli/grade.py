@@ -7,8 +7,8 @@ import argparse
 from minicnn.cli.parser import Commands, add_command
 
 _TEXT = """\
-Grade a solution of the textbook exercises: a file with conv_forward, pool_forward, conv_backward and
-pool_backward. The file is run in a process of its own."""
+Grade a solution of the textbook exercises: a file that defines conv_forward, pool_forward, conv_backward or
+pool_backward. The file is run in a separate process."""
 _EXAMPLE = "minicnn grade solution.py"
 
 
@@ -17,8 +17,10 @@ def add_to(commands: Commands) -> None:
     parser = add_command(
         commands, "grade", run, "grade a solution of the textbook exercises", _TEXT, _EXAMPLE
     )
-    parser.add_argument("path", metavar="FILE", help="a Python file, or a folder of them")
-    parser.add_argument("--timeout", type=float, default=60, metavar="SECONDS", help="(default: 60)")
+    parser.add_argument("path", metavar="FILE", help="Python file, or a folder of Python files")
+    parser.add_argument(
+        "--timeout", type=float, default=60, metavar="SECONDS", help="time limit of a file (default: 60)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""What `minicnn train` tells: what is going to happen, how it goes, how it went, and what to do next."""
+"""The messages of `minicnn train`: what is trained, each epoch, the result, and the next commands."""
 
 from __future__ import annotations
 
@@ -6,76 +6,75 @@ import shlex
 import sys
 import time
 
+from minicnn.cli.output import fill
+from minicnn.plural import counted
 from minicnn.runs import Data, Run, TrainResult
 from minicnn.training import Callback
 from minicnn.training.callbacks import Logs
 
+_NAMES = 15  # width of the column of names
+
 
 class EpochLines(Callback):
-    """A line an epoch on stderr, where no progress bar can be."""
+    """Prints a line for each epoch to stderr, in place of the progress bar where there is no terminal."""
 
     def __init__(self, epochs: int) -> None:
-        self.epochs = epochs
+        self.epochs, self.start = epochs, 0.0
 
     def on_epoch_begin(self, epoch: int) -> None:
-        """Look at the clock."""
+        """Start the clock."""
         self.start = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        """Say how the epoch went."""
+        """Print the line."""
         numbers = ", ".join(f"{name} {value:.4f}" for name, value in logs.items())
         seconds = time.perf_counter() - self.start
         print(f"epoch {epoch + 1}/{self.epochs}: {numbers}, {seconds:.1f} s", file=sys.stderr, flush=True)
 
 
-def describe(new: Run, data: Data, ranks: int = 1) -> str:
-    """Return what is going to happen."""
-    config, model = new.config, new.model
+def describe(run: Run, data: Data, ranks: int = 1) -> str:
+    """Return what is going to be trained, on what, and how."""
+    config, model = run.config, run.model
     parameters = sum(parameter.size for parameter in model.parameters())
-    name, (judges, _) = data.judges
-    images = "x".join(map(str, data.train[0].shape[1:]))
-    augmented = ", distorted" if config.augment else ""
-    return _table(
-        {
-            "model": f"{config.model}: {len(model)} layers, {parameters:,} parameters",
-            "data": f"{config.dataset}: {len(data.train[0]):,} images of {images}{augmented}, "
-            f"judged at the end by {len(judges):,} {name} images",
-            "training": f"{config.epochs} epochs in batches of {config.batch_size}, {config.optimizer}, "
-            f"{config.schedule} learning rate {config.lr:g}, weight decay {config.weight_decay:g}, "
-            f"seed {config.seed}" + (f", on {ranks} ranks" if ranks > 1 else ""),
-            "run folder": str(new.folder),
-        }
+    part, (images, _) = data.evaluation
+    trained = data.train[0]
+    rows = {
+        "model": f"{config.model}: {counted(len(model), 'layer')}, {counted(parameters, 'parameter')}",
+        "data": f"{config.dataset}: {counted(len(trained), 'image')} of "
+        f"{'x'.join(map(str, trained.shape[1:]))}{', distorted' if config.augment else ''}, "
+        f"evaluated on {counted(len(images), f'{part} image')}",
+        "training": f"{counted(config.epochs, 'epoch')} in batches of {config.batch_size}, "
+        f"{config.optimizer}, {config.schedule} learning rate {config.lr:g}, "
+        f"weight decay {config.weight_decay:g}, seed {config.seed}"
+        + (f", on {counted(ranks, 'rank')}" if ranks > 1 else ""),
+        "run folder": str(run.folder),
+    }
+    return "\n".join(_row(name, text) for name, text in rows.items())
+
+
+def report(result: TrainResult, data: Data) -> str:
+    """Return the scores, the time and the memory."""
+    values, (part, (images, _)) = result.values, data.evaluation
+    accuracy, loss = values[f"{part}_accuracy"], values[f"{part}_loss"]
+    memory = f", peak memory {values['peak_memory_mb']:.0f} MB" if values["peak_memory_mb"] else ""
+    scores = (
+        f"{100 * accuracy:.2f} % of {counted(len(images), f'{part} image')} "
+        f"(error {100 * (1 - accuracy):.2f} %, loss {loss:.4g})"
     )
+    costs = f"{values['seconds']:.1f} s, {values['images_per_second']:,.0f} images/s{memory}"
+    return f"{_row('accuracy', scores)}\n{_row('training time', costs)}"
 
 
-def report(outcome: TrainResult, data: Data) -> str:
-    """Return how it went."""
-    result, (name, (images, _)) = outcome.result, data.judges
-    right, loss = result[f"{name}_accuracy"], result[f"{name}_loss"]
-    memory = f", peak memory {result['peak_memory_mb']:.0f} MB" if result["peak_memory_mb"] else ""
-    return _table(
-        {
-            "accuracy": f"{100 * right:.2f} % of {len(images):,} {name} images "
-            f"(error {100 * (1 - right):.2f} %, loss {loss:.4g})",
-            "training time": f"{result['seconds']:.1f} s, "
-            f"{result['images_per_second']:,.0f} images/s{memory}",
-        }
-    )
-
-
-def next_steps(new: Run, interrupted: bool = False, ranks: int = 1) -> str:
-    """Return where everything is, and the commands that use it, or go on with it."""
-    folder = shlex.quote(str(new.folder))
+def next_steps(run: Run, interrupted: bool = False, ranks: int = 1) -> str:
+    """Return the files of the run, and the commands that use or resume it."""
+    folder = shlex.quote(str(run.folder))
     start = f"mpiexec -n {ranks} " if ranks > 1 else ""
-    resume = f"{start}minicnn train --resume {folder}\n" if interrupted else ""
-    return _table(
-        {
-            "written to": f"{new.folder}: {', '.join(sorted(path.name for path in new.folder.iterdir()))}",
-            "next": f"{resume}minicnn evaluate {folder}\nminicnn predict {folder} IMAGE...",
-        }
-    )
+    commands = [f"{start}minicnn train --resume {folder}"] if interrupted else []
+    commands += [f"minicnn evaluate {folder}", f"minicnn predict {folder} IMAGE..."]
+    files = ", ".join(sorted(path.name for path in run.folder.iterdir() if not path.name.startswith(".")))
+    indent = "\n" + " " * _NAMES
+    return f"{_row('written to', f'{run.folder}: {files}')}\n{'next':<{_NAMES}}{indent.join(commands)}"
 
 
-def _table(rows: dict[str, str]) -> str:
-    """Return a line for each row, its name first; further lines of a row are indented."""
-    return "\n".join(f"{name:<15}{text}".replace("\n", f"\n{'':15}") for name, text in rows.items())
+def _row(name: str, text: str) -> str:
+    return fill(text, f"{name:<{_NAMES}}")

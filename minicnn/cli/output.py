@@ -1,26 +1,42 @@
-"""What a measuring command leaves in its folder: the numbers, and the picture where it can be drawn."""
+"""Output of the commands: files of results, and text that fits the terminal."""
 
 from __future__ import annotations
 
+import shutil
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from minicnn.runs.folder import write_json
 
 
-def write_results(
-    folder: Path, name: str, results: dict[str, Any], draw: Callable[[ModuleType], Any]
-) -> None:
-    """Write NAME.json and, with matplotlib, NAME.png, which `draw` makes by `minicnn.plots`; say so."""
+def write_results(folder: Path, name: str, results: Any, draw: Callable[[Any], Any]) -> None:
+    """Write NAME.json and, if matplotlib is installed, NAME.png with the figure `draw(results)`."""
     write_json(folder / f"{name}.json", results)
     written = [f"{name}.json"]
     try:
-        from minicnn import plots
+        figure = draw(results)
     except ImportError as error:
         print(f"\nno picture: {error}")
     else:
-        draw(plots).savefig(folder / f"{name}.png")
+        figure.savefig(folder / f"{name}.png")
         written.append(f"{name}.png")
-    print(f"\nwritten to {folder}: {', '.join(written)}")
+    print("\n" + fill(f"written to {folder}: {', '.join(written)}"))
+
+
+def terminal_width() -> int:
+    """Return the columns of the terminal; 80 where there is none, unless COLUMNS says otherwise."""
+    return shutil.get_terminal_size().columns
+
+
+def fill(text: str, name: str = "") -> str:
+    """Wrap text to the terminal's width, without breaking words, after a name in the first line."""
+    return textwrap.fill(
+        text,
+        max(terminal_width(), len(name) + 20),
+        initial_indent=name,
+        subsequent_indent=" " * len(name),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

@@ -1,28 +1,81 @@
-"""What argparse does not do by itself: errors in one sentence, an example under each help."""
+"""The argument parser: errors in one line with a suggestion, help that is filled to the terminal's width."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import difflib
+import textwrap
+from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
 from minicnn.datasets import DATASETS, FOLDER_FORMATS
 from minicnn.models import MODELS
 
-# Return type of add_subparsers, which the standard library keeps to itself.
+# Return type of add_subparsers, which is private in the standard library.
 Commands = Any
 
 
+class HelpFormatter(argparse.HelpFormatter):
+    """Fills paragraphs to the terminal's width and keeps the lines of an indented block, such as an example.
+
+    Words are broken neither at hyphens, which options have, nor where they are longer than a line.
+    """
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        blocks = text.split("\n\n")
+        return "\n\n".join(
+            block if "\n  " in f"\n{block}" else "\n".join(self._split_lines(block, width))
+            for block in blocks
+        )
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+
+
 class CommandParser(argparse.ArgumentParser):
-    """A parser that says what is wrong in one line."""
+    """A parser that reports an error in one line, with the nearest command, option or choice."""
 
     def __init__(self, **settings: Any) -> None:
         # No abbreviations: --val must not change its meaning when --valley is added one day.
-        super().__init__(**settings, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter)
+        super().__init__(**settings, allow_abbrev=False, formatter_class=HelpFormatter)
 
     def error(self, message: str) -> NoReturn:
-        """End with status 2."""
+        """Exit with status 2."""
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """Parse; an unknown argument of a subcommand is reported here, since its parser knows the options."""
+        namespace, unknown = super().parse_known_args(args, namespace)
+        for argument in unknown:
+            if argument.startswith("-"):
+                option = argument.partition("=")[0]
+                self.error(f"unknown option {option!r}{did_you_mean(option, self._option_string_actions)}")
+        if unknown:
+            self.error(f"unexpected argument {unknown[0]!r}")
+        return namespace, unknown
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is None or value in action.choices:
+            return
+        suggestion = did_you_mean(str(value), action.choices)
+        if isinstance(action, argparse._SubParsersAction):
+            raise argparse.ArgumentError(None, f"unknown command {value!r}{suggestion}")
+        name = "/".join(action.option_strings) or action.metavar
+        listed = ", ".join(map(str, action.choices))
+        raise argparse.ArgumentError(None, f"{name} must be one of {listed}, got {value!r}{suggestion}")
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return the end of a message that suggests the known word nearest to `word`; empty if none is near.
+
+    >>> did_you_mean("--epoch", ["--epochs", "--lr"])
+    "; did you mean '--epochs'?"
+    """
+    names = {name.lstrip("-"): name for name in known}
+    bare = word.lstrip("-").lower()
+    starts = [name for name in names if bare and name.startswith(bare)]
+    near = difflib.get_close_matches(bare, names, n=1) or starts[:1]
+    return f"; did you mean {names[near[0]]!r}?" if near else ""
 
 
 def add_command(
@@ -33,8 +86,13 @@ def add_command(
     text: str,
     example: str,
 ) -> argparse.ArgumentParser:
-    """Add a subcommand that calls `run(args)`; `text` is in its own help, with the example under it."""
-    parser = commands.add_parser(name, help=help, description=text, epilog=f"example:\n  {example}")
+    """Add a subcommand that calls `run(args)`.
+
+    `help` is its line in the list of commands; `text`, in paragraphs, and `example`, in lines that are kept,
+    are shown by its own --help.
+    """
+    epilog = "example:\n" + textwrap.indent(example, "  ")
+    parser = commands.add_parser(name, help=help, description=text, epilog=epilog)
     parser.set_defaults(run=run)
     return parser
 
@@ -46,7 +104,7 @@ def add_model(parser: argparse.ArgumentParser, default: str) -> None:
         choices=MODELS,
         metavar="NAME",
         default=default,
-        help=f"the network: {', '.join(MODELS)} (default: {default})",
+        help=f"network: {', '.join(MODELS)} (default: {default})",
     )
 
 
@@ -58,4 +116,6 @@ def add_dataset(parser: argparse.ArgumentParser, default: str | None, shown: str
         default=default,
         help=f"{', '.join(DATASETS)}, or {' or '.join(FOLDER_FORMATS)} (default: {shown})",
     )
-    parser.add_argument("--data", metavar="DIR", help="where Fashion-MNIST is, if it is not found by itself")
+    names = " and ".join(name for name, entry in DATASETS.items() if entry.takes_folder)
+    help_data = f"folder with the files of {names} (default: searched in the usual places)"
+    parser.add_argument("--data", metavar="DIR", help=help_data)

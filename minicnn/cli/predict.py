@@ -10,31 +10,31 @@ import numpy as np
 from minicnn.cli.errors import sentence
 from minicnn.cli.parser import Commands, add_command
 from minicnn.ops.activations import softmax
-from minicnn.runs import Run, open_run
+from minicnn.runs import Run, check_outputs, open_run
 from minicnn.runs.data import class_names, pad_images
 
 _TEXT = """\
-Say what is in pictures (PNG, JPEG, ... of any size, light on dark or dark on light). Each is cropped,
-scaled and centred as the authors of MNIST did it with theirs."""
+Classify pictures of digits (PNG, JPEG or another format; any size; light on dark or dark on light). Each is
+cropped, scaled and centred in the way MNIST was made."""
 _EXAMPLE = "minicnn predict runs/first seven.png photo.jpg"
 
 
 def add_to(commands: Commands) -> None:
     """Add the subcommand."""
-    parser = add_command(commands, "predict", run, "say what is in pictures", _TEXT, _EXAMPLE)
-    parser.add_argument("folder", metavar="RUN", help="a run folder")
-    parser.add_argument("images", metavar="IMAGE", nargs="+", help="a picture of one digit")
+    parser = add_command(commands, "predict", run, "classify pictures", _TEXT, _EXAMPLE)
+    parser.add_argument("folder", metavar="RUN", help="run folder")
+    parser.add_argument("images", metavar="IMAGE", nargs="+", help="picture of one digit")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Predict image by image; return 2 if one could not be read, after the others."""
+    """Predict image by image; return 2 if any could not be read."""
     from minicnn.datasets.images import load_digit_image
 
     trained = open_run(args.folder)
     blank = pad_images(np.zeros((1, 28, 28, 1), np.uint8), trained.config.model)
     if blank.shape[1:] != trained.model.input_shape:
         raise ValueError(
-            f"pictures are made into digits of 28x28x1, but this model takes {trained.model.input_shape}"
+            f"pictures become digits of shape (28, 28, 1), but this model takes {trained.model.input_shape}"
         )
     status = 0
     for path in args.images:
@@ -49,11 +49,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def answer(trained: Run, image: np.ndarray) -> str:
-    """Return the most likely class of an image (28, 28, 1), and the three best with their probabilities."""
+    """Return the most likely class of an image (28, 28, 1), and the three best with probabilities."""
     with np.errstate(all="ignore"):
         logits = trained.model.predict(pad_images(image[np.newaxis], trained.config.model))
-    if not np.isfinite(logits).all():
-        raise ValueError("the network's outputs are not finite; its training went wrong")
+    check_outputs(logits)
     (probabilities,) = softmax(logits)
     names = class_names(trained.config.dataset, len(probabilities))
     best = np.argsort(-probabilities, kind="stable")[:3]

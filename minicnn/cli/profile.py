@@ -11,8 +11,8 @@ from minicnn.models import MODELS, alexnet
 from minicnn.runs import TrainConfig, open_run
 
 _TEXT = """\
-Time each layer of a network, forward and backward, in training steps that change nothing: milliseconds,
-multiply-adds, GFLOP/s and their share of the machine's measured peak, bytes, share of the step."""
+Time each layer of a network, forward and backward, in training steps that leave the weights as they are:
+milliseconds, multiply-adds, GFLOP/s and their share of the machine's measured peak, and bytes."""
 _EXAMPLE = "minicnn profile --model lenet5 --batch-size 128 --out profile.png"
 _NAMES = (*MODELS, "alexnet")
 
@@ -20,18 +20,20 @@ _NAMES = (*MODELS, "alexnet")
 def add_to(commands: Commands) -> None:
     """Add the subcommand."""
     parser = add_command(commands, "profile", run, "time each layer of a network", _TEXT, _EXAMPLE)
-    parser.add_argument("folder", metavar="RUN", nargs="?", help="a run folder, instead of --model")
-    shown = f"the network: {', '.join(_NAMES)} (default: {TrainConfig.model})"
+    parser.add_argument("folder", metavar="RUN", nargs="?", help="run folder, instead of --model")
+    shown = f"network: {', '.join(_NAMES)} (default: {TrainConfig.model})"
     parser.add_argument("--model", choices=_NAMES, metavar="NAME", help=shown)
     for name, default, help in (
-        ("batch-size", 128, "images in a step"),
-        ("threads", 1, "threads of BLAS; what `minicnn train` does with threads is to divide the batch"),
+        ("batch-size", 128, "images per step"),
+        ("threads", 1, "threads of BLAS; those of `minicnn train` divide the batch instead"),
     ):
         text = f"{help} (default: {default})"
         parser.add_argument(f"--{name}", metavar="N", type=int, default=default, help=text)
-    parser.add_argument("--steps", metavar="N", type=int, help="steps to time (default: what fits into 3 s)")
-    parser.add_argument("--json", metavar="FILE", help="write all numbers there")
-    parser.add_argument("--out", metavar="FILE.png", help="draw the picture there")
+    parser.add_argument(
+        "--steps", metavar="N", type=int, help="steps to time (default: as many as fit in 3 s)"
+    )
+    parser.add_argument("--json", metavar="FILE", help="write the numbers to FILE")
+    parser.add_argument("--out", metavar="FILE.png", help="draw a chart to FILE.png")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -40,11 +42,9 @@ def run(args: argparse.Namespace) -> int:
     from minicnn.runs.folder import write_json
 
     if args.folder and args.model:
-        raise ValueError(
-            f"there must be a run folder or --model, not both, got {args.folder} and {args.model}"
-        )
+        raise ValueError(f"give a run folder or --model, not both, got {args.folder} and {args.model}")
     if args.out:
-        from minicnn.plots import profile_chart  # at once: without matplotlib there is no reason to begin
+        from minicnn.plots import profile_chart  # fails before the measurement if matplotlib is missing
     found = profile(_model(args), args.batch_size, args.threads, args.steps)
     print(profile_text(found))
     if args.json:

@@ -1,4 +1,4 @@
-"""A command that several ranks run together: rank 0 alone prints, an error in any of them ends them all."""
+"""Commands that run on several ranks: only rank 0 prints, and an error on one rank ends all."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from minicnn.parallel.ranks import Ranks, detect_world
 
 @contextlib.contextmanager
 def in_ranks(command: str, timeout: float) -> Iterator[Ranks]:
-    """Yield the ranks that `mpiexec` or `srun` started, or this process alone if neither did."""
+    """Yield the ranks that `mpiexec` or `srun` started, or this process alone."""
     ranks = Ranks(detect_world(), timeout)
     if ranks.size == 1:
         yield ranks
         return
 
-    def say(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    def report(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
         if isinstance(error, EXPECTED):
             print(f"{command}: {sentence(error)}", file=sys.stderr)
         else:
             sys.__excepthook__(kind, error, traceback)
 
-    hook, sys.excepthook = sys.excepthook, say
+    hook, sys.excepthook = sys.excepthook, report
     try:
-        with open(os.devnull, "w") as nowhere, contextlib.ExitStack() as stack:
+        with open(os.devnull, "w") as devnull, contextlib.ExitStack() as stack:
             if ranks.rank:
-                stack.enter_context(contextlib.redirect_stdout(nowhere))
+                stack.enter_context(contextlib.redirect_stdout(devnull))
             with ranks.abort_on_error():
                 yield ranks
     finally:

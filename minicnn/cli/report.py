@@ -10,17 +10,17 @@ from minicnn.runs import open_run, report
 from minicnn.saving.files import write_atomically
 
 _TEXT = """\
-Write one HTML file about a run: its settings, its outcome, and pictures of how it learned, what it still
-gets wrong, and what its layers see. It holds all that it needs, and opens in a browser without a network."""
+Write an HTML page about a run: its configuration and result, with pictures of how it learned, what it gets
+wrong, and what its layers see. The file contains everything it shows and opens without a network."""
 _EXAMPLE = "minicnn report runs/first"
 
 
 def add_to(commands: Commands) -> None:
     """Add the subcommand."""
-    parser = add_command(commands, "report", run, "write a page about a run, with pictures", _TEXT, _EXAMPLE)
-    parser.add_argument("folder", metavar="RUN", help="a run folder")
-    parser.add_argument("--out", metavar="FILE.html", help="where to write (default: report.html in RUN)")
-    parser.add_argument("--limit", metavar="N", type=int, help="judge by the first N images only")
+    parser = add_command(commands, "report", run, "write an HTML page about a run", _TEXT, _EXAMPLE)
+    parser.add_argument("folder", metavar="RUN", help="run folder")
+    parser.add_argument("--out", metavar="FILE.html", help="output file (default: report.html in RUN)")
+    parser.add_argument("--limit", metavar="N", type=int, help="evaluate on the first N images only")
 
 
 def run(args: argparse.Namespace) -> int:

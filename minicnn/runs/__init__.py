@@ -13,13 +13,14 @@ from minicnn.runs.folder import (
 )
 from minicnn.runs.pictures import draw
 from minicnn.runs.report import report
-from minicnn.runs.train import TrainResult, evaluate, train
+from minicnn.runs.train import TrainResult, check_outputs, evaluate, train
 
 __all__ = [
     "Data",
     "Run",
     "TrainConfig",
     "TrainResult",
+    "check_outputs",
     "create_run",
     "draw",
     "evaluate",

@@ -1,7 +1,7 @@
-"""Everything that decides a training, with all defaults: what is trained, on what, and how.
+"""The configuration of a training, with its defaults.
 
-Models, optimizers and schedules are chosen by name, from the registries `MODELS`, `OPTIMIZERS` and
-`SCHEDULES`: a config that was read from a file can choose among their entries, and nothing else.
+Models, optimizers and schedules are chosen by name from the registries `MODELS`, `OPTIMIZERS` and
+`SCHEDULES`, so that a configuration read from a file cannot name any other code.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from minicnn.schedules import Schedule, constant, cosine
 from minicnn.validation import check_int, check_real
 
 SCHEDULES = ("cosine", "constant")
-WARMUP = 0.05  # the share of all steps in which the cosine schedule's rate rises
+WARMUP = 0.05  # share of the steps in which the learning rate of the cosine schedule rises
 
 AUGMENT = Augment(shift=2.0, rotation=10.0, shear=0.1, scale=0.1)
 
-_MAX_SIDE, _MAX_CHANNELS, _MAX_CLASSES = 256, 64, 10_000  # keeps the nets of the table under a gigabyte
-_MAX_THREADS, _MAX_NUMBER = 1024, 10**9  # each thread takes a copy of the net; no count is ever larger
+_MAX_SIDE, _MAX_CHANNELS, _MAX_CLASSES = 256, 64, 10_000  # keep the models of the registry under a gigabyte
+_MAX_THREADS, _MAX_NUMBER = 1024, 10**9  # each thread takes a copy of the model
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """The choices that make a run; together with the data they decide its weights.
+    """The configuration of a run; with the data, it determines the weights.
 
     Parameters
     ----------
@@ -39,30 +39,30 @@ class TrainConfig:
     dataset : str
         A name in `minicnn.datasets.DATASETS`, or the path of a folder that one of its `FOLDER_FORMATS` reads.
     data : str, optional
-        Folder in which Fashion-MNIST is, where it is not found by itself.
+        Folder with the files of a named data set, for those that take one.
     epochs, batch_size : int
         See `Trainer.fit`.
     optimizer : str
         A name in `minicnn.optimizers.OPTIMIZERS`.
     lr, weight_decay : float, optional
-        The highest learning rate, and the decoupled decay; by default the optimizer's own.
+        Highest learning rate and decoupled weight decay; by default those of the optimizer's entry.
     schedule : str
         "cosine", after a short warm-up, or "constant".
     augment : bool
-        Whether the training images are distorted at random.
+        Whether to distort the training images at random.
     seed : int
-        Of the first weights, the order of the images, the augmentation and the held-out images.
+        Seed of the initial weights, the order of the images, the augmentation and the held-out images.
     limit : int, optional
-        Use only the first so many training images.
+        Use only the first `limit` training images.
     validation : int
-        So many training images are held out; the run is then judged by these, not by the test set.
+        Number of training images to hold out; the run is then evaluated on them, not on the test set.
     threads : int, optional
-        See `Trainer`; by default as many as cores may be used.
+        See `Trainer`; by default all available cores.
 
     Raises
     ------
     TypeError, ValueError
-        If a choice is of the wrong type, out of its range, or not in its table.
+        If a value has the wrong type, is out of range, or is not in its registry.
 
     Examples
     --------
@@ -101,16 +101,16 @@ class TrainConfig:
         for name in ("lr", "weight_decay"):
             value = getattr(self, name)
             default = getattr(OPTIMIZERS[self.optimizer], name)
-            # A frozen dataclass sets itself up this way.
+            # A frozen dataclass can set itself only this way.
             object.__setattr__(self, name, check_real(default if value is None else value, name))
 
     def build_model(self, input_shape: tuple[int, ...], num_classes: int) -> Sequential:
-        """Return the model, built for images of `input_shape`, with the seed's first weights.
+        """Return the model, built for images of `input_shape`, with the seed's initial weights.
 
         Raises
         ------
         ValueError
-            If the shape does not suit the model, or it would be unreasonably large.
+            If the shape does not fit the model, or the model would be unreasonably large.
         """
         limits = (_MAX_SIDE, _MAX_SIDE, _MAX_CHANNELS)
         if len(input_shape) != 3 or any(size > most for size, most in zip(input_shape, limits, strict=True)):
@@ -122,7 +122,7 @@ class TrainConfig:
         return MODELS[self.model].make(num_classes).build(input_shape, rng=self.seed)
 
     def make_schedule(self, steps: int) -> Schedule:
-        """Return the learning rate as a function of the step, for a training of so many steps."""
+        """Return the learning rate as a function of the step, for a training of `steps` steps."""
         lr = typing.cast(float, self.lr)
         if self.schedule == "constant":
             return constant(lr)
@@ -130,33 +130,33 @@ class TrainConfig:
         return cosine(lr, max(steps - warmup, 1), warmup)
 
     def make_optimizer(self, images: int) -> Optimizer:
-        """Return the optimizer for training on so many images."""
+        """Return the optimizer for training on a number of images."""
         schedule = self.make_schedule(self.epochs * math.ceil(images / self.batch_size))
         return OPTIMIZERS[self.optimizer].make(lr=schedule, weight_decay=self.weight_decay)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all choices by name, as JSON can hold them."""
+        """Return all values by name, for JSON."""
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_dict(cls, choices: dict[str, Any]) -> TrainConfig:
-        """Return the config that `to_dict` gave.
+    def from_dict(cls, values: dict[str, Any]) -> TrainConfig:
+        """Return the config of values from `to_dict`.
 
-        Choices that are missing, since an older version did not know them, get their defaults; but the model
-        and the data set must be named, and nothing that is unknown.
+        Missing values, which an older version did not have, get their defaults, except for the model and the
+        data set. Unknown names are refused.
         """
-        unknown = choices.keys() - {field.name for field in dataclasses.fields(cls)}
-        missing = {"model", "dataset"} - choices.keys()
+        unknown = values.keys() - {field.name for field in dataclasses.fields(cls)}
+        missing = {"model", "dataset"} - values.keys()
         if unknown or missing:
             listed = ", ".join(sorted(unknown | missing))
-            raise ValueError(f"a config must have the choices of `TrainConfig`; missing or unknown: {listed}")
-        return cls(**choices)
+            raise ValueError(f"missing or unknown in a `TrainConfig`: {listed}")
+        return cls(**values)
 
 
 def _check_type(value: Any, name: str, allowed: tuple[type, ...]) -> None:
-    """Demand exactly one of these types; only an int may stand for a float (True is no number here)."""
+    """Require exactly one of these types, except that an int may stand for a float; bool is not an int."""
     if type(value) not in allowed and not (float in allowed and type(value) is int):
-        expected = " or ".join("nothing" if kind is type(None) else kind.__name__ for kind in allowed)
+        expected = " or ".join("None" if kind is type(None) else kind.__name__ for kind in allowed)
         raise TypeError(f"`{name}` must be {expected}, got {value!r}")
 
 

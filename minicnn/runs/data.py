@@ -1,4 +1,4 @@
-"""The data of a run: a data set by name or folder, fitted to the model, with its parts."""
+"""The data of a run: a data set, by name or folder, split and padded for the model."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Data:
     Attributes
     ----------
     train, test : (images, labels)
-        What is trained on; what is kept for the end.
+        The two parts of the data set, without the held-out images.
     validation : (images, labels) or None
-        Training images that were held out.
+        The held-out training images.
     """
 
     train: Split
@@ -31,43 +31,42 @@ class Data:
 
     @property
     def num_classes(self) -> int:
-        """One more than the highest label of all."""
+        """The highest label plus one."""
         parts = (self.train, self.test, *([self.validation] if self.validation else []))
         return 1 + max(int(labels.max(initial=0)) for _, labels in parts)
 
     @property
-    def judges(self) -> tuple[str, Split]:
-        """By what the run is judged, and its name: the held-out images, if any, else the test set."""
+    def evaluation(self) -> tuple[str, Split]:
+        """Name and content of the part to evaluate on: the held-out images if any, else the test set."""
         return ("test", self.test) if self.validation is None else ("validation", self.validation)
 
 
 def load_data(config: TrainConfig) -> Data:
-    """Load the config's data set; limit it, hold images out, and pad them, as the config says.
+    """Load the config's data set, with its `limit` and `validation`, and pad the images for the model.
 
     Raises
     ------
     FileNotFoundError, FileFormatError
-        If the data set is not there, or broken.
+        If the data set is missing, unknown or broken.
     ValueError
-        If its name is unknown, or no image would be left to train on.
+        If no image is left to train on, or there is no test image.
     """
     (images, labels), (x_test, y_test) = _load(config.dataset, config.data)
     images, labels = images[: config.limit], labels[: config.limit]
     if len(images) == 0:
-        raise ValueError("there must be an image to train on, but the data set has none")
+        raise ValueError(f"{config.dataset} has no training images")
     if config.validation >= len(images):
         raise ValueError(
-            f"`validation` must leave images to train on: it must be below {len(images)}, "
-            f"got {config.validation}"
+            f"`validation` must be below {len(images)}, to leave images to train on, got {config.validation}"
         )
     train, validation = (images, labels), None
     if config.validation:
-        # A stream apart from those of the weights, of the epochs' orders and of the distortions.
+        # A stream of its own, separate from those of weights, epochs and augmentation.
         order = np.random.default_rng([config.seed, 0, 0, 1]).permutation(len(images))
-        kept, held = order[: -config.validation], order[-config.validation :]
+        kept, held_out = order[: -config.validation], order[-config.validation :]
         train, validation = (
             (images[kept], labels[kept]),
-            (pad_images(images[held], config.model), labels[held]),
+            (pad_images(images[held_out], config.model), labels[held_out]),
         )
     return Data(
         (pad_images(train[0], config.model), train[1]), validation, (pad_images(x_test, config.model), y_test)
@@ -81,7 +80,7 @@ def load_test_data(dataset: str, data: str | None, model: str) -> Split:
 
 
 def pad_images(images: np.ndarray, model: str) -> np.ndarray:
-    """Return (N, H, W, C) images with zeros around them, evenly, up to the least size that the model takes.
+    """Pad (N, H, W, C) images evenly with zeros to the minimum size of the model.
 
     >>> pad_images(np.ones((1, 28, 28, 1), np.uint8), "lenet5-1998").shape
     (1, 32, 32, 1)
@@ -93,7 +92,7 @@ def pad_images(images: np.ndarray, model: str) -> np.ndarray:
 
 
 def class_names(dataset: str, num_classes: int) -> list[str]:
-    """Return what the classes of a data set are called: their numbers, where nobody gave them names."""
+    """Return the names of a data set's classes; their numbers if they have no names."""
     names = DATASETS[dataset].class_names if dataset in DATASETS else None
     if names is not None and num_classes == len(names):
         return list(names)
@@ -115,5 +114,5 @@ def _load(dataset: str, data: str | None) -> tuple[Split, Split]:
         known = " or ".join((", ".join(DATASETS), *FOLDER_FORMATS))
         raise FileNotFoundError(f"the data set must be {known}, got {dataset!r}")
     if not len(test[0]):
-        raise ValueError(f"there must be test images, but {dataset} has none")
+        raise ValueError(f"{dataset} has no test images")
     return train, test

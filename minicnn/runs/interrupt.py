@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, taken as a wish to stop soon rather than as an accident."""
+"""Ctrl-C and SIGTERM end a training after the current step."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from minicnn.training import Callback
 
 
 class StopOnSignal(Callback):
-    """While entered, the first signal ends the fit, for now, after the step that runs; a second one at once.
+    """Stops the fit after the current step at the first signal, and at once at the second.
 
-    A context manager that is also a callback: give it to the fit that it surrounds. Of several ranks, to
-    which `mpiexec` passes a signal on, only the first says something.
+    A context manager that is also a callback of the fit inside it. `mpiexec` forwards a signal to all ranks:
+    those with `quiet` print nothing.
 
     Attributes
     ----------
@@ -31,7 +31,7 @@ class StopOnSignal(Callback):
         self._previous: dict[int, Any] = {}
 
     def on_train_begin(self) -> None:
-        """Stop at once if the signal was faster than the first step."""
+        """Stop if a signal arrived before the first step."""
         self.trainer.interrupted = bool(self.received)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
@@ -42,12 +42,12 @@ class StopOnSignal(Callback):
             self.trainer.interrupted = True
         if self.quiet:
             return
-        # Not print: the signal may have come in the middle of another print, which is not re-entrant.
-        with contextlib.suppress(OSError):  # closed, or a pipe whose reader the same Ctrl-C has ended
-            os.write(2, b"\nstopping after this step; once more to stop at once\n")
+        # Not print, which is not re-entrant: the signal may have interrupted another print.
+        with contextlib.suppress(OSError):  # closed, or a pipe whose reader was ended by the same Ctrl-C
+            os.write(2, b"\nstopping after this step; press Ctrl-C again to stop at once\n")
 
     def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():  # nobody else may set handlers
+        if threading.current_thread() is threading.main_thread():  # other threads cannot set handlers
             self._previous = {n: signal.signal(n, self._handle) for n in (signal.SIGINT, signal.SIGTERM)}
         return self
 

@@ -1,4 +1,4 @@
-"""A page of HTML that holds all it needs: it opens without a network, and loads nothing."""
+"""HTML of a self-contained page, which loads nothing and opens without a network."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-# Dark where the reader's system is; pictures keep a white ground of their own. Nothing makes the page wider
-# than a phone: tables and pictures whose text would get too small scroll by themselves.
+# Dark mode follows the system; pictures keep their white background. The page is never wider than a phone:
+# tables and pictures whose text would become too small scroll by themselves.
 _STYLE = """\
 :root { color-scheme: light dark; --ink: #222; --ground: #fff; --faint: #ddd; --link: #00578a; }
 @media (prefers-color-scheme: dark) {
@@ -30,7 +30,7 @@ th, td { padding: .15rem 1.5rem .15rem 0; text-align: left; vertical-align: top;
 th { opacity: .75; white-space: nowrap; }
 """
 
-# Even if a text that is not ours should get by the escaping, nothing may run or be loaded.
+# Nothing may run or be loaded, even if the escaping of a text failed.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
@@ -42,12 +42,12 @@ def page(title: str, lead: str, sections: Sequence[tuple[str, Iterable[str]]]) -
     title, lead : str
         Plain text.
     sections : sequence of (str, iterable of str)
-        A heading, plain text; and pieces of HTML, as the functions below return them.
+        A heading in plain text, and HTML fragments from the functions below.
     """
     links = "".join(f'<a href="#part-{i}">{_text(name)}</a> ' for i, (name, _) in enumerate(sections))
     parts = "".join(
-        f'<section id="part-{i}">\n<h2>{_text(name)}</h2>\n{"".join(pieces)}</section>\n'
-        for i, (name, pieces) in enumerate(sections)
+        f'<section id="part-{i}">\n<h2>{_text(name)}</h2>\n{"".join(fragments)}</section>\n'
+        for i, (name, fragments) in enumerate(sections)
     )
     return f"""\
 <!DOCTYPE html>
@@ -77,7 +77,7 @@ def paragraph(text: str) -> str:
 
 
 def preformatted(text: str, label: str) -> str:
-    """Return text whose columns stay under each other; it scrolls, also by keyboard, where it is too wide."""
+    """Return text in a fixed-width font; it scrolls, also by keyboard, if it is too wide."""
     return f'<pre tabindex="0" role="region" aria-label="{_text(label)}">{_text(text)}</pre>\n'
 
 
@@ -91,11 +91,11 @@ def table(rows: Mapping[str, Any]) -> str:
 
 
 def picture(figure: Any, text: str) -> str:
-    """Return a Matplotlib figure as an image in the page itself; `text` is for those who do not see it."""
+    """Return a Matplotlib figure as an image embedded in the page; `text` describes it to screen readers."""
     file = io.BytesIO()
     figure.savefig(file, format="png")
     data = file.getvalue()
-    size = " ".join(  # known before it is decoded, so that nothing jumps; a PNG's header has it
+    size = " ".join(  # from the PNG's header, so that the layout does not shift while it is decoded
         f'{name}="{int.from_bytes(data[start : start + 4])}"'
         for name, start in (("width", 16), ("height", 20))
     )

@@ -1,4 +1,4 @@
-"""A run: fit, save, judge once, and write down what came out and on what machine."""
+"""Training a run: fit, save, evaluate once, and write the result."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import signal
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,22 +31,21 @@ from minicnn.validation import check_real
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a training leaves in memory.
+    """What a training returns.
 
     Attributes
     ----------
-    result : dict
+    values : dict
         The content of `result.json`.
     history : History
         As `Trainer.fit` returns it.
     logits : ndarray, shape (N, K), or None
-        For the images by which the run was judged; None if it was interrupted before, and in all ranks but
-        the first.
+        For the images on which the run was evaluated; None if it was interrupted, and on all ranks but 0.
     signal : int
         The number of the signal that interrupted it; 0 if none did.
     """
 
-    result: dict[str, Any]
+    values: dict[str, Any]
     history: History
     logits: np.ndarray | None
     signal: int = 0
@@ -60,18 +59,18 @@ def train(
     comm: Any = None,
     rank_timeout: float | None = TIMEOUT,
 ) -> TrainResult:
-    """Train a run's model, from its newest checkpoint on if there is one, and fill its folder.
+    """Train a run's model, from its newest checkpoint if there is one, and fill its folder.
 
     `result.json` has `<part>_loss` and `<part>_accuracy`, where the part is "test", or "validation" if images
     were held out; whether it was `interrupted`; `epochs` (finished), `steps`, `seconds`, `images_per_second`
-    and `peak_memory_mb` of the training; the model's `parameters`; the `seed`; the `ranks`, and the `threads`
-    of each; and the `environment`. The seconds are those of all processes that trained, one after another,
-    but for steps that were lost; times are nowhere else, so that history and weights do not depend on them.
+    and `peak_memory_mb` of the training; the model's `parameters`; the `seed`; the `ranks` and the `threads`
+    of each; and the `environment`. The seconds are the sum over all processes that trained one after another,
+    without steps that were lost. History and weights contain no times, so that they are reproducible.
 
-    Ctrl-C or SIGTERM, once, ends the training after the step that runs: a checkpoint and the weights are
-    saved, and not judged. A second time it raises `KeyboardInterrupt(number of the signal)` at once.
+    The first Ctrl-C or SIGTERM ends the training after the current step: a checkpoint and the weights are
+    saved, and nothing is evaluated. The second raises `KeyboardInterrupt(number of the signal)` at once.
 
-    With `comm` and `rank_timeout`, as for `Trainer`, each rank calls it; only the first writes and judges.
+    With `comm` and `rank_timeout`, as for `Trainer`, each rank calls it; only rank 0 writes and evaluates.
 
     Raises
     ------
@@ -84,81 +83,88 @@ def train(
     with locked(run.folder / CONFIG) if first else contextlib.nullcontext(), StopOnSignal(not first) as stop:
         if first:
             remove_temporaries(run.folder)
-        return _train(run, data, stop, callbacks, verbose, {"comm": comm, "rank_timeout": rank_timeout})
+        trainer = _make_trainer(run, len(data.train[0]), comm, rank_timeout)
+        clock = _Clock()
+        history = trainer.fit(
+            *data.train,
+            run.config.epochs,
+            run.config.batch_size,
+            validation_data=data.validation,
+            callbacks=[stop, clock, CSVLogger(run.folder / HISTORY), *callbacks],
+            checkpoint=run.folder / CHECKPOINTS,
+            every=run.checkpoint_every,
+            verbose=verbose,
+        )
+        if trainer.interrupted:  # perhaps only another rank has received the signal
+            stop.received = stop.received or signal.SIGTERM
+        if not first:
+            return TrainResult({}, history, None, stop.received)
+        values: dict[str, Any] = {"interrupted": bool(stop.received), "epochs": len(history.epoch)}
+        values |= _costs(run, trainer, len(data.train[0]), clock.seconds())
+        return _finish(run, data, TrainResult(values, history, None, stop.received))
 
 
-def _train(
-    run: Run,
-    data: Data,
-    stop: StopOnSignal,
-    callbacks: Sequence[Callback],
-    verbose: int,
-    together: dict[str, Any],
-) -> TrainResult:
+def _make_trainer(run: Run, images: int, comm: Any, rank_timeout: float | None) -> Trainer:
     config = run.config
-    x, y = data.train
-    optimizer = config.make_optimizer(len(x))
-    augment = AUGMENT if config.augment else None
-    trainer = Trainer(
-        run.model, optimizer, seed=config.seed, augment=augment, threads=config.threads, **together
+    return Trainer(
+        run.model,
+        config.make_optimizer(images),
+        seed=config.seed,
+        augment=AUGMENT if config.augment else None,
+        threads=config.threads,
+        comm=comm,
+        rank_timeout=rank_timeout,
     )
-    clock = _Clock()
-    history = trainer.fit(
-        x,
-        y,
-        config.epochs,
-        config.batch_size,
-        validation_data=data.validation,
-        callbacks=[stop, clock, CSVLogger(run.folder / HISTORY), *callbacks],
-        checkpoint=run.folder / CHECKPOINTS,
-        every=run.checkpoint_every,
-        verbose=verbose,
-    )
-    if trainer.interrupted:  # perhaps only another rank has received the signal
-        stop.received = stop.received or signal.SIGTERM
-    if trainer.ranks.rank:
-        return TrainResult({}, history, None, stop.received)
-    seconds = clock.seconds()
+
+
+def _finish(run: Run, data: Data, result: TrainResult) -> TrainResult:
+    """Save the weights, evaluate them unless the training was interrupted, and write the result."""
     save_weights(run.model, run.folder / WEIGHTS)
-    result: dict[str, Any] = {
-        "interrupted": bool(stop.received),
-        "epochs": len(history.epoch),
-        "steps": optimizer.steps,
+    if not result.signal:
+        part, (images, labels) = data.evaluation
+        scores, logits = evaluate(run.model, images, labels, run.config.threads)
+        values = {f"{part}_{key}": value for key, value in scores.items()} | result.values
+        result = replace(result, values=values, logits=logits)
+    write_json(run.folder / RESULT, result.values)
+    return result
+
+
+def _costs(run: Run, trainer: Trainer, images: int, seconds: float) -> dict[str, Any]:
+    """Return the part of the result that says what the training took, and on which machine."""
+    steps, ranks = trainer.optimizer.steps, trainer.ranks.size
+    return {
+        "steps": steps,
         "seconds": round(seconds, 3),
-        "images_per_second": round(_images_seen(optimizer.steps, len(x), config.batch_size) / seconds, 1),
+        "images_per_second": round(_images_seen(steps, images, run.config.batch_size) / seconds, 1),
         "peak_memory_mb": peak_memory_mb(),
         "parameters": sum(parameter.size for parameter in run.model.parameters()),
-        "seed": config.seed,
-        "ranks": trainer.ranks.size,
-        "threads": trainer.threads or (available_threads() if trainer.ranks.size == 1 else 1),
+        "seed": run.config.seed,
+        "ranks": ranks,
+        "threads": trainer.threads or (available_threads() if ranks == 1 else 1),
         "environment": environment(),
     }
-    logits = None
-    if not stop.received:
-        name, (images, labels) = data.judges
-        scores, logits = evaluate(run.model, images, labels, config.threads)
-        result = {f"{name}_{key}": value for key, value in scores.items()} | result
-    write_json(run.folder / RESULT, result)
-    return TrainResult(result, history, logits, stop.received)
 
 
 class _Clock(Callback):
-    """Counts the seconds of a training, also over several processes."""
+    """Measures the seconds of a training, also over several processes."""
+
+    def __init__(self) -> None:
+        self.start = time.perf_counter()
 
     def on_train_begin(self) -> None:
-        """Begin at zero."""
+        """Start at zero."""
         self.start = time.perf_counter()
 
     def seconds(self) -> float:
-        """Return how long it has been."""
+        """Return the seconds since the start."""
         return time.perf_counter() - self.start
 
     def state_dict(self) -> dict[str, Any]:
-        """Return how long it has been."""
+        """Return the seconds since the start."""
         return {"seconds": self.seconds()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Count on."""
+        """Add the seconds of the processes before."""
         self.start -= check_real(state["seconds"], "seconds")
 
 
@@ -166,13 +172,28 @@ def evaluate(
     model: Layer, images: np.ndarray, labels: np.ndarray, threads: int | None = None
 ) -> tuple[dict[str, float], np.ndarray]:
     """Return the `loss` and `accuracy` of a model on images, and its logits; `threads` as for `Trainer`."""
-    with np.errstate(all="ignore"):  # a net that training has ruined shows it in these numbers
+    with np.errstate(all="ignore"):  # a network that diverged shows it in these numbers
         logits = parallel_predict(model, images, 256, threads)
         loss, _ = softmax_cross_entropy(logits, labels)
         return {"loss": loss, "accuracy": accuracy(logits, labels)}, logits
 
 
+def check_outputs(logits: np.ndarray | None) -> np.ndarray:
+    """Return the logits of a model if they are finite.
+
+    Raises
+    ------
+    ValueError
+        If they are not, or if there are none.
+    """
+    if logits is None:
+        raise ValueError("the run was not evaluated")
+    if not np.isfinite(logits).all():
+        raise ValueError("the network's outputs are not finite: its training diverged")
+    return logits
+
+
 def _images_seen(steps: int, images: int, batch_size: int) -> int:
-    """Return how many images so many steps took, of which the last of each epoch may be smaller."""
+    """Return the number of images in the first `steps` steps; the last batch of an epoch may be smaller."""
     epochs, rest = divmod(steps, math.ceil(images / batch_size))
     return epochs * images + rest * batch_size

@@ -58,15 +58,18 @@ print([m for m in ("matplotlib", "PIL", "tensorflow", "hypothesis", "minicnn.tes
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["fly"], "minicnn: argument COMMAND: invalid choice: 'fly'"),
+        (["fly"], "minicnn: unknown command 'fly' (see minicnn --help)"),
         (["train", "--epochs", "many"], "minicnn train: argument --epochs: invalid int value: 'many'"),
-        (["train", "--model", "vgg"], "minicnn train: argument --model: invalid choice: 'vgg'"),
-        (["train", "--val", "5"], "minicnn: unrecognized arguments: --val 5"),
+        (
+            ["train", "--model", "vgg"],
+            "minicnn train: --model must be one of lenet5, lenet5-1998, got 'vgg' (see",
+        ),
+        (["train", "--val", "5"], "minicnn train: unknown option '--val'; did you mean '--validation'? (see"),
         (["evaluate"], "minicnn evaluate: the following arguments are required: RUN"),
         (["check", "x.py:X", "--input", "8x8"], "minicnn check: argument --input: must be integers"),
     ],
 )
-def test_validation_that_cannot_be_parsed_end_in_one_line(argv, message, capsys):
+def test_arguments_that_cannot_be_parsed_end_in_one_line(argv, message, capsys):
     with pytest.raises(SystemExit, match="2"):
         main(argv)
     captured = capsys.readouterr()
@@ -78,7 +81,7 @@ def test_validation_that_cannot_be_parsed_end_in_one_line(argv, message, capsys)
 def test_sentence_is_one_line():
     assert sentence(ValueError("first\n  second")) == "first second"
     assert sentence(OSError(28, "No space left on device")) == "cannot read or write: No space left on device"
-    assert sentence(MemoryError("1 TiB")) == "there is not enough memory; 1 TiB"
+    assert sentence(MemoryError("1 TiB")) == "out of memory: 1 TiB"
     assert sentence(ValueError()) == "ValueError"
 
 

@@ -8,7 +8,7 @@ def test_demo_refuses_what_is_no_port_or_no_run(tmp_path, capsys):
     assert main(["demo", "--port", "70000"]) == 2
     assert capsys.readouterr().err == "minicnn demo: --port must be 0 to 65535, got 70000\n"
     assert main(["demo", str(tmp_path / "nowhere")]) == 2
-    assert "must be a folder that `minicnn train` wrote" in capsys.readouterr().err
+    assert "is not a run folder: `minicnn train` creates those" in capsys.readouterr().err
 
 
 def test_demo_without_flask_says_how_to_get_it():

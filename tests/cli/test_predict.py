@@ -60,7 +60,7 @@ def test_predict_needs_a_net_for_digits(tmp_path, capsys):
     train(create_run(config, data, tmp_path / "run"), data)
     assert main(["predict", str(tmp_path / "run"), "x.png"]) == 2
     assert capsys.readouterr().err == (
-        "minicnn predict: pictures are made into digits of 28x28x1, but this model takes (16, 16, 1)\n"
+        "minicnn predict: pictures become digits of shape (28, 28, 1), but this model takes (16, 16, 1)\n"
     )
 
 

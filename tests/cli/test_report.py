@@ -54,15 +54,8 @@ def test_report_tells_all_of_a_run(run, capsys):
     assert rows["test accuracy"] == json.dumps(right)
     assert told.texts["pre"][0] == trained.model.summary()
     assert told.texts["h2"] == [
-        *(
-            "Configuration",
-            "TrainResult",
-            "Layers",
-            "Learning",
-            "Which class was taken for which",
-            "Mistakes",
-        ),
-        *("Kernels", "One image on its way through the layers", "What the network takes for alike"),
+        *("Configuration", "Result", "Layers", "Learning curves", "Confusion matrix", "Mistakes"),
+        *("Kernels", "One image, layer by layer", "Map of the last hidden layer"),
     ]
     assert len(told.alts) == 8
     assert all(told.alts)
@@ -75,7 +68,7 @@ def test_report_of_a_training_that_was_killed_judged_by_some_images(run, tmp_pat
     assert main(argv) == 0
     told = Read(tmp_path / "a.html")
     assert "of 1 test image right" in told.texts["p"][0]
-    assert "The training did not come to its end." in told.texts["p"]
+    assert "The training has not finished." in told.texts["p"]
     assert len(told.alts) == 7  # of a single image there is no map
 
 
@@ -89,5 +82,5 @@ def test_report_refuses_what_it_cannot_tell(run, tmp_path, capsys):
     ruined[0].bias.value = np.full(6, np.nan)
     save_weights(ruined, tmp_path / "ruined" / "weights.safetensors")
     assert main(["report", str(tmp_path / "ruined"), "--out", str(tmp_path / "a.html")]) == 2
-    assert "outputs must be finite" in capsys.readouterr().err
+    assert "outputs are not finite" in capsys.readouterr().err
     assert not (tmp_path / "a.html").exists()

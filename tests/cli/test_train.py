@@ -38,12 +38,13 @@ def test_train_writes_a_run_folder_and_tells_what_happens(dataset, tmp_path, cap
     result = read_result(out)
     assert result["test_accuracy"] == 1.0  # of ten squares at ten places
     config = json.loads((out / "config.json").read_text())
-    assert config["config"]["dataset"] == str(dataset)
+    assert config["train"]["dataset"] == str(dataset)
     assert (config["input_shape"], config["num_classes"]) == ([28, 28, 1], 10)
 
-    told, progress = capsys.readouterr()
+    out_text, progress = capsys.readouterr()
+    told = " ".join(out_text.split())
     assert "lenet5: 12 layers, 61,706 parameters" in told
-    assert "160 images of 28x28x1, judged at the end by 40 test images" in told
+    assert "160 images of 28x28x1, evaluated on 40 test images" in told
     assert "100.00 % of 40 test images (error 0.00 %" in told
     assert f"minicnn predict {out} IMAGE..." in told
     lines = progress.splitlines()
@@ -83,7 +84,7 @@ def test_train_names_the_folder_and_remembers_where_the_data_are(dataset, monkey
     assert train("--dataset", dataset.name, "--lr", 1e30, "--schedule", "constant") == 2
     assert "runs/lenet5-toy-1\n" in capsys.readouterr().out
     config = json.loads((dataset.parent / "runs" / "lenet5-toy-1" / "config.json").read_text())
-    assert config["config"]["dataset"] == str(dataset)
+    assert config["train"]["dataset"] == str(dataset)
 
 
 @pytest.mark.parametrize(
@@ -96,8 +97,8 @@ def test_train_names_the_folder_and_remembers_where_the_data_are(dataset, monkey
         (["--dataset", "."], "must hold train-images-idx3-ubyte, plain or as .gz, but it does not"),
         (["--data", "."], "`data` must be given only for fashion-mnist, got it for mnist"),
         (["--dataset", "fashion-mnist", "--data", "nowhere"], "Fashion-MNIST must be in a folder"),
-        (["--dataset", "TOY", "--validation", "160"], "`validation` must leave images to train on"),
-        (["--dataset", "TOY", "--out", "full"], "a run must get a new or empty folder"),
+        (["--dataset", "TOY", "--validation", "160"], "`validation` must be below 160, to leave images"),
+        (["--dataset", "TOY", "--out", "full"], "full is not empty: choose a new folder"),
         (["--dataset", "TOY", "--out", "full/file/run"], "full/file/run: Not a directory"),
         (["--dataset", "TOY", "--out", "/proc/run"], "/proc/run: No such file or directory"),
         (["--dataset", "TOY", "--lr", "1e30", "--schedule", "constant"], "loss and gradients must be finite"),
@@ -166,7 +167,7 @@ def test_resume_goes_on_and_says_when_there_is_nothing_left(dataset, tmp_path, m
         assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").iterdir()}
     assert main(["train", "--resume", str(tmp_path / "run"), "--seed", "3"]) == 0
-    assert f"{tmp_path / 'run'} is finished" in capsys.readouterr().out
+    assert f"{tmp_path / 'run'} is already finished" in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "run").iterdir()} == before
 
 
@@ -183,12 +184,12 @@ def test_resume_tells_of_a_broken_checkpoint_in_a_line(dataset, tmp_path, monkey
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--lr", "0.5"], "--lr must be that of the run, 0.003, or be left out, got 0.5"),
-        (["--epochs", "15"], "--epochs must be that of the run, 2, or be left out, got 15"),
-        (["--augment"], "--augment must be that of the run, False, or be left out, got True"),
-        (["--dataset", "mnist"], "--dataset must be that of the run, /"),
-        (["--batch-size", "128"], "--batch-size must be that of the run, 50, or be left out, got 128"),
-        (["--out", "elsewhere"], "a resumed run must stay in its folder"),
+        (["--lr", "0.5"], "--lr must be 0.003, as in the resumed run, or omitted, got 0.5"),
+        (["--epochs", "15"], "--epochs must be 2, as in the resumed run, or omitted, got 15"),
+        (["--augment"], "--augment must be False, as in the resumed run, or omitted, got True"),
+        (["--dataset", "mnist"], "--dataset must be /"),
+        (["--batch-size", "128"], "--batch-size must be 50, as in the resumed run, or omitted, got 128"),
+        (["--out", "elsewhere"], "--out must be the folder of the resumed run"),
         (["--checkpoint-every", "0"], "`every` must be at least 1, got 0"),
     ],
 )
@@ -201,11 +202,11 @@ def test_resume_refuses_what_contradicts_the_run(dataset, tmp_path, monkeypatch,
 
 def test_resume_refuses_what_is_no_run(tmp_path, capsys):
     assert main(["train", "--resume", str(tmp_path)]) == 2
-    assert "a run must hold config.json" in capsys.readouterr().err
+    assert "is not a run folder" in capsys.readouterr().err
 
 
 def test_a_ruined_net_is_reported_without_pictures(dataset, tmp_path, capsys):
     arguments = ("--lr", 1e30, "--optimizer", "sgd", "--schedule", "constant", "--batch-size", 160)
     assert train("--dataset", dataset, *arguments, "--epochs", 1, "--out", tmp_path / "run") == 1
-    assert "no pictures: the network's outputs must be finite" in capsys.readouterr().out
+    assert "no pictures: the network's outputs are not finite" in capsys.readouterr().out
     assert read_result(tmp_path / "run")["test_loss"] is None

@@ -45,7 +45,7 @@ def test_config_refuses_values_out_of_range(choice, message):
         ({"epochs": True}, "`epochs` must be int, got True"),
         ({"epochs": 1.0}, "`epochs` must be int, got 1.0"),
         ({"augment": 1}, "`augment` must be bool, got 1"),
-        ({"lr": "0.1"}, "`lr` must be float or nothing, got '0.1'"),
+        ({"lr": "0.1"}, "`lr` must be float or None, got '0.1'"),
         ({"model": ["lenet5"]}, "`model` must be str, got ['lenet5']"),
         ({"dataset": None}, "`dataset` must be str, got None"),
     ],
@@ -65,7 +65,7 @@ def test_config_survives_the_way_through_a_dict():
 def test_from_dict_demands_what_is_trained_and_nothing_unknown():
     choices = TrainConfig().to_dict()
     del choices["dataset"]
-    with pytest.raises(ValueError, match="missing or unknown: dataset, layers"):
+    with pytest.raises(ValueError, match="missing or unknown in a `TrainConfig`: dataset, layers"):
         TrainConfig.from_dict(choices | {"layers": "import os"})
 
 

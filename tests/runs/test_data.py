@@ -20,7 +20,7 @@ def test_load_data_takes_everything_as_it_is(folder):
         assert np.array_equal(part[1], labels)
     assert data.validation is None
     assert data.num_classes == 10
-    assert data.judges == ("test", data.test)
+    assert data.evaluation == ("test", data.test)
 
 
 def test_load_data_limits_the_training_images_only(folder):
@@ -37,7 +37,7 @@ def test_load_data_holds_out_images_that_are_then_not_trained_on(folder):
     assert trained | held == {image.tobytes() for image in x}
     label_of = {image.tobytes(): label for image, label in zip(x, y, strict=True)}
     assert [label_of[image.tobytes()] for image in data.validation[0]] == data.validation[1].tolist()
-    assert data.judges == ("validation", data.validation)
+    assert data.evaluation == ("validation", data.validation)
 
 
 def test_held_out_images_follow_the_seed(folder):
@@ -50,7 +50,7 @@ def test_held_out_images_follow_the_seed(folder):
 
 
 def test_load_data_demands_images_to_train_on(folder):
-    with pytest.raises(ValueError, match="must be below 20, got 20"):
+    with pytest.raises(ValueError, match="must be below 20, to leave images to train on, got 20"):
         load_data(TrainConfig(dataset=str(folder), limit=20, validation=20))
 
 
@@ -66,7 +66,7 @@ def test_load_data_takes_a_place_for_fashion_mnist_only():
 
 def test_load_data_demands_test_images(tmp_path):
     write_folder(tmp_path, test=0)
-    with pytest.raises(ValueError, match="there must be test images"):
+    with pytest.raises(ValueError, match="has no test images"):
         load_data(TrainConfig(dataset=str(tmp_path)))
 
 

@@ -62,10 +62,10 @@ def test_create_run_counts_folders(data, tmp_path, monkeypatch):
 def test_create_run_takes_an_empty_folder_and_no_other(data, tmp_path):
     (tmp_path / "empty").mkdir()
     assert create_run(TrainConfig(), data, tmp_path / "empty").folder == tmp_path / "empty"
-    with pytest.raises(FileExistsError, match="must get a new or empty folder"):
+    with pytest.raises(FileExistsError, match="is not empty: choose a new folder"):
         create_run(TrainConfig(), data, tmp_path / "empty")
     (tmp_path / "file").write_text("precious")
-    with pytest.raises(FileExistsError, match="must get a new or empty folder"):
+    with pytest.raises(FileExistsError, match="is not empty: choose a new folder"):
         create_run(TrainConfig(), data, tmp_path / "file")
     assert (tmp_path / "file").read_text() == "precious"
 
@@ -86,7 +86,7 @@ def test_create_run_makes_no_folder_for_a_model_that_cannot_be(tmp_path):
 def change(**changes):
     def rewrite(config):
         for place, value in changes.items():
-            where = config["config"] if place in config["config"] else config
+            where = config["train"] if place in config["train"] else config
             where[place] = value
         return json.dumps(config)
 
@@ -96,14 +96,14 @@ def change(**changes):
 @pytest.mark.parametrize(
     ("rewrite", "message"),
     [
-        (lambda config: "", "must be JSON"),
+        (lambda config: "", "is not valid JSON"),
         (lambda config: "[1, 2]", "must be a JSON object, got list"),
-        (lambda config: "{" * 100_000, "must be JSON"),
-        (lambda config: "[" * 100_000, "must be JSON"),
-        (lambda config: json.dumps(config)[:-1], "must be JSON"),
-        (lambda config: json.dumps(config) + " " * (1 << 20), "it is far too long"),
-        (lambda config: '{"config": 1, "config": {}}', "a key occurs twice"),
-        (lambda config: "{}", "`config` must be dict, got None"),
+        (lambda config: "{" * 100_000, "is not valid JSON"),
+        (lambda config: "[" * 100_000, "is not valid JSON"),
+        (lambda config: json.dumps(config)[:-1], "is not valid JSON"),
+        (lambda config: json.dumps(config) + " " * (1 << 20), "the file is too long"),
+        (lambda config: '{"train": 1, "train": {}}', "a key occurs twice"),
+        (lambda config: "{}", "`train` must be dict, got None"),
         (change(model="minicnn.models.lenet5"), "`model` must be one of"),
         (change(model={"__reduce__": "os.system"}), "`model` must be str"),
         (change(epochs="15"), "`epochs` must be int"),
@@ -113,16 +113,16 @@ def change(**changes):
         (change(checkpoint_every=0), "`checkpoint_every` must be at least 1, got 0"),
         (change(num_classes=10.0), "`num_classes` must be int, got 10.0"),
         (change(num_classes=True), "`num_classes` must be int, got True"),
-        (change(num_classes=10**12), "too small for the model of images"),
+        (change(num_classes=10**12), "too small for a model of images"),
         (change(threads=10**6), "`threads` must be at most 1,024"),
         (change(epochs=10**400), "`epochs` must be at most 1,000,000,000, got one of 1329 bits"),
         (change(batch_size=10**400), "`batch_size` must be at most"),
         (change(optimizer="__import__('os').system('true')"), "`optimizer` must be one of"),
-        (lambda config: json.dumps(config | {"layers": "os.system"}), "nothing unknown in it, got 'layers'"),
+        (lambda config: json.dumps(config | {"layers": "os.system"}), "unknown: 'layers'"),
         (change(num_classes=0), "there must be 1 to 10,000 classes"),
         (change(input_shape="28"), "`input_shape` must be list"),
         (change(input_shape=[28, 28, "1"]), "`input_shape`.2 must be int, got '1'"),
-        (change(input_shape=[28, 10**9, 1]), "too small for the model of images"),
+        (change(input_shape=[28, 10**9, 1]), "too small for a model of images"),
         (change(input_shape=[28, 28, 65]), "images must have a shape"),
         (change(input_shape=[28, 28, -1]), "positive sizes"),
     ],
@@ -140,7 +140,7 @@ def test_an_unfinished_run_must_have_a_checkpoint_or_data_as_large_as_its_model(
     assert open_unfinished_run(saved.folder).config == saved.config
     for changes in ({"num_classes": 10**12}, {"num_classes": 9999}, {"input_shape": [256, 256, 64]}):
         path.write_text(change(**changes)(copy.deepcopy(config)))
-        with pytest.raises(FileFormatError, match=r"as they are in 'mnist': \(28, 28, 1\), 10"):
+        with pytest.raises(FileFormatError, match=r"of 'mnist': \(28, 28, 1\), 10"):
             open_unfinished_run(saved.folder)
     with (saved.folder / "checkpoints" / "step-00000001.safetensors").open("wb") as file:
         file.truncate(10**13)  # takes no room
@@ -154,7 +154,7 @@ def test_a_configuration_does_not_take_more_memory_than_the_weights_justify(save
     path.write_text(change(input_shape=[256, 256, 1])(json.loads(path.read_text())))
     tracemalloc.start()
     try:
-        with pytest.raises(FileFormatError, match=r"too small for the model of images \(256, 256, 1\)"):
+        with pytest.raises(FileFormatError, match=r"too small for a model of images \(256, 256, 1\)"):
             open_run(saved.folder)
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
     finally:
@@ -203,13 +203,13 @@ def test_pipes_and_folders_in_a_run_are_refused_and_not_waited_for(saved):
 
 def test_open_run_refuses_bytes_that_are_no_text(saved):
     (saved.folder / "config.json").write_bytes(b"\xff\xfe{}")
-    with pytest.raises(FileFormatError, match="must be JSON"):
+    with pytest.raises(FileFormatError, match="is not valid JSON"):
         open_run(saved.folder)
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("config.json", "must hold config.json"), ("weights.safetensors", "training did not come to an end")],
+    [("config.json", "is not a run folder"), ("weights.safetensors", "its training has not finished")],
 )
 def test_open_run_says_which_file_is_missing(saved, name, message):
     (saved.folder / name).unlink()
@@ -218,7 +218,9 @@ def test_open_run_says_which_file_is_missing(saved, name, message):
 
 
 def test_open_run_demands_a_folder(tmp_path):
-    with pytest.raises(FileNotFoundError, match="nowhere is none"):
+    with pytest.raises(
+        FileNotFoundError, match="nowhere' is not a run folder: `minicnn train` creates those"
+    ):
         open_run(tmp_path / "nowhere")
 
 
@@ -267,7 +269,7 @@ def test_read_history_of_a_run_without_an_epoch_is_empty(tmp_path):
 )
 def test_read_history_refuses_anything_else(tmp_path, text):
     (tmp_path / "history.csv").write_text(text)
-    with pytest.raises(FileFormatError, match="must be the history of a run"):
+    with pytest.raises(FileFormatError, match="is not the history of a run"):
         read_history(tmp_path)
 
 

@@ -46,18 +46,18 @@ class SendSignal(Callback):
 
 def test_train_fills_the_folder_with_what_the_trainer_does(folder, tmp_path):
     run, data = make(folder, tmp_path / "run", lr=0.01)
-    outcome = train(run, data)
+    trained = train(run, data)
 
     config = TrainConfig(lr=0.01, epochs=2, batch_size=50)
     model = config.build_model((28, 28, 1), 10)
     trainer = Trainer(model, config.make_optimizer(160), seed=0, threads=1)
     expected = trainer.fit(*data.train, epochs=2, batch_size=50)
 
-    assert read_history(run.folder) == outcome.history == expected
+    assert read_history(run.folder) == trained.history == expected
     for ours, theirs in zip(open_run(run.folder).model.get_weights(), model.get_weights(), strict=True):
         assert np.array_equal(ours, theirs)
     result = read_result(run.folder)
-    assert result == outcome.result
+    assert result == trained.values
     assert {"loss": result["test_loss"], "accuracy": result["test_accuracy"]} == trainer.evaluate(*data.test)
     assert (result["epochs"], result["steps"], result["parameters"]) == (2, 8, 61706)
     assert result["images_per_second"] == pytest.approx(320 / result["seconds"], rel=0.05)
@@ -66,10 +66,10 @@ def test_train_fills_the_folder_with_what_the_trainer_does(folder, tmp_path):
 
 def test_train_with_held_out_images_leaves_the_test_set_alone(folder, tmp_path):
     run, data = make(folder, tmp_path / "run", validation=20)
-    outcome = train(run, data)
-    assert "test_accuracy" not in outcome.result
-    assert outcome.result["validation_accuracy"] == outcome.history.history["val_accuracy"][-1]
-    assert outcome.logits.shape == (20, 10)
+    trained = train(run, data)
+    assert "test_accuracy" not in trained.values
+    assert trained.values["validation_accuracy"] == trained.history.history["val_accuracy"][-1]
+    assert trained.logits.shape == (20, 10)
 
 
 def test_train_twice_gives_the_same_bytes_and_another_seed_others(folder, tmp_path):
@@ -94,8 +94,8 @@ def test_train_uses_the_augmentation(folder, tmp_path):
 def test_a_signal_ends_the_training_after_the_step_and_saves(folder, tmp_path, number):
     handlers = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
     run, data = make(folder, tmp_path / "run", epochs=5)
-    outcome = train(run, data, [SendSignal(number, step=1)])
-    assert (outcome.logits, outcome.signal) == (None, number)
+    trained = train(run, data, [SendSignal(number, step=1)])
+    assert (trained.logits, trained.signal) == (None, number)
     result = read_result(run.folder)
     assert (result["interrupted"], result["steps"], result["epochs"]) == (True, 2, 0)
     assert "test_accuracy" not in result
@@ -124,24 +124,24 @@ def test_a_run_that_was_stopped_twice_ends_as_one_that_was_not(folder, tmp_path,
     run = open_unfinished_run(run.folder)  # as another process would
     with pytest.raises(KeyboardInterrupt):
         train(run, data, [SendSignal(signal.SIGINT, step=2, times=2)])
-    outcome = train(open_unfinished_run(run.folder), data)
+    trained = train(open_unfinished_run(run.folder), data)
     assert is_finished(run.folder)
-    assert outcome.history == expected.history
+    assert trained.history == expected.history
     for name in ("weights.safetensors", "history.csv"):
         assert (run.folder / name).read_bytes() == (whole.folder / name).read_bytes()
     times = {"seconds", "images_per_second", "peak_memory_mb"}
-    ours, theirs = ({k: v for k, v in o.result.items() if k not in times} for o in (outcome, expected))
+    ours, theirs = ({k: v for k, v in o.values.items() if k not in times} for o in (trained, expected))
     assert ours == theirs
-    assert outcome.result["seconds"] > first.result["seconds"]
+    assert trained.values["seconds"] > first.values["seconds"]
 
 
 def test_a_run_that_died_before_it_was_judged_is_judged(folder, tmp_path):
     run, data = make(folder, tmp_path / "run")
-    expected = train(run, data).result
+    expected = train(run, data).values
     (run.folder / "result.json").unlink()
     (run.folder / "weights.safetensors").unlink()
     (run.folder / ".weights.safetensors.0123abcd.tmp").touch()
-    result = train(open_unfinished_run(run.folder), data).result
+    result = train(open_unfinished_run(run.folder), data).values
     assert (result["test_loss"], result["steps"]) == (expected["test_loss"], expected["steps"])
     assert open_run(run.folder).config == run.config
     assert not list(run.folder.glob(".*.tmp"))
@@ -176,7 +176,7 @@ def test_a_diverging_training_leaves_no_weights(folder, tmp_path):
 def test_no_epoch_leaves_the_first_weights(folder, tmp_path):
     run, data = make(folder, tmp_path / "run", epochs=0)
     first = run.model.get_weights()
-    assert train(run, data).result["images_per_second"] == 0
+    assert train(run, data).values["images_per_second"] == 0
     assert all(
         np.array_equal(a, b) for a, b in zip(first, open_run(run.folder).model.get_weights(), strict=True)
     )
