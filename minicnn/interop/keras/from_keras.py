@@ -1,37 +1,39 @@
-"""From Keras's layers to ours."""
+"""Conversion of Keras models to minicnn."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import keras
 
-from minicnn.interop.keras.layer_map import counterparts
+from minicnn.interop.keras.custom_layers import keras_class
 from minicnn.interop.keras.to_keras import to_keras
-from minicnn.interop.keras.topology import chain, groups
+from minicnn.interop.keras.topology import ordered_layers
 from minicnn.interop.keras.weights import copy_weights
+from minicnn.interop.layer_map import LAYER_MAP
+from minicnn.interop.layer_map.counterpart import activation_name, require
 from minicnn.layers import Layer, Sequential
 
 
 def from_keras(
     source: keras.Model | str | os.PathLike[str], architecture: keras.Model | Layer | None = None
 ) -> Sequential:
-    """Return a built `Sequential` of our layers with the weights of a Keras model, bit for bit.
+    """Return a built `Sequential` with the layers and the weights of a Keras model, bit for bit.
 
-    An activation inside a Keras layer becomes a layer of its own. What only concerns Keras's training
-    (optimizer, loss, regularizers, constraints, seeds) does not come along; frozen weights stay frozen.
-    (A frozen BatchNormalization of Keras's uses its running statistics in training too, ours the batch's.)
+    An activation inside a Keras layer becomes a layer of its own. The optimizer, loss, regularizers,
+    constraints and seeds are not converted. Frozen weights stay frozen. (A frozen BatchNormalization of Keras
+    normalizes by its running statistics also in training, minicnn's by those of the batch.)
 
     Parameters
     ----------
     source : keras.Model or path
-        A model whose layers form one chain, or a file that Keras saved: `.keras`, or `.weights.h5`, which
-        needs an `architecture` beside it. Files are read by Keras itself with `safe_mode` on: none of them
-        can bring code to be run.
+        A model whose layers form one chain, or a file saved by Keras: `.keras`, or `.weights.h5` together
+        with an `architecture`. Keras reads the files with `safe_mode` on, so that no code in them is run.
     architecture : keras.Model or Layer, optional
-        For a `.weights.h5` file: a model, of Keras's layers or a built one of ours, of the same architecture.
-        It is not changed.
+        For a `.weights.h5` file: a Keras model, or a built minicnn model, of the same architecture. It is not
+        changed.
 
     Returns
     -------
@@ -40,10 +42,10 @@ def from_keras(
     Raises
     ------
     ValueError
-        If a layer has no counterpart; it names the first. Or if the layers form no chain, the input's size is
-        not fixed, or the file is none of these.
+        If a layer has no counterpart in minicnn (the message names the first), the layers do not form a
+        chain, the input size is not fixed, or the file is of another kind.
     RuntimeError
-        If a Keras Sequential has not been built.
+        If a Keras Sequential is not built.
     TypeError
         If the weights are neither float32 nor float64.
 
@@ -62,10 +64,10 @@ def from_keras(
     if not isinstance(source, keras.Model):
         raise TypeError(f"`source` must be a Keras model or a path, got {type(source).__name__}")
     if isinstance(source, keras.Sequential) and not getattr(source, "inputs", None):
-        raise RuntimeError("a Keras model must be built before it is turned into ours: call it once")
-    layers = list(chain(source))
-    grouped = list(groups(layers))
-    model = Sequential([layer for i, group in enumerate(grouped) for layer in counterparts(i, group)])
+        raise RuntimeError("the Keras model is not built: call it once, or build(input_shape)")
+    layers = list(ordered_layers(source))
+    groups = list(_groups(layers))
+    model = Sequential([layer for i, group in enumerate(groups) for layer in _convert(i, group)])
     for layer in layers:
         if layer.weights and layers.count(layer) > 1:
             raise ValueError(f"layer {layer.name!r} has no counterpart in minicnn: it is used more than once")
@@ -74,22 +76,78 @@ def from_keras(
         raise ValueError(f"the model's input must have a fixed size, got {input_shape}")
     model.build(input_shape, dtype=next((weight.dtype for weight in source.weights), source.compute_dtype))
     copy_weights(source, model)
-    variables = [variable for group in grouped for variable in group[-1].weights]
+    variables = [variable for group in groups for variable in group[-1].weights]
     for parameter, variable in zip(model.parameters(), variables, strict=True):
         parameter.trainable = variable.trainable
     return model
 
 
+_Reader = Callable[..., list[Layer]]
+# By the classes of Keras layers that are replaced together; classes, since a custom layer may have any name.
+_READERS: dict[tuple[type[keras.Layer], ...], _Reader] = {
+    tuple(map(keras_class, names)): reader
+    for row in LAYER_MAP.values()
+    for names, reader in row.from_keras.items()
+}
+_ACTIVATIONS = {name: make for row in LAYER_MAP.values() for name, make in row.keras_activations.items()}
+
+
+def _groups(layers: Sequence[keras.Layer]) -> Iterator[Sequence[keras.Layer]]:
+    """Yield the layers, in one group those that `to_keras` makes of a single layer."""
+    longest = max(map(len, _READERS))
+    start = 0
+    while start < len(layers):
+        lengths = [n for n in range(longest, 1, -1) if _kinds(layers[start : start + n]) in _READERS]
+        end = start + (lengths[0] if lengths else 1)
+        yield layers[start:end]
+        start = end
+
+
+def _kinds(layers: Sequence[keras.Layer]) -> tuple[type[keras.Layer], ...]:
+    return tuple(type(layer) for layer in layers)
+
+
+def _convert(index: int, group: Sequence[keras.Layer]) -> list[Layer]:
+    """Return the minicnn layers for a group of Keras layers."""
+    last = group[-1]
+    try:
+        for layer in group:
+            require(layer, data_format="channels_last")
+        if _kinds(group) == (keras.layers.Activation,):
+            return _activation(last)
+        if _kinds(group) not in _READERS:
+            raise ValueError("there is no such layer")
+        layers = _READERS[_kinds(group)](*group)
+        return [*layers, *_activation(last)] if hasattr(last, "kernel") else layers
+    except (TypeError, ValueError) as error:
+        name = f"layer {index} ({type(group[0]).__name__} {group[0].name!r})"
+        raise ValueError(f"{name} has no counterpart in minicnn: {error}") from error
+
+
+def _activation(layer: keras.Layer) -> list[Layer]:
+    """Return a list with the layer for the activation of a Keras layer; it is empty for "linear"."""
+    function = layer.activation
+    if isinstance(function, (keras.layers.ReLU, keras.layers.LeakyReLU)):
+        return _READERS[_kinds([function])](function)
+    name = activation_name(layer)
+    if name == "linear":
+        return []
+    if name not in _ACTIVATIONS:
+        known = ", ".join(["linear", *_ACTIVATIONS])
+        raise ValueError(f"its activation must be Keras's {known}, got {function!r:.60}")
+    return [_ACTIVATIONS[name]()]
+
+
 def _read(path: Path, architecture: keras.Model | Layer | None) -> keras.Model:
     if path.name.endswith(".weights.h5"):
         if architecture is None:
-            raise ValueError(f"{path} holds weights alone: an `architecture` must be given with it")
+            raise ValueError(f"{path} holds only weights: give the `architecture` too")
         if isinstance(architecture, Layer):
             model = to_keras(architecture)
-        else:  # a copy, and not compiled: the file's optimizer state is of no interest
+        else:  # a copy that is not compiled: the file's optimizer state is not needed
             model = type(architecture).from_config(architecture.get_config())
         model.load_weights(path)
         return model
-    if path.suffix != ".keras":  # HDF5 files of old can bring code past `safe_mode`
+    if path.suffix != ".keras":  # old HDF5 files can run code in spite of `safe_mode`
         raise ValueError(f"a file must be a .keras or a .weights.h5, got {path}")
     return keras.models.load_model(path, compile=False, safe_mode=True)

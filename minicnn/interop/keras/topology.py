@@ -1,18 +1,18 @@
-"""The layers of a Keras model in a row, and which of them belong together."""
+"""The order of the layers in a Keras model."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import keras
 
 
-def chain(model: keras.Model) -> Iterator[keras.Layer]:
-    """Yield the layers in order, those of nested models too, if each feeds the next and nothing else."""
+def ordered_layers(model: keras.Model) -> Iterator[keras.Layer]:
+    """Yield the layers of a model, and of models nested in it, in order; each may feed only the next."""
     layers = model.layers if isinstance(model, keras.Sequential) else _functional_chain(model)
     for layer in layers:
         if isinstance(layer, keras.Model):
-            yield from chain(layer)
+            yield from ordered_layers(layer)
         elif not isinstance(layer, keras.layers.InputLayer):
             yield layer
 
@@ -22,12 +22,12 @@ def _functional_chain(model: keras.Model) -> list[keras.Layer]:
     ends = [getattr(model, side, None) or [] for side in ("inputs", "outputs")]
     if [len(tensors) for tensors in ends] != [1, 1]:
         raise ValueError(
-            "a model must be a Sequential, or a functional model whose layers form one chain, from one input "
-            f"to one output, got {type(model).__name__} {model.name!r}"
+            "only a Sequential, or a functional model whose layers form one chain, from one input to one "
+            f"output, can be converted, not {type(model).__name__} {model.name!r}"
         )
     layers, inputs, joint = [], ends[1], None
     while inputs:
-        # The record of Keras's that every tensor has since its beginnings: which call of which layer made it.
+        # Keras's record of the layer, and the call of it, that made the tensor.
         layer, node, _ = inputs[0]._keras_history
         layers.append(layer)
         inputs = layer._inbound_nodes[node].input_tensors
@@ -35,20 +35,6 @@ def _functional_chain(model: keras.Model) -> list[keras.Layer]:
     if joint is not None:
         raise ValueError(
             f"layer {joint.name!r} ({type(joint).__name__}) has no counterpart in minicnn: it joins several "
-            "inputs, but layers must form one chain"
+            "inputs, but the layers of a minicnn model form one chain"
         )
     return layers[::-1]
-
-
-def groups(layers: Sequence[keras.Layer]) -> Iterator[Sequence[keras.Layer]]:
-    """Yield the layers, those together that `to_keras` makes of one of ours."""
-    i = 0
-    while i < len(layers):
-        kinds = [type(layer).__name__ for layer in layers[i : i + 3]]
-        length = 1
-        if kinds[:2] in (["ZeroPadding2D", "Conv2D"], ["Rescaling", "Dropout"]):
-            length = 2
-        elif kinds == ["Rescaling", "Activation", "Rescaling"]:
-            length = 3
-        yield layers[i : i + length]
-        i += length

@@ -1,4 +1,4 @@
-"""Weights from a model here to one in Keras, and back."""
+"""Copying weights between minicnn and Keras models."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ from collections.abc import Iterator
 import keras
 import numpy as np
 
-from minicnn.interop.keras.to_keras import leaves
+from minicnn.interop.layer_map import LAYER_MAP, flat_layers
 from minicnn.layers import Layer
-
-_COUNTERPARTS = {"Conv2D": "Conv2D", "Dense": "Dense", "BatchNorm": "BatchNormalization"}
 
 
 def copy_weights(source: Layer | keras.Model, target: Layer | keras.Model) -> None:
-    """Copy all weights of one model into another; either may be ours or Keras's.
+    """Copy all weights of one model into another; each may be a minicnn or a Keras model.
 
-    Layers that have weights are paired in order; the others do not matter, so that a net of logits and one
-    that ends with a softmax, or one whose activations are inside its layers, match. No array is transposed:
-    shapes are Keras's everywhere. All weights are copied or, on an error, none.
+    Layers with weights are paired in order. Other layers do not matter: a model that ends with logits matches
+    one that ends with a softmax, and activations may be layers or arguments of layers. No array is
+    transposed, since minicnn has Keras's shapes. On an error, nothing is copied.
 
     Parameters
     ----------
@@ -30,9 +28,10 @@ def copy_weights(source: Layer | keras.Model, target: Layer | keras.Model) -> No
     Raises
     ------
     RuntimeError
-        If a model of ours has not been built.
+        If a minicnn model is not built.
     ValueError
-        If a layer has no counterpart: other kind, other shapes, or nothing left. It names the first.
+        If a layer has no counterpart: another kind, other shapes, or no layer left. The message names the
+        first.
 
     Examples
     --------
@@ -59,18 +58,16 @@ def copy_weights(source: Layer | keras.Model, target: Layer | keras.Model) -> No
 
 
 def _weighted(model: Layer | keras.Model) -> Iterator[tuple[str, Layer | keras.Layer]]:
-    """Yield the layers that have weights, in order, each with a name for messages."""
+    """Yield the layers that have weights, in order, each with its name in messages."""
     if isinstance(model, Layer):
         if model.input_shape is None:
-            raise RuntimeError(
-                "a model must be built before weights are copied: call build(input_shape) first"
-            )
-        for place, layer in leaves(model):
+            raise RuntimeError("the model is not built, so it has no weights: call build(input_shape) first")
+        for place, layer in flat_layers(model):
             if layer.parameters():
                 yield f"layer {place} ({type(layer).__name__})", layer
         return
     if not isinstance(model, keras.Model):
-        raise TypeError(f"weights go between models, of minicnn's or of Keras's, got {type(model).__name__}")
+        raise TypeError(f"models must be minicnn or Keras models, got {type(model).__name__}")
     for layer in model.layers:
         if isinstance(layer, keras.Model):
             yield from _weighted(layer)
@@ -78,11 +75,17 @@ def _weighted(model: Layer | keras.Model) -> Iterator[tuple[str, Layer | keras.L
             yield f"layer {layer.name!r} ({type(layer).__name__})", layer
 
 
+def _kind(layer: Layer | keras.Layer) -> str | type[Layer]:
+    """Return the name of the Keras layer that has a layer's weights, or the class if there is none."""
+    if not isinstance(layer, Layer):
+        return type(layer).__name__
+    row = LAYER_MAP.get(type(layer))
+    return next(iter(row.from_keras))[-1] if row and row.from_keras else type(layer)
+
+
 def _check(name: str, giver: Layer | keras.Layer, other: str, taker: Layer | keras.Layer) -> None:
     """Raise unless the two layers are of one kind and have weights of the same shapes."""
-    kinds = [_COUNTERPARTS.get(type(x).__name__, type(x)) for x in (giver, taker) if isinstance(x, Layer)]
-    kinds += [type(x).__name__ for x in (giver, taker) if not isinstance(x, Layer)]
-    if kinds[0] != kinds[1]:
+    if _kind(giver) != _kind(taker):
         raise ValueError(f"{name} has no counterpart: in its place the target has {other}")
     shapes = [[np.shape(weight) for weight in layer.get_weights()] for layer in (giver, taker)]
     if shapes[0] != shapes[1]:

@@ -1,4 +1,4 @@
-"""ONNX files of our models, for onnxruntime and whatever else reads them. Writing only."""
+"""Export of models as ONNX files, for onnxruntime and other ONNX runtimes."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ except ImportError as error:
     raise ImportError(f"ONNX files need onnx: pip install 'minicnn-numpy[onnx]' ({error})") from error
 
 from minicnn.interop.onnx.graph import Graph
-from minicnn.interop.onnx.nodes import write
+from minicnn.interop.onnx.nodes import append_nodes
 from minicnn.version import __version__
 
 __all__ = ["save_onnx", "to_onnx"]
 
-_OPSET, _IR = 17, 8  # of 2022: whatever reads ONNX today reads these
+_OPSET, _IR = 17, 8  # of 2022: every current runtime reads these
 
 
 def save_onnx(model: Layer, path: str | os.PathLike[str]) -> None:
-    """Write a built model as an ONNX file, see `to_onnx`; it is replaced as a whole or not at all."""
+    """Write a built model as an ONNX file, see `to_onnx`; an existing file is replaced atomically."""
     write_atomically(path, to_onnx(model).SerializeToString())
 
 
 def to_onnx(model: Layer) -> onnx.ModelProto:
-    """Return a built model in ONNX's form, as it is in evaluation mode, checked by `onnx.checker`.
+    """Return a built model, in evaluation mode, as an ONNX model that `onnx.checker` has checked.
 
-    Input "x" and output "y" are as here, (N, H, W, C) and (N, ...), with any N; inside, images are
-    (N, C, H, W) as ONNX has them. All is float32: onnxruntime has no float64 convolution for CPUs.
+    Input "x" and output "y" have minicnn's shapes, (N, H, W, C) and (N, ...), for any N; inside, images are
+    (N, C, H, W). Everything is float32, since onnxruntime has no float64 convolution on CPUs.
 
     Parameters
     ----------
@@ -41,9 +41,9 @@ def to_onnx(model: Layer) -> onnx.ModelProto:
     Raises
     ------
     RuntimeError
-        If the model has not been built.
+        If the model is not built.
     ValueError
-        If a layer cannot be written (one of your own); it names the first.
+        If a layer has no counterpart in ONNX, such as a custom layer; the message names the first.
 
     Examples
     --------
@@ -53,9 +53,9 @@ def to_onnx(model: Layer) -> onnx.ModelProto:
     ['Transpose', 'Conv', 'Relu', 'MaxPool', 'Conv']
     """
     if model.input_shape is None:
-        raise RuntimeError("a model must be built before it is exported: call build(input_shape) first")
+        raise RuntimeError("the model is not built: call build(input_shape) first")
     graph = Graph()
-    write(graph, model)
+    append_nodes(graph, model)
     graph.channels_last(len(model.output_shape) + 1)
     graph.node("Identity", output="y")
     ends = [

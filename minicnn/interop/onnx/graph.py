@@ -1,4 +1,4 @@
-"""A graph of ONNX that grows by one node after the other."""
+"""An ONNX graph of nodes that follow each other."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from onnx import helper, numpy_helper
 
 
 class Graph:
-    """Nodes in a row: each takes what the one before gave.
+    """A chain of nodes: the output of each is the input of the next.
 
-    `first` says where the channels are now: first, as convolutions and poolings want them, or last, as they
-    are outside. They are moved only when the next layer needs it.
+    `first` says where the channels are: first, as ONNX's convolution and pooling need them, or last, as in
+    minicnn. They are moved only when the next layer needs it. `scope` is the prefix of the nodes' names.
     """
 
     def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []
         self.weights: list[onnx.TensorProto] = []
-        self.value, self.first, self.place = "x", False, ""
+        self.value, self.first, self.scope = "x", False, ""
 
     def node(self, kind: str, *weights: Any, output: str | None = None, **attributes: Any) -> None:
-        """Add a node that takes the value so far, and arrays as its further inputs."""
-        name = f"{self.place}/{kind}_{len(self.nodes)}".lstrip("/")
+        """Append a node that takes the current value, with arrays as its further inputs."""
+        name = f"{self.scope}/{kind}_{len(self.nodes)}".lstrip("/")
         inputs = [self.value]
         for i, weight in enumerate(weights):
             inputs.append(f"{name}/{i}")
@@ -32,13 +32,13 @@ class Graph:
         self.nodes.append(helper.make_node(kind, inputs, [self.value], name, **attributes))
 
     def channels_first(self, ndim: int) -> None:
-        """See to it that the channels come right after the examples."""
+        """Move the channels to axis 1, unless they are there."""
         if not self.first and ndim > 2:
             self.node("Transpose", perm=[0, ndim - 1, *range(1, ndim - 1)])
             self.first = True
 
     def channels_last(self, ndim: int) -> None:
-        """See to it that the channels come last."""
+        """Move the channels to the last axis, unless they are there."""
         if self.first and ndim > 2:
             self.node("Transpose", perm=[0, *range(2, ndim), 1])
         self.first = False

@@ -1,4 +1,4 @@
-"""Local response normalisation as a layer of Keras, which has none."""
+"""Layers that Keras lacks, and Keras classes by name."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import keras
 class LocalResponseNorm(keras.layers.Layer):
     """The twin of `minicnn.LocalResponseNorm`, with the same arguments.
 
-    In Keras's own operations, since `tf.nn.local_response_normalization` knows no float64. A `.keras` file
-    with this layer in it can be loaded where `minicnn.interop.keras` has been imported.
+    It uses Keras operations, since `tf.nn.local_response_normalization` has no float64. To load a `.keras`
+    file that contains this layer, import `minicnn.interop.keras` first.
 
     Parameters
     ----------
@@ -38,3 +38,11 @@ class LocalResponseNorm(keras.layers.Layer):
         """Return the arguments, for Keras's files."""
         settings = {"size": self.size, "k": self.k, "alpha": self.alpha, "beta": self.beta}
         return {**super().get_config(), **settings}
+
+
+_CUSTOM_LAYERS = {"LocalResponseNorm": LocalResponseNorm}
+
+
+def keras_class(name: str) -> type[keras.Layer]:
+    """Return the class of a name in the layer map: one of `keras.layers`, or of this module."""
+    return _CUSTOM_LAYERS.get(name) or getattr(keras.layers, name)
