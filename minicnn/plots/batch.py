@@ -1,4 +1,4 @@
-"""What a net is trained on: images with their labels, as they are and as the augmentation makes them."""
+"""Training images with their labels, before and after augmentation."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def batch(
     count: int = 16,
     ax: Axes | None = None,
 ) -> Figure:
-    """Draw images with their labels, and under each what the augmentation makes of it.
+    """Draw images with their labels, and below each image its augmented version.
 
     Parameters
     ----------
@@ -33,13 +33,13 @@ def batch(
     labels : ndarray of int, shape (N,)
         Their classes.
     class_names : sequence of str, optional
-        By default the numbers.
+        By default the class indices.
     augment : callable, optional
         `f(images, rng) -> images`, as for `Trainer`.
     rng : int or Generator
         Seed, or generator, of the augmentation.
     count : int
-        How many at most: the first.
+        Maximum number of images; the first ones are drawn.
     ax : Axes, optional
         Where to draw.
 

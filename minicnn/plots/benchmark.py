@@ -1,4 +1,4 @@
-"""The benchmark: how many times as fast, and how time grows."""
+"""The benchmark: ratios of time, memory and size, and the growth of time with size."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1
 
 
 def benchmark(results: Mapping[str, Any], growth: Mapping[str, Mapping[str, Any]]) -> Figure:
-    """Draw the ratios of all cases with their spread, and, where it was measured, the growth.
+    """Draw the ratios of all cases with their range, and the growth, if it was measured.
 
     Parameters
     ----------
     results : mapping
-        What `minicnn.bench.bench` returns.
+        The result of `minicnn.bench.bench`.
     growth : mapping
-        What `minicnn.bench.report.growth` makes of it.
+        The growth in it, from `minicnn.bench.report.growth`.
 
     Returns
     -------
@@ -59,7 +59,7 @@ def benchmark(results: Mapping[str, Any], growth: Mapping[str, Mapping[str, Any]
 
 
 def _ratios(axes: Axes, cases: list[dict[str, Any]]) -> None:
-    """Draw a row for each case, in it a dot for each framework, and a line from least to most."""
+    """Draw a row for each case: a dot for the median of each framework, and a line for the range."""
     drawn: list[float] = []
     names = [name for name in _NAMES if any(case["ratios"].get(name) for case in cases)]
     for k, name in enumerate(names):
@@ -84,14 +84,14 @@ def _ratios(axes: Axes, cases: list[dict[str, Any]]) -> None:
     axes.axvline(1, color=MUTED, linewidth=1, zorder=2)
     axes.grid(axis="x", color=FAINT, linewidth=0.6)
     axes.set_axisbelow(True)
-    title = "How many times minicnn's time, memory or size"
-    dress(axes, title, "median and, as a line, least to most over the rounds; right of 1, minicnn takes less")
+    title = "Time, memory or size divided by minicnn's"
+    dress(axes, title, "median over the rounds, with the range as a line; above 1, minicnn needs less")
     axes.tick_params(axis="y", labelsize=SMALL)
     axes.legend(fontsize=TEXT, labelcolor=INK, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
 
 
 def _growth(axes: Axes, axis: str, lines: Mapping[str, Any]) -> None:
-    """Draw time against size, on logarithmic axes, as ms."""
+    """Draw time in ms over size, on logarithmic axes."""
     ticks: list[int] = []
     for name, line in lines.items():
         milliseconds = [1000 * seconds for seconds in line["times"]]

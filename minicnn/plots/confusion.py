@@ -1,4 +1,4 @@
-"""Which class was taken for which."""
+"""The confusion matrix."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ from minicnn.plots.style import (
 )
 from minicnn.plural import counted
 
-_MOST_WRITTEN = 20  # classes; with more there is no room for numbers in the cells
+_MAX_WRITTEN = 20  # classes; with more, the cells are too small for numbers
 _CELL = 0.62  # inches
-_TITLE_LETTER, _TEXT_LETTER = 0.092, 0.08  # inches that a letter takes, rather too many than too few
+_TITLE_LETTER, _TEXT_LETTER = 0.092, 0.08  # width of a letter in inches, at most
 
 
 def confusion_matrix(
     matrix: np.ndarray, class_names: Sequence[str] | None = None, ax: Axes | None = None
 ) -> Figure:
-    """Draw counts, and each count's share of its true class in per cent.
+    """Draw a confusion matrix with counts, and their percentage of the true class.
 
-    Right answers are blue. Mistakes are red, on a scale of their own: one in a hundred is to be seen, too.
+    Correct predictions are blue. Mistakes are red, on their own scale, so that 1 % is visible too.
 
     Parameters
     ----------
     matrix : ndarray of int, shape (K, K)
-        Row, the true class; column, the answer; see `minicnn.metrics.confusion_matrix`.
+        Row: the true class; column: the predicted class; see `minicnn.metrics.confusion_matrix`.
     class_names : sequence of str, optional
-        By default the numbers.
+        By default the class indices.
     ax : Axes, optional
         Where to draw.
 
@@ -53,7 +53,7 @@ def confusion_matrix(
     Raises
     ------
     ValueError
-        If the matrix is not square, or the names are not as many.
+        If the matrix is not square, or the number of names differs.
     """
     matrix = np.asarray(matrix)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not matrix.size:
@@ -64,23 +64,25 @@ def confusion_matrix(
         raise ValueError(f"`class_names` must have {classes} names, got {len(names)}")
     wrong = int(matrix.sum() - np.trace(matrix))
     right = np.trace(matrix) / max(matrix.sum(), 1)
-    title = f"{100 * right:.2f} % right, {wrong:,} of {counted(matrix.sum(), 'image')} wrong"
+    title = f"accuracy {100 * right:.2f} %, {wrong:,} of {counted(matrix.sum(), 'image')} wrong"
     names = [shorten(name, 20) for name in names]
-    longest = max(map(len, names)) if classes <= _MOST_WRITTEN else 2
+    longest = max(map(len, names)) if classes <= _MAX_WRITTEN else 2
     if ax is None:
-        side = max(_CELL * min(classes, _MOST_WRITTEN), 2.5)
+        side = max(_CELL * min(classes, _MAX_WRITTEN), 2.5)
         beside = 1.5 + _TEXT_LETTER * longest
         (ax,) = new_axes(beside + max(side, _TITLE_LETTER * len(title)), beside + side)
-        ax.set_anchor("W")  # the title begins where the cells do, and needs all the room right of them
+        ax.set_anchor(
+            "W"
+        )  # the title starts at the left edge of the cells, and may need all the width to their right
     rates = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     ax.imshow(_colours(rates))
-    if classes <= _MOST_WRITTEN:
+    if classes <= _MAX_WRITTEN:
         _write(ax, matrix, rates)
         ticks = np.arange(classes)
         long = longest > 3
         ax.set_xticks(ticks, names, rotation=45 if long else 0, ha="right" if long else "center")
         ax.set_yticks(ticks, names)
-    dress(ax, title, "answer", "truth")
+    dress(ax, title, "predicted class", "true class")
     ax.spines[:].set_visible(False)
     edges = np.arange(classes + 1) - 0.5
     ax.hlines(edges, edges[0], edges[-1], color=FAINT, linewidth=0.5)
@@ -89,22 +91,22 @@ def confusion_matrix(
 
 
 def _colours(rates: np.ndarray) -> np.ndarray:
-    """Return a colour, RGBA, for each cell: blue on the diagonal, red elsewhere, deeper for more."""
+    """Return a color, RGBA, for each cell: blue on the diagonal, red elsewhere, darker for more."""
     right = np.eye(len(rates), dtype=bool)
-    worst = max(float(rates[~right].max(initial=0.0)), 0.01)  # a lonely mistake in ten thousand is no alarm
+    worst = max(float(rates[~right].max(initial=0.0)), 0.01)  # a single mistake in ten thousand stays pale
     blue, red = BLUES(0.75 * rates), REDS(0.75 * rates / worst)
     return np.where(right[..., np.newaxis], blue, red)
 
 
 def _write(ax: Axes, matrix: np.ndarray, rates: np.ndarray) -> None:
-    """Write count and rate into each cell that is not empty."""
-    # The cells' texts do not reach out of the axes: leaving them out of the layout halves the time.
-    look: dict[str, Any] = {"ha": "center", "va": "center", "in_layout": False}
+    """Write count and percentage into each cell that is not zero."""
+    # The texts lie inside the axes: leaving them out of the layout halves the time.
+    options: dict[str, Any] = {"ha": "center", "va": "center", "in_layout": False}
     for (row, column), count in np.ndenumerate(matrix):
         if not count:
-            ax.text(column, row, "·", fontsize=TITLE, color=MUTED, **look)
+            ax.text(column, row, "·", fontsize=TITLE, color=MUTED, **options)
             continue
         rate = 100 * rates[row, column]
         percent = f"{rate:.1f} %" if rate < 99.95 else "100 %"
-        ax.text(column, row - 0.15, f"{count:,}", fontsize=TEXT + 1, color=INK, **look)
-        ax.text(column, row + 0.2, percent, fontsize=SMALL, color=INK, **look)
+        ax.text(column, row - 0.15, f"{count:,}", fontsize=TEXT + 1, color=INK, **options)
+        ax.text(column, row + 0.2, percent, fontsize=SMALL, color=INK, **options)

@@ -1,4 +1,4 @@
-"""How loss and error fell, epoch by epoch."""
+"""Loss and error of each epoch."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from minicnn.training import History
 def learning_curves(
     history: History, test: Mapping[str, float] | None = None, axes: Sequence[Axes] | None = None
 ) -> Figure:
-    """Draw loss and error against the epoch, on logarithmic scales: the last tenths are what one works for.
+    """Draw loss and error over the epochs, on logarithmic scales.
 
     Parameters
     ----------
     history : History
-        As `Trainer.fit` returns it. Means over an epoch, while the weights still changed, are placed in its
-        middle; validation, at its end.
+        As `Trainer.fit` returns it. Training values are means over an epoch and are drawn in its middle;
+        validation values are drawn at its end.
     test : mapping, optional
-        `loss` and `accuracy` on the test set, as `Trainer.evaluate` returns them: marked at the end.
+        `loss` and `accuracy` on the test set, as `Trainer.evaluate` returns them; drawn at the end.
     axes : sequence of two Axes, optional
         Where to draw loss and error.
 
@@ -35,12 +35,12 @@ def learning_curves(
     _curves(loss_axes, "loss", history, test or {})
     _curves(error_axes, "accuracy", history, test or {})
     dress(loss_axes, "Loss", "epoch", "cross-entropy (nats)")
-    dress(error_axes, "Error", "epoch", "wrong answers (%)")
+    dress(error_axes, "Error", "epoch", "error (%)")
     return figure_of(loss_axes)
 
 
 def _curves(axes: Axes, name: str, history: History, test: Mapping[str, float]) -> None:
-    """Draw one quantity of training, validation and test; an accuracy as an error in per cent."""
+    """Draw one metric of training, validation and test; accuracy as an error in per cent."""
     measured = history.history
     epochs = [epoch - history.epoch[0] for epoch in history.epoch]
     many = len(epochs) > 30
@@ -72,10 +72,10 @@ def _curves(axes: Axes, name: str, history: History, test: Mapping[str, float]) 
 
 
 def _scale(axes: Axes) -> None:
-    """Make the y axis logarithmic, with round numbers at its ticks; a value of 0 lies below the picture."""
+    """Make the y axis logarithmic, with round numbers at its ticks; a value of 0 lies below the plot."""
     axes.set_yscale("log")
     low, high = axes.get_ylim()
-    # 1, 2 and 5 of each decade, unless there are so few that 0.75 is needed, or so many that 10 will do.
+    # 1, 2 and 5 of each decade; linear steps for less than a decade, powers of ten for many.
     subs = (1.0, 2.0, 5.0) if high < 1e5 * low else (1.0,)
     axes.yaxis.set_major_locator(LogLocator(subs=subs) if high > 6 * low else MaxNLocator(5))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))

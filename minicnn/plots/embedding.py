@@ -1,4 +1,4 @@
-"""A map of images as a net sees them: near, what it takes for alike."""
+"""Images in the feature space of the last hidden layer, projected to two dimensions."""
 
 from __future__ import annotations
 
@@ -28,31 +28,31 @@ from minicnn.plots.style import (
     shorten,
 )
 
-# No ten colours are distinct for everybody: the classes beyond the eighth have another marker as well, and
-# each has its name at its middle.
+# Ten colors cannot all be distinct for color-blind readers: from the ninth class on another marker is used,
+# and the name of each class is written at its median.
 _COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, INK, MUTED)
 _MARKERS = "o^sDv"
 
 
-def hidden_map(
+def embedding(
     model: Sequential,
     images: np.ndarray,
     labels: np.ndarray,
     class_names: Sequence[str] | None = None,
     ax: Axes | None = None,
 ) -> Figure:
-    """Draw images as points: what the last layer is given, along the two directions in which it varies most.
+    """Draw images as points: the input of the last layer, projected to its first two principal components.
 
     Parameters
     ----------
     model : Sequential
         Built.
     images : ndarray, shape (N, H, W, C)
-        uint8, or floats in [0, 1]; a thousand will do.
+        uint8, or floats in [0, 1]; about a thousand.
     labels : ndarray of int, shape (N,)
         Their classes.
     class_names : sequence of str, optional
-        By default the numbers.
+        By default the class indices.
     ax : Axes, optional
         Where to draw.
 
@@ -66,16 +66,16 @@ def hidden_map(
         If there are fewer than two images.
     """
     if len(images) < 2:
-        raise ValueError(f"there must be two images at least to tell apart, got {len(images)}")
-    places, shares = principal_components(last_hidden(model, images))
+        raise ValueError(f"`images` must hold at least 2 images, got {len(images)}")
+    points, shares = principal_components(last_hidden(model, images))
     (ax,) = new_axes(7, 6) if ax is None else (ax,)
     for label in np.unique(labels):
-        own = places[labels == label]
+        members = points[labels == label]
         colour = _COLOURS[label % len(_COLOURS)]
         marker = _MARKERS[label // len(_COLOURS) % len(_MARKERS)]
-        ax.plot(*own.T, marker, color=colour, markersize=3.5, alpha=0.55, markeredgewidth=0)
+        ax.plot(*members.T, marker, color=colour, markersize=3.5, alpha=0.55, markeredgewidth=0)
         name = str(label) if class_names is None else shorten(class_names[label])
-        x, y = np.median(own, axis=0)
+        x, y = np.median(members, axis=0)
         text = ax.text(x, y, name, fontsize=TITLE, color=colour, weight="bold", ha="center", va="center")
         text.set_path_effects([withStroke(linewidth=3.5, foreground="white")])
     ax.grid(color=FAINT, linewidth=0.6)

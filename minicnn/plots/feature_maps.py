@@ -1,4 +1,4 @@
-"""Inside a net: its kernels, and what each layer makes of an image."""
+"""The kernels of a convolution, and the output of each layer for an image."""
 
 from __future__ import annotations
 
@@ -10,45 +10,45 @@ from matplotlib.figure import Figure
 
 from minicnn.insight import Trace
 from minicnn.layers import Sequential
-from minicnn.plots.mosaic import draw_signed, mosaic
-from minicnn.plots.style import DPI, INK, SMALL, TEXT, dress, figure_of, new_axes, shorten
+from minicnn.plots.mosaic import mosaic
+from minicnn.plots.style import DPI, INK, SMALL, TEXT, draw_signed, dress, figure_of, new_axes, shorten
 from minicnn.plural import counted
 
 _COLUMNS = 16
-_ROWS, _CELLS, _CELL = 6, 42, 8  # of single values: rows at most, values in a row, pixels of a value
+_ROWS, _CELLS, _CELL = 6, 42, 8  # of vectors: the most rows, values in a row, pixels of a value
 
 
-def kernels(kernel: np.ndarray, most: int = 16, ax: Axes | None = None) -> Figure:
-    """Draw a convolution's kernels: blue where a weight is positive, red where it is negative.
+def kernels(kernel: np.ndarray, limit: int = 16, ax: Axes | None = None) -> Figure:
+    """Draw the kernels of a convolution, blue where a weight is positive, red where it is negative.
 
     Parameters
     ----------
     kernel : ndarray, shape (kh, kw, channels, filters)
         Such as `model[0].kernel.value`.
-    most : int
-        Channels, and filters, to draw at most: the first.
+    limit : int
+        Maximum number of channels, and of filters; the first ones are drawn.
     ax : Axes, optional
         Where to draw.
 
     Returns
     -------
     Figure
-        A column for each filter, and a row for each channel that it sees.
+        A column for each filter, a row for each input channel.
 
     Raises
     ------
     ValueError
-        If the kernel has another shape, or no weights.
+        If the kernel has another shape or is empty.
     """
     if np.ndim(kernel) != 4 or not np.size(kernel):
         raise ValueError(f"`kernel` must be (kh, kw, channels, filters), got {np.shape(kernel)}")
     all_channels, all_filters = kernel.shape[2:]
-    kernel = kernel[:, :, :most, :most]
+    kernel = kernel[:, :, :limit, :limit]
     height, width, channels, filters = kernel.shape
     maps = kernel.transpose(2, 3, 0, 1).reshape(-1, height, width)
     if ax is None:
         side = min(0.9, 7.0 / filters)  # inches of a kernel
-        # Not narrower than the title, which begins where the kernels do.
+        # At least as wide as the title, which starts at the left edge of the kernels.
         (ax,) = new_axes(max(1.6 + side * filters, 5.0), 1.1 + side * channels * height / width)
     whole = mosaic(maps, filters)
     image = draw_signed(ax, whole)
@@ -66,7 +66,7 @@ def kernels(kernel: np.ndarray, most: int = 16, ax: Axes | None = None) -> Figur
     ax.tick_params(labelsize=SMALL)
     ax.spines[:].set_visible(False)
     slender = max(15.0, 3 * len(whole) / whole.shape[1])
-    left = (0.0, 0.5)  # so that the title has the room right of the kernels
+    left = (0.0, 0.5)  # leaves room for the title right of the kernels
     bar = figure_of(ax).colorbar(image, ax=ax, shrink=0.8, aspect=slender, pad=0.02, panchor=left)
     bar.set_label("weight", fontsize=SMALL, color=INK)
     bar.ax.tick_params(labelsize=SMALL, colors=INK, length=0)
@@ -78,10 +78,10 @@ def feature_maps(
     model: Sequential,
     image: np.ndarray,
     class_names: Sequence[str] | None = None,
-    most: int = _COLUMNS,
+    limit: int = _COLUMNS,
     axes: Sequence[Axes] | None = None,
 ) -> Figure:
-    """Draw what each layer makes of one image; each layer to a scale of its own, blue positive, red negative.
+    """Draw the output of each layer for one image, on a scale of its own: blue is positive, red negative.
 
     Parameters
     ----------
@@ -90,11 +90,12 @@ def feature_maps(
     image : ndarray, shape (H, W, C)
         uint8, or floats in [0, 1].
     class_names : sequence of str, optional
-        By default the numbers.
-    most : int
-        Maps of a layer to draw at most: the first. Of a layer without maps, 252 values at most.
+        By default the class indices.
+    limit : int
+        Maximum number of maps of a layer; the first ones are drawn. Of a vector, at most 252 values are
+        drawn.
     axes : sequence of Axes, optional
-        Where to draw: for the image, and for each layer that does not only change the shape.
+        Where to draw: the image, and each layer except those that only change the shape.
 
     Returns
     -------
@@ -105,7 +106,7 @@ def feature_maps(
     for i, (layer, output) in enumerate(zip(trace.layers, trace.outputs, strict=True)):
         if not np.array_equal(output[0].ravel(), rows[-1][1].ravel()):
             rows.append((f"{i} {type(layer).__name__}", output[0]))
-    drawings = [_laid_out(values, most) for _, values in rows]
+    drawings = [_grid(values, limit) for _, values in rows]
     values = rows[-1][1]
     names = [str(k) for k in range(len(values))] if class_names is None else class_names
     names = [shorten(name, 16) for name in names]
@@ -117,19 +118,19 @@ def feature_maps(
             drawn.set_cmap("gray")
         ax.set_xlim(-0.5, width - 0.5)
         ax.set_anchor("W")
-        told = f"{name}\n{'x'.join(map(str, values.shape))}\nup to {np.abs(values).max():.3g}"
-        ax.set_ylabel(told, fontsize=SMALL, color=INK, rotation=0, ha="right", va="center")
+        text = f"{name}\n{'x'.join(map(str, values.shape))}\nup to {np.abs(values).max():.3g}"
+        ax.set_ylabel(text, fontsize=SMALL, color=INK, rotation=0, ha="right", va="center")
     if values.ndim == 1 and len(values) <= _CELLS:
         ax.set_xticks(np.arange(len(values)) * (_CELL + 1) + (_CELL - 1) / 2, names)
-        long = max(map(len, names)) > 1  # a value takes the room of one letter
+        long = max(map(len, names)) > 1  # a cell is as wide as one letter
         ax.tick_params("x", labelsize=SMALL, length=0, colors=INK, rotation=90 if long else 0)
     return figure_of(axes[0])
 
 
-def _laid_out(values: np.ndarray, most: int) -> tuple[np.ndarray, int]:
-    """Return maps (h, w, channels) side by side, or values as cells; and the width of a full row."""
+def _grid(values: np.ndarray, limit: int) -> tuple[np.ndarray, int]:
+    """Return a picture of maps (h, w, channels), or of a vector as cells; and the width of a full row."""
     if values.ndim == 3:
-        maps, columns = np.moveaxis(values[..., :most], -1, 0), most
+        maps, columns = np.moveaxis(values[..., :limit], -1, 0), limit
     else:
         cells = values.ravel()[: _ROWS * _CELLS]
         maps, columns = np.broadcast_to(cells[:, None, None], (len(cells), _CELL, _CELL)), _CELLS
@@ -138,14 +139,14 @@ def _laid_out(values: np.ndarray, most: int) -> tuple[np.ndarray, int]:
 
 
 def _rows(heights: Sequence[float], below: float) -> list[Axes]:
-    """Return axes under each other in a new figure, of these heights in their width; inches below them."""
+    """Return axes below each other in a new figure; heights in widths of the axes, `below` in inches."""
     inches = [max(6.5 * height, 0.42) for height in heights]
     figure = Figure(
         figsize=(8, sum(inches) + 0.09 * len(inches) + 0.62 + below), dpi=DPI, layout="constrained"
     )
     figure.set_facecolor("white")
     figure.suptitle(
-        "What each layer makes of the image: blue is positive, red negative, to a scale of its own",
+        "Output of each layer: blue is positive, red negative, each layer on its own scale",
         fontsize=TEXT,
         color=INK,
     )

@@ -1,4 +1,4 @@
-"""What the comparison of frameworks found: their loss curves, how far they are apart, and what each costs."""
+"""The comparison of frameworks: loss curves, their differences, and costs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from minicnn.plots.style import BLUE, DPI, FAINT, GREEN, INK, SMALL, TEXT, VERMI
 
 _NAMES = {"minicnn": "minicnn", "tensorflow": "TensorFlow", "keras": "Keras"}
 _COLOURS = {"minicnn": BLUE, "tensorflow": VERMILLION, "keras": GREEN}
-# Curves that coincide are all to be seen: each is thinner than the one under it.
+# Each curve is thinner than the one below it, so that coinciding curves are all visible.
 _WIDTHS = {"minicnn": 6.0, "tensorflow": 3.2, "keras": 1.2}
 _COSTS = {
     "step_ms": ("Time per step", "{:.1f} ms"),
@@ -24,7 +24,7 @@ _COSTS = {
 
 
 def comparison(results: Mapping[str, Any]) -> Figure:
-    """Draw loss curves, their differences from ours, and costs.
+    """Draw loss curves, their differences from minicnn's, and costs.
 
     Parameters
     ----------
@@ -69,25 +69,25 @@ def _draw_differences(
         for name, by_dtype in differences.items()
         for dtype, values in by_dtype.items()
     ]
-    for name, style, label, values in [*lines, ("minicnn", "-", "its own float64, in float32", rounding)]:
+    for name, style, label, values in [*lines, ("minicnn", "-", "own float64, in float32", rounding)]:
         x, y = range(1, len(values) + 1), [max(value, 1e-17) for value in values]
         axes.plot(x, y, style, color=_COLOURS[name], linewidth=1.6, marker=lone_mark(values), label=label)
     axes.set_yscale("log")
     dress(axes, "Relative difference of minicnn's loss to ...", "step")
-    # Where there is room: between the float32 lines and the float64 lines.
+    # The free space is between the float32 and the float64 lines.
     _finish(axes, loc="center right", bbox_to_anchor=(1, 0.35))
 
 
-def _finish(axes: Axes, **place: Any) -> None:
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))  # there is no half a step
+def _finish(axes: Axes, **position: Any) -> None:
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))  # no fractions of a step
     axes.grid(axis="y", color=FAINT, linewidth=0.6)
     axes.set_axisbelow(True)
     if axes.lines:
-        axes.legend(fontsize=TEXT, labelcolor=INK, frameon=False, **place)
+        axes.legend(fontsize=TEXT, labelcolor=INK, frameon=False, **position)
 
 
 def _draw_cost(axes: Axes, title: str, form: str, costs: Mapping[str, float | None]) -> None:
-    """Draw a bar for each framework, its value beside it; less is better in all of them."""
+    """Draw a bar for each framework, with its value; less is better."""
     names = list(costs)[::-1]  # the first on top
     values = [costs[name] or 0.0 for name in names]
     axes.barh([_NAMES[name] for name in names], values, color=[_COLOURS[name] for name in names], height=0.62)

@@ -1,4 +1,4 @@
-"""How learning goes inside: distributions in each layer, step by step; and the search for a learning rate."""
+"""Distributions inside each layer during training, and the learning rate search."""
 
 from __future__ import annotations
 
@@ -28,15 +28,16 @@ from minicnn.training import RateSearch
 
 
 def distributions(record: Distributions, axes: np.ndarray | None = None) -> Figure:
-    """Draw activations, gradients and dead channels of each block over the steps of a training.
+    """Draw activations, gradients and dead channels of each block over the training steps.
 
-    Dark, half of the values; light, all but the outer tenth; line, the median. All gradients have one scale,
-    so that a vanishing one lies low; where a quarter of them are 0, the dark band reaches the bottom.
+    The line is the median, the dark band the middle half of the values, the light band the middle 90 %. All
+    gradients share one scale, so that a vanishing gradient is visibly low; where a quarter of them are 0, the
+    dark band reaches the bottom.
 
     Parameters
     ----------
     record : Distributions
-        The callback, after the training.
+        The callback, after training.
     axes : ndarray of Axes, shape (3, blocks), optional
         Where to draw.
 
@@ -45,14 +46,14 @@ def distributions(record: Distributions, axes: np.ndarray | None = None) -> Figu
     Figure
     """
     if not record.steps:
-        raise ValueError("`record` must have seen a training: give it to `Trainer.fit` as a callback first")
+        raise ValueError("`record` is empty: pass it to a Trainer as a callback, and call `fit` first")
     if axes is None:
         figure = Figure(figsize=(10, 6), dpi=DPI, layout="constrained", facecolor="white")
         axes = figure.subplots(3, len(record.names), sharex=True, sharey="row", squeeze=False)
     activations, gradients = np.array(record.activations), np.array(record.gradients)
     positive = gradients[np.isfinite(gradients) & (gradients > 0)]
     largest = float(positive.max(initial=1e-12))
-    # Below a millionth of the largest, all is as good as zero.
+    # Values below a millionth of the largest are drawn as zero.
     bottom = max(float(positive.min(initial=largest)), 1e-6 * largest) / 2
     dead = 100 * np.array(record.dead)
     for block, (name, column) in enumerate(zip(record.names, np.transpose(axes), strict=True)):
@@ -81,7 +82,7 @@ def distributions(record: Distributions, axes: np.ndarray | None = None) -> Figu
 
 
 def _band(ax: Axes, steps: Sequence[int], quantiles: np.ndarray, colour: str) -> None:
-    """Draw quantiles (steps, 5) around their median."""
+    """Draw the quantiles (steps, 5) as bands around the median."""
     low, lower, median, upper, high = quantiles.T
     ax.fill_between(steps, low, high, color=colour, alpha=0.2, linewidth=0)
     ax.fill_between(steps, lower, upper, color=colour, alpha=0.4, linewidth=0)
@@ -89,12 +90,12 @@ def _band(ax: Axes, steps: Sequence[int], quantiles: np.ndarray, colour: str) ->
 
 
 def learning_rates(search: RateSearch, ax: Axes | None = None) -> Figure:
-    """Draw the loss against the learning rate, and mark the suggestion.
+    """Draw the loss over the learning rate, and mark the suggested rate.
 
     Parameters
     ----------
     search : RateSearch
-        What `Trainer.lr_find` returns.
+        The result of `Trainer.lr_find`.
     ax : Axes, optional
         Where to draw.
 
@@ -114,5 +115,5 @@ def learning_rates(search: RateSearch, ax: Axes | None = None) -> Figure:
     )
     ax.set_xscale("log")
     ax.grid(axis="y", color=FAINT, linewidth=0.6)
-    dress(ax, "Search for a learning rate, and what it suggests", "learning rate", "loss, smoothed (nats)")
+    dress(ax, "Learning rate search, with the suggested rate", "learning rate", "smoothed loss (nats)")
     return figure_of(ax)

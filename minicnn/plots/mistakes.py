@@ -1,4 +1,4 @@
-"""The mistakes that a model is surest of: bad labels, bad handwriting, or bad learning."""
+"""The misclassified images with the highest confidence."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ def mistakes(
     count: int = 24,
     ax: Axes | None = None,
 ) -> Figure:
-    """Draw the wrongly answered images with the highest probability of the wrong answer first.
+    """Draw misclassified images, those with the highest probability of the wrong class first.
 
-    Under each image: the answer and its probability, and the truth.
+    Below each image: the predicted class with its probability, and the true class.
 
     Parameters
     ----------
     images : ndarray, shape (N, H, W, C)
         uint8, or floats in [0, 1]; one or three channels.
     labels : ndarray of int, shape (N,)
-        The truth.
+        The true classes.
     probabilities : ndarray, shape (N, K)
-        Of each class: the softmax of the model's logits.
+        The softmax of the model's logits.
     class_names : sequence of str, optional
-        By default the numbers.
+        By default the class indices.
     count : int
-        How many at most.
+        Maximum number of images.
     ax : Axes, optional
         Where to draw.
 
@@ -46,17 +46,17 @@ def mistakes(
     -------
     Figure
     """
-    answers, sureness = probabilities.argmax(axis=1), probabilities.max(axis=1)
-    wrong = np.flatnonzero(answers != labels)
-    surest = wrong[np.argsort(-sureness[wrong], kind="stable")][:count]
+    predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    wrong = np.flatnonzero(predicted != labels)
+    most_confident = wrong[np.argsort(-confidence[wrong], kind="stable")][:count]
     names = [str(k) for k in range(probabilities.shape[1])] if class_names is None else class_names
     captions = [
-        (f"{shorten(names[answers[i]], 10)} {100 * sureness[i]:.0f} %", f"is {shorten(names[labels[i]])}")
-        for i in surest
+        (f"{shorten(names[predicted[i]], 10)} {100 * confidence[i]:.0f} %", f"is {shorten(names[labels[i]])}")
+        for i in most_confident
     ]
-    ax = tile_axes(images[surest], _COLUMNS) if ax is None else ax
-    draw_tiles(ax, images[surest], captions, _COLUMNS)
-    judged = counted(len(labels), "image")
-    title = f"The surest of {counted(len(wrong), 'mistake')} in {judged}: answer, probability, truth"
-    dress(ax, title if len(wrong) else f"No mistake in {judged}")
+    ax = tile_axes(images[most_confident], _COLUMNS) if ax is None else ax
+    draw_tiles(ax, images[most_confident], captions, _COLUMNS)
+    total = counted(len(labels), "image")
+    title = f"Most confident of {counted(len(wrong), 'mistake')} in {total}: predicted and true class"
+    dress(ax, title if len(wrong) else f"No mistakes in {total}")
     return figure_of(ax)

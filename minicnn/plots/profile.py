@@ -1,4 +1,4 @@
-"""Where the time of a training step goes, layer by layer."""
+"""The time of a training step, layer by layer."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from minicnn.plural import counted
 
 
 def profile_chart(found: Mapping[str, Any]) -> Figure:
-    """Draw a bar for each layer, forward and backward, with its speed beside it.
+    """Draw a bar for each layer, forward and backward, with its GFLOP/s.
 
     Parameters
     ----------
     found : mapping
-        What `minicnn.profiling.profile` returns.
+        The result of `minicnn.profiling.profile`.
 
     Returns
     -------
@@ -32,17 +32,17 @@ def profile_chart(found: Mapping[str, Any]) -> Figure:
         names, [r["backward_ms"] for r in rows], left=starts, color=VERMILLION, height=0.7, label="backward"
     )
     for i, row in enumerate(rows):
-        told = f" {row['share']:.0%}"
+        text = f" {row['share']:.0%}"
         if row["macs"]:
-            told += f"   {row['gflops']:.0f} GFLOP/s, {row['share_of_peak']:.0%} of the peak"
+            text += f"   {row['gflops']:.0f} GFLOP/s, {row['share_of_peak']:.0%} of the peak"
         end = row["forward_ms"] + row["backward_ms"]
-        axes.text(end, i, told, fontsize=SMALL, color=MUTED, va="center")
+        axes.text(end, i, text, fontsize=SMALL, color=MUTED, va="center")
     axes.invert_yaxis()  # the first layer on top
     axes.set_xlim(0, 1.45 * max(row["forward_ms"] + row["backward_ms"] for row in rows))
     whole = found["total"]["forward_ms"] + found["total"]["backward_ms"]
     dress(
         axes,
-        f"A training step of {counted(found['batch_size'], 'image')}: {whole:.1f} ms",
+        f"Training step on {counted(found['batch_size'], 'image')}: {whole:.1f} ms",
         "median time (ms)",
     )
     axes.legend(fontsize=TEXT, labelcolor=INK, frameon=False, loc="lower right")

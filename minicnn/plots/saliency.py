@@ -1,4 +1,4 @@
-"""What an answer hangs on, and what a filter looks for."""
+"""Which pixels decide a prediction, and which patches activate a filter most."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from minicnn.insight import class_gradient, grad_cam, occlusion, strongest_patch
 from minicnn.layers import Sequential
 from minicnn.ops.activations import softmax
 from minicnn.ops.scaling import to_float
-from minicnn.plots.mosaic import draw_signed
 from minicnn.plots.style import (
     FAINT,
     INK,
     SMALL,
     TEXT,
     VERMILLION,
+    draw_signed,
     dress,
     figure_of,
     new_axes,
@@ -33,25 +33,25 @@ _COLUMNS = 8
 _HEAT = LinearSegmentedColormap.from_list("heat", [VERMILLION + "00", VERMILLION + "E0"])  # over the image
 
 
-def evidence(
+def saliency(
     model: Sequential,
     image: np.ndarray,
     label: int | None = None,
     class_names: Sequence[str] | None = None,
     axes: Sequence[Axes] | None = None,
 ) -> Figure:
-    """Draw which pixels an answer hangs on, asked in three ways, see `minicnn.insight`.
+    """Draw which pixels decide a prediction: gradient, occlusion and Grad-CAM, see `minicnn.insight`.
 
     Parameters
     ----------
     model : Sequential
-        Built, with logits and a convolution.
+        Built, with logits as output and at least one convolution.
     image : ndarray, shape (H, W, C)
         uint8, or floats in [0, 1]; one or three channels.
     label : int, optional
-        The class that is asked about; by default the answer.
+        The class to explain; by default the predicted class.
     class_names : sequence of str, optional
-        By default the numbers.
+        By default the class indices.
     axes : sequence of four Axes, optional
         Where to draw: the image, gradient, occlusion, Grad-CAM.
 
@@ -73,7 +73,7 @@ def evidence(
     height, width = pixels.shape[:2]
     others[2].imshow(pixels.mean(axis=-1), cmap="gray_r", vmin=0, vmax=1, alpha=0.35)
     image_extent = (-0.5, width - 0.5, height - 0.5, -0.5)
-    strongest = float(cam.max()) or 1.0  # where nothing is warm, all is cold
+    strongest = float(cam.max()) or 1.0  # an all-zero map stays transparent
     heat = others[2].imshow(
         cam, cmap=_HEAT, vmin=0, vmax=strongest, interpolation="bilinear", extent=image_extent
     )
@@ -109,9 +109,9 @@ def patches(
     count: int = 8,
     ax: Axes | None = None,
 ) -> Figure:
-    """Draw the pieces of images that excite a filter most, each as large as the filter can see.
+    """Draw the image patches that activate a filter most, each as large as its receptive field.
 
-    Under each piece, the filter's output.
+    The filter's output is written below each patch.
 
     Parameters
     ----------
@@ -128,6 +128,6 @@ def patches(
     ax = tile_axes(found.pixels, _COLUMNS) if ax is None else ax
     draw_tiles(ax, found.pixels, [(f"{value:.3g}", "") for value in found.values], _COLUMNS, accent=INK)
     height, width = found.pixels.shape[1:3]
-    looked = counted(len(images), "image")
-    dress(ax, f"What excites map {channel} of layer {layer} most, in {looked}: {height}x{width}")
+    title = f"Strongest patches of channel {channel}, layer {layer}, in {counted(len(images), 'image')}"
+    dress(ax, f"{title}: {height}x{width}")
     return figure_of(ax)

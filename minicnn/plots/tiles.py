@@ -1,4 +1,4 @@
-"""Many small images on one pair of axes, each with a caption."""
+"""A grid of small images on one axes, each with a caption."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from matplotlib.patches import Rectangle
 
 from minicnn.plots.style import FAINT, INK, SMALL, VERMILLION, new_axes
 
-_GAP = 0.12  # between neighbours, in widths of an image
-_LINE = 0.17  # height of a line of the caption, likewise
-_LETTERS = 13  # for which a line has room; more are written smaller
+_GAP = 0.12  # between tiles, in image widths
+_LINE = 0.17  # height of a caption line, in image widths
+_LETTERS = 13  # that fit into a line; longer lines are written smaller
 
 
 def tile_axes(images: np.ndarray, columns: int, width: float = 8.0) -> Axes:
-    """Return the axes of a new figure, `width` inches wide, in which so many tiles fill the room exactly."""
+    """Return the axes of a new figure, `width` inches wide, that this number of tiles fills exactly."""
     across, down = _pitch(images)
     rows = max(-(-len(images) // columns), 1)
     return new_axes(width, 0.35 + width * (rows * down - _GAP) / (columns * across - _GAP))[0]
@@ -29,9 +29,9 @@ def draw_tiles(
     columns: int,
     accent: str = VERMILLION,
 ) -> None:
-    """Draw images (N, H, W, C) in rows of `columns`, all to one scale, with two lines of text under each.
+    """Draw images (N, H, W, C) in rows of `columns`, with a caption of two lines below each.
 
-    The first of the lines has the colour `accent`.
+    The first line of a caption has the color `accent`.
     """
     across, down = _pitch(images)
     height = images.shape[1] / images.shape[2]
@@ -54,5 +54,5 @@ def draw_tiles(
 
 
 def _pitch(images: np.ndarray) -> tuple[float, float]:
-    """Return how far tiles are apart, across and down, in widths of an image."""
+    """Return the horizontal and vertical distance of tiles, in image widths."""
     return 1 + _GAP, images.shape[1] / images.shape[2] + 2 * _LINE + _GAP

@@ -126,13 +126,13 @@ def _one_image(evaluation: Evaluation) -> Iterator[str]:
     image = evaluation.images[k]
     yield picture(plots.feature_maps(model, image, names), f"Outputs of all layers for {shown}.")
     text = f"Pixels that decide the answer to {shown}: by gradient, occlusion and Grad-CAM."
-    yield picture(plots.evidence(model, image, None, names), text)
+    yield picture(plots.saliency(model, image, None, names), text)
 
 
 def _map(evaluation: Evaluation) -> Iterator[str]:
     if len(evaluation.images) > 1:
         some = slice(0, _MAPPED)
-        figure = plots.hidden_map(
+        figure = plots.embedding(
             evaluation.run.model, evaluation.images[some], evaluation.labels[some], evaluation.names
         )
         yield picture(

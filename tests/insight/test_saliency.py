@@ -91,7 +91,7 @@ def test_occlusion_averages_over_all_squares_that_cover_the_pixel(size):
     np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
 
 
-def test_evidence_takes_uint8_images_and_leaves_them_alone():
+def test_saliency_takes_uint8_images_and_leaves_them_alone():
     pixels = np.full((3, 4, 1), 51, np.uint8)
     fall = occlusion(linear(KERNEL), pixels, 1, size=1)
     np.testing.assert_allclose(fall, 0.2 * KERNEL[:, 1].reshape(3, 4), rtol=1e-6)
@@ -99,7 +99,7 @@ def test_evidence_takes_uint8_images_and_leaves_them_alone():
 
 
 @pytest.mark.parametrize("ask", [class_gradient, occlusion])
-def test_evidence_is_asked_about_a_class_of_the_net(ask):
+def test_saliency_is_asked_about_a_class_of_the_net(ask):
     for label in (2, -1):
         with pytest.raises(ValueError, match=r"must be class indices in \[0, 2\)"):
             ask(linear(KERNEL), PIXELS, label)

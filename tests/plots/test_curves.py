@@ -35,7 +35,7 @@ def test_learning_curves_show_loss_and_error_in_per_cent():
         "test 10.00 %": ([2.0], [pytest.approx(10.0)]),
     }
     assert [axes.get_yscale() for axes in figure.axes] == ["log", "log"]
-    assert [axes.get_ylabel() for axes in figure.axes] == ["cross-entropy (nats)", "wrong answers (%)"]
+    assert [axes.get_ylabel() for axes in figure.axes] == ["cross-entropy (nats)", "error (%)"]
     figure.draw_without_rendering()
 
 

@@ -27,7 +27,7 @@ def test_kernels_stand_by_channel_and_filter():
 
 
 def test_kernels_says_how_many_it_leaves_out():
-    figure = kernels(np.ones((1, 1, 3, 9)), most=2)
+    figure = kernels(np.ones((1, 1, 3, 9)), limit=2)
     assert figure.axes[0].get_title(loc="left") == "1x1 kernels: 2 of 9 filters, 2 of 3 channels"
     with pytest.raises(ValueError, match=r"`kernel` must be \(kh, kw, channels, filters\), got \(3, 3\)"):
         kernels(np.ones((3, 3)))
@@ -40,7 +40,7 @@ def net():
 
 def test_feature_maps_show_the_output_of_each_layer():
     model, image = net(), np.random.default_rng(0).integers(0, 256, (6, 5, 1)).astype(np.uint8)
-    figure = feature_maps(model, image, ["cat", "dog"], most=2)
+    figure = feature_maps(model, image, ["cat", "dog"], limit=2)
     outputs = [out[0] for out in Trace(model, image[np.newaxis]).outputs]
     first, conv, relu, dense, logits = figure.axes  # Flatten changes no value
     drawn = [np.ma.filled(axes.images[0].get_array(), np.nan) for axes in figure.axes]

@@ -48,7 +48,7 @@ def test_distributions_draw_a_column_a_block(record):
 
 
 def test_distributions_need_a_record():
-    with pytest.raises(ValueError, match="`record` must have seen a training"):
+    with pytest.raises(ValueError, match="`record` is empty: pass it to a Trainer as a callback"):
         distributions(Distributions(np.zeros((1, 1)), np.zeros(1)))
 
 

@@ -11,7 +11,7 @@ PROBABILITIES = np.array(
 IMAGES = np.arange(5 * 12, dtype=np.uint8).reshape(5, 4, 3, 1)
 
 
-def test_mistakes_come_with_the_surest_first():
+def test_mistakes_come_with_the_most_confident_first():
     figure = mistakes(IMAGES, LABELS, PROBABILITIES)
     (axes,) = figure.axes
     assert [text.get_text() for text in axes.texts] == [
@@ -22,14 +22,14 @@ def test_mistakes_come_with_the_surest_first():
     for shown, i in zip(axes.images, (2, 4, 1), strict=True):
         assert np.array_equal(shown.get_array(), IMAGES[i, ..., 0])
         assert shown.get_clim() == (0, 255)
-    assert axes.get_title(loc="left").startswith("The surest of 3 mistakes in 5 images")
+    assert axes.get_title(loc="left").startswith("Most confident of 3 mistakes in 5 images")
     figure.draw_without_rendering()
 
 
 def test_mistakes_shows_at_most_count():
     (axes,) = mistakes(IMAGES, LABELS, PROBABILITIES, count=2).axes
     assert len(axes.images) == 2
-    assert axes.get_title(loc="left").startswith("The surest of 3 mistakes")
+    assert axes.get_title(loc="left").startswith("Most confident of 3 mistakes")
 
 
 def test_mistakes_uses_class_names():
@@ -51,7 +51,7 @@ def test_mistakes_tiles_do_not_overlap():
 
 def test_no_mistake_is_a_picture_too():
     figure = mistakes(IMAGES, PROBABILITIES.argmax(axis=1), PROBABILITIES)
-    assert figure.axes[0].get_title(loc="left") == "No mistake in 5 images"
+    assert figure.axes[0].get_title(loc="left") == "No mistakes in 5 images"
     figure.draw_without_rendering()
 
 
@@ -65,4 +65,4 @@ def test_mistakes_captions_keep_to_their_tile(count):
     pitch = axes.transData.transform((1.12, 0))[0] - axes.transData.transform((0, 0))[0]
     assert all(text.get_window_extent().width <= pitch for text in axes.texts)
     noun = "mistake in 1 image" if count == 1 else "mistakes in 8 images"
-    assert axes.get_title(loc="left") == f"The surest of {count} {noun}: answer, probability, truth"
+    assert axes.get_title(loc="left") == f"Most confident of {count} {noun}: predicted and true class"

@@ -43,9 +43,7 @@ def test_pictures_need_neither_pyplot_nor_a_display(tmp_path):
 def test_without_matplotlib_the_error_says_how_to_get_it():
     code = "import sys; sys.modules['matplotlib'] = None; import minicnn.plots"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert (
-        'ImportError: drawing pictures needs matplotlib: pip install "minicnn-numpy[plot]"' in result.stderr
-    )
+    assert 'ImportError: plots need matplotlib: pip install "minicnn-numpy[plot]"' in result.stderr
 
 
 def test_every_picture_can_be_drawn_on_given_axes():

@@ -4,7 +4,7 @@ import pytest
 from minicnn import Conv2D, Dense, Flatten, ReLU, Sequential
 from minicnn.insight import class_gradient, grad_cam, occlusion, strongest_patches
 from minicnn.ops.activations import softmax
-from minicnn.plots import evidence, patches
+from minicnn.plots import patches, saliency
 
 
 @pytest.fixture(scope="module")
@@ -12,9 +12,9 @@ def net():
     return Sequential([Conv2D(3, 3), ReLU(), Flatten(), Dense(4)]).build((8, 7, 3), rng=0)
 
 
-def test_evidence_draws_what_insight_computes(net):
+def test_saliency_draws_what_insight_computes(net):
     image = np.random.default_rng(0).random((8, 7, 3), np.float32)
-    figure = evidence(net, image, 2, ["ant", "bee", "cow", "dog"])
+    figure = saliency(net, image, 2, ["ant", "bee", "cow", "dog"])
     shown, gradient, covered, cam = figure.axes[:4]
     share = softmax(net.predict(image[np.newaxis]))[0, 2]
     assert shown.get_title(loc="left") == f"Is it cow? {100 * share:.0f} %"
@@ -29,10 +29,10 @@ def test_evidence_draws_what_insight_computes(net):
     figure.draw_without_rendering()
 
 
-def test_evidence_asks_about_the_answer(net):
+def test_saliency_asks_about_the_answer(net):
     image = np.random.default_rng(1).integers(0, 256, (8, 7, 3)).astype(np.uint8)
     answer = net.predict(image[np.newaxis]).argmax()
-    assert evidence(net, image).axes[0].get_title(loc="left").startswith(f"Is it {answer}?")
+    assert saliency(net, image).axes[0].get_title(loc="left").startswith(f"Is it {answer}?")
 
 
 def test_patches_are_the_strongest_with_their_values(net):
@@ -44,13 +44,13 @@ def test_patches_are_the_strongest_with_their_values(net):
     for shown, pixels in zip(axes.images, found.pixels, strict=True):
         assert np.array_equal(shown.get_array(), pixels[..., 0])
     assert [text.get_text() for text in axes.texts][::2] == [f"{value:.3g}" for value in found.values]
-    assert axes.get_title(loc="left") == "What excites map 1 of layer 0 most, in 20 images: 3x3"
+    assert axes.get_title(loc="left") == "Strongest patches of channel 1, layer 0, in 20 images: 3x3"
     figure.draw_without_rendering()
 
 
-def test_evidence_of_a_blank_image_is_cold(net):
+def test_saliency_of_a_blank_image_is_cold(net):
     net[0].bias.value = -np.ones(3)
-    figure = evidence(net, np.zeros((8, 7, 3), np.float32), 0, ["a name that is longer than a picture"] * 4)
+    figure = saliency(net, np.zeros((8, 7, 3), np.float32), 0, ["a name that is longer than a picture"] * 4)
     figure.draw_without_rendering()
     assert figure.axes[3].images[-1].get_clim() == (0, 1)
     first, second = (axes._left_title.get_window_extent() for axes in figure.axes[:2])
