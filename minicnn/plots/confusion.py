@@ -64,7 +64,7 @@ def confusion_matrix(
         raise ValueError(f"`class_names` must have {classes} names, got {len(names)}")
     wrong = int(matrix.sum() - np.trace(matrix))
     right = np.trace(matrix) / max(matrix.sum(), 1)
-    title = f"accuracy {100 * right:.2f} %, {wrong:,} of {counted(matrix.sum(), 'image')} wrong"
+    title = f"Accuracy {100 * right:.2f} %, {wrong:,} of {counted(matrix.sum(), 'image')} wrong"
     names = [shorten(name, 20) for name in names]
     longest = max(map(len, names)) if classes <= _MAX_WRITTEN else 2
     if ax is None:

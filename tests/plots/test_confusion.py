@@ -17,8 +17,8 @@ def test_confusion_matrix_writes_counts_and_rates_of_each_true_class():
     assert cells[1, 0] == ["1", "0.5 %"]
     assert cells[1, 1] == ["199", "99.5 %"]
     assert cells[2, 2] == ["·"]
-    assert axes.get_title(loc="left") == "accuracy 96.33 %, 11 of 300 images wrong"
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("answer", "truth")
+    assert axes.get_title(loc="left") == "Accuracy 96.33 %, 11 of 300 images wrong"
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted class", "true class")
 
 
 def test_confusion_matrix_is_blue_where_right_and_deeper_red_where_worse():
