@@ -1,4 +1,4 @@
-"""Each Python block of the README and the chapters runs; the report and the commands of the README are true."""
+"""Each Python block of the README and the chapters runs; the README's report and its commands are true."""
 
 import re
 from pathlib import Path
