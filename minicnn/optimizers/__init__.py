@@ -1,4 +1,4 @@
-"""Optimizers: rules that update weights in place from their accumulated gradients."""
+"""Optimizers: rules that turn accumulated gradients into new weights, in place."""
 
 from collections.abc import Callable
 from functools import partial

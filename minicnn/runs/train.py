@@ -21,7 +21,7 @@ from minicnn.parallel.ranks import TIMEOUT
 from minicnn.profiling import peak_memory_mb
 from minicnn.runs.config import AUGMENT
 from minicnn.runs.data import Data
-from minicnn.runs.folder import CHECKPOINTS, CONFIG, HISTORY, RESULT, WEIGHTS, Run, write_json
+from minicnn.runs.folder import CHECKPOINTS, HISTORY, RESULT, WEIGHTS, Run, write_json
 from minicnn.runs.interrupt import StopOnSignal
 from minicnn.saving.files import locked, remove_temporaries
 from minicnn.saving.fingerprint import environment
@@ -80,7 +80,10 @@ def train(
         If another process trains into the folder.
     """
     first = comm is None or comm.rank == 0
-    with locked(run.folder / CONFIG) if first else contextlib.nullcontext(), StopOnSignal(not first) as stop:
+    with (
+        locked(run.folder / CHECKPOINTS / ".run.lock") if first else contextlib.nullcontext(),
+        StopOnSignal(not first) as stop,
+    ):
         if first:
             remove_temporaries(run.folder)
         trainer = _make_trainer(run, len(data.train[0]), comm, rank_timeout)

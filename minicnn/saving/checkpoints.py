@@ -1,7 +1,7 @@
-"""A folder of checkpoints: the last few states of one fit, of which the newest can always be loaded.
+"""A folder of checkpoints: the last few states of one fit, the newest of which can always be loaded.
 
-A checkpoint is one file, `step-00000120.safetensors`: arrays by name, and a JSON object beside them, both
-under one SHA-256 (see `minicnn.saving.tensors`). What is in them is the business of `training.resume`.
+A checkpoint is one file, `step-00000120.safetensors`: named arrays and a JSON object, under one SHA-256 (see
+`minicnn.saving.tensors`). `minicnn.training.resume` defines their content.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, Self
 import numpy as np
 
 from minicnn.errors import FileFormatError
-from minicnn.saving.files import explain_os_errors, locked, parse_json, remove_temporaries, to_json
+from minicnn.saving.files import explain_os_errors, locked, parse_json, to_json
 from minicnn.saving.tensors import read_tensors, write_tensors
 from minicnn.validation import check_int
 
@@ -28,7 +28,7 @@ _NAME = re.compile(r"step-(\d{8,})\.safetensors")
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One state of a fit: what was in the file at `path`."""
+    """The content of one checkpoint: the state of a fit, read from `path`."""
 
     path: Path
     arrays: dict[str, np.ndarray]
@@ -36,106 +36,102 @@ class Snapshot:
 
 
 class CheckpointFolder:
-    """The checkpoints of one fit; a context manager, that holds the folder for this process alone.
+    """The checkpoints of one fit; a context manager that locks the folder.
 
     Parameters
     ----------
     folder : path
-        Is made where it does not exist. It belongs to one fit.
+        Is created if it does not exist. It belongs to one fit.
     every : int, optional
-        Steps from one checkpoint to the next; None: one at the end of each epoch.
+        Steps from one checkpoint to the next. None: one at the end of each epoch.
 
     Raises
     ------
     BlockingIOError
-        On entering, if somebody else trains into the folder.
+        On entering, if another process is training into the folder.
     """
 
     def __init__(self, folder: str | os.PathLike[str], every: int | None = None) -> None:
         self.folder = Path(folder)
         self.every = None if every is None else check_int(every, "every", low=1)
+        self._lock = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
         with explain_os_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(locked(self.folder / ".lock"))
-            remove_temporaries(self.folder)
-            self._held = stack.pop_all()
+        self._lock.enter_context(locked(self.folder / ".lock"))
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._held.close()
+        self._lock.close()
 
     def save(self, step: int, arrays: dict[str, np.ndarray], state: dict[str, Any]) -> None:
-        """Write a checkpoint, and then remove all but the last few.
+        """Write a checkpoint, then remove all but the last few.
 
         Raises
         ------
         OSError
-            With a message that says what to do. The checkpoints that were there are there still.
+            With a message that says what to do. The earlier checkpoints are unchanged.
         """
         path = self.folder / f"step-{step:08}.safetensors"
         try:
             write_tensors(path, arrays, to_json(state, _plain))
             self._prune(step)
         except OSError as error:
-            advice = "to go on from the last checkpoint, call fit again, or `minicnn train --resume`"
+            advice = "to resume from the last checkpoint, call fit again or run `minicnn train --resume`"
             raise OSError(error.errno, f"{error.strerror}; {advice}", os.fspath(path)) from error
 
     def latest(self) -> Snapshot | None:
-        """Return the newest checkpoint that can be read, None if there is none; warn about broken ones.
+        """Return the newest checkpoint that can be read, or None if there is none; warn about damaged ones.
 
         Raises
         ------
         FileFormatError
-            If there are checkpoints, and every one is broken.
+            If there are checkpoints, but all of them are damaged.
         """
-        broken = []
+        damaged = []
         for _, path in self._newest_first():
             try:
                 found = _read(path)
             except (FileFormatError, OSError) as error:
                 if isinstance(error, OSError) and error.errno != errno.EIO:
-                    raise  # it is not the file that is broken
-                broken.append(str(error))
+                    raise  # the file itself is not damaged
+                damaged.append(str(error))
             else:
-                for reason in broken:
-                    warnings.warn(f"{reason}; going on from {path.name}, the one before", stacklevel=2)
+                for reason in damaged:
+                    warnings.warn(f"{reason}; resuming from {path.name}, the one before", stacklevel=2)
                 return found
-        if broken:
-            raise FileFormatError(
-                f"{self.folder} must hold a whole checkpoint, but: {'; '.join(broken)}; "
-                f"remove the folder to start anew"
-            )
+        if damaged:
+            advice = "to start from the beginning, remove the folder"
+            raise FileFormatError(f"no readable checkpoint in {self.folder}: {'; '.join(damaged)}; {advice}")
         return None
 
     def _newest_first(self) -> list[tuple[int, Path]]:
-        """Return the checkpoints' steps and files."""
+        """Return the steps and files of the checkpoints."""
         matches = [(_NAME.fullmatch(path.name), path) for path in self.folder.iterdir()]
         return sorted(((int(match[1]), path) for match, path in matches if match), reverse=True)
 
     def _prune(self, step: int) -> None:
-        """Keep that of `step` and a few before it; a later one is broken, else the fit had begun there."""
+        """Keep that of `step` and a few before it; later ones are damaged, else the fit had used them."""
         files = self._newest_first()
         kept = [path for other, path in files if other <= step][:KEPT]
         for _, path in files:
-            if path not in kept and not path.is_dir():  # that is not ours
+            if path not in kept and not path.is_dir():  # a folder is the user's
                 path.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> Snapshot:
     if path.is_symlink():
-        raise FileFormatError(f"{path} must be a file of its folder, but it is a link")
+        raise FileFormatError(f"{path} is a link, which checkpoints cannot be")
     arrays, text = read_tensors(path)
     try:
         return Snapshot(path, arrays, parse_json(text or ""))
     except ValueError as error:
-        raise FileFormatError(f"{path} must be a checkpoint: {error}") from error
+        raise FileFormatError(f"{path} is not a checkpoint: {error}") from error
 
 
 def _plain(value: Any) -> Any:
-    """Return the numbers of a small array, such as the state of a random stream, as JSON can hold them."""
+    """Return a small array, such as the state of a random generator, as lists and numbers for JSON."""
     if isinstance(value, np.ndarray | np.generic):
         return value.tolist()
-    raise TypeError(f"a checkpoint must hold arrays and what JSON can hold, got {value!r}")
+    raise TypeError(f"a checkpoint can hold arrays and what JSON can hold, got {value!r}")

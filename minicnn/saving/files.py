@@ -1,4 +1,4 @@
-"""Files that are whole or not there: atomic writing, and one writer to a folder."""
+"""Atomic writing, locks, and JSON from untrusted files."""
 
 from __future__ import annotations
 
@@ -11,62 +11,72 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-try:
-    import fcntl
-except ImportError:  # Windows: nothing is locked there
-    fcntl = None  # type: ignore[assignment]
-
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 _REMEDIES = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make room on the disk"),
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "make the folder writable"),
     errno.ELOOP: "remove the link",
 }
-# Of JSON, what each of these marks begins may take sixty bytes, in three of text: beyond so many marks, there
-# must be enough text for each.
-_MARKS, _FREE_MARKS, _TEXT_OF_MARK = '[{,:"', 4000, 8
+# Of JSON: a string, even if it is not closed, a bracket or a comma. Each can take 80 bytes of memory, but
+# only 3 of text. So a file must have some bytes for each token beyond the free ones.
+_TOKEN = r'(?s)"[^"\\]*+(?:\\.[^"\\]*+)*+"?+|[\[{,]'
+_FREE_TOKENS, _BYTES_PER_TOKEN = 4000, 8
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write a file so that at any moment it is either the old one or the new one, whole and on the disk.
+    """Write a file so that at any moment the old or the new one is whole and on the disk.
 
-    A device or a pipe is written into.
+    Devices and pipes are written to directly.
 
     Raises
     ------
     OSError
-        With the file's name, and a message that says what to do. The old file is still there, unless only the
-        last thing failed, to see to it that the new one's name is on the disk: then it is the new one.
+        With the file's name, and a message that says what to do. The old file is unchanged, except if only
+        the last step failed, which flushes the new file's name to the disk: then the new file is there.
     """
     path = Path(path)
-    if path.exists() and not path.is_file() and not path.is_dir():  # a device or a pipe must stay what it is
+    if path.exists() and not path.is_file() and not path.is_dir():  # a device or a pipe cannot be replaced
         with explain_os_errors(path), path.open("wb") as file:
             file.write(data)
         return
     # In the same folder, since a rename is atomic only within a file system.
     temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     try:
-        with explain_os_errors(path):  # nobody asked for the temporary one
-            descriptor = os.open(
-                temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666
-            )
-            try:
+        with explain_os_errors(path):  # errors name the user's file, not the temporary one
+            with _opened_and_flushed(temporary, flags) as descriptor:
                 rest = memoryview(data)
                 while rest:
                     rest = rest[os.write(descriptor, rest) :]
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
             os.replace(temporary, path)
-            sync_folder(path.parent)  # the new name too must be on the disk
+            if os.name == "posix":  # elsewhere a folder cannot be opened
+                with _opened_and_flushed(path.parent, os.O_RDONLY):
+                    pass  # the new name is what must be flushed
     finally:
-        with contextlib.suppress(OSError):  # gone already where all went well
+        with contextlib.suppress(OSError):  # after a rename it does not exist
             os.unlink(temporary)
 
 
 @contextlib.contextmanager
+def _opened_and_flushed(path: Path, flags: int) -> Iterator[int]:
+    descriptor = os.open(path, flags, 0o666)
+    try:
+        yield descriptor
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Remove the temporary files of processes that were killed during `write_atomically`."""
+    for path in folder.iterdir():
+        if _TEMPORARY.fullmatch(path.name) and not path.is_dir():  # a folder is the user's
+            path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
 def explain_os_errors(path: Path) -> Iterator[None]:
-    """Let an OSError be about `path`, and say what to do."""
+    """Let each OSError name `path` and say what to do."""
     try:
         yield
     except OSError as error:
@@ -74,80 +84,62 @@ def explain_os_errors(path: Path) -> Iterator[None]:
         raise OSError(error.errno, text, os.fspath(path)) from error
 
 
-def sync_folder(folder: Path) -> None:
-    """See to it that the names in a folder are on the disk."""
-    if os.name != "posix":  # elsewhere a folder cannot be opened
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def remove_temporaries(folder: Path) -> None:
-    """Remove what processes that were killed while they wrote have left in a folder."""
-    for path in folder.iterdir():
-        if _TEMPORARY.fullmatch(path.name) and not path.is_dir():  # that is not ours
-            path.unlink(missing_ok=True)
-
-
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold a file for one process alone; its end, however sudden, lets go of it.
+    """Hold the lock file `path`, and remove the temporary files that killed processes left in its folder.
+
+    The file must not hold data. The lock ends with the process at the latest.
 
     Raises
     ------
     BlockingIOError
-        If somebody holds it already.
+        If the lock is held already.
     """
-    with explain_os_errors(path):
-        # A link would make a file, or lock one, somewhere else.
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
-    try:
+    import filelock  # not above: `import minicnn` is to take little more time than `import numpy`
+
+    with contextlib.ExitStack() as stack:
         try:
-            if fcntl is not None:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise BlockingIOError(
-                error.errno,
-                "a folder must be trained into by one at a time, and somebody does: wait, or take another",
-                os.fspath(path.parent),
-            ) from None
-        except OSError:
-            pass  # some network file systems know no locks, and are no worse than before
+            stack.enter_context(filelock.FileLock(path, timeout=0, thread_local=False))
+        except filelock.Timeout:
+            text = "another process is training into this folder; wait until it ends, or use another folder"
+            raise BlockingIOError(errno.EAGAIN, text, os.fspath(path.parent)) from None
+        except OSError as error:
+            # Some network file systems have no locks: go ahead without one.
+            if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+                with explain_os_errors(path):
+                    raise
+        remove_temporaries(path.parent)
         yield
-    finally:
-        os.close(descriptor)
 
 
 def to_json(value: Any, default: Callable[[Any], Any] | None = None) -> str:
-    """Return a value as JSON that `parse_json` takes: with blanks at its end where it is mostly marks."""
+    """Return a value as JSON, with blanks at its end if `parse_json` would find it too dense."""
     text = json.dumps(value, default=default)
-    return text.ljust(_TEXT_OF_MARK * (_count_marks(text) - _FREE_MARKS))
+    return text.ljust(_BYTES_PER_TOKEN * (_count_tokens(text) - _FREE_TOKENS))
 
 
-def parse_json(text: str) -> dict[str, Any]:
-    """Return the object that is in a text of JSON, whoever wrote it.
+def parse_json(text: str, size: int | None = None) -> dict[str, Any]:
+    """Return the object in a JSON text from an untrusted file of `size` bytes; by default the text's length.
 
     Raises
     ------
     ValueError
-        If it is not one object, has a key twice or nests too deeply, or takes far more memory than its text.
+        If it is not one object, has a key twice, nests too deeply, or takes far more memory than the file.
     """
-    if _count_marks(text) > _FREE_MARKS + len(text) // _TEXT_OF_MARK:
-        raise ValueError("it has more brackets, commas and quotes than anything between them")
+    most = _FREE_TOKENS + (len(text) if size is None else size) // _BYTES_PER_TOKEN
+    if _count_tokens(text) > most:
+        raise ValueError(f"it has more than {most} strings, brackets and commas, too many for its size")
     try:
         value = json.loads(text, object_pairs_hook=_unique)
-    except RecursionError as error:
-        raise ValueError("it nests too deeply") from error
+    except (RecursionError, json.JSONDecodeError) as error:
+        raise ValueError(f"its JSON is broken: {error}") from error
     if not isinstance(value, dict):
         raise ValueError(f"it must be a JSON object, got {type(value).__name__}")
     return value
 
 
-def _count_marks(text: str) -> int:
-    return sum(map(text.count, _MARKS))
+def _count_tokens(text: str) -> int:
+    return sum(1 for _ in re.finditer(_TOKEN, text))
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -157,26 +149,26 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return value
 
 
-def check_schema(value: Any, form: Any, name: str = "it") -> None:
-    """Demand that what JSON held has a form: a type, [form], {str: form}, or {"key": form, ...}.
+def check_schema(value: Any, schema: Any, name: str = "it") -> None:
+    """Check a value from JSON against a schema: a type, [schema], {str: schema}, or {"key": schema, ...}.
 
-    Integers must have 64 bits at most, as larger ones cannot be counted with; those of `object` any number.
+    Integers must fit into 64 bits, except those within `object`.
 
     >>> check_schema({"loss": [0.5, "low"]}, {str: [float]})
     Traceback (most recent call last):
     TypeError: it.loss.1 must be float, got 'low'
     """
-    kind = type(form) if isinstance(form, list | dict) else form
+    kind = type(schema) if isinstance(schema, list | dict) else schema
     if kind is not object and type(value) is not kind and not (kind is float and type(value) is int):
         raise TypeError(f"{name} must be {kind.__name__}, got {value!r:.100}")
     if kind in (int, float) and type(value) is int and not -(2**63) <= value < 2**63:
-        raise ValueError(f"{name} must have 64 bits at most, got an integer of {value.bit_length()} bits")
-    if isinstance(form, list):
+        raise ValueError(f"{name} must fit into 64 bits, got an integer of {value.bit_length()} bits")
+    if isinstance(schema, list):
         for i, item in enumerate(value):
-            check_schema(item, form[0], f"{name}.{i}")
-    elif isinstance(form, dict):
-        if str not in form and value.keys() != form.keys():
-            raise TypeError(f"{name} must have the keys {', '.join(form)}, got {', '.join(value)!r:.100}")
+            check_schema(item, schema[0], f"{name}.{i}")
+    elif isinstance(schema, dict):
+        if str not in schema and value.keys() != schema.keys():
+            raise TypeError(f"{name} must have the keys {', '.join(schema)}, got {', '.join(value)!r:.100}")
         for key, item in value.items():
             shown = key if key.isidentifier() else f"{key!r:.50}"
-            check_schema(item, form.get(key) or form[str], f"{name}.{shown}")
+            check_schema(item, schema.get(key) or schema[str], f"{name}.{shown}")

@@ -1,4 +1,4 @@
-"""Weights on disk: safetensors files, written atomically, read without trust."""
+"""Weights in safetensors files, written atomically and read without trust."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from minicnn.saving.tensors import read_tensors, write_tensors
 
 
 def save_weights(model: Layer, path: str | os.PathLike[str]) -> None:
-    """Save all weights of a built model, under the names of `named_parameters`.
+    """Save all weights of a built model under the names of `named_parameters`.
 
     Parameters
     ----------
     model : Layer
         A built model.
     path : str or path
-        A safetensors file. It is replaced as a whole or not at all, also on a crash or a full disk.
+        A safetensors file. It is replaced as a whole or not at all, even on a crash or a full disk.
     """
-    _demand_built(model)
+    _check_built(model)
     write_tensors(path, {name: parameter.value for name, parameter in model.named_parameters()})
 
 
 def load_weights(model: Layer, path: str | os.PathLike[str], checked: bool = True) -> None:
-    """Load the weights that `save_weights` saved into a built model; all or, on an error, none.
+    """Load the weights that `save_weights` saved into a built model; on an error the model is unchanged.
 
     Parameters
     ----------
@@ -35,17 +35,17 @@ def load_weights(model: Layer, path: str | os.PathLike[str], checked: bool = Tru
     path : str or path
         A safetensors file.
     checked : bool
-        Demand the checksum that `save_weights` writes. With False, files of other programs are read as well,
-        in which the format itself lets damage pass.
+        Require the checksum that `save_weights` writes. With False, files of other programs are read as well,
+        in which damaged values go unnoticed, since the format itself has no checksum.
 
     Raises
     ------
     FileFormatError
-        If the file is no safetensors file, not whole, or was damaged.
+        If the file is no safetensors file, is incomplete or damaged.
     ValueError
-        If names or shapes differ; it lists which are missing, unexpected and wrongly shaped.
+        If names or shapes differ. The message lists the missing, unexpected and wrongly shaped ones.
     """
-    _demand_built(model)
+    _check_built(model)
     tensors, _ = read_tensors(path, checked)
     check_weights(model, tensors, path)
     for name, parameter in model.named_parameters():
@@ -53,7 +53,7 @@ def load_weights(model: Layer, path: str | os.PathLike[str], checked: bool = Tru
 
 
 def check_weights(model: Layer, tensors: Mapping[str, np.ndarray], path: str | os.PathLike[str]) -> None:
-    """Raise unless these are the model's weights by name; `path` is where they come from."""
+    """Raise unless these are the model's weights by name; messages name `path`, their file."""
     shapes = {name: p.shape for name, p in model.named_parameters()}
     problems = {
         "missing": sorted(shapes.keys() - tensors.keys()),
@@ -67,9 +67,9 @@ def check_weights(model: Layer, tensors: Mapping[str, np.ndarray], path: str | o
     }
     listed = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in problems.items() if names)
     if listed:
-        raise ValueError(f"the weights in {path} must be those of the model; {listed}")
+        raise ValueError(f"the weights in {path} do not fit the model; {listed}")
 
 
-def _demand_built(model: Layer) -> None:
+def _check_built(model: Layer) -> None:
     if model.input_shape is None:
-        raise RuntimeError("a model must be built before its weights are saved or loaded: call build")
+        raise RuntimeError("a model must be built before its weights are saved or loaded: call `build` first")

@@ -134,7 +134,7 @@ def test_a_full_disk_is_said_in_one_sentence(dataset, tmp_path):
     checkpoint = tmp_path / "run" / "checkpoints" / "step-00000002.safetensors"
     assert result.stderr.splitlines()[-1] == (
         f"minicnn train: {checkpoint}: File too large; make room on the disk; "
-        f"to go on from the last checkpoint, call fit again, or `minicnn train --resume`"
+        f"to resume from the last checkpoint, call fit again or run `minicnn train --resume`"
     )
     names = ["checkpoints", "config.json", "history.csv"]
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == names
@@ -178,7 +178,7 @@ def test_resume_tells_of_a_broken_checkpoint_in_a_line(dataset, tmp_path, monkey
     assert main(["train", "--resume", str(tmp_path / "run"), "--checkpoint-every", "9"]) == 0
     first = capsys.readouterr().err.splitlines()[0]
     assert first.startswith("minicnn train: ")
-    assert first.endswith("going on from step-00000002.safetensors, the one before")
+    assert first.endswith("resuming from step-00000002.safetensors, the one before")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Lets batches of toy data be split, which are below the usual smallest shard."""
+"""Toy batches are too small to be split: here they are split all the same."""
 
 import pytest
 

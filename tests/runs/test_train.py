@@ -149,7 +149,10 @@ def test_a_run_that_died_before_it_was_judged_is_judged(folder, tmp_path):
 
 def test_two_processes_do_not_train_into_one_folder(folder, tmp_path):
     run, data = make(folder, tmp_path / "run")
-    with locked(run.folder / "config.json"), pytest.raises(BlockingIOError, match="by one at a time"):
+    with (
+        locked(run.folder / "checkpoints" / ".run.lock"),
+        pytest.raises(BlockingIOError, match="another process"),
+    ):
         train(run, data)
     assert train(run, data).logits is not None
 

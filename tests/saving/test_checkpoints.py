@@ -66,7 +66,7 @@ def test_a_broken_newest_is_told_and_the_one_before_is_taken(tmp_path, damage):
         save(folder, 1, 2, 3)
         newest = tmp_path / "step-00000003.safetensors"
         newest.write_bytes(damage(newest.read_bytes()))
-        with pytest.warns(UserWarning, match=r"step-00000003.* going on from step-00000002"):
+        with pytest.warns(UserWarning, match=r"step-00000003.* resuming from step-00000002"):
             assert step_of(folder) == 2
         # The broken one must not be what is kept in place of whole ones.
         (tmp_path / "step-00000009.safetensors").write_bytes(b"broken too")
@@ -86,7 +86,7 @@ def test_no_whole_checkpoint_is_an_error_not_a_new_beginning(tmp_path):
 @pytest.mark.parametrize("text", ["", "[1]", "{", "[" * 100_000])
 def test_a_file_of_arrays_alone_is_no_checkpoint(tmp_path, text):
     write_tensors(tmp_path / "step-00000001.safetensors", {}, text)
-    with CheckpointFolder(tmp_path) as folder, pytest.raises(FileFormatError, match="must be a checkpoint"):
+    with CheckpointFolder(tmp_path) as folder, pytest.raises(FileFormatError, match="is not a checkpoint"):
         folder.latest()
 
 
@@ -111,7 +111,7 @@ def test_a_folder_or_a_pipe_with_a_checkpoints_name_is_told_and_harms_nobody(tmp
         save(folder, 1)
         make(odd)
         with pytest.warns(
-            UserWarning, match=r"step-00000009.*it is a folder or a device; going on from step-0"
+            UserWarning, match=r"step-00000009.*is a folder or a device.*; resuming from step-0"
         ):
             assert step_of(folder) == 1
         save(folder, 2)
@@ -127,7 +127,7 @@ def test_a_link_to_a_checkpoint_of_others_is_not_followed(tmp_path):
         (tmp_path / "own" / "step-00000007.safetensors").symlink_to(
             others.folder / "step-00000007.safetensors"
         )
-        with pytest.warns(UserWarning, match=r"step-00000007.*it is a link; going on from step-00000001"):
+        with pytest.warns(UserWarning, match=r"step-00000007.*is a link.*; resuming from step-00000001"):
             assert step_of(folder) == 1
         save(folder, 2)
         assert (step_of(folder), step_of(others)) == (2, 7)
@@ -183,7 +183,7 @@ def test_a_fault_at_any_system_call_of_a_save_leaves_a_whole_checkpoint(tmp_path
     advice = {
         errno.ENOSPC: "make room on the disk",
         errno.EROFS: "make the folder writable",
-        errno.EIO: "go on",
+        errno.EIO: "resume from the last",
     }
     for number, words in advice.items():
         for when, name in enumerate(calls):

@@ -44,7 +44,7 @@ def test_every_flipped_bit_of_values_and_text_is_found(tmp_path):
         broken = bytearray(good)
         broken[place] ^= 1
         path.write_bytes(broken)
-        with pytest.raises(FileFormatError, match="must have the checksum of its content"):
+        with pytest.raises(FileFormatError, match="checksum does not match its content"):
             read_tensors(path)
 
 
@@ -63,7 +63,7 @@ def test_exchanged_names_and_shapes_are_found(tmp_path):
     ("arrays", "message"),
     [
         ({"a\tb": np.ones(1)}, r"names must be printable, got 'a\\tb'"),
-        ({f"{i}": np.ones(1, np.uint8) for i in range(20_000)}, "at most 1.... tensors, for its size"),
+        ({f"{i}": np.ones(1, np.uint8) for i in range(20_000)}, "more than 1..... strings, brackets and"),
     ],
 )
 def test_what_could_not_be_read_is_not_written(tmp_path, arrays, message):
@@ -80,7 +80,7 @@ def test_a_deep_and_narrow_net_may_have_thousands_of_small_tensors(tmp_path):
 
 def test_a_file_of_others_has_no_text(tmp_path):
     (tmp_path / "a").write_bytes(safetensors.numpy.save({"x": np.ones(2)}, {"format": "pt"}))
-    with pytest.raises(FileFormatError, match="must have the checksum that minicnn writes"):
+    with pytest.raises(FileFormatError, match="no minicnn checksum"):
         read_tensors(tmp_path / "a")
     arrays, text = read_tensors(tmp_path / "a", checked=False)
     assert text is None
@@ -101,10 +101,10 @@ def with_header(change, arrays=ARRAYS, text="some text"):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        (b'"minicnn"', b'"minicmn"', "that minicnn writes"),
-        (b'"minicnn":"', b'"minicnn":"?', "of its content"),
-        (b"__metadata__", b"a", "its header must describe"),
-        (b'__metadata__":{"minicnn":"', b'x":"', "its header must describe"),
+        (b'"minicnn"', b'"minicmn"', "no minicnn checksum"),
+        (b'"minicnn":"', b'"minicnn":"?', "does not match its content"),
+        (b"__metadata__", b"a", "must have the keys dtype, shape, data_offsets"),
+        (b'__metadata__":{"minicnn":"', b'x":"', "its JSON is broken"),
     ],
 )
 def test_a_file_that_lost_its_checksum_is_not_one_of_others(tmp_path, old, new, message):
@@ -118,14 +118,14 @@ def test_a_file_that_lost_all_of_its_metadata_is_not_one_of_others(tmp_path):
     broken = with_header(lambda header: b'{"__meta' + header[header.index(b'"},"') + 6 :])
     (tmp_path / "a").write_bytes(broken)
     assert safetensors.numpy.load(broken)
-    with pytest.raises(FileFormatError, match="must have the checksum that minicnn writes"):
+    with pytest.raises(FileFormatError, match="no minicnn checksum"):
         read_tensors(tmp_path / "a")
 
 
 def test_metadata_are_no_tensor(tmp_path):
     content = with_header(lambda header: header.replace(b'"none"', b'"__metadata__"'))
     (tmp_path / "a").write_bytes(content)
-    with pytest.raises(FileFormatError, match="must hold texts, not a tensor"):
+    with pytest.raises(FileFormatError, match="a key occurs twice"):
         read_tensors(tmp_path / "a", checked=False)
 
 
