@@ -22,7 +22,7 @@ from looking import draw_kernels, draw_neighbours, study
 from matplotlib.axes import Axes
 
 from minicnn.parallel.cores import available_threads
-from minicnn.plots.style import BLUE, GREEN, MUTED, PURPLE, TEXT, VERMILLION, dress, figure_of, new_axes
+from minicnn.plots import BLUE, GREEN, MUTED, PURPLE, TEXT, VERMILLION, dress, figure_of, new_axes
 
 FOLDER = Path(__file__).parent
 

@@ -13,7 +13,7 @@ from matplotlib.patches import Polygon
 
 from minicnn import Conv2D, Dense, LocalResponseNorm, Pool2D, Sequential
 from minicnn.models import alexnet
-from minicnn.plots.style import (
+from minicnn.plots import (
     BLUE,
     FAINT,
     INK,
