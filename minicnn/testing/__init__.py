@@ -1,7 +1,8 @@
-"""The kit that finds the bug in anyone's layer.
+"""Tests for your own layers: gradients against finite differences, and the rest of the layer contract.
 
-`check_layer` is the whole of it in one call. `strategies` draws cases with hypothesis and is imported by
-hand, since it alone needs that package: `pip install "minicnn-numpy[testing]"`.
+`check_layer` runs all checks in one call, `parametrize_with_checks` makes pytest tests of them. The modules
+`properties` (exact properties of functions), `strategies` (random test cases, which need hypothesis:
+`pip install 'minicnn-numpy[testing]'`) and `zoo` (broken layers to practise on) are imported by name.
 """
 
 from minicnn.testing.check import CHECKS, check_layer

@@ -1,4 +1,4 @@
-"""The kit in one call: whether a layer honours the contract, and whether its gradients are right."""
+"""`check_layer`: all checks of a layer in one call."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 import threadpoolctl
 
 from minicnn.layers.base import Layer
-from minicnn.testing import aliasing, backward, contract, geometry, gradients, modes, replication
+from minicnn.testing import aliasing, backward, contract, examples, geometry, gradients, modes, replication
 from minicnn.testing.layer_under_test import Inputs, LayerUnderTest
 from minicnn.testing.reference import check_reference
 from minicnn.testing.report import CheckFailed, Failure, LayerCheckError
@@ -21,7 +21,7 @@ from minicnn.validation import check_int
 
 Check = Callable[[LayerUnderTest], None]
 
-# From the first thing that can go wrong to the last: what fails first is nearest to the cause.
+# The basics come first, so that the first failure is the one closest to the cause.
 CHECKS: dict[str, Check] = {
     "build": contract.check_build,
     "shapes": contract.check_shapes,
@@ -40,7 +40,7 @@ CHECKS: dict[str, Check] = {
     "needs_dx": backward.check_needs_dx,
     "statistics": geometry.check_statistics,
     "modes": modes.check_modes,
-    "examples": modes.check_examples,
+    "examples": examples.check_examples,
     "geometry": geometry.check_geometry,
     "padding": geometry.check_padding,
     "weights": replication.check_weights,
@@ -48,7 +48,7 @@ CHECKS: dict[str, Check] = {
     "repr": replication.check_repr,
     "reference": check_reference,
 }
-# Who fails the first fails the others for the same reason.
+# A layer that fails the first check would fail the others for the same reason: these do not run then.
 IMPLIED: dict[str, Collection[str]] = {"build": CHECKS, "shapes": CHECKS, "gradients": ("ties", "kinks")}
 
 
@@ -63,56 +63,56 @@ def check_layer(
     skip: Collection[str] = (),
     only: Collection[str] | None = None,
 ) -> None:
-    """Raise one readable report unless `layer` honours the contract, in float64 and float32.
+    """Check the gradients of a layer and the rest of the layer contract, in float64 and float32.
 
     Parameters
     ----------
     layer : Layer, or a class or function that makes one
-        It need not be built, and is left as it is: copies of it are checked.
+        Built or not. It is not changed, since the checks run on copies.
     input_shape : sequence of int, optional
-        Shape of one example; that of a built layer if not given.
+        Shape of one example. Default: the input shape of a built layer.
     rng : int or numpy.random.Generator
-        Decides all weights and inputs.
+        Seed of all weights and inputs.
     batch_size : int
-        Examples in a batch, at least 2.
+        Number of examples in a batch, at least 2.
     inputs : callable, optional
-        `f(rng, shape) -> array`, for a layer that is defined for some inputs only (a logarithm).
+        `f(rng, shape) -> array`, for a layer that is not defined for all inputs, such as a logarithm.
     reference : Layer or callable, optional
-        What the layer must equal: a layer with the same weights in the same order, whose gradients are
-        compared too, or a function of x. Without it nobody can know which function was meant.
+        A correct layer with the same weights in the same order, or a function of x, to compare with. It
+        reveals a layer that computes the wrong function, whose gradients may fit that function.
     skip, only : collection of str
-        Names of checks, see `CHECKS`, to leave out, or to run alone.
+        Names of the checks to leave out, or of the only ones to run; all names are in `CHECKS`.
 
     Raises
     ------
     LayerCheckError
-        An AssertionError with the report: for each failing check the array, the worst index, analytic and
-        numeric value, and the usual cause.
+        If a check fails. It is an AssertionError; its message reports, for each failed check, the array, the
+        worst index, the analytic and the numeric value, and the usual cause.
 
     Notes
     -----
-    A step of a finite difference that crosses a kink is no evidence of a bug: see
-    `minicnn.testing.finite_differences`. A layer that holds one with `ties="all"` follows the textbook's
-    rule on purpose, which is no derivative where values are tied: the check `ties` leaves it alone.
+    Finite differences that cross a kink, such as the zero of a ReLU, do not count as evidence: see
+    `minicnn.testing.finite_differences`. The check `ties` skips layers with `ties="all"`, the textbook's rule
+    for max pooling, which is not the derivative where values are tied.
 
     Examples
     --------
     >>> from minicnn import Conv2D
     >>> check_layer(Conv2D(4, 3, padding="same"), (5, 5, 2))
     """
-    subject = make_subject(layer, input_shape, rng, batch_size, inputs, reference)
+    target = make_target(layer, input_shape, rng, batch_size, inputs, reference)
     failures: list[Failure] = []
     implied: set[str] = set()
     for name in chosen_checks(skip, only):
-        failure = None if name in implied else run_check(name, subject)
+        failure = None if name in implied else run_check(name, target)
         if failure is not None:
             failures.append(failure)
             implied.update(IMPLIED.get(name, ()))
     if failures:
-        raise LayerCheckError(_one_line(subject.layer), subject.input_shape, failures)
+        raise LayerCheckError(one_line_repr(target.layer), target.input_shape, failures)
 
 
-def make_subject(
+def make_target(
     layer: Any,
     input_shape: Sequence[int] | None = None,
     rng: int | np.random.Generator = 0,
@@ -120,44 +120,47 @@ def make_subject(
     inputs: Inputs | None = None,
     reference: Any = None,
 ) -> LayerUnderTest:
-    """Return the subject of all checks; raise a sentence where an argument is wrong."""
+    """Return the object that all checks run on, after validating the arguments of `check_layer`."""
     if not isinstance(layer, Layer) and callable(layer):
         layer = layer()
     if not isinstance(layer, Layer):
         raise TypeError(f"`layer` must be a Layer, or a class or function that makes one, got {layer!r}")
     shape = layer.input_shape if input_shape is None else tuple(input_shape)
     if shape is None:
-        raise ValueError(f"`input_shape` must be given for a layer that is not built, got {_one_line(layer)}")
-    batch_size = check_int(batch_size, "batch_size", low=2)  # with one example nothing could be mixed
+        raise ValueError(
+            f"`input_shape` must be given for a layer that is not built, got {one_line_repr(layer)}"
+        )
+    batch_size = check_int(batch_size, "batch_size", low=2)  # a single example cannot be mixed with others
     seed = int(rng.integers(2**62)) if isinstance(rng, np.random.Generator) else check_int(rng, "rng", low=0)
-    # A list that is the default of an argument stays what it is, so that a layer shows which changes it.
+    # Default arguments are not copied, so that a layer that changes one is detected.
     defaults = {id(a.default): a.default for a in inspect.signature(type(layer)).parameters.values()}
     return LayerUnderTest(copy.deepcopy(layer, defaults), shape, seed, batch_size, inputs, reference)
 
 
-def run_check(name: str, subject: LayerUnderTest) -> Failure | None:
-    """Run one check; return what it found."""
-    subject.reseed(name)
+def run_check(name: str, target: LayerUnderTest) -> Failure | None:
+    """Run one check; return its failure, or None if it passes."""
+    target.reseed(name)
     with one_blas_thread(), np.errstate(all="ignore"):
         try:
-            CHECKS[name](subject)
+            CHECKS[name](target)
         except CheckFailed as failed:
             failed.failure.check = name
             return failed.failure
         except Exception as error:
-            return Failure(name, f"the layer must not raise, and raised {type(error).__name__}: {error}")
+            return Failure(name, f"the layer raised {type(error).__name__}: {error}")
     return None
 
 
 def chosen_checks(skip: Collection[str], only: Collection[str] | None = None) -> list[str]:
-    """Return the names of the checks to run, in order; raise ValueError for a name that is none."""
+    """Return the names of the checks to run, in order; raise ValueError for an unknown name."""
     for name in (*skip, *(only or ())):
         if name not in CHECKS:
-            raise ValueError(f"checks must be among {', '.join(CHECKS)}; got {name!r}")
+            raise ValueError(f"check names must be among {', '.join(CHECKS)}, got {name!r}")
     return [name for name in CHECKS if name not in skip and (only is None or name in only)]
 
 
-def _one_line(layer: Layer) -> str:
+def one_line_repr(layer: Layer) -> str:
+    """Return `repr(layer)` on one line, or the name of its class if repr fails."""
     try:
         return " ".join(repr(layer).split())
     except Exception:
@@ -171,6 +174,6 @@ def _controller() -> threadpoolctl.ThreadpoolController:
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Hold BLAS to one thread: on products as small as a test's, threads cost more than they bring."""
+    """Limit BLAS to one thread: for products as small as those of a test, more threads are slower."""
     with _controller().limit(limits=1):
         yield

@@ -1,4 +1,4 @@
-"""The first things: the layer builds, both passes run, and shapes and dtypes are kept."""
+"""The basic contract: the layer builds, both passes run, shapes and dtypes are right."""
 
 from __future__ import annotations
 
@@ -9,119 +9,123 @@ from typing import Any
 import numpy as np
 
 from minicnn.parameter import Parameter
+from minicnn.plural import counted
 from minicnn.testing.layer_under_test import LayerUnderTest, Run, reachable, run
-from minicnn.testing.report import fail, worst
+from minicnn.testing.report import fail_check, worst_index
 
 
-def check_build(subject: LayerUnderTest) -> None:
-    """Check that the layer builds, in both dtypes, and every weight that it holds is found."""
+def check_build(target: LayerUnderTest) -> None:
+    """Check that the layer builds in both dtypes, and that named_parameters() finds all its weights."""
     try:
-        layer = subject.built
-        subject.built32  # noqa: B018
+        layer = target.built
+        target.built32  # noqa: B018
     except Exception as error:
-        fail(f"build(input_shape) and a forward in eval mode must work: {_told(error)}")
+        fail_check(f"build(input_shape) or a forward in eval mode {_describe(error)}")
     try:
         found = [part for part in reachable(layer) if isinstance(part, Parameter)]
     except Exception as error:
-        fail(f"copying the layer must work, since replicas are copies: {_told(error)}")
+        fail_check(f"copy.deepcopy(layer), on which replicas rely, {_describe(error)}")
     known = {id(p) for p in layer.parameters()}
     hidden = sum(id(p) not in known for p in found)
     if hidden:
-        fail(
-            f"all weights must be found by named_parameters(), but {hidden} are not",
-            hint="a Parameter in a set, or in an object that is no Layer; hold it in an attribute or a list",
+        fail_check(
+            f"named_parameters() does not find {counted(hidden, 'weight')} of the layer",
+            hint="a Parameter in a set, or in an object that is not a Layer; use an attribute or a list",
         )
 
 
-def check_shapes(subject: LayerUnderTest) -> None:
-    """Check that both passes run, for any batch size; y has the built shape, dx that of x."""
-    for n in (subject.batch_size, 1, subject.batch_size + 2):
-        layer, x = subject.fresh(), subject.draw(examples=n)
+def check_shapes(target: LayerUnderTest) -> None:
+    """Check that both passes run for any batch size, y has the built shape and dx the shape of x."""
+    for n in (target.batch_size, 1, target.batch_size + 2):
+        layer, x = target.fresh(), target.draw(examples=n)
         y = call("forward", layer, x)
         if not isinstance(y, np.ndarray):
-            fail("forward must return an array", "y", got=type(y).__name__)
+            fail_check("forward must return an array", "y", got=type(y).__name__, hint="a missing `return y`")
         if y.shape != (n, *(layer.output_shape or ())):
-            expected = f"{(n, *(layer.output_shape or ()))}, as for the example of zeros in build"
-            fail(f"with {n} examples y must keep its shape", "y", got=y.shape, expected=expected)
-        dy = np.asarray(subject.rng.standard_normal(y.shape))
+            expected = f"{(n, *(layer.output_shape or ()))}, the output shape that build found"
+            what = f"y has the wrong shape for a batch of {counted(n, 'example')}"
+            hint = "a reshape or squeeze that does not keep the batch axis"
+            fail_check(what, "y", hint=hint, got=y.shape, expected=expected)
+        dy = np.asarray(target.rng.standard_normal(y.shape))
         dx = call("backward", layer.backward, dy)
         if not isinstance(dx, np.ndarray) or dx.shape != x.shape:
             got = dx.shape if isinstance(dx, np.ndarray) else type(dx).__name__
-            fail(
-                f"with {n} examples dx must have the shape of x: nothing may be left to broadcasting",
+            fail_check(
+                f"dx does not have the shape of x, for a batch of {counted(n, 'example')}",
                 "dx",
-                hint="a sum too many, a missing reshape, or a missing return",
+                hint="one sum too many, a missing reshape, or a missing return",
                 got=got,
                 expected=x.shape,
             )
 
 
-def check_dtypes(subject: LayerUnderTest) -> None:
-    """Check that results have the input's dtype; in float64 nothing was rounded to float32 on the way."""
+def check_dtypes(target: LayerUnderTest) -> None:
+    """Check that results have the dtype of the input, and nothing is rounded to float32 in float64."""
     runs: dict[Any, Run] = {}
-    x, dy = subject.draw(), subject.draw_dy()
+    x, dy = target.draw(), target.draw_dy()
     for dtype in (np.float32, np.float64):
-        runs[dtype] = run(subject.fresh(dtype), x.astype(dtype), dy.astype(dtype))
-        calm = subject.fresh(dtype).eval()(x.astype(dtype))
-        for name, array in (("y", calm), ("y", runs[dtype].y), ("dx", runs[dtype].dx)):
+        runs[dtype] = run(target.fresh(dtype), x.astype(dtype), dy.astype(dtype))
+        in_eval = target.fresh(dtype).eval()(x.astype(dtype))
+        for name, array in (("y", in_eval), ("y", runs[dtype].y), ("dx", runs[dtype].dx)):
             if array.dtype != dtype:
-                fail(
-                    f"with inputs of {np.dtype(dtype)} the results must have that dtype too",
+                fail_check(
+                    f"{name} does not have the dtype of the input, {np.dtype(dtype)}",
                     name,
-                    hint="a dtype written down in the layer, or a NumPy scalar of float64 in the arithmetic; "
-                    "take constants from `math` and dtypes from x",
+                    hint="a fixed dtype, or a float64 NumPy scalar in the arithmetic; take dtypes from x and "
+                    "constants from `math`",
                     got=array.dtype,
                 )
-    hint = "astype(np.float32), or np.zeros(..., np.float32), inside"
+    hint = "astype(np.float32) or np.zeros(..., np.float32) inside the layer"
     for name, array in runs[np.float64].arrays().items():
         rounded = np.unique(array[array != np.rint(array)])
         if rounded.size > 8 and np.array_equal(rounded, rounded.astype(np.float32)):
-            fail("in float64 all digits must be computed, and these are float32 numbers", name, hint=hint)
+            fail_check(f"in float64, the values of {name} are rounded to float32", name, hint=hint)
     rounded = x.astype(np.float32).astype(np.float64)
-    single = run(subject.fresh(), rounded, dy)
+    single = run(target.fresh(), rounded, dy)
     if (rounded != x).any() and np.array_equal(single.y, runs[np.float64].y) and single.dx.any():
-        fail("in float64 y must depend on all digits of x, not on those of float32 only", "y", hint=hint)
-    if not subject.random and sum(_is_coarse(subject) for _ in range(3)) > 1:
-        fail("in float64 a small change of x must not be lost in rounding to float32", "y", hint=hint)
+        fail_check("in float64, x is rounded to float32 before it is used", "y", hint=hint)
+    if not target.random and sum(_is_coarse(target) for _ in range(3)) > 1:
+        fail_check("in float64, small changes of x are lost to rounding in float32", "y", hint=hint)
 
 
-def _is_coarse(subject: LayerUnderTest) -> bool:
-    """Say whether most outputs go up in steps, seen from near, which from further off go up a slope.
+def _is_coarse(target: LayerUnderTest) -> bool:
+    """Return whether most outputs are smooth for large steps, but change in jumps for small ones.
 
-    A kink or a step in between is one of few, and hardly there at two of three points.
+    Kinks and steps of the function itself affect few outputs, and rarely at two of three points.
     """
-    x, d = subject.draw(), subject.draw()
+    x, d = target.draw(), target.draw()
     far, near = 2.0**-17, 2.0**-30
 
-    def run_on(images: np.ndarray) -> np.ndarray:
-        return subject.fresh().eval()(images)
+    def evaluate(x: np.ndarray) -> np.ndarray:
+        return target.fresh().eval()(x)
 
-    slope, steps = ((run_on(x + h * d) - run_on(x - h * d)) / (2 * h) for h in (far, near))
-    rounding = 2.0**12 * np.finfo(np.float64).eps / near  # of float64, with much to spare; float32's is 2**29
-    room = 0.01 * np.abs(slope) + rounding * np.abs(run_on(x))
-    moving = (slope != 0) | (steps != 0)
-    return bool((np.abs(steps - slope) > room)[moving].sum() > 0.5 * moving.sum())
+    coarse, fine = ((evaluate(x + h * d) - evaluate(x - h * d)) / (2 * h) for h in (far, near))
+    rounding = 2.0**12 * np.finfo(np.float64).eps / near  # a generous bound for float64; float32: 2**29
+    tolerance = 0.01 * np.abs(coarse) + rounding * np.abs(evaluate(x))
+    moving = (coarse != 0) | (fine != 0)
+    return bool((np.abs(fine - coarse) > tolerance)[moving].sum() > 0.5 * moving.sum())
 
 
-def check_float32(subject: LayerUnderTest) -> None:
-    """Check that in float32 the same numbers come out as in float64, up to rounding."""
-    if subject.random:
-        return  # it may draw other numbers in float32
+def check_float32(target: LayerUnderTest) -> None:
+    """Check that float32 gives the results of float64, up to rounding."""
+    if target.random:
+        return  # the random numbers may differ between the dtypes
     for _ in range(5):
-        x, dy = subject.draw().astype(np.float32), subject.draw_dy().astype(np.float32)
-        single = run(subject.fresh(np.float32), x, dy).arrays()
-        double = run(subject.fresh(), x.astype(np.float64), dy.astype(np.float64)).arrays()
+        x, dy = target.draw().astype(np.float32), target.draw_dy().astype(np.float32)
+        single = run(target.fresh(np.float32), x, dy).arrays()
+        double = run(target.fresh(), x.astype(np.float64), dy.astype(np.float64)).arrays()
         errors = {
             name: float(np.linalg.norm(single[name] - right) / (3e-5 * np.linalg.norm(right) + 1e-5))
             for name, right in double.items()
         }
         name = max(errors, key=lambda name: math.inf if math.isnan(errors[name]) else errors[name])
         if errors[name] <= 1.0:
-            return  # else rounding may have carried a value over a kink: try another point
+            return  # otherwise rounding may have moved a value across a kink, so another point is tried
     error = np.abs(single[name] - double[name])
-    index = worst(np.where(np.isnan(error), np.inf, error))
+    index = worst_index(np.where(np.isnan(error), np.inf, error))
     facts: dict[str, Any] = {"float32": float(single[name][index]), "float64": float(double[name][index])}
-    fail("float32 must give the numbers of float64, up to rounding", name, index, **facts)
+    hint = "a separate code path or a lower precision for float32"
+    fail_check("float32 and float64 give different results", name, index, hint, **facts)
 
 
 def call(what: str, function: Callable[[np.ndarray], Any], argument: np.ndarray) -> Any:
@@ -129,8 +133,8 @@ def call(what: str, function: Callable[[np.ndarray], Any], argument: np.ndarray)
     try:
         return function(argument)
     except Exception as error:
-        fail(f"{what} must work, given shape {argument.shape}: {_told(error)}")
+        fail_check(f"{what}, given shape {argument.shape}, {_describe(error)}")
 
 
-def _told(error: Exception) -> str:
-    return f"it raised {type(error).__name__}: {error}"
+def _describe(error: Exception) -> str:
+    return f"raised {type(error).__name__}: {error}"

@@ -1,13 +1,13 @@
-"""Analytic gradients against differences of the outputs, and what to make of kinks.
+"""Analytic gradients compared with finite differences of the outputs, with a rule for kinks.
 
-Along a direction d, the loss <y, dy> must grow as <gradient, d> says. One random direction moves all
-elements of an array at once and costs two forwards, whatever the array's size. Only where that fails
-does the search go on: first whether the differences can be trusted, then where the wrong element is.
+Along a direction d, the derivative of the loss <y, dy> must be <gradient, d>. One random direction shifts all
+elements of an array at once and costs two forwards, whatever the size of the array. Only if that comparison
+fails does the search continue: first whether the differences can be trusted, then which element is wrong.
 
-A kink is a point where the slope jumps: the zero of a ReLU, two equal maxima in a pooling window. If a
-step crosses one, the difference is no derivative, and the gradient may be right all the same. So a
-disagreement counts only if differences with shrinking steps converge, and to something else; where they do
-not, the point is moved. Where it never helps, the gradient must lie between the one-sided slopes.
+A kink is a point where the derivative jumps, such as the zero of a ReLU or two equal maxima in a pooling
+window. A difference whose step crosses a kink is no derivative, and the gradient may still be right. So a
+disagreement counts only if differences with shrinking steps converge to another value. If they do not
+converge, another point is tried; if no point helps, the gradient must lie between the one-sided derivatives.
 """
 
 from __future__ import annotations
@@ -20,34 +20,34 @@ import numpy as np
 from minicnn.layers.base import Layer
 from minicnn.testing.layer_under_test import INPUT, run, trainable
 
-STEP = 2.0**-17  # near the cube root of the rounding error, where a central difference is most exact
-RTOL = 1e-9  # of the gradient's size along the direction
+STEP = 2.0**-17  # near the cube root of the rounding error, where a central difference is most accurate
+RTOL = 1e-9  # relative to the size of the gradient along the direction
 EPS = float(np.finfo(np.float64).eps)
 
 
-class Verdict(Enum):
-    """What a comparison along one direction showed."""
+class Comparison(Enum):
+    """Result of comparing a gradient with finite differences along one direction."""
 
-    RIGHT = "right"
-    WRONG = "wrong"
-    KINK = "kink: between the one-sided slopes"
-    OUTSIDE = "not smooth, and not between the one-sided slopes"
+    MATCH = "the derivatives agree"
+    MISMATCH = "the derivatives differ"
+    KINK = "not differentiable, the gradient lies between the one-sided derivatives"
+    OUTSIDE = "not differentiable, the gradient does not lie between the one-sided derivatives"
 
 
-class Point:
-    """A batch `x`, a gradient `dy`, and what the layer says about its slopes there."""
+class EvaluationPoint:
+    """A batch `x` and a gradient `dy`, with the layer's output and gradients there."""
 
     def __init__(self, layer: Layer, x: np.ndarray, dy: np.ndarray) -> None:
         self.layer, self.dy = layer, dy
         self.values = {INPUT: x, **{name: p.value for name, p in trainable(layer)}}
-        self.ran = run(copy.deepcopy(layer), x, dy)
-        self.y = self.ran.y
-        self.gradients = {INPUT: self.ran.dx, **self.ran.dweights}
-        # Gradients that vanish, as that of a bias before a batch normalisation, are sums that cancel.
+        self.run = run(copy.deepcopy(layer), x, dy)
+        self.y = self.run.y
+        self.gradients = {INPUT: self.run.dx, **self.run.dweights}
+        # The terms of a vanishing gradient cancel, as in that of a bias before a batch normalisation.
         self.floor = 256 * EPS * float(np.linalg.norm(dy) + np.linalg.norm(self.y * dy))
 
-    def moved(self, name: str, shift: np.ndarray) -> np.ndarray:
-        """Return the outputs with one array moved by `shift`."""
+    def shifted_output(self, name: str, shift: np.ndarray) -> np.ndarray:
+        """Return the output after one array was shifted by `shift`."""
         layer, x = copy.deepcopy(self.layer), self.values[INPUT]
         if name == INPUT:
             return layer(x + shift)
@@ -55,70 +55,71 @@ class Point:
         parameter.value = parameter.value + shift
         return layer(x.copy())
 
-    def central(self, name: str, d: np.ndarray, h: float) -> tuple[np.ndarray, float]:
-        """Return the central difference of the outputs along `d`, and the rounding error of <it, dy>."""
-        plus, minus = self.moved(name, h * d), self.moved(name, -h * d)
-        # Outputs that did not move at all carry no rounding error into the difference.
+    def central_difference(self, name: str, d: np.ndarray, h: float) -> tuple[np.ndarray, float]:
+        """Return the central difference of the output along `d`, and the rounding error of <it, dy>."""
+        plus, minus = self.shifted_output(name, h * d), self.shifted_output(name, -h * d)
+        # Outputs that are equal contribute no rounding error to the difference.
         noise = np.linalg.norm((np.abs(plus) * self.dy)[plus != minus]) * EPS / h
         return (plus - minus) / (2 * h), float(noise)
 
-    def slope(self, name: str, d: np.ndarray) -> tuple[float, float, float]:
-        """Return the slope along `d` by the gradient, and by difference, and how far apart they may be."""
+    def directional_derivatives(self, name: str, d: np.ndarray) -> tuple[float, float, float]:
+        """Return the analytic and the numeric derivative along `d`, and how far they may differ."""
         product = self.gradients[name] * d
-        difference, noise = self.central(name, d, STEP)
+        difference, noise = self.central_difference(name, d, STEP)
         tolerance = RTOL * float(np.linalg.norm(product)) + 16 * noise + self.floor
         return float(product.sum()), float(np.vdot(difference, self.dy)), tolerance
 
-    def judge(self, name: str, d: np.ndarray) -> Verdict:
-        """Compare along direction `d`."""
-        analytic, numeric, tolerance = self.slope(name, d)
+    def compare(self, name: str, d: np.ndarray) -> Comparison:
+        """Compare the gradient with finite differences along `d`."""
+        analytic, numeric, tolerance = self.directional_derivatives(name, d)
         if abs(analytic - numeric) <= tolerance:
-            return Verdict.RIGHT
+            return Comparison.MATCH
         scale = float(np.linalg.norm(self.gradients[name] * d))
         if not np.isfinite(scale):
-            return Verdict.WRONG
-        numeric, doubt, noise = self._extrapolated(name, d)
-        inside, width = self.between(name, d)
-        size, room = max(scale, abs(numeric)), 64 * noise + self.floor
-        # At an exact kink central differences converge too, to the mean of two slopes: the width tells.
-        if doubt <= 1e-7 * size + room and width <= 1e-3 * size + room:
-            close = abs(analytic - numeric) <= RTOL * scale + 4 * doubt + room
-            return Verdict.RIGHT if close else Verdict.WRONG
-        return Verdict.KINK if inside else Verdict.OUTSIDE
+            return Comparison.MISMATCH
+        numeric, error, noise = self._richardson(name, d)
+        inside, width = self.between_one_sided(name, d)
+        size, slack = max(scale, abs(numeric)), 64 * noise + self.floor
+        # At an exact kink central differences converge too, to the mean of the one-sided derivatives: hence
+        # the width.
+        if error <= 1e-7 * size + slack and width <= 1e-3 * size + slack:
+            close = abs(analytic - numeric) <= RTOL * scale + 4 * error + slack
+            return Comparison.MATCH if close else Comparison.MISMATCH
+        return Comparison.KINK if inside else Comparison.OUTSIDE
 
-    def between(self, name: str, d: np.ndarray) -> tuple[bool, float]:
-        """Say whether the gradient lies between the slopes to both sides, and how far these are apart."""
+    def between_one_sided(self, name: str, d: np.ndarray) -> tuple[bool, float]:
+        """Return whether the gradient lies between the one-sided derivatives, and how far these differ."""
         h = 2.0**-20
-        right = self.dy * (self.moved(name, h * d) - self.y) / h
-        left = self.dy * (self.y - self.moved(name, -h * d)) / h
+        right = self.dy * (self.shifted_output(name, h * d) - self.y) / h
+        left = self.dy * (self.y - self.shifted_output(name, -h * d)) / h
         product = self.gradients[name] * d
-        room = 1e-6 * np.linalg.norm(product) + 64 * EPS / h * np.linalg.norm(self.y * self.dy)
+        slack = 1e-6 * np.linalg.norm(product) + 64 * EPS / h * np.linalg.norm(self.y * self.dy)
         low, high = np.minimum(left, right).sum(), np.maximum(left, right).sum()
-        return bool(low - room <= product.sum() <= high + room), float(high - low)
+        return bool(low - slack <= product.sum() <= high + slack), float(high - low)
 
-    def _extrapolated(self, name: str, d: np.ndarray) -> tuple[float, float, float]:
-        """Return the slope by Richardson's extrapolation, how far to doubt it, and its rounding error."""
+    def _richardson(self, name: str, d: np.ndarray) -> tuple[float, float, float]:
+        """Return the derivative by Richardson extrapolation, its estimated error, and its rounding error."""
         row: list[np.ndarray] = []
         for level in range(4):
             before, h = row, 2.0 ** -(9 + level)
-            difference, noise = self.central(name, d, h)
+            difference, noise = self.central_difference(name, d, h)
             row = [difference]
             for order, coarser in enumerate(before, start=1):
                 row.append(row[-1] + (row[-1] - coarser) / (4**order - 1))
-        doubt = np.abs(row[-1] - row[-2]) + np.abs(row[-1] - before[-1])
-        return float(np.vdot(row[-1], self.dy)), float(np.vdot(doubt, np.abs(self.dy))), noise
+        error = np.abs(row[-1] - row[-2]) + np.abs(row[-1] - before[-1])
+        return float(np.vdot(row[-1], self.dy)), float(np.vdot(error, np.abs(self.dy))), noise
 
 
-def unit(value: np.ndarray) -> float:
-    """Return the size of a step of one in an array: its values' root mean square, or 1 if they are zero."""
+def step_size(value: np.ndarray) -> float:
+    """Return the root mean square of an array, or 1 if all its values are zero: the scale of a step in it."""
     return float(np.sqrt(np.mean(np.square(value)))) or 1.0 if value.size else 1.0
 
 
-def directions(value: np.ndarray, rng: np.random.Generator, sparse: bool) -> np.ndarray:
-    """Return a random direction: +-1 for every element, or for about an eighth of them."""
+def random_direction(value: np.ndarray, rng: np.random.Generator, sparse: bool) -> np.ndarray:
+    """Return a random direction: a step of either sign in every element, or in about an eighth of them."""
     signs = rng.integers(0, 2, value.shape) * 2.0 - 1.0
     if sparse and value.size > 1:
         keep = rng.random(value.shape) < 0.125
         keep.flat[rng.integers(value.size)] = True
         signs *= keep
-    return signs * unit(value)
+    return signs * step_size(value)

@@ -1,4 +1,4 @@
-"""From "the gradient is wrong along this direction" to the element that is worst, and the usual cause."""
+"""Find the element of a wrong gradient with the largest error, and guess the usual cause."""
 
 from __future__ import annotations
 
@@ -6,41 +6,43 @@ import math
 
 import numpy as np
 
-from minicnn.testing.finite_differences import Point, Verdict, directions, unit
+from minicnn.testing.finite_differences import Comparison, EvaluationPoint, random_direction, step_size
 from minicnn.testing.layer_under_test import INPUT, gradient_name
 from minicnn.testing.report import Failure
 
-BLOCK = 256  # elements compared one by one
+BLOCK = 256  # number of elements that are compared one by one
 
 
-def locate(point: Point, name: str, rng: np.random.Generator) -> Failure | None:
-    """Return what is wrong with one gradient at the element where it is worst; None if none is wrong alone.
+def locate(point: EvaluationPoint, name: str, rng: np.random.Generator) -> Failure | None:
+    """Return the failure at the element with the largest error; None if each element by itself is right.
 
-    Halves of the array are compared along random directions, and the worse half is halved again, until
-    few enough elements are left to compare each.
+    The halves of the array are compared along random directions. The worse half is halved again until the
+    rest is small enough to compare each element.
     """
-    value, gradient = point.values[name], point.gradients[name]
+    value = point.values[name]
     block = np.arange(value.size)
     while block.size > BLOCK:
-        block = max(np.array_split(block, 2), key=lambda half: _excess(point, name, half, rng))
-    slopes = np.array([point.slope(name, _one(value, i)) for i in block])
-    analytic, numeric, tolerance = slopes.T / unit(value)
+        block = max(np.array_split(block, 2), key=lambda half: _relative_error(point, name, half, rng))
+    derivatives = np.array([point.directional_derivatives(name, _unit_vector(value, i)) for i in block])
+    analytic, numeric, tolerance = derivatives.T / step_size(value)
     error = np.abs(analytic - numeric)
     wrong = ~(error <= tolerance)
     order = np.argsort(np.where(np.isnan(error), -np.inf, -error))
     for k in [k for k in order if wrong[k]][:8]:
-        verdict = point.judge(name, _one(value, block[k]))
-        if verdict in (Verdict.WRONG, Verdict.OUTSIDE):
-            kink = ", nor between the slopes beside the kink there" if verdict is Verdict.OUTSIDE else ""
+        comparison = point.compare(name, _unit_vector(value, block[k]))
+        if comparison in (Comparison.MISMATCH, Comparison.OUTSIDE):
+            compared = f"{block.size} elements"
+            if block.size < value.size:
+                compared = f"{block.size} compared elements ({value.size} in total)"
             return Failure(
                 "",
-                f"the gradient {_label(name)} must be the slope of the output, and is not{kink}",
+                _describe(name, comparison),
                 gradient_name(name),
                 tuple(int(i) for i in np.unravel_index(block[k], value.shape)),
                 {
                     "analytic": float(analytic[k]),
                     "numeric": float(numeric[k]),
-                    "wrong": f"{wrong.sum()} of the {block.size} elements compared, of {gradient.size}",
+                    "wrong": f"{wrong.sum()} of {compared}",
                 },
                 usual_cause(analytic, numeric, wrong, len(point.dy), of_input=name == INPUT),
             )
@@ -50,47 +52,53 @@ def locate(point: Point, name: str, rng: np.random.Generator) -> Failure | None:
 def usual_cause(
     analytic: np.ndarray, numeric: np.ndarray, wrong: np.ndarray, batch: int, of_input: bool = True
 ) -> str:
-    """Return what usually lies behind such differences between elements of a gradient.
+    """Return the bug that usually causes such differences between the elements of a gradient.
 
     >>> usual_cause(np.array([-1.0, 2.0]), np.array([1.0, -2.0]), np.array([True, True]), batch=3)
-    'the sign'
+    'wrong sign'
     """
     if not np.isfinite(numeric).all():
-        return "an output that is not finite; a layer that is defined for some inputs only needs `inputs=`"
+        return "the output is not finite; if the layer is not defined for all inputs, pass `inputs=`"
     if not np.isfinite(analytic).all():
-        return "a division by zero, or a power or logarithm at its edge"
+        return "a division by zero, or a power or logarithm at the edge of its domain"
     a, n = analytic[wrong], numeric[wrong]
     if not a.any():
-        return "it stays zero: never computed, or `add_grad` or a `+=` was forgotten"
+        return "the wrong elements are zero: not computed, or an `add_grad` or `+=` is missing"
     if np.max(np.abs(a - n)) < 1e-6 * np.max(np.abs(n)):
-        return "too little precision: something inside is float32"
+        return "low precision: something is computed in float32"
     if wrong.sum() == 1 and wrong.size > 2:
-        return "one element only: an index, or an edge"
+        return "a single element is wrong: an index, or a border case"
     ratio = float(np.vdot(a, n) / np.vdot(n, n)) if n.any() else math.nan
     if not np.allclose(a, ratio * n, rtol=1e-4, atol=1e-7 * np.max(np.abs(n))):
         if of_input:
-            return "a term of the derivative left out, a kernel flipped, `=` for `+=` where windows overlap"
-        return "a term of the derivative left out, an axis not summed over, an array transposed"
+            return "a missing term of the derivative, a flipped kernel, `=` for `+=` where windows overlap"
+        return "a missing term of the derivative, a missing sum over an axis, a transposed array"
     if math.isclose(ratio, -1, rel_tol=1e-4):
-        return "the sign"
+        return "wrong sign"
     if batch > 1 and any(math.isclose(ratio, c, rel_tol=1e-4) for c in (batch, 1 / batch)):
-        return "a mean over the batch in one place, and a sum in the other"
-    return f"a constant factor: the gradient is {ratio:.4g} times what it must be"
+        return "a mean over the batch in place of a sum, or the reverse"
+    return f"a constant factor: the gradient is {ratio:.4g} times the correct one"
 
 
-def _excess(point: Point, name: str, indices: np.ndarray, rng: np.random.Generator) -> float:
-    d = np.zeros(point.values[name].size)
-    d[indices] = directions(point.values[name], rng, sparse=False).ravel()[indices]
-    analytic, numeric, tolerance = point.slope(name, d.reshape(point.values[name].shape))
+def _describe(name: str, comparison: Comparison) -> str:
+    label = "with respect to the input" if name == INPUT else f"of the weight {name!r}"
+    kink = ", and is not between the one-sided derivatives either" if comparison is Comparison.OUTSIDE else ""
+    return f"the gradient {label} differs from finite differences of the output{kink}"
+
+
+def _relative_error(
+    point: EvaluationPoint, name: str, indices: np.ndarray, rng: np.random.Generator
+) -> float:
+    """Return the error along a random direction in some elements, relative to its tolerance."""
+    value = point.values[name]
+    d = np.zeros(value.size)
+    d[indices] = random_direction(value, rng, sparse=False).ravel()[indices]
+    analytic, numeric, tolerance = point.directional_derivatives(name, d.reshape(value.shape))
     error = abs(analytic - numeric)
     return error / max(tolerance, 1e-300) if math.isfinite(error) else math.inf
 
 
-def _one(value: np.ndarray, index: int) -> np.ndarray:
+def _unit_vector(value: np.ndarray, index: int) -> np.ndarray:
     d = np.zeros(value.shape)
-    d.flat[index] = unit(value)
+    d.flat[index] = step_size(value)
     return d
-
-
-def _label(name: str) -> str:
-    return "with respect to the input" if name == INPUT else f"of the weight {name!r}"

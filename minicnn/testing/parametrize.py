@@ -1,4 +1,4 @@
-"""The checks as tests of pytest, one test a check, in the manner of scikit-learn."""
+"""The checks as pytest tests, one for each layer and check, as in scikit-learn."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from functools import partial
 from typing import Any
 
 from minicnn.layers.base import Layer
-from minicnn.testing.check import check_layer, chosen_checks
+from minicnn.testing.check import check_layer, chosen_checks, one_line_repr
 
 Item = tuple[Layer, tuple[int, ...]] | Layer
 
 
 def parametrize_with_checks(layers: Iterable[Item], **options: Any) -> Callable[[Callable], Callable]:
-    """Return a decorator that runs a test for each layer and check.
+    """Return a decorator that parametrizes a pytest test over layers and checks.
 
     Parameters
     ----------
-    layers : iterable of (Layer, input_shape), or of built layers
-        What to check.
+    layers : iterable of (Layer, input_shape) or of built layers
+        The layers to check.
     **options
-        For `check_layer`: rng, batch_size, inputs, reference, skip.
+        Arguments of `check_layer`: rng, batch_size, inputs, reference, skip.
 
     Examples
     --------
@@ -29,7 +29,7 @@ def parametrize_with_checks(layers: Iterable[Item], **options: Any) -> Callable[
     ... def test_my_layers(layer, check):
     ...     check(layer)
     """
-    import pytest  # only whoever writes tests needs it
+    import pytest  # not a dependency of the package
 
     skip = options.pop("skip", ())
     cases = []
@@ -37,6 +37,5 @@ def parametrize_with_checks(layers: Iterable[Item], **options: Any) -> Callable[
         layer, shape = item if isinstance(item, tuple) else (item, item.input_shape)
         for name in chosen_checks(skip):
             check = partial(check_layer, input_shape=shape, only=(name,), **options)
-            words = " ".join(repr(layer).split())
-            cases.append(pytest.param(layer, check, id=f"{words}-{name}"))
+            cases.append(pytest.param(layer, check, id=f"{one_line_repr(layer)}-{name}"))
     return pytest.mark.parametrize(("layer", "check"), cases)

@@ -1,4 +1,4 @@
-"""A layer against another that is known to be right."""
+"""Comparison of a layer with a reference that is known to be right."""
 
 from __future__ import annotations
 
@@ -7,20 +7,22 @@ from minicnn.testing.layer_under_test import LayerUnderTest, run
 from minicnn.testing.report import require_equal
 
 
-def check_reference(subject: LayerUnderTest) -> None:
-    """Check that the layer equals its reference: outputs, and gradients where the reference is a layer."""
-    if subject.reference is None:
+def check_reference(target: LayerUnderTest) -> None:
+    """Check that outputs equal those of the reference, and gradients too if the reference is a layer."""
+    if target.reference is None:
         return
     for kind in ("normal", "negative", "positive"):
-        x, dy = subject.draw(kind), subject.draw_dy()
-        got = run(subject.fresh(), x, dy).arrays()
-        if isinstance(subject.reference, Layer):
-            other = subject.build(layer=subject.reference)
-            other.set_weights(subject.built.get_weights())
+        x, dy = target.draw(kind), target.draw_dy()
+        got = run(target.fresh(), x, dy).arrays()
+        if isinstance(target.reference, Layer):
+            other = target.build(layer=target.reference)
+            other.set_weights(target.built.get_weights())
             expected = dict(zip(got, run(other.train(), x, dy).arrays().values(), strict=True))
-            calm, expected_calm = subject.fresh().eval()(x), other.eval()(x)
-            require_equal(calm, expected_calm, "in eval mode y must equal the reference's", "y")
+            in_eval, expected_in_eval = target.fresh().eval()(x), other.eval()(x)
+            what = "in eval mode, y differs from that of the reference"
+            require_equal(in_eval, expected_in_eval, what, "y")
         else:
-            expected = {"y": subject.reference(x.copy())}
+            expected = {"y": target.reference(x.copy())}
         for name, array in expected.items():
-            require_equal(got[name], array, f"{name} must equal the reference's on {kind} inputs", name)
+            what = f"{name} differs from that of the reference, on {kind} inputs"
+            require_equal(got[name], array, what, name)

@@ -1,4 +1,4 @@
-"""Copies of a layer: replicas, a second layer of its class, saved weights, a pickle, and its repr."""
+"""Copies of a layer: replicas, other instances, saved weights, pickles, and its repr."""
 
 from __future__ import annotations
 
@@ -11,74 +11,70 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.testing.layer_under_test import LayerUnderTest, backward, gradient_name, results, run
-from minicnn.testing.report import SAME, fail, require_all_equal, require_equal
+from minicnn.testing.layer_under_test import LayerUnderTest, gradient_name, gradients_of, run, run_backward
+from minicnn.testing.report import SAME, fail_check, require_all_equal, require_equal
 
 
-def check_replicas(subject: LayerUnderTest) -> None:
-    """Check that a replica shares the weights' values and nothing else, and two layers nothing at all."""
-    (x, other_x), (dy, other_dy) = ((draw(), draw()) for draw in (subject.draw, subject.draw_dy))
-    expected, other_expected = run(subject.fresh(), x, dy), run(subject.fresh(), other_x, other_dy)
-    hint = "a list, dict or array in the class's body, or a function that remembers its layer"
-    for kind in ("replica", "second layer"):
-        layer = subject.fresh()
-        other = layer.replica() if kind == "replica" else subject.fresh()
+def check_replicas(target: LayerUnderTest) -> None:
+    """Check that a replica shares only the values of weights, and another instance shares nothing."""
+    (x, other_x), (dy, other_dy) = ((draw(), draw()) for draw in (target.draw, target.draw_dy))
+    expected, other_expected = run(target.fresh(), x, dy), run(target.fresh(), other_x, other_dy)
+    hint = "a list, dict or array in the class body, or a closure that holds the layer"
+    for kind in ("replica", "second instance"):
+        layer = target.fresh()
+        other = layer.replica() if kind == "replica" else target.fresh()
         pairs = zip(layer.named_parameters(), other.named_parameters(), strict=True)
-        for (name, mine), (_, its) in pairs:
-            if np.may_share_memory(mine.grad, its.grad):
-                fail(f"a {kind} must have gradients of its own", gradient_name(name), hint=hint)
-            if np.may_share_memory(mine.value, its.value) != (kind == "replica"):
-                share = "share the weights' values" if kind == "replica" else "have weights of its own"
-                fail(f"a {kind} must {share}", name, hint=hint)
+        for (name, first), (_, second) in pairs:
+            if np.may_share_memory(first.grad, second.grad):
+                fail_check(f"a {kind} shares gradients with the layer", gradient_name(name), hint=hint)
+            if np.may_share_memory(first.value, second.value) != (kind == "replica"):
+                verb = "does not share" if kind == "replica" else "shares"
+                fail_check(f"a {kind} {verb} the values of weights", name, hint=hint)
         layer(x.copy())
         other(other_x.copy())
-        got, others = results(layer, dy), results(other, other_dy)
-        message = f"running a {kind} must not change this layer's results"
+        got, others = gradients_of(layer, dy), gradients_of(other, other_dy)
+        message = f"running a {kind} changes the results of the layer"
         require_all_equal(got, expected.arrays(), message, hint)
-        if not subject.random:  # a random one has a stream of its own
-            message = f"a {kind} must give its own results"
+        if not target.random:  # a random layer has its own stream
+            message = f"running the layer changes the results of a {kind}"
             require_all_equal(others, other_expected.arrays(), message, hint)
-    _refuse_changed_defaults(subject, x, dy)
+    _check_default_arguments(target, x, dy)
 
 
-def _refuse_changed_defaults(subject: LayerUnderTest, x: np.ndarray, dy: np.ndarray) -> None:
-    arguments = inspect.signature(type(subject.layer)).parameters.values()
+def _check_default_arguments(target: LayerUnderTest, x: np.ndarray, dy: np.ndarray) -> None:
+    arguments = inspect.signature(type(target.layer)).parameters.values()
     defaults = [(a.name, a.default) for a in arguments if isinstance(a.default, list | dict | set)]
-    twins = {id(default): copy.deepcopy(default) for _, default in defaults}
-    layer = copy.deepcopy(subject.layer, dict(twins))  # holds a twin where it holds the default itself
-    run(layer.build(subject.input_shape, rng=subject.seed, dtype=np.float64).train(), x, dy)
+    copies = {id(default): copy.deepcopy(default) for _, default in defaults}
+    layer = copy.deepcopy(target.layer, dict(copies))  # holds the copy wherever it held the default
+    run(layer.build(target.input_shape, rng=target.seed, dtype=np.float64).train(), x, dy)
     for name, default in defaults:
-        if repr(twins[id(default)]) != repr(default):
-            hint = (
-                f"a default is made once for all layers of the class: `{name}=None`, and a new one each time"
-            )
-            fail(f"the default of the argument `{name}` must not be changed", hint=hint)
+        if repr(copies[id(default)]) != repr(default):
+            hint = f"a default is shared by all instances; use `{name}=None`, and make a new one in __init__"
+            fail_check(f"the layer changes the default of its argument `{name}`", hint=hint)
 
 
-def check_weights(subject: LayerUnderTest) -> None:
-    """Check that the weights are all that training changes: copied into another layer they bring it over."""
-    layer = subject.fresh()
+def check_weights(target: LayerUnderTest) -> None:
+    """Check that weights are the whole state: another layer with the same ones gives the same output."""
+    layer = target.fresh()
     for _ in range(2):
-        layer(subject.draw())
-        backward(layer, subject.draw_dy())
-    other = subject.build(seed=subject.seed + 1)
+        layer(target.draw())
+        run_backward(layer, target.draw_dy())
+    other = target.build(seed=target.seed + 1)
     saved = {name: p.value.copy() for name, p in layer.named_parameters()}
     named = dict(other.named_parameters())
     if saved.keys() != named.keys():
-        fail(f"weights must have the same names in every build, got {[*saved]} and {[*named]}")
+        fail_check(f"the names of weights differ from build to build: {[*saved]} and {[*named]}")
     for name, value in saved.items():
         named[name].value = value
-    x = subject.draw()
-    hint = (
-        "state in a plain attribute: make it a Parameter, with trainable=False if no optimizer may change it"
-    )
-    message = "a layer with the same weights must give the same output in eval mode"
+    x = target.draw()
+    hint = "state in a plain attribute; make it a Parameter, with trainable=False if it is not learned"
+    message = "another layer with the same weights gives a different output in eval mode"
     require_equal(other.eval()(x.copy()), layer.eval()(x.copy()), message, "y", hint, SAME)
 
 
-def check_pickling(subject: LayerUnderTest) -> None:
-    """Check that the layer can be pickled and gives the same output afterwards."""
-    layer, x = subject.fresh().eval(), subject.draw()
+def check_pickling(target: LayerUnderTest) -> None:
+    """Check that the layer can be pickled, and the unpickled layer gives the same output."""
+    layer, x = target.fresh().eval(), target.draw()
     buffer = io.BytesIO()
     pickler, unpickler = _Pickler(buffer), pickle.Unpickler(buffer)
     try:
@@ -87,26 +83,25 @@ def check_pickling(subject: LayerUnderTest) -> None:
         unpickler.persistent_load = pickler.local.__getitem__  # type: ignore[method-assign]
         copied = unpickler.load()
     except Exception as error:
-        hint = (
-            "a lambda or an open file in an attribute; use a function with a name, at the top of its module"
-        )
-        fail(f"the layer must be picklable; {type(error).__name__}: {error}", hint=hint)
-    require_equal(copied(x.copy()), layer(x.copy()), "an unpickled layer must give the same output", "y")
+        hint = "a lambda or an open file in an attribute; use a named function at module level"
+        fail_check(f"the layer cannot be pickled: {type(error).__name__}: {error}", hint=hint)
+    require_equal(copied(x.copy()), layer(x.copy()), "the unpickled layer gives a different output", "y")
 
 
-def check_repr(subject: LayerUnderTest) -> None:
-    """Check that `repr` works, before and after build, and names the class."""
-    for state, layer in (("unbuilt", subject.layer), ("built", subject.built)):
+def check_repr(target: LayerUnderTest) -> None:
+    """Check that `repr` works before and after build, and names the class."""
+    for state, layer in (("unbuilt", target.layer), ("built", target.built)):
         try:
             text = repr(layer)
         except Exception as error:
-            fail(f"repr of the {state} layer must work; it raised {type(error).__name__}: {error}")
+            hint = "the weights do not exist before build"
+            fail_check(f"repr of the {state} layer raised {type(error).__name__}: {error}", hint=hint)
         if type(layer).__name__ not in text:
-            fail(f"repr must name the class {type(layer).__name__}", got=text)
+            fail_check(f"repr does not name the class {type(layer).__name__}", got=text)
 
 
 class _Pickler(pickle.Pickler):
-    """Pickle, but let classes pass that no import would find, such as those defined in a test."""
+    """A pickler that also accepts classes that cannot be imported, such as those defined inside a test."""
 
     def __init__(self, file: Any) -> None:
         super().__init__(file)

@@ -1,4 +1,4 @@
-"""What a failing check says: one readable report for a person who has a bug to find."""
+"""The report of a failing layer: failures, the error that carries them, and comparisons that raise it."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-SAME = 1e-12  # relative: the same numbers, however memory is aligned
+SAME = 1e-12  # relative: equal numbers, whatever the alignment of the arrays in memory
 
 
 @dataclass
 class Failure:
-    """One check that a layer failed.
+    """One failed check.
 
     Attributes
     ----------
     check : str
         Name of the check, as in `minicnn.testing.CHECKS`.
     what : str
-        What must hold, then what came.
+        What is wrong.
     array : str
-        The array it was seen in: "y", "dx", or the gradient of a weight, "dkernel".
+        The array that is wrong: "y", "dx", or the gradient of a weight, such as "dkernel".
     index : tuple of int or None
-        Where the difference is worst.
+        Index of the largest error.
     facts : dict
-        More lines of the report, in order; "analytic" and "numeric" where a gradient is wrong.
+        Further lines of the report, in order; "analytic" and "numeric" where a gradient is wrong.
     hint : str
         The usual cause.
     """
@@ -38,52 +38,51 @@ class Failure:
     hint: str = ""
 
     def __str__(self) -> str:
-        lines = {"array": self.array or None, "worst index": self.index or None, **self.facts}
-        lines["usual cause"] = self.hint or None
+        rows = {"array": self.array or None, "worst index": self.index or None, **self.facts}
+        rows["usual cause"] = self.hint or None
         numbers = [value for value in self.facts.values() if isinstance(value, float)]
-        told = [
-            f"    {name:<12} {_tell(value, numbers)}" for name, value in lines.items() if value is not None
-        ]
-        return "\n".join([f"{self.check}: {self.what}", *told])
+        given = {name: value for name, value in rows.items() if value is not None}
+        lines = [f"    {name:<12} {_format(value, numbers)}" for name, value in given.items()]
+        return "\n".join([f"{self.check}: {self.what}", *lines])
 
 
 class LayerCheckError(AssertionError):
-    """A layer does not honour the contract; the message is the report.
+    """A layer failed at least one check; the message is the report.
 
     Attributes
     ----------
     failures : list of Failure
-        All checks that failed, in the order of `CHECKS`; the first is nearest to the cause.
+        One for each failed check, in the order of `CHECKS`; the first is closest to the cause.
     """
 
     def __init__(self, layer: str, input_shape: tuple[int, ...], failures: list[Failure]) -> None:
         self.failures = failures
-        self._told_by = (layer, input_shape, failures)
+        self._arguments = (layer, input_shape, failures)
         names = ", ".join(failure.check for failure in failures)
-        blocks = [f"{layer} with inputs {input_shape} fails: {names}", *map(str, failures)]
+        blocks = [f"{layer} with input shape {input_shape} fails: {names}", *map(str, failures)]
         super().__init__("\n\n".join(blocks))
 
     def __reduce__(self) -> tuple[type, tuple]:
-        return LayerCheckError, self._told_by  # so that it may come from another process
+        return LayerCheckError, self._arguments  # picklable, as pytest-xdist and process pools require
 
     @property
     def checks(self) -> list[str]:
-        """Names of the checks that failed."""
+        """Names of the failed checks."""
         return [failure.check for failure in self.failures]
 
 
-class CheckFailed(Exception):  # noqa: N818 - it never leaves the kit: check_layer makes a LayerCheckError of it
-    """Ends a check, with what it found."""
+class CheckFailed(Exception):  # noqa: N818 - internal: check_layer turns it into a LayerCheckError
+    """Raised by a check to end it, with the failure that it found."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(str(failure))
         self.failure = failure
 
 
-def fail(
+def fail_check(
     what: str, array: str = "", index: tuple[int, ...] | None = None, hint: str = "", **facts: Any
 ) -> NoReturn:
-    """End the running check; its name is filled in by whoever runs it."""
+    """End the running check with a failure; `run_check` fills in the name of the check."""
     raise CheckFailed(Failure("", what, array, index, facts, hint))
 
 
@@ -96,12 +95,14 @@ def require_equal(
     rtol: float = 1e-9,
     scale: float = 1e-3,
 ) -> None:
-    """Fail unless `got` equals `expected` up to `rtol` of the largest expected value, or of `scale`.
+    """Fail unless `got` equals `expected` up to `rtol` times the largest expected value, or times `scale`.
 
-    The scale is for gradients that vanish, as that of a bias before a normalisation: sums that cancel.
+    The scale serves gradients that vanish because their terms cancel, such as that of a bias before a
+    normalisation.
     """
     if np.shape(got) != np.shape(expected):
-        fail(what, array, hint=hint, got=f"shape {np.shape(got)}", expected=f"shape {np.shape(expected)}")
+        shapes = [f"shape {np.shape(each)}" for each in (got, expected)]
+        fail_check(what, array, hint=hint, got=shapes[0], expected=shapes[1])
     got, expected = np.asarray(got, np.float64), np.asarray(expected, np.float64)
     finite = np.isfinite(expected)
     tolerance = rtol * np.max(np.abs(expected), where=finite, initial=scale)
@@ -110,27 +111,27 @@ def require_equal(
     error = np.where((got == expected) | (np.isnan(got) & np.isnan(expected)), 0.0, error)
     wrong = ~(error <= tolerance)
     if wrong.any():
-        index = worst(np.where(np.isnan(error), np.inf, error))
+        index = worst_index(np.where(np.isnan(error), np.inf, error))
         facts = {"got": float(got[index]), "expected": float(expected[index])}
-        fail(what, array, index, hint, **facts, wrong=f"{wrong.sum()} of {wrong.size} values")
+        fail_check(what, array, index, hint, **facts, wrong=f"{wrong.sum()} of {wrong.size} elements")
 
 
 def require_all_equal(
     got: dict[str, np.ndarray], expected: dict[str, np.ndarray], what: str, hint: str = "", **tolerance: float
 ) -> None:
-    """Fail unless each array that came equals the expected one of its name."""
+    """Fail unless each array equals the expected array of the same name."""
     for name, array in got.items():
         require_equal(array, expected[name], what, name, hint, **tolerance)
 
 
-def worst(error: np.ndarray) -> tuple[int, ...]:
-    """Return the index of the largest value, as plain integers."""
+def worst_index(error: np.ndarray) -> tuple[int, ...]:
+    """Return the index of the largest error, as plain integers."""
     return tuple(int(i) for i in np.unravel_index(np.argmax(error), error.shape))
 
 
-def _tell(value: Any, numbers: list[float]) -> str:
-    """Return a value as text, a number with as many digits as tell it from the others."""
+def _format(value: Any, numbers: list[float]) -> str:
+    """Format a value of the report; close numbers get enough digits to show their difference."""
     if not isinstance(value, float):
         return str(value)
-    alike = len(numbers) > 1 and abs(numbers[0] - numbers[1]) < 1e-4 * abs(numbers[0])
-    return f"{value:.12g}" if alike else f"{value:.6g}"
+    close = len(numbers) > 1 and abs(numbers[0] - numbers[1]) < 1e-4 * abs(numbers[0])
+    return f"{value:.12g}" if close else f"{value:.6g}"

@@ -1,7 +1,7 @@
-"""Hypothesis strategies: layers, images and geometries, drawn so that failures shrink to the smallest shape.
+"""Hypothesis strategies for layers, images and geometries.
 
-What is drawn are shapes, arguments and a seed; the values come from NumPy. Needs hypothesis:
-`pip install "minicnn-numpy[testing]"`.
+They draw shapes, arguments and a seed, and NumPy generates the values from it. So failures shrink to the
+smallest shape. They need hypothesis: `pip install 'minicnn-numpy[testing]'`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ try:
     from hypothesis import assume
     from hypothesis import strategies as st
 except ImportError as error:
-    raise ImportError('strategies need hypothesis: pip install "minicnn-numpy[testing]"') from error
+    raise ImportError("strategies need hypothesis: pip install 'minicnn-numpy[testing]'") from error
 
 __all__ = [
     "LayerCase",
@@ -34,13 +34,13 @@ __all__ = [
     "strides",
 ]
 
-SIDES = 6  # the largest side of a drawn image
-CHANNELS = 3
+MAX_SIDE = 6  # of an image
+MAX_CHANNELS = 3
 
 
 @dataclass(frozen=True)
 class LayerCase:
-    """A layer, the shape of its inputs, and a seed: what `check_layer` needs."""
+    """A layer with the other arguments of `check_layer`: input shape, batch size and seed."""
 
     layer: Layer
     input_shape: tuple[int, ...]
@@ -48,7 +48,7 @@ class LayerCase:
     seed: int
 
     def check(self, **options: Any) -> None:
-        """Run `check_layer`; options are passed on."""
+        """Run `check_layer` on this case, with further options of it."""
         check_layer(self.layer, self.input_shape, rng=self.seed, batch_size=self.batch_size, **options)
 
 
@@ -58,31 +58,31 @@ def seeds() -> st.SearchStrategy[int]:
 
 
 def pairs(low: int = 1, high: int = 3) -> st.SearchStrategy[Any]:
-    """Draw an integer, or two of them for rows and columns: kernel sizes, strides, dilations."""
+    """Draw an integer, or a pair for rows and columns: kernel sizes, strides, dilations."""
     numbers = st.integers(low, high)
     return st.one_of(numbers, st.tuples(numbers, numbers))
 
 
 def strides() -> st.SearchStrategy[Any]:
-    """Draw the steps of a window."""
+    """Draw the strides of a window."""
     return pairs(1, 3)
 
 
-def paddings(most: int = 2) -> st.SearchStrategy[Any]:
-    """Draw "valid", "same" or explicit padding of up to `most` rows and columns on each side."""
-    side = st.integers(0, most)
+def paddings(high: int = 2) -> st.SearchStrategy[Any]:
+    """Draw "valid", "same" or explicit padding of up to `high` rows and columns on each side."""
+    side = st.integers(0, high)
     both = st.tuples(side, side)
     return st.one_of(st.sampled_from(["valid", "same"]), st.tuples(both, both))
 
 
-def image_shapes(channels: int = CHANNELS) -> st.SearchStrategy[tuple[int, ...]]:
-    """Draw (H, W, C)."""
-    side = st.integers(1, SIDES)
+def image_shapes(channels: int = MAX_CHANNELS) -> st.SearchStrategy[tuple[int, ...]]:
+    """Draw an image shape (H, W, C) with up to `channels` channels."""
+    side = st.integers(1, MAX_SIDE)
     return st.tuples(side, side, st.integers(1, channels))
 
 
 def input_shapes() -> st.SearchStrategy[tuple[int, ...]]:
-    """Draw a shape of one example: features, or an image."""
+    """Draw the shape of one example: a feature vector or an image."""
     return st.one_of(st.tuples(st.integers(1, 8)), image_shapes())
 
 
@@ -92,7 +92,7 @@ def images(
 ) -> np.ndarray:
     """Draw a batch of images (N, H, W, C): generic, with ties, with constant regions, or all negative.
 
-    Ties and constant regions are not rare in practice, since the background of an image is constant.
+    Ties and constant regions are common in practice, because the background of an image is often constant.
     """
     if shape is None:
         shape = (draw(st.integers(1, 3)), *draw(image_shapes()))
@@ -111,7 +111,7 @@ def images(
     return x.astype(dtype)
 
 
-# How to draw arguments that layers have by these names.
+# Default strategies for arguments of layers, by name.
 ARGUMENTS: dict[str, Callable[[], st.SearchStrategy[Any]]] = {
     "filters": lambda: st.integers(1, 3),
     "units": lambda: st.integers(1, 4),
@@ -137,28 +137,28 @@ def layer_cases(
     input_shape: tuple[int, ...] | st.SearchStrategy[tuple[int, ...]] | None = None,
     **arguments: st.SearchStrategy[Any],
 ) -> LayerCase:
-    """Draw cases of a layer class, your own too.
+    """Draw test cases for a layer class, including your own.
 
     Parameters
     ----------
     layer : type or callable
-        What makes a layer from arguments.
+        The class, or a function that returns a layer.
     input_shape : tuple of int or strategy, optional
-        Shape of one example. If it is not given, images where an argument or the layer asks for them,
-        else features or images.
+        Shape of one example. Default: an image if the layer has an argument `kernel_size`, `pool_size` or
+        `filters`, otherwise a feature vector or an image.
     **arguments : strategy
-        How to draw arguments. Those that are not given, and bear one of the project's names (`filters`,
-        `kernel_size`, `strides`, `padding`, ...), are drawn as such; others keep their defaults.
+        Strategies for arguments of the layer. Other arguments with a name that this package uses (`filters`,
+        `kernel_size`, `strides`, `padding`, ...) have a default strategy; the rest keep their default values.
 
     Returns
     -------
     strategy of LayerCase
-        Arguments that do not fit the shape (a window larger than the image) are not drawn.
+        Cases that do not build, such as a window larger than the image, are rejected.
 
     Raises
     ------
     TypeError
-        If an argument has no default and no strategy, or there is none of that name.
+        If an argument has neither a default nor a strategy, or the layer has no argument of that name.
 
     Examples
     --------
@@ -171,7 +171,9 @@ def layer_cases(
     chosen = {}
     known = inspect.signature(layer).parameters
     for name in arguments.keys() - known.keys():
-        raise TypeError(f"{layer.__name__} has no argument `{name}`, it has {', '.join(known) or 'none'}")
+        raise TypeError(
+            f"{layer.__name__} has no argument `{name}`, its arguments are {', '.join(known) or 'none'}"
+        )
     for name, argument in known.items():
         if name in arguments:
             chosen[name] = draw(arguments[name])
@@ -185,6 +187,6 @@ def layer_cases(
     shape = draw(input_shape) if isinstance(input_shape, st.SearchStrategy) else input_shape
     try:
         layer(**chosen).build(shape, rng=0)
-    except (ValueError, IndexError):  # an IndexError from a layer that asks for an axis there is not
+    except (ValueError, IndexError):  # IndexError: a layer that needs another number of axes
         assume(False)
     return LayerCase(layer(**chosen), shape, draw(st.integers(2, 4)), draw(seeds()))

@@ -108,24 +108,24 @@ def test_the_report_names_check_array_index_values_and_cause():
         check_layer(OffByFactor(4, 3, 1.0, 7), (6, 6, 2))
     assert caught.value.checks == ["gradients"]
     lines = str(caught.value).splitlines()
-    assert lines[0] == "OffByFactor(4, 3, 1.0, 7) with inputs (6, 6, 2) fails: gradients"
-    told = {line[4:16].strip(): line[17:] for line in lines[3:]}
-    assert told["array"] == "dkernel"
-    assert told["worst index"] == "(0, 0, 1, 3)"
-    assert float(told["analytic"]) == pytest.approx(2 * float(told["numeric"]), rel=1e-4)
-    assert told["wrong"] == "1 of the 72 elements compared, of 72"
-    assert told["usual cause"] == "one element only: an index, or an edge"
+    assert lines[0] == "OffByFactor(4, 3, 1.0, 7) with input shape (6, 6, 2) fails: gradients"
+    lines_by_name = {line[4:16].strip(): line[17:] for line in lines[3:]}
+    assert lines_by_name["array"] == "dkernel"
+    assert lines_by_name["worst index"] == "(0, 0, 1, 3)"
+    assert float(lines_by_name["analytic"]) == pytest.approx(2 * float(lines_by_name["numeric"]), rel=1e-4)
+    assert lines_by_name["wrong"] == "1 of 72 elements"
+    assert lines_by_name["usual cause"] == "a single element is wrong: an index, or a border case"
 
 
 @pytest.mark.parametrize(
     ("factor", "cause"),
     [
-        (-1.0, "the sign"),
-        (1 / 3, "a mean over the batch in one place, and a sum in the other"),
-        (1.5, "a constant factor: the gradient is 1.5 times what it must be"),
-        (0.0, "it stays zero: never computed, or `add_grad` or a `+=` was forgotten"),
-        (1 + 1e-7, "too little precision: something inside is float32"),
-        (np.inf, "a division by zero, or a power or logarithm at its edge"),
+        (-1.0, "wrong sign"),
+        (1 / 3, "a mean over the batch in place of a sum, or the reverse"),
+        (1.5, "a constant factor: the gradient is 1.5 times the correct one"),
+        (0.0, "the wrong elements are zero: not computed, or an `add_grad` or `+=` is missing"),
+        (1 + 1e-7, "low precision: something is computed in float32"),
+        (np.inf, "a division by zero, or a power or logarithm at the edge of its domain"),
     ],
 )
 def test_the_usual_cause_is_guessed_from_the_differences(factor, cause):
@@ -289,7 +289,7 @@ def test_skip_and_only_choose_checks():
         (
             lambda: check_layer(Scale(), (4,), skip=("slopes",)),
             ValueError,
-            "checks must be among build, shapes",
+            "check names must be among build, shapes",
         ),
         (lambda: check_layer(Scale(), (4,), only=("slopes",)), ValueError, "got 'slopes'"),
     ],
@@ -348,7 +348,7 @@ def test_the_kit_needs_no_hypothesis_and_no_pytest():
         "    print(error)\n"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout == 'strategies need hypothesis: pip install "minicnn-numpy[testing]"\n'
+    assert result.stdout == "strategies need hypothesis: pip install 'minicnn-numpy[testing]'\n"
 
 
 def test_every_check_says_what_it_checks():

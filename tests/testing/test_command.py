@@ -58,7 +58,7 @@ def module(tmp_path, monkeypatch):
 def test_a_right_layer_passes(module):
     text, passed = check_command(f"{module}:Shift", (3,), 0)
     assert passed
-    assert text == "Shift() with inputs (3,) passes all 23 checks"
+    assert text == "Shift() with input shape (3,) passes all 23 checks"
 
 
 def test_a_wrong_layer_fails_with_the_report(module):
@@ -70,8 +70,8 @@ def test_a_wrong_layer_fails_with_the_report(module):
 
 def test_without_a_shape_those_that_suit_are_tried(module):
     assert check_command(f"{module}:Shift")[0].count("passes all") == 2
-    assert check_command(f"{module}:Images")[0] == "Images() with inputs (8, 7, 3) passes all 23 checks"
-    with pytest.raises(ValueError, match=r"needs an input shape of its own .*nothing suits it"):
+    assert check_command(f"{module}:Images")[0] == "Images() with input shape (8, 7, 3) passes all 23 checks"
+    with pytest.raises(ValueError, match=r"does not build with .* --input: .*nothing suits it"):
         check_command(f"{module}:Nowhere")
 
 
@@ -99,21 +99,21 @@ def test_a_file_may_be_named_by_its_path(module, tmp_path):
 @pytest.mark.parametrize(
     ("target", "message"),
     [
-        ("{}", "must be given as package.module:LayerClass"),
-        ("{}:", "must be given as package.module:LayerClass"),
-        (":Shift", "must be given as package.module:LayerClass"),
-        ("{}:Missing", "there is no 'Missing'"),
-        ("{}:np.nothing", "there is no 'np.nothing'"),
+        ("{}", "must be given as FILE.py:NAME or package.module:NAME"),
+        ("{}:", "must be given as FILE.py:NAME or package.module:NAME"),
+        (":Shift", "must be given as FILE.py:NAME or package.module:NAME"),
+        ("{}:Missing", "has no 'Missing'"),
+        ("{}:np.nothing", "has no 'np.nothing'"),
         ("no_such_module_anywhere:Shift", "cannot be imported: ModuleNotFoundError"),
         ("no_such_file.py:Shift", "cannot be imported: FileNotFoundError"),
         ("broken_module_of_a_test:Shift", "cannot be imported: ZeroDivisionError"),
         ("leaving_module_of_a_test:Shift", "cannot be imported: SystemExit: 3"),
-        ("{}:leaves", "cannot be made: SystemExit: 3"),
+        ("{}:leaves", "cannot be created: SystemExit: 3"),
         ("{}:number", "must be a Layer class"),
-        ("{}:empty", "must make a Layer, got NoneType"),
-        ("{}:Shift(1, 2)", "cannot be made: TypeError"),
-        ("{}:Shift(open('x'))", "with plain values as arguments"),
-        ("{}:Shift(", "with plain values as arguments"),
+        ("{}:empty", "must return a Layer, got NoneType"),
+        ("{}:Shift(1, 2)", "cannot be created: TypeError"),
+        ("{}:Shift(open('x'))", "with literal values as arguments"),
+        ("{}:Shift(", "with literal values as arguments"),
     ],
 )
 def test_wrong_targets_end_in_a_sentence(module, target, message):
@@ -124,5 +124,5 @@ def test_wrong_targets_end_in_a_sentence(module, target, message):
 
 @pytest.mark.parametrize("shape", [(), (0, 3), (-1,)])
 def test_wrong_shapes_end_in_a_sentence(module, shape):
-    with pytest.raises(ValueError, match="must have positive sizes"):
+    with pytest.raises(ValueError, match="must be positive sizes"):
         check_command(f"{module}:Shift", shape, 0)

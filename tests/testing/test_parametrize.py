@@ -40,5 +40,5 @@ def test_a_check_runs_alone():
 
 
 def test_wrong_options_end_in_a_sentence():
-    with pytest.raises(ValueError, match="checks must be among"):
+    with pytest.raises(ValueError, match="check names must be among"):
         parametrize_with_checks([(Dense(2), (3,))], skip=("nothing",))

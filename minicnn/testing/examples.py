@@ -1,0 +1,78 @@
+"""Independence of the examples in a batch: neighbours, shards, and extreme values."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minicnn.layers.base import Layer
+from minicnn.testing.layer_under_test import LayerUnderTest, run
+from minicnn.testing.report import fail_check, require_equal
+
+LARGE_SHIFT = 1e4  # added to one example, large enough for exp to overflow or underflow
+_HINT = "a mean, a maximum or a reshape over the batch axis"
+
+
+def check_examples(target: LayerUnderTest) -> None:
+    """Check that examples are independent: two interleaved shards give the results of the whole batch.
+
+    In training mode, layers that draw random numbers or declare `batch_dependent` are exempt; in eval mode
+    no layer is. Layers whose forward changes weights (running statistics) must declare it too.
+    """
+    n = 2 * target.batch_size
+    x, dy = target.draw(examples=n), target.draw_dy(examples=n)
+    layer = target.fresh().eval()
+    what = "in eval mode, the outputs of two shards differ from those of the whole batch"
+    require_equal(_forward_in_shards(layer, x), layer(x), what, "y", _HINT)
+    for shift in (LARGE_SHIFT, -LARGE_SHIFT) if target.inputs is None else ():
+        _check_large_values(target, layer, x, dy, shift)
+    if any(each.batch_dependent for each in (layer, *(held for _, held in layer.named_layers()))):
+        return
+    layer = target.fresh()
+    before = layer.get_weights()
+    layer(x.copy())
+    for (name, p), old in zip(layer.named_parameters(), before, strict=True):
+        if not p.trainable and not np.array_equal(p.value, old):
+            what = "forward changes a weight in training mode, without `batch_dependent = True`"
+            hint = "running averages; on several cores each shard of a batch would update them"
+            fail_check(what, name, hint=hint)
+    if not target.random:
+        _check_shards(target, x, dy)
+
+
+def _check_large_values(
+    target: LayerUnderTest, layer: Layer, x: np.ndarray, dy: np.ndarray, shift: float
+) -> None:
+    """Check that an example of large values does not change the others, and gives no NaN."""
+    shifted = x.copy()
+    shifted[0] += shift
+    what = "an example with large values changes the output of the others"
+    require_equal(layer(shifted)[1:], layer(x)[1:], what, "y", _HINT)
+    hint = "exp overflows, then inf / inf; subtract the maximum of the row, or use exp(-abs(x))"
+    results = run(target.fresh(), shifted[:1], dy[:1]).arrays()
+    for name, array in [("y", layer(shifted[:1])), *results.items()]:
+        if np.isnan(array).any():
+            fail_check(f"inputs of {shift:g} give NaN", name, hint=hint)
+    if np.isnan(target.fresh(np.float32)(shifted[:1].astype(np.float32))).any():
+        hint = "an overflow, or a difference of large squares such as mean(x**2) - mean(x)**2"
+        fail_check(f"inputs of {shift:g} give NaN in float32", "y", hint=hint)
+
+
+def _check_shards(target: LayerUnderTest, x: np.ndarray, dy: np.ndarray) -> None:
+    """Check that the y and dx of two shards make up those of the batch, and weight gradients add up."""
+    whole, hint = run(target.fresh(), x, dy), _HINT
+    shards = [run(target.fresh(), x[i::2], dy[i::2]) for i in (0, 1)]
+    for name, expected in whole.arrays().items():
+        parts = [shard.arrays()[name] for shard in shards]
+        if name in ("y", "dx"):
+            got = np.stack(parts, axis=1).reshape(expected.shape)
+            what = f"{name} of two interleaved shards differs from that of the whole batch"
+        else:
+            got = parts[0] + parts[1]
+            what = f"{name} of two interleaved shards does not add up to that of the whole batch"
+            hint = "a mean over the batch; the loss already divides by it, so sum the gradients of weights"
+        require_equal(got, expected, what, name, hint)
+
+
+def _forward_in_shards(layer: Layer, x: np.ndarray) -> np.ndarray:
+    parts = [layer(x[i::2].copy()) for i in (0, 1)]
+    return np.stack(parts, axis=1).reshape(len(x), *parts[0].shape[1:])
