@@ -1,11 +1,11 @@
-"""What a training step costs on many ranks, on paper: where more of them stop paying.
+"""Estimate the time of a training step on many ranks, and from how many ranks on more do not pay.
 
     python examples/scaling/cost_model.py --ranks 1,2,8,64,512 --model lenet5 --bandwidth 10Gbit
     python examples/scaling/cost_model.py --model alexnet --bandwidth 100Gbit --latency 2 --measure
 
-A step is computing, adding up the gradients, updating the weights, and reading the next images. The first and
-the third are measured (the constants below, or anew with --measure); the other two follow from bytes,
-bandwidth and latency. Nothing overlaps, as in minicnn.
+A step computes the gradients, sums them over the ranks, updates the weights and reads the next images. The
+times of computing and updating are measured (the constants below, or this machine with --measure); the other
+two follow from bytes, bandwidth and latency. As in minicnn, nothing overlaps.
 """
 
 import argparse
@@ -15,18 +15,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minicnn import SGD, Trainer
+from minicnn import SGD, Callback, Trainer
 from minicnn.models import alexnet, lenet5
-from minicnn.parallel.data_parallel import DataParallel
 
 MODELS = {"lenet5": (lenet5, (28, 28, 1), (16, 128)), "alexnet": (alexnet, (227, 227, 3), (1, 4))}
-COPYING = 8e9  # bytes a second: gradients into the message and back, and each addition, are memory traffic
+COPYING = 8e9  # bytes a second, of memory: gradients are copied into the message and back, and added
 UNITS = {"Mbit": 1e6 / 8, "Gbit": 1e9 / 8}
 
 
 @dataclass(frozen=True)
 class Costs:
-    """Seconds of one rank with one thread: for any step, for each image in it, and for the update."""
+    """Seconds of one rank with one thread: for each step, for each image in it, and for the update."""
 
     step: float
     image: float
@@ -35,51 +34,62 @@ class Costs:
     image_bytes: int
 
 
-# From --measure on a virtual machine with two cores, with one thread of BLAS. It counts processor seconds, so
-# that others who computed there too do not count.
+# From --measure on a virtual machine with two cores, with one BLAS thread. Processor seconds do not count the
+# time that other processes take.
 MEASURED = {
     "lenet5": Costs(0.91e-3, 0.111e-3, 0.064e-3, 61_706, 28 * 28),
     "alexnet": Costs(0.35, 0.084, 0.106, 60_965_224, 227 * 227 * 3),
 }
 
 
+class StepTimer(Callback):
+    """Records the processor seconds of each step."""
+
+    def __init__(self):
+        self.start, self.seconds = 0.0, []
+
+    def on_batch_begin(self, step):
+        """Start."""
+        self.start = time.thread_time()
+
+    def on_batch_end(self, step, logs):
+        """Record the time since the start."""
+        self.seconds.append(time.thread_time() - self.start)
+
+
 def measure(name: str, repeats: int | None = None) -> Costs:
-    """Return the costs on this machine, each the least of several."""
+    """Return the costs on this machine, each the least of several runs."""
     make, shape, sizes = MODELS[name]
     repeats = repeats or (60 if name == "lenet5" else 6)
     model = make().build(shape, rng=0)
-    trainer = Trainer(model, SGD(lr=1e-9, momentum=0.9), threads=1)
+    optimizer, parameters = SGD(lr=1e-9, momentum=0.9), model.parameters()
+    trainer = Trainer(model, optimizer, threads=1, metrics={})
     rng, seconds = np.random.default_rng(0), []
-    model.train().needs_dx = False
-    with DataParallel(model, trainer.loss, 1) as shards:
-        for size in sizes:
-            x, y = rng.integers(0, 256, (size, *shape), np.uint8), rng.integers(0, 10, size)
-            seconds.append(least(lambda x=x, y=y: shards.forward_backward(x, y), repeats))
+    for size in sizes:
+        batch, timer = (
+            (rng.integers(0, 256, (size, *shape), np.uint8), rng.integers(0, 10, size)),
+            StepTimer(),
+        )
+        trainer.fit([batch] * (repeats + 1), callbacks=[timer], verbose=0)
+        seconds.append(min(timer.seconds[1:]))  # the first step allocates memory
     image = (seconds[1] - seconds[0]) / (sizes[1] - sizes[0])
-    parameters = model.parameters()
-    update = least(lambda: trainer.optimizer.step(parameters), repeats)
-    count = sum(parameter.size for parameter in parameters)
-    return Costs(max(seconds[0] - sizes[0] * image, 0.0), image, update, count, math.prod(shape))
-
-
-def least(function, repeats: int) -> float:
-    """Return the processor seconds of the fastest call, the first, in which memory is fetched, apart."""
-    seconds = []
-    for _ in range(repeats + 1):
+    updates = []
+    for _ in range(repeats):
         start = time.thread_time()
-        function()
-        seconds.append(time.thread_time() - start)
-    return min(seconds[1:])
+        optimizer.step(parameters)
+        updates.append(time.thread_time() - start)
+    step = max(seconds[0] - sizes[0] * image - min(updates), 0.0)
+    return Costs(step, image, min(updates), sum(p.size for p in parameters), math.prod(shape))
 
 
 def allreduce_seconds(size: float, ranks: int, bandwidth: float, latency: float) -> float:
-    """Return how long it takes to add up `size` bytes over all ranks: the better of two ways, as MPI chooses.
+    """Return the time to sum `size` bytes over all ranks, by the faster of two algorithms, as MPI chooses.
 
-    In a ring each rank sends 2 (ranks - 1) pieces of size / ranks: the best for long messages. Doubling
-    exchanges all of it log2(ranks) times: the best for short ones. (R. Thakur, R. Rabenseifner, W. Gropp,
-    "Optimization of Collective Communication Operations in MPICH", 2005.)
+    In the ring algorithm each rank sends 2 (ranks - 1) parts of size / ranks: best for long messages. With
+    recursive doubling, it sends the whole message log2(ranks) times: best for short ones. (R. Thakur,
+    R. Rabenseifner, W. Gropp, "Optimization of Collective Communication Operations in MPICH", 2005.)
 
-    >>> f"{allreduce_seconds(8e6, 4, 1e9, 1e-5) * 1e3:.2f} ms"  # 6 pieces of 2 MB, and 6 times 10 us
+    >>> f"{allreduce_seconds(8e6, 4, 1e9, 1e-5) * 1e3:.2f} ms"  # 6 parts of 2 MB, and 6 times 10 us
     '12.06 ms'
     >>> f"{allreduce_seconds(8, 4, 1e9, 1e-5) * 1e6:.1f} us"  # twice 10 us
     '20.0 us'
@@ -92,9 +102,9 @@ def allreduce_seconds(size: float, ranks: int, bandwidth: float, latency: float)
 def step_seconds(
     costs: Costs, ranks: int, batch: float, bandwidth: float, latency: float, disk: float
 ) -> dict[str, float]:
-    """Return the seconds of each part of a step in which all ranks together see `batch` images.
+    """Return the seconds of each part of a step, for a batch of `batch` images shared by all ranks.
 
-    Those who have the largest shard make the others wait; each machine reads its own images.
+    The ranks wait for the one with the largest shard; each machine reads its own images.
     """
     shard, size = math.ceil(batch / ranks), 4 * costs.parameters
     message = allreduce_seconds(size, ranks, bandwidth, latency) + 4 * size / COPYING if ranks > 1 else 0.0
@@ -107,7 +117,7 @@ def step_seconds(
 
 
 def table(costs: Costs, ranks: list[int], batch: int, weak: bool, network: tuple[float, float, float]) -> str:
-    """Return a line for each number of ranks: milliseconds, images a second, and how many ranks' worth."""
+    """Return a table with a row for each number of ranks: milliseconds, images per second, speed-up."""
     lines = [
         f"{'ranks':>6} {'compute':>9} {'update':>8} {'allreduce':>9} {'read':>7} {'step, ms':>9}"
         f" {'images/s':>9} {'speed-up':>8} {'efficiency':>10}"
@@ -127,7 +137,7 @@ def table(costs: Costs, ranks: list[int], batch: int, weak: bool, network: tuple
 
 
 def last_that_pays(costs: Costs, batch: int, network: tuple[float, float, float]) -> int:
-    """Return the largest power of two that is at least half as fast again as half as many ranks."""
+    """Return the largest power of two of ranks that is at least 1.5 times as fast as half of them."""
     ranks = 1
     while ranks < 1 << 20:
         half, whole = (sum(step_seconds(costs, n, batch, *network).values()) for n in (ranks, 2 * ranks))
@@ -138,7 +148,7 @@ def last_that_pays(costs: Costs, batch: int, network: tuple[float, float, float]
 
 
 def bandwidth(text: str) -> float:
-    """Return bytes a second: "10Gbit" is 1.25e9."""
+    """Return a bandwidth in bytes per second: "10Gbit" is 1.25e9."""
     for unit, factor in UNITS.items():
         if text.endswith(unit):
             return float(text.removesuffix(unit)) * factor
@@ -146,7 +156,7 @@ def bandwidth(text: str) -> float:
 
 
 def main(argv=None):
-    """Print both tables, and where it ends."""
+    """Print the tables of strong and weak scaling, and the number of ranks up to which doubling pays."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--ranks", default="1,2,8,64,512", help="separated by commas (default: %(default)s)")
     parser.add_argument("--model", choices=MODELS, default="lenet5")

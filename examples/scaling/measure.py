@@ -4,8 +4,8 @@
     python examples/scaling/measure.py --ranks 1,2,4 --rounds 20
 
 Strong scaling: all ranks share batches of 128. Weak scaling: each rank has 128 images of its own in a step.
-Jobs with different numbers of ranks take turns, and each is compared with that of one rank in the same round;
-where others compute too, that is fairer than seconds. What is shown is the middle one of all rounds.
+Jobs with different numbers of ranks take turns, and each is compared with the job of one rank in the same
+round, which is fairer than seconds on a machine with other load. The table shows the medians of all rounds.
 """
 
 import argparse
@@ -22,7 +22,7 @@ MPIEXEC = Path(sys.executable).with_name("mpiexec")
 
 
 def measure_rank(batch_size: int, steps: int) -> None:
-    """Train as one of the ranks; the first prints the median seconds of a step, and of adding up alone."""
+    """Train as one of the ranks; rank 0 prints the median seconds of a step, and of an `Allreduce` alone."""
     import numpy as np
     from mpi4py import MPI
 
@@ -30,15 +30,18 @@ def measure_rank(batch_size: int, steps: int) -> None:
     from minicnn.datasets import load_mnist
     from minicnn.models import lenet5
 
-    class Clock(Callback):
-        def on_batch_begin(self, step):
-            self.times = [*getattr(self, "times", []), time.perf_counter()]
+    class StepTimer(Callback):
+        def __init__(self):
+            self.times = []
 
-    comm, clock = MPI.COMM_WORLD, Clock()
+        def on_batch_begin(self, step):
+            self.times.append(time.perf_counter())
+
+    comm, timer = MPI.COMM_WORLD, StepTimer()
     (x, y), _ = load_mnist()
     total = batch_size * steps
     rows = np.arange(total) % len(x)
-    trainer = Trainer(lenet5().build((28, 28, 1), rng=0), Adam(), comm=comm, threads=1, callbacks=[clock])
+    trainer = Trainer(lenet5().build((28, 28, 1), rng=0), Adam(), comm=comm, threads=1, callbacks=[timer])
     trainer.fit(x[rows], y[rows], batch_size=batch_size, verbose=0)
     gradients, seconds = np.zeros(61_706, np.float32), []
     for _ in range(200):
@@ -46,12 +49,12 @@ def measure_rank(batch_size: int, steps: int) -> None:
         comm.Allreduce(MPI.IN_PLACE, gradients)
         seconds.append(time.perf_counter() - start)
     if comm.rank == 0:
-        step = statistics.median(b - a for a, b in zip(clock.times[5:], clock.times[6:], strict=False))
+        step = statistics.median(b - a for a, b in zip(timer.times[5:], timer.times[6:], strict=False))
         print(json.dumps({"step": step, "allreduce": statistics.median(seconds)}))
 
 
 def run(ranks: int, batch_size: int, steps: int) -> dict[str, float]:
-    """Return what a job of so many ranks measured."""
+    """Return the measurements of a job with `ranks` ranks."""
     job = [MPIEXEC, "-n", str(ranks), sys.executable, __file__, "--child", f"{batch_size},{steps}"]
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
     streams = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True}
@@ -62,7 +65,7 @@ def run(ranks: int, batch_size: int, steps: int) -> dict[str, float]:
 
 
 def main(argv=None):
-    """Let the jobs take turns, and print the middle ratios."""
+    """Run the jobs in turns, and print the medians."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--ranks", default="1,2", help="separated by commas, 1 the first (default: %(default)s)"
