@@ -1,4 +1,4 @@
-"""What is measured: subjects, their cases, and who takes part."""
+"""The benchmarks, their cases, and the frameworks that take part."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from minicnn.models import lenet5
 from minicnn.profiling.layers import training_macs
 
-# The packages of each framework, and how to get them. Those in NumPy only train, and for a short while.
+# The packages of each framework, and how to install them.
 PEERS: dict[str, tuple[tuple[str, ...], str]] = {
     "minicnn": (("minicnn", "numpy"), "pip install minicnn-numpy"),
     "keras": (("keras", "tensorflow"), "pip install 'minicnn-numpy[tensorflow]'"),
@@ -17,23 +17,23 @@ PEERS: dict[str, tuple[tuple[str, ...], str]] = {
     "tinynn": (("tinynn", "numpy"), "pip install tinynn"),
     "dezero": (
         ("dezero", "numpy", "matplotlib"),
-        "pip install dezero matplotlib 'numpy<1.24', in an environment of its own (--python dezero=PATH)",
+        "pip install dezero matplotlib 'numpy<1.24', in a virtual environment (--python dezero=PATH)",
     ),
 }
-IN_NUMPY = ("tinynn", "dezero")
+TRAIN_ONLY = ("tinynn", "dezero")  # in NumPy, and slow: they take part in short trainings only
 
-SUBJECTS = {
-    "epoch": "training LeNet-5 for an epoch",
-    "inference": "predicting 10,000 images, and one",
-    "cold-start": "from starting the interpreter to 98 % test accuracy, and to two epochs (batch 64)",
-    "conv": "one convolution layer, forward and backward, at shapes of well-known nets, batch 8",
-    "growth": "one 3x3 convolution, forward and backward, as batch, channels, image grow",
-    "memory": "peak memory of an epoch of training, with all that it loads (batch 128)",
-    "size": "size of what is installed",
-    "threads": "the same on one core and on more",
+BENCHMARKS = {
+    "epoch": "one epoch of training LeNet-5",
+    "inference": "prediction for 10,000 images, and for one",
+    "cold-start": "from process start to 98 % test accuracy, and to two epochs (batch 64)",
+    "conv": "one convolution, forward and backward, shapes of known networks, batch 8",
+    "growth": "one 3x3 convolution, forward and backward, of growing size",
+    "memory": "peak memory of one epoch of training, imports included (batch 128)",
+    "size": "installed size",
+    "threads": "one core and several cores",
 }
 
-# Height and width, channels, filters, kernel, stride, padding.
+# Height and width, input channels, filters, kernel size, stride, padding.
 CONVS = {
     "AlexNet 1": (227, 3, 96, 11, 4, 0),
     "AlexNet 2": (27, 96, 256, 5, 1, 2),
@@ -49,44 +49,44 @@ CONVS = {
     "ResNet 4, 1x1": (14, 1024, 256, 1, 1, 0),
 }
 GROWTH = {"batch": (2, 8, 32, 128), "channels": (8, 32, 128, 512), "side": (8, 16, 32, 64, 128)}
-BATCH = 8  # images of the convolutions
-IMAGES = 60_000  # of training
+BATCH = 8  # images in the convolution benchmarks
+IMAGES = 60_000  # training images
 
 
 @dataclass(frozen=True)
 class Case:
-    """One line of the result: a task that each of `peers` does once a round."""
+    """A row of the result: a task that each of `peers` runs once per round."""
 
-    subject: str
+    benchmark: str
     name: str
     task: dict[str, Any]
     peers: tuple[str, ...]
     threads: int
-    seconds: float  # about what it takes one framework on two cores
+    seconds: float  # estimated, for one framework on two cores
     unit: str = "s"
-    value: str = "answer"  # "wall": the time from starting a fresh process; "memory": the most that it had
+    measure: str = "reply"  # "wall": the time since the start of a new process; "memory": its peak memory
     macs: int = 0
 
 
 class Plan:
-    """Makes the cases: `cases[subject]()` yields them.
+    """The cases of each benchmark: `cases[benchmark]()` yields them.
 
     Parameters
     ----------
     peers : sequence of str
-        Who takes part.
+        The frameworks that take part.
     threads : int
-        Cores that each may use.
+        Cores for each framework.
     limit : int, optional
-        For a trial: the most images; in the convolutions also the most rows, columns and channels.
+        For a trial: maximum number of images; for convolutions also of rows, columns and channels.
     """
 
     def __init__(self, peers: Sequence[str], threads: int, limit: int | None = None) -> None:
-        self.all, self.threads, self.limit = tuple(peers), threads, limit
-        self.large = tuple(peer for peer in peers if peer not in IN_NUMPY)
+        self.peers, self.threads, self.limit = tuple(peers), threads, limit
+        self.full_peers = tuple(peer for peer in peers if peer not in TRAIN_ONLY)
         self.images = min(IMAGES, limit or IMAGES)
-        self.seconds = 0.25 if limit is None else 0.02  # for which short calls are repeated
-        self.work = training_macs(lenet5().build((28, 28, 1), rng=0))  # of one image
+        self.seconds = 0.25 if limit is None else 0.02  # for which short calls are repeated, at least
+        self.image_macs = training_macs(lenet5().build((28, 28, 1), rng=0))
         self.cases: dict[str, Callable[[], Iterator[Case]]] = {
             "epoch": self._epochs,
             "inference": self._inference,
@@ -101,49 +101,49 @@ class Plan:
     def _epochs(self) -> Iterator[Case]:
         for batch_size in (32, 128, 512):
             yield self._epoch("epoch", f"batch {batch_size}", batch_size, self.threads, self.images)
-        # The frameworks in NumPy would need half a minute for the whole.
+        # The other NumPy frameworks would need half a minute for all images.
         few = min(self.images, IMAGES // 10)
         yield replace(
-            self._epoch("epoch", f"{few:,} images, batch 64", 64, self.threads, few), peers=self.all
+            self._epoch("epoch", f"{few:,} images, batch 64", 64, self.threads, few), peers=self.peers
         )
 
-    def _epoch(self, subject: str, name: str, batch_size: int, threads: int, images: int) -> Case:
+    def _epoch(self, benchmark: str, name: str, batch_size: int, threads: int, images: int) -> Case:
         task = {"do": "epoch", "batch_size": batch_size, "images": images}
         seconds = 1 + (1.5 + 50 / batch_size) * images / IMAGES
-        return Case(subject, name, task, self.large, threads, seconds, macs=images * self.work)
+        return Case(benchmark, name, task, self.full_peers, threads, seconds, macs=images * self.image_macs)
 
     def _inference(self) -> Iterator[Case]:
         yield Case(
             "inference",
             "10,000 images",
             {"do": "predict", "seconds": self.seconds},
-            self.large,
+            self.full_peers,
             self.threads,
             1,
         )
         for how in ("predict", "call"):
             task = {"do": "one", "how": how, "seconds": self.seconds}
-            yield Case("inference", f"one image, by {how}", task, self.large, self.threads, 0.5)
+            yield Case("inference", f"one image, by {how}", task, self.full_peers, self.threads, 0.5)
 
     def _cold_start(self) -> Iterator[Case]:
-        # A trial on few images does not get to 98 %. The first epoch ends near it, so that chance decides
-        # whether there is a second; two epochs are the same work for all.
+        # A trial on few images does not reach 98 %. The first epoch ends near 98 %, so that chance decides
+        # whether a second one is needed; two epochs are the same work for all.
         target = 0.98 if self.images == IMAGES else 0.0
-        yield self._training("cold-start", "to 98 %", 64, "s", "wall", target=target, least=1)
-        yield self._training("cold-start", "two epochs", 64, "s", "wall", target=0.0, least=2)
+        yield self._training("cold-start", "to 98 %", 64, "s", "wall", target=target, min_epochs=1)
+        yield self._training("cold-start", "two epochs", 64, "s", "wall", target=0.0, min_epochs=2)
 
     def _memory(self) -> Iterator[Case]:
-        yield self._training("memory", "LeNet-5", 128, "MB", "memory", target=0.0, least=1)
+        yield self._training("memory", "LeNet-5", 128, "MB", "memory", target=0.0, min_epochs=1)
 
     def _training(
-        self, subject: str, name: str, batch_size: int, unit: str, value: str, **until: float
+        self, benchmark: str, name: str, batch_size: int, unit: str, measure: str, **until: float
     ) -> Case:
         task = {"do": "train", "batch_size": batch_size} | until
-        seconds = 3 + 6 * until["least"] * self.images / IMAGES
-        return Case(subject, name, task, self.large, self.threads, seconds, unit, value)
+        seconds = 3 + 6 * until["min_epochs"] * self.images / IMAGES
+        return Case(benchmark, name, task, self.full_peers, self.threads, seconds, unit, measure)
 
     def _size(self) -> Iterator[Case]:
-        yield Case("size", "installed", {"do": "size"}, self.all, self.threads, 1, "MB")
+        yield Case("size", "installed", {"do": "size"}, self.peers, self.threads, 1, "MB")
 
     def _convs(self) -> Iterator[Case]:
         for name in CONVS:
@@ -161,15 +161,17 @@ class Plan:
             yield self._epoch("threads", f"epoch, batch 128, {cores}", 128, threads, self.images)
             yield replace(self._known_conv("threads", "VGG 2_2", threads), name=f"VGG 2_2, {cores}")
 
-    def _known_conv(self, subject: str, name: str, threads: int) -> Case:
-        return self._conv(subject, name, threads, BATCH, *CONVS[name])
+    def _known_conv(self, benchmark: str, name: str, threads: int) -> Case:
+        return self._conv(benchmark, name, threads, BATCH, *CONVS[name])
 
-    def _conv(self, subject: str, name: str, threads: int, n: int, side: int, c_in: int, *rest: int) -> Case:
+    def _conv(
+        self, benchmark: str, name: str, threads: int, n: int, side: int, c_in: int, *rest: int
+    ) -> Case:
         filters, kernel_size, strides, pad = rest
         if self.limit is not None:
             n, side, c_in, filters = (min(size, self.limit) for size in (n, side, c_in, filters))
         out = (side + 2 * pad - kernel_size) // strides + 1
-        work = 3 * n * out * out * filters * c_in * kernel_size**2  # forward, dx and dkernel
+        macs = 3 * n * out * out * filters * c_in * kernel_size**2  # forward, dx and dkernel
         task = {"do": "conv", "seconds": self.seconds, "shape": (n, side, side, c_in)}
         task |= {"filters": filters, "kernel_size": kernel_size, "strides": strides, "pad": pad}
-        return Case(subject, name, task, self.large, threads, 0.6 + work / 2e10, macs=work)
+        return Case(benchmark, name, task, self.full_peers, threads, 0.6 + macs / 2e10, macs=macs)

@@ -1,4 +1,4 @@
-"""What repeated measurements say: ratios pair by pair, and slopes of growth."""
+"""Statistics of repeated measurements: medians, ratios of pairs, and slopes of growth."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import math
 import statistics
 from collections.abc import Sequence
 
-Values = Sequence[float | None]  # one a round; None where it failed
+Values = Sequence[float | None]  # one per round; None if it failed
 
 
 def median(values: Values) -> float | None:
-    """Return the median of what there is.
+    """Return the median of the values that are not None.
 
     >>> median([3.0, None, 1.0])
     2.0
     """
-    there = [value for value in values if value is not None]
-    return statistics.median(there) if there else None
+    measured = [value for value in values if value is not None]
+    return statistics.median(measured) if measured else None
 
 
 def ratio(theirs: Values, ours: Values) -> dict[str, float] | None:
-    """Return the `median`, `low` and `high` of theirs / ours, each of one round; None if there is no pair.
+    """Return the `median`, `low` and `high` of theirs / ours over the rounds; None if there is no pair.
 
     >>> ratio([4.0, 6.0, None], [2.0, 2.0, 2.0])
     {'median': 2.5, 'low': 2.0, 'high': 3.0}
@@ -30,7 +30,7 @@ def ratio(theirs: Values, ours: Values) -> dict[str, float] | None:
 
 
 def slope(sizes: Sequence[float], values: Sequence[float]) -> float:
-    """Return the slope of the line through the points on logarithmic axes: 1, if time grows with size.
+    """Return the slope of the least-squares line on logarithmic axes: 1 if time is proportional to size.
 
     >>> slope([1, 2, 4], [3.0, 12.0, 48.0])
     2.0
@@ -40,7 +40,7 @@ def slope(sizes: Sequence[float], values: Sequence[float]) -> float:
 
 
 def format_value(value: float | None, unit: str) -> str:
-    """Return a measured value with a unit that suits it.
+    """Return a measured value with a readable unit.
 
     >>> format_value(0.000105, "s"), format_value(2.314, "s"), format_value(1460.2, "MB")
     ('105 µs', '2.31 s', '1,460 MB')

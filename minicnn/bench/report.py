@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from minicnn.bench.plan import GROWTH, SUBJECTS
+from minicnn.bench.plan import BENCHMARKS, GROWTH
 from minicnn.bench.ratios import format_value, median, ratio, slope
 from minicnn.plural import counted
 from minicnn.profiling.machine import machine_text
@@ -22,7 +22,7 @@ _NOTE = (
 
 
 def bench_text(results: Mapping[str, Any]) -> str:
-    """Return the result of `bench` as text, one table for each subject."""
+    """Return the result of `bench` as text, one table for each benchmark."""
     return "\n\n".join(_sections(results))
 
 
@@ -35,10 +35,10 @@ def _sections(results: Mapping[str, Any]) -> Iterator[str]:
     if settings["limit"]:
         head.append(f"a trial on at most {counted(settings['limit'], 'image')}: these numbers say little")
     yield "\n".join(head)
-    for subject, title in SUBJECTS.items():
-        cases = [case for case in results["cases"] if case["subject"] == subject]
+    for benchmark, title in BENCHMARKS.items():
+        cases = [case for case in results["cases"] if case["benchmark"] == benchmark]
         if cases:
-            yield f"{wrap(f'{subject}: {title}')}\n{_subject(cases, results['peaks'])}"
+            yield f"{wrap(f'{benchmark}: {title}')}\n{_benchmark_table(cases, results['peaks'])}"
     for title, rows, left in (
         ("epochs until 98 % test accuracy, by round", list(_epochs(results["cases"])), 1),
         ("speed-up: time on one core divided by time on several", list(_speedups(results["cases"])), 2),
@@ -53,7 +53,7 @@ def _sections(results: Mapping[str, Any]) -> Iterator[str]:
     yield wrap(_NOTE)
 
 
-def _subject(cases: list[dict[str, Any]], peaks: Mapping[str, float]) -> str:
+def _benchmark_table(cases: list[dict[str, Any]], peaks: Mapping[str, float]) -> str:
     """Return a table with a row for each framework in each case."""
     rows = [["", "", "median", "ratio", "range", *["GFLOP/s"] * any(case["macs"] for case in cases)]]
     for case in cases:
@@ -98,7 +98,7 @@ def _epochs(cases: list[dict[str, Any]]) -> Iterator[list[str]]:
 
 def _speedups(cases: list[dict[str, Any]]) -> Iterator[list[str]]:
     """Yield the rows of a table: the speed-up of each framework on several cores, round by round."""
-    threads = [case for case in cases if case["subject"] == "threads"]
+    threads = [case for case in cases if case["benchmark"] == "threads"]
     alone = {case["name"].rpartition(",")[0]: case["values"] for case in threads if case["threads"] == 1}
     several = [case for case in threads if case["threads"] > 1]
     if several:
@@ -115,7 +115,7 @@ def growth(results: Mapping[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:
     """Return `sizes`, median `times` and, where there are two, the `slope`; by what grows, by framework."""
     found: dict[str, dict[str, dict[str, Any]]] = {axis: {} for axis in GROWTH}
     for case in results["cases"]:
-        if case["subject"] == "growth":
+        if case["benchmark"] == "growth":
             axis, size = case["name"].split()
             for name, values in case["values"].items():
                 if (value := median(values)) is not None:

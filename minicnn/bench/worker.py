@@ -1,8 +1,8 @@
-"""One framework's process: reads tasks, a JSON object a line, and answers each with a line.
+"""The process of one framework: it reads tasks, one JSON object per line, and replies to each with a line.
 
-Run by its path, so that a virtual environment with nothing but that framework will do; what it needs of this
-package it loads by path too. Arguments: the framework, the number of threads, the folder with the data, and
-the packages that the framework consists of.
+It is run by its path, and loads what it needs of this package by path, so that it also works in a virtual
+environment with nothing but the framework. Arguments: the framework, the number of threads, the folder with
+the data, and the packages of the framework.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 WARM_UP = 20  # steps
-MOST_EPOCHS = 10
+MAX_EPOCHS = 10
 
 
 class Worker:
-    """What is asked for by name: each public method is a task, and returns its `value`, and details."""
+    """The tasks of a framework: each public method is one, and returns its `value`, and details."""
 
     def __init__(self, name: str, threads: int, folder: Path, packages: list[str]) -> None:
         self.name, self.threads, self.folder, self.packages = name, threads, folder, packages
@@ -34,7 +34,7 @@ class Worker:
         self.peer: Any = None
 
     def about(self) -> dict[str, Any]:
-        """Return the version of the first package, if all of them are installed."""
+        """Return the version of the first package; ImportError unless all are installed."""
         for package in self.packages:
             if importlib.util.find_spec(package) is None:
                 raise ImportError(f"{package} is not installed")
@@ -45,44 +45,44 @@ class Worker:
         return {"value": importlib.metadata.version(distributions[0])}
 
     def size(self) -> dict[str, Any]:
-        """Return the megabytes of what packages need to be installed."""
+        """Return the installed size of the packages and their requirements, in MB."""
         measure = runpy.run_path(str(HERE.parent / "interop" / "parity" / "installed.py"))
         return {"value": measure["installed_mb"](*self.packages)}
 
-    def train(self, batch_size: int, target: float, least: int, seed: int) -> dict[str, Any]:
-        """Train so many epochs at least, until the test accuracy is reached; return it."""
+    def train(self, batch_size: int, target: float, min_epochs: int, seed: int) -> dict[str, Any]:
+        """Train until the test accuracy reaches the target, but at least `min_epochs`; return the accuracy."""
         peer, y, y_test = self._peer(), self._load("y"), self._load("y_test")
         x, x_test = peer.prepare(self._load("x")), peer.prepare(self._load("x_test"))
         import numpy as np
 
-        for epoch in range(MOST_EPOCHS):
+        for epoch in range(MAX_EPOCHS):
             peer.epoch(x, y, batch_size, np.random.default_rng([seed, epoch]).permutation(len(x)))
             accuracy = float((peer.predict(x_test).argmax(axis=1) == y_test).mean())
-            if accuracy >= target and epoch + 1 >= least:
+            if accuracy >= target and epoch + 1 >= min_epochs:
                 return {"value": accuracy, "epochs": epoch + 1}
-        raise RuntimeError(f"the test accuracy was {accuracy:.4f} after {MOST_EPOCHS} epochs")
+        raise RuntimeError(f"the test accuracy is only {accuracy:.4f} after {MAX_EPOCHS} epochs")
 
     def epoch(self, batch_size: int, images: int) -> dict[str, Any]:
-        """Return the seconds of an epoch over so many images."""
+        """Return the seconds of an epoch over the first `images` images."""
         peer, x, y = self._peer(), self._floats("x")[:images], self._load("y")[:images]
-        if batch_size not in self.warm:  # on the smaller batch of the end, too
+        if batch_size not in self.warm:  # the smaller last batch included
             few = WARM_UP * batch_size + len(x) % batch_size
             peer.epoch(x[:few], y[:few], batch_size, None)
             self.warm.add(batch_size)
         return {"value": _seconds(lambda: peer.epoch(x, y, batch_size, None))}
 
     def predict(self, seconds: float) -> dict[str, Any]:
-        """Return the seconds for all test images: the median of some times."""
+        """Return the seconds of a prediction for all test images."""
         peer, x = self._peer(), self._floats("x_test")
         return {"value": _median(lambda: peer.predict(x), seconds)}
 
     def one(self, how: str, seconds: float) -> dict[str, Any]:
-        """Return the seconds for a single image, by `predict` or by a `call`."""
+        """Return the seconds for a single image, by `predict` or by calling the model."""
         call = getattr(self._peer(), f"{how}_one")(self._floats("x_test")[:1].copy())
         return {"value": _median(call, seconds)}
 
     def conv(self, shape: list[int], seconds: float, **settings: int) -> dict[str, Any]:
-        """Return the seconds of a convolution's forward and backward; of several variants the fastest."""
+        """Return the seconds of a convolution's forward and backward pass, in the fastest variant."""
         import numpy as np
 
         x = np.random.default_rng(0).random(shape, np.float32)
@@ -113,34 +113,32 @@ def _seconds(call: Callable) -> float:
     return time.perf_counter() - start
 
 
-def _median(call: Callable, seconds: float, least: int = 3) -> float:
-    """Return the median time of a call, after two that are not counted, of as many as fit into `seconds`."""
+def _median(call: Callable, seconds: float, min_calls: int = 3) -> float:
+    """Return the median time of as many calls as fit into `seconds`, after two for warm-up."""
     call()
     call()
     times: list[float] = []
     end = time.perf_counter() + seconds
-    while len(times) < least or time.perf_counter() < end:
+    while len(times) < min_calls or time.perf_counter() < end:
         times.append(_seconds(call))
     return statistics.median(times)
 
 
 def main(name: str, threads: int, folder: Path, packages: list[str]) -> None:
-    """Answer until there are no more tasks."""
-    sys.path.pop(0)  # this file's folder, which is nobody's package
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what frameworks print is no answer
-    if hasattr(
-        os, "sched_setaffinity"
-    ):  # threads that nobody can configure find no more cores than the others
+    """Reply to tasks until standard input ends."""
+    sys.path.pop(0)  # this file's folder is not to be imported from
+    replies = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # output of the frameworks does not mix with the replies
+    if hasattr(os, "sched_setaffinity"):  # so that thread pools without a setting have the same cores
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     worker = Worker(name, threads, folder, packages)
     for line in sys.stdin:
         task = json.loads(line)
         try:
-            answer = getattr(worker, task.pop("do"))(**task)
-        except Exception as error:  # also what a framework raises: it is the answer
-            answer = {"error": f"{type(error).__name__}: {error}"}
-        print(json.dumps(answer), file=answers, flush=True)
+            reply = getattr(worker, task.pop("do"))(**task)
+        except Exception as error:  # errors of the framework are replies too
+            reply = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(reply), file=replies, flush=True)
 
 
 if __name__ == "__main__":

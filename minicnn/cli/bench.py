@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from minicnn.bench import PEERS, SUBJECTS, bench, bench_text
+from minicnn.bench import BENCHMARKS, PEERS, bench, bench_text
 from minicnn.bench.report import growth
 from minicnn.cli.output import write_results
 from minicnn.cli.parser import Commands, add_command
@@ -18,7 +18,7 @@ Compare the speed and memory of minicnn with those of other frameworks, if they 
 {", ".join(_OTHERS)}. Each runs in its own process. They take turns, and ratios are computed within a round.
 Writes bench.json and bench.png.
 
-Subjects: {", ".join(SUBJECTS)}. All of them take about ten minutes.
+Benchmarks: {", ".join(BENCHMARKS)}. All of them take about ten minutes.
 
 For PyTorch, the extra minicnn-numpy[bench] installs the build on PyPI, which on Linux is the large one for
 CUDA. The small one for CPUs is on PyTorch's own index:
@@ -30,7 +30,7 @@ _EXAMPLE = "minicnn bench epoch inference --rounds 5 --python torch=other/bin/py
 def add_to(commands: Commands) -> None:
     """Add the subcommand."""
     parser = add_command(commands, "bench", run, "compare the speed with other frameworks", _TEXT, _EXAMPLE)
-    parser.add_argument("subjects", metavar="SUBJECT", nargs="*", help="what to measure (default: all)")
+    parser.add_argument("benchmarks", metavar="BENCHMARK", nargs="*", help="what to measure (default: all)")
     parser.add_argument("--rounds", metavar="N", type=int, default=3, help="number of rounds (default: 3)")
     parser.add_argument("--limit", metavar="N", type=int, help="use at most N images, for a quick trial")
     threads = "cores for each framework (default: all available)"
@@ -54,13 +54,13 @@ def run(args: argparse.Namespace) -> int:
     folder = Path(args.out)
     folder.mkdir(parents=True, exist_ok=True)
     results = bench(
-        args.subjects or SUBJECTS,
+        args.benchmarks or BENCHMARKS,
         rounds=args.rounds,
         limit=args.limit,
         peers=args.peers or PEERS,
         pythons=dict(args.python),
         threads=args.threads,
-        say=lambda text: print(text, file=sys.stderr, flush=True),
+        log=lambda text: print(text, file=sys.stderr, flush=True),
     )
     print(bench_text(results), flush=True)
     write_results(folder, "bench", results, _draw)

@@ -44,7 +44,7 @@ def benchmark(results: Mapping[str, Any], growth: Mapping[str, Mapping[str, Any]
     Figure
     """
     cases = [
-        case for case in results["cases"] if case["subject"] != "growth" and any(case["ratios"].values())
+        case for case in results["cases"] if case["benchmark"] != "growth" and any(case["ratios"].values())
     ]
     grown = any(growth.values())
     heights = [1.2 + 0.24 * len(cases)] * bool(cases) + [3.4] * grown
@@ -73,7 +73,7 @@ def _ratios(axes: Axes, cases: list[dict[str, Any]]) -> None:
         axes.hlines(rows, [r["low"] for r in ratios], [r["high"] for r in ratios], linewidth=1.6, **style)
         axes.plot(medians, rows, "o", markersize=5, label=_NAMES[name], **style)
         drawn += medians
-    labels = [f"{case['subject']}: {case['name']}" for case in cases]
+    labels = [f"{case['benchmark']}: {case['name']}" for case in cases]
     axes.set_yticks(range(len(cases)), labels)
     axes.set_ylim(len(cases) - 0.4, -0.6)  # the first on top
     axes.set_xscale("log")

@@ -1,8 +1,8 @@
 from minicnn.bench.plan import Plan
 
 
-def named(subject, limit=None, threads=2, peers=("minicnn", "keras", "tinynn")):
-    return {case.name: case for case in Plan(peers, threads, limit).cases[subject]()}
+def named(benchmark, limit=None, threads=2, peers=("minicnn", "keras", "tinynn")):
+    return {case.name: case for case in Plan(peers, threads, limit).cases[benchmark]()}
 
 
 def test_convolutions_count_the_multiply_adds_of_forward_and_both_gradients():

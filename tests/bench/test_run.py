@@ -24,7 +24,9 @@ def test_keras_and_minicnn_do_the_same_tasks(tmp_path):
     right = {}
     for name in ("minicnn", "keras"):
         with start(name, tmp_path) as process:
-            right[name] = process.ask({"do": "train", "batch_size": 20, "target": 0.0, "least": 1, "seed": 0})
+            right[name] = process.request(
+                {"do": "train", "batch_size": 20, "target": 0.0, "min_epochs": 1, "seed": 0}
+            )
             for task in (
                 {"do": "epoch", "batch_size": 32, "images": 50},
                 {"do": "predict", "seconds": 0.0},
@@ -32,7 +34,7 @@ def test_keras_and_minicnn_do_the_same_tasks(tmp_path):
                 {"do": "one", "how": "call", "seconds": 0.0},
                 CONV | {"seconds": 0.0},
             ):
-                assert process.ask(task)["value"] > 0
+                assert process.request(task)["value"] > 0
     assert right["keras"] == pytest.approx(right["minicnn"])
     assert right["minicnn"]["value"] > 0.3
 
@@ -42,17 +44,17 @@ def test_a_worker_says_why_it_cannot(tmp_path):
         start("minicnn", tmp_path) as process,
         pytest.raises(RuntimeError, match=r"FileNotFoundError.*weight0"),
     ):
-        process.ask({"do": "predict", "seconds": 0.0})
+        process.request({"do": "predict", "seconds": 0.0})
     with start("minicnn", tmp_path) as process:
         process._process.kill()
         with pytest.raises(RuntimeError, match="exit status -9"):
-            process.ask({"do": "about"})
+            process.request({"do": "about"})
 
 
-def test_bench_measures_each_subject():
-    told = []
+def test_bench_runs_each_benchmark():
+    lines = []
     threads = min(2, available_threads())
-    results = bench(rounds=2, limit=12, peers=(), threads=threads, say=told.append)
+    results = bench(rounds=2, limit=12, peers=(), threads=threads, log=lines.append)
     text = bench_text(results)
     for case in results["cases"]:
         assert len(case["values"]["minicnn"]) == 2
@@ -63,18 +65,18 @@ def test_bench_measures_each_subject():
     line = growth(results)["channels"]["minicnn"]
     assert line["sizes"] == [8, 32, 128, 512]  # what the cases are called; a trial is smaller
     assert len(line["times"]) == 4
-    assert "about" in told[0]
-    assert len(told) == 1 + 2 * len(results["cases"])
-    assert 20 < next(c["values"]["minicnn"][0] for c in results["cases"] if c["subject"] == "memory") < 1000
+    assert "about" in lines[0]
+    assert len(lines) == 1 + 2 * len(results["cases"])
+    assert 20 < next(c["values"]["minicnn"][0] for c in results["cases"] if c["benchmark"] == "memory") < 1000
     assert ("time on one core divided by time on several" in text) == (threads > 1)
 
 
 def test_bench_keeps_what_there_was_when_it_is_interrupted():
-    def say(text):
+    def log(text):
         if text.startswith("inference, one image, by predict"):
             raise KeyboardInterrupt
 
-    results = bench(["inference", "conv"], rounds=3, limit=12, peers=(), say=say)
+    results = bench(["inference", "conv"], rounds=3, limit=12, peers=(), log=log)
     assert results["interrupted"]
     assert [case["name"] for case in results["cases"]] == ["10,000 images", "one image, by predict"]
     assert [value is None for value in results["cases"][0]["values"]["minicnn"]] == [False, True, True]
@@ -90,12 +92,12 @@ def test_bench_tells_what_is_missing():
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"subjects": ["speed"]}, "`subjects` must be of epoch, .*, got 'speed'"),
+        ({"benchmarks": ["speed"]}, "`benchmarks` must be of epoch, .*, got 'speed'"),
         ({"peers": ["jax"]}, "`peers` must be of minicnn, keras, .*, got 'jax'"),
         ({"pythons": {"jax": "x"}}, "`pythons` must be of .*, got 'jax'"),
         ({"rounds": 0}, "`rounds` must be at least 1, got 0"),
-        ({"threads": 9999}, "`threads` must be at most .*, the cores there are, got 9999"),
-        ({"pythons": {"minicnn": "/no/such/python"}}, "minicnn itself must run"),
+        ({"threads": 9999}, "`threads` must be at most .*, the number of available cores, got 9999"),
+        ({"pythons": {"minicnn": "/no/such/python"}}, "minicnn itself does not run"),
         ({"limit": 1}, "`limit` must be at least 12, got 1"),
     ],
 )
@@ -126,7 +128,7 @@ def test_the_command_writes_numbers_and_a_picture(tmp_path, capsys):
     assert (tmp_path / "bench.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_command_names_the_subjects_it_knows(tmp_path, capsys):
+def test_the_command_names_the_benchmarks_it_knows(tmp_path, capsys):
     assert main(["bench", "sped", "--out", str(tmp_path)]) == 2
     assert "epoch, inference, cold-start, conv, growth, memory, size, threads" in capsys.readouterr().err
     with pytest.raises(SystemExit):
@@ -137,11 +139,13 @@ def test_the_command_names_the_subjects_it_knows(tmp_path, capsys):
 def test_picture_of_growth_and_ratios():
     from minicnn.plots import benchmark
 
-    def case(subject, name, ours, theirs):
+    def case(benchmark_name, name, ours, theirs):
         between = {"median": theirs / ours, "low": 0.9 * theirs / ours, "high": 1.2 * theirs / ours}
-        return {"subject": subject, "name": name, "values": {"minicnn": [ours], "keras": [theirs]}} | {
-            "ratios": {"keras": between}
-        }
+        return {
+            "benchmark": benchmark_name,
+            "name": name,
+            "values": {"minicnn": [ours], "keras": [theirs]},
+        } | {"ratios": {"keras": between}}
 
     cases = [case("epoch", "batch 32", 1.0, 2.0)]
     cases += [

@@ -1,4 +1,4 @@
-"""DeZero, the framework of the book "Deep Learning from Scratch 3", in NumPy: training only."""
+"""DeZero, the framework of the book "Deep Learning from Scratch 3"; training only."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ class _LeNet5(Model):
 
 
 class Peer:
-    """LeNet-5 from weights of its own, and its Adam."""
+    """LeNet-5 with its own initial weights, and Adam."""
 
     def __init__(self, weights: Sequence[np.ndarray], threads: int) -> None:
         self.model = _LeNet5()
         self.adam = Adam(1e-3).setup(self.model)
 
     def epoch(self, x: np.ndarray, y: np.ndarray, batch_size: int, order: np.ndarray | None) -> None:
-        """Train on all of it."""
+        """Train for one epoch."""
         images = x.transpose(0, 3, 1, 2)
         order = np.random.default_rng(0).permutation(len(x)) if order is None else order
-        for chosen in np.split(order, range(batch_size, len(x), batch_size)):
-            loss = functions.softmax_cross_entropy(self.model(images[chosen]), y[chosen])
+        for batch in np.split(order, range(batch_size, len(x), batch_size)):
+            loss = functions.softmax_cross_entropy(self.model(images[batch]), y[batch])
             self.model.cleargrads()
             loss.backward()
             self.adam.update()

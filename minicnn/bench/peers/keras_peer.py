@@ -11,7 +11,7 @@ from keras import layers
 
 
 class Peer:
-    """LeNet-5 from given weights, and its Adam."""
+    """LeNet-5 with the given weights, and Adam."""
 
     def __init__(self, weights: Sequence[np.ndarray], threads: int) -> None:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
@@ -37,7 +37,7 @@ class Peer:
         return np.divide(images, 255, dtype=np.float32)
 
     def epoch(self, x: np.ndarray, y: np.ndarray, batch_size: int, order: np.ndarray | None) -> None:
-        """Train on all of it, in this order."""
+        """Train for one epoch, in this order."""
         if order is not None:
             x, y = x[order], y[order]
         self.model.fit(x, y, batch_size, shuffle=order is None, verbose=0)
@@ -47,17 +47,17 @@ class Peer:
         return self.model.predict(x, batch_size=256, verbose=0)
 
     def predict_one(self, x: np.ndarray) -> Callable:
-        """Return a call of `predict`."""
+        """Return a function that calls `predict`."""
         return lambda: self.model.predict(x, verbose=0)
 
     def call_one(self, x: np.ndarray) -> Callable:
-        """Return a call of the model, its answer as an array."""
+        """Return a function that calls the model and returns an array."""
         return lambda: self.model(x).numpy()
 
     def conv(
         self, x: np.ndarray, filters: int, kernel_size: int, strides: int, pad: int
     ) -> dict[str, Callable]:
-        """Return forward and backward as one graph."""
+        """Return a function that runs forward and backward as one graph."""
         layer = layers.Conv2D(filters, kernel_size, strides, "same" if pad else "valid")
         images = tf.constant(x)
         ones = tf.ones_like(layer(images))
@@ -67,7 +67,7 @@ class Peer:
             with tf.GradientTape() as tape:
                 tape.watch(images)
                 y = layer(images)
-            # With y, since no gradient needs it: TensorFlow leaves out what nobody looks at.
+            # With y, which no gradient needs: TensorFlow removes operations whose results are unused.
             return [y, *tape.gradient(y, [images, *(weight.value for weight in layer.weights)], dy)]
 
-        return {"": lambda: step(images, ones)[1][0, 0, 0, 0].numpy()}  # when this is there, it has ended
+        return {"": lambda: step(images, ones)[1][0, 0, 0, 0].numpy()}  # waits for the end

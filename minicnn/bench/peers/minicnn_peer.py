@@ -15,7 +15,7 @@ from minicnn.training import Trainer
 
 
 class Peer:
-    """LeNet-5 from given weights, and its Adam."""
+    """LeNet-5 with the given weights, and Adam."""
 
     def __init__(self, weights: Sequence[np.ndarray], threads: int) -> None:
         self.model = lenet5().build((28, 28, 1), rng=0)
@@ -24,11 +24,11 @@ class Peer:
         self.trainer = Trainer(self.model, Adam(), threads=threads)
 
     def prepare(self, images: np.ndarray) -> np.ndarray:
-        """Return images of uint8 as one gives them to the framework for training."""
+        """Return uint8 images in the form that the framework trains on."""
         return images
 
     def epoch(self, x: np.ndarray, y: np.ndarray, batch_size: int, order: np.ndarray | None) -> None:
-        """Train on all of it, in this order; with None in one of the framework's choosing."""
+        """Train for one epoch, in this order; None leaves the order to the framework."""
         if order is None:
             self.trainer.fit(x, y, batch_size=batch_size, verbose=0)
         else:
@@ -36,23 +36,23 @@ class Peer:
             self.trainer.fit(lambda epoch: ((x[batch], y[batch]) for batch in batches), verbose=0)
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        """Return one row of scores for each image, computed in batches of 256."""
+        """Return the logits of each image, computed in batches of 256."""
         return self.trainer.predict(x)
 
     def predict_one(self, x: np.ndarray) -> Callable:
-        """Return what predicts for a single image as users of `predict` do it."""
+        """Return a function that calls `predict` for a single image."""
         return lambda: self.model.predict(x)
 
     def call_one(self, x: np.ndarray) -> Callable:
-        """Return what computes the single image's scores in the most direct way."""
+        """Return a function that computes the logits of a single image in the most direct way."""
         return lambda: self.model(x)
 
     def conv(
         self, x: np.ndarray, filters: int, kernel_size: int, strides: int, pad: int
     ) -> dict[str, Callable]:
-        """Return what computes a convolution's output, and from ones as dL/dy all gradients; by variant."""
+        """Return functions, by variant, that compute a convolution's output, and its gradients for dy = 1."""
         layer = Conv2D(filters, kernel_size, strides, ((pad, pad), (pad, pad))).build(x.shape[1:], rng=0)
-        # As the trainer does it: a replica to each thread, and to each replica a part of the batch.
+        # As in `Trainer`: one replica per thread, each with a part of the batch.
         layers = [layer.train(), *(layer.replica() for _ in range(min(self.threads, len(x)) - 1))]
         parts = np.array_split(x, len(layers))
         dys = [np.ones((len(part), *layer.output_shape), x.dtype) for part in parts]

@@ -1,4 +1,4 @@
-"""tinynn, a framework in NumPy: training only."""
+"""tinynn; training only."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tinynn.core.optimizer import Adam
 
 
 class Peer:
-    """LeNet-5 from weights of its own, and its Adam."""
+    """LeNet-5 with its own initial weights, and Adam."""
 
     def __init__(self, weights: Sequence[np.ndarray], threads: int) -> None:
         convs = [Conv2D([5, 5, 1, 6], padding="SAME"), ReLU(), MaxPool2D([2, 2])]
@@ -22,9 +22,9 @@ class Peer:
         self.model = Model(net, SoftmaxCrossEntropy(), Adam(1e-3))
 
     def epoch(self, x: np.ndarray, y: np.ndarray, batch_size: int, order: np.ndarray | None) -> None:
-        """Train on all of it."""
+        """Train for one epoch."""
         labels = np.eye(10, dtype=np.float32)[y]
         order = np.random.default_rng(0).permutation(len(x)) if order is None else order
-        for chosen in np.split(order, range(batch_size, len(x), batch_size)):
-            _, gradients = self.model.backward(self.model.forward(x[chosen]), labels[chosen])
+        for batch in np.split(order, range(batch_size, len(x), batch_size)):
+            _, gradients = self.model.backward(self.model.forward(x[batch]), labels[batch])
             self.model.apply_grads(gradients)

@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 
 
 class Peer:
-    """LeNet-5 from given weights, and its Adam."""
+    """LeNet-5 with the given weights, and Adam."""
 
     def __init__(self, weights: Sequence[np.ndarray], threads: int) -> None:
         torch.set_num_threads(threads)
@@ -30,11 +30,11 @@ class Peer:
         return np.divide(images, 255, dtype=np.float32)
 
     def epoch(self, x: np.ndarray, y: np.ndarray, batch_size: int, order: np.ndarray | None) -> None:
-        """Train on all of it, in this order."""
+        """Train for one epoch, in this order."""
         images, labels = _images(x), torch.from_numpy(y.astype(np.int64))
         permutation = torch.randperm(len(x)) if order is None else torch.from_numpy(order)
-        for chosen in permutation.split(batch_size):
-            loss = cross_entropy(self.net(images[chosen]), labels[chosen])
+        for batch in permutation.split(batch_size):
+            loss = cross_entropy(self.net(images[batch]), labels[batch])
             self.adam.zero_grad()
             loss.backward()
             self.adam.step()
@@ -45,7 +45,7 @@ class Peer:
             return torch.cat([self.net(part) for part in _images(x).split(256)]).numpy()
 
     def call_one(self, x: np.ndarray) -> Callable:
-        """Return a forward."""
+        """Return a function that runs the forward pass."""
         image = _images(x)
 
         def run() -> Any:
@@ -54,12 +54,12 @@ class Peer:
 
         return run
 
-    predict_one = call_one  # there is no other way
+    predict_one = call_one  # PyTorch has no `predict`
 
     def conv(
         self, x: np.ndarray, filters: int, kernel_size: int, strides: int, pad: int
     ) -> dict[str, Callable]:
-        """Return forward and backward in both layouts."""
+        """Return functions that run forward and backward, one for each memory layout."""
         return {
             "channels_first": _conv_step(x, filters, kernel_size, strides, pad, torch.contiguous_format),
             "channels_last": _conv_step(x, filters, kernel_size, strides, pad, torch.channels_last),
@@ -82,11 +82,11 @@ def _conv_step(
 
 
 def _images(x: np.ndarray) -> Any:
-    return torch.from_numpy(x).permute(0, 3, 1, 2)  # with one channel, both layouts are the same memory
+    return torch.from_numpy(x).permute(0, 3, 1, 2)  # with one channel, both layouts are the same in memory
 
 
 def _converted(weight: np.ndarray) -> np.ndarray:
-    """Return a weight of ours as PyTorch orders it: outputs first, and pictures flattened channels first."""
+    """Return a minicnn weight in PyTorch's layout: outputs first, images flattened channels first."""
     if weight.shape[0] == 400:
         weight = weight.reshape(5, 5, 16, 120).transpose(2, 0, 1, 3).reshape(400, 120)
     return np.ascontiguousarray(weight.transpose(3, 2, 0, 1) if weight.ndim == 4 else weight.T)
