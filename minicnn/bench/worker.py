@@ -50,7 +50,7 @@ class Worker:
         return {"value": measure["installed_mb"](*self.packages)}
 
     def train(self, batch_size: int, target: float, min_epochs: int, seed: int) -> dict[str, Any]:
-        """Train until the test accuracy reaches the target, but at least `min_epochs`; return the accuracy."""
+        """Train until the test accuracy reaches the target, but at least `min_epochs`; return it."""
         peer, y, y_test = self._peer(), self._load("y"), self._load("y_test")
         x, x_test = peer.prepare(self._load("x")), peer.prepare(self._load("x_test"))
         import numpy as np

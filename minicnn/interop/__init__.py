@@ -1,7 +1,7 @@
-"""Other frameworks: the same net in Keras and TensorFlow, weights that move, one comparison, and ONNX files.
+"""Interoperability with Keras, TensorFlow and ONNX.
 
-Nothing here is needed to train or use a network. `minicnn.interop.keras` and `minicnn.interop.tensorflow`
-need TensorFlow, `minicnn.interop.onnx` needs onnx; `compare` runs with whatever is there.
+`minicnn.interop.keras` and `minicnn.interop.tensorflow` need TensorFlow, `minicnn.interop.onnx` needs onnx.
+`compare` runs with the frameworks that are installed.
 """
 
 from minicnn.interop.parity import compare

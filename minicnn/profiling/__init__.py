@@ -1,4 +1,4 @@
-"""Where the time of a training step goes, layer by layer, and what the machine could do at best."""
+"""The time of a training step, layer by layer, beside the measured peak of the machine."""
 
 from minicnn.profiling.layers import profile
 from minicnn.profiling.machine import describe_machine, gemm_peak

@@ -1,4 +1,4 @@
-"""The time of each layer, forward and backward, in training steps that are run only to be timed."""
+"""The time of each layer, forward and backward, in a training step."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from minicnn.optimizers import Adam
 from minicnn.profiling.machine import describe_machine
 from minicnn.validation import check_int
 
-WARM_UP = 2  # steps before the first that counts: memory is fetched, threads are started
-_SECONDS, _LEAST = 3.0, 5  # by default steps are timed for so long, but at least so many
+WARM_UP = 2  # untimed steps, in which memory is allocated and threads start
+_SECONDS, _MIN_STEPS = 3.0, 5  # the default: steps for 3 seconds, at least 5
 
 
 def profile(
@@ -28,28 +28,28 @@ def profile(
 ) -> dict[str, Any]:
     """Time each layer of a model in training steps on random images with random labels.
 
-    The model itself stays as it is: a copy is trained, by softmax cross-entropy and Adam. As in a training,
-    its first layer computes no dL/dx.
+    A copy of the model is trained with softmax cross-entropy and Adam; the model itself is not changed. As in
+    training, the first layer computes no dx.
 
     Parameters
     ----------
     model : Sequential
-        Built; its outputs are logits, (N, K).
+        A built model that returns logits, (N, K).
     batch_size : int
-        Images in a step.
+        Images per step.
     threads : int
-        That BLAS may use. (`Trainer` does something else with threads: each computes a part of the batch.)
+        Threads of BLAS. (In `Trainer`, threads divide the batch instead.)
     steps : int, optional
-        That are timed, after two that are not; by default as many as fit into 3 seconds, at least 5.
+        Number of timed steps, after two for warm-up; by default as many as fit into 3 seconds, at least 5.
 
     Returns
     -------
     dict
-        `machine`, as `describe_machine` returns it; `batch_size`; `steps`; `layers`, a row each, then one of
-        the loss and one of Adam; `total`. A row has `name`; the medians `forward_ms` and `backward_ms`; its
-        `share` of the whole step; for the batch `macs` (forward and backward together),
-        `bytes_cached` (an array that two layers cache is counted once) and `bytes_output`; `gflops`, where a
-        multiply-add is two operations, 0 where there are no weights; and `share_of_peak`.
+        `machine`, see `describe_machine`; `batch_size`; `steps`; `layers`: a row for each layer, the loss and
+        Adam; `total`. A row has `name`; the medians `forward_ms` and `backward_ms`; its `share` of the step;
+        for the batch, `macs` (forward and backward), `bytes_cached` (an array that two layers cache is
+        counted once) and `bytes_output`; `gflops`, where a MAC is two operations, 0 without weights; and
+        `share_of_peak`.
 
     Examples
     --------
@@ -62,7 +62,7 @@ def profile(
     if steps is not None:
         check_int(steps, "steps", low=1)
     if not isinstance(model, Sequential):
-        raise TypeError(f"`model` must be a Sequential, whose layers can be timed, got {model!r}")
+        raise TypeError(f"`model` must be a Sequential, got {model!r}")
     rows = _rows(model, batch_size)
     machine = describe_machine(threads)
     with threadpool_limits(threads, "blas"), np.errstate(all="ignore"):
@@ -89,7 +89,7 @@ def profile(
 
 
 def _rows(model: Sequential, batch_size: int) -> list[dict[str, Any]]:
-    """Return what is known without a clock: dkernel, and dx too, need as many multiply-adds as forward."""
+    """Return the part of the rows that needs no clock: names, MACs and bytes."""
     rows = [
         {
             "name": cost.name,
@@ -99,17 +99,17 @@ def _rows(model: Sequential, batch_size: int) -> list[dict[str, Any]]:
         }
         for i, cost in enumerate(layer_costs(model, list(model)))
     ]
-    nothing = {"macs": 0, "bytes_cached": 0, "bytes_output": 0}
-    return [*rows, {"name": "loss", **nothing}, {"name": "Adam", **nothing}]
+    zero = {"macs": 0, "bytes_cached": 0, "bytes_output": 0}
+    return [*rows, {"name": "loss", **zero}, {"name": "Adam", **zero}]
 
 
 def training_macs(model: Sequential) -> int:
-    """Return the multiply-adds that a training step spends on one example, forward and backward."""
+    """Return the MACs of a training step for one example, forward and backward."""
     return sum(_forward_backward(i, cost) for i, cost in enumerate(layer_costs(model, list(model))))
 
 
 def _forward_backward(i: int, cost: LayerCost) -> int:
-    return cost.macs * (2 if i == 0 else 3)  # the first layer computes no dx
+    return cost.macs * (2 if i == 0 else 3)  # y, dkernel and, except in the first layer, dx
 
 
 def _speed(macs: int, seconds: float, machine: dict[str, Any]) -> dict[str, float]:
@@ -129,7 +129,7 @@ def _timed_steps(model: Sequential, batch_size: int, steps: int | None) -> list[
     for step in range(-WARM_UP, 10**6 if steps is None else steps):
         if step == 0:
             start = time.perf_counter()
-        if steps is None and step >= _LEAST and time.perf_counter() - start > _SECONDS:
+        if steps is None and step >= _MIN_STEPS and time.perf_counter() - start > _SECONDS:
             break
         model.zero_grad()
         seconds = _step(model, x, labels)

@@ -1,4 +1,4 @@
-"""What NumPy computes with: the BLAS and its kernel, its measured peak, and what holds it back."""
+"""The speed of this machine: BLAS and its kernel, the measured peak, and limiting environment variables."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def describe_machine(threads: int = 1) -> dict[str, Any]:
     Parameters
     ----------
     threads : int
-        For the measured peak.
+        Threads of BLAS in the measurement of the peak.
     """
     found = environment()
     return {
@@ -58,14 +58,14 @@ def describe_machine(threads: int = 1) -> dict[str, Any]:
 def gemm_peak(threads: int = 1, seconds: float = 0.5) -> float:
     """Return the GFLOP/s of the fastest of many products of large float32 matrices.
 
-    They have 512 and 1,024 rows and columns: the smaller ones, of about a millisecond, have a chance to run
-    undisturbed also where other programs run. A multiplication and an addition are two operations.
+    They are 512x512 and 1,024x1,024: the smaller ones take about a millisecond, and so may run undisturbed on
+    a busy machine. A multiplication and an addition are two operations.
     """
     best = 0.0
     with threadpool_limits(threads, "blas"):
         for size in (512, 1024):
             a, b = np.random.default_rng(0).random((2, size, size), np.float32)
-            out = np.matmul(a, b)  # not timed: it starts the threads
+            out = np.matmul(a, b)  # untimed: it starts the threads
             end = time.perf_counter() + seconds / 2
             while True:
                 start = time.perf_counter()
@@ -107,7 +107,7 @@ def limiting_variables() -> list[str]:
 
 
 def machine_text(machine: dict[str, Any]) -> str:
-    """Return `describe_machine`'s answer as lines."""
+    """Return the result of `describe_machine` as lines of text."""
     blas = ", ".join(
         " ".join(str(pool[key]) for key in ("internal_api", "version", "architecture") if pool.get(key))
         for pool in machine["blas"]

@@ -9,19 +9,19 @@ from pathlib import Path
 
 
 def children(pid: int | str) -> Iterator[int]:
-    """Yield the processes that one has started, and theirs; none, if the system does not tell."""
+    """Yield the ids of a process's descendants; none if the system does not report them."""
     for task in Path("/proc").glob(f"{pid}/task/*/children"):
-        with contextlib.suppress(OSError):  # it has just ended
+        with contextlib.suppress(OSError):  # the process has just ended
             for child in map(int, task.read_text().split()):
                 yield child
                 yield from children(child)
 
 
 def memory_mb(pid: int | str, file: str, field: str) -> float:
-    """Return the sum of the fields of this beginning, in MB; 0 where the system does not tell."""
+    """Return the sum of the fields with this prefix in a /proc file, in MB; 0 if there is no such file."""
     try:
         lines = Path(f"/proc/{pid}/{file}").read_text().splitlines()
-    except OSError:  # another system, or it has just ended
+    except OSError:  # another system, or the process has just ended
         return 0.0
     return sum(int(line.split()[1]) for line in lines if line.startswith(field)) * 1024 / 1e6
 
@@ -31,7 +31,7 @@ def peak_memory_mb() -> float | None:
 
     The children are the workers of a training.
     """
-    # getrusage would count what the parent process had when it forked.
+    # getrusage would include the memory of the parent process at the fork.
     if peak := memory_mb("self", "status", "VmHWM"):
         return round(peak + sum(memory_mb(child, "status", "VmHWM") for child in children("self")), 1)
     try:

@@ -57,7 +57,7 @@ def test_compare_refuses_what_it_cannot_count():
 
 def test_a_framework_that_does_not_run_is_left_out(tmp_path):
     with pytest.raises(RuntimeError, match=r"could not run: .*weight0"):
-        parity.launch("minicnn", tmp_path)  # no task is there
+        parity.run_worker("minicnn", tmp_path)  # no task is there
 
 
 def test_requirements_are_those_that_are_installed():

@@ -199,5 +199,5 @@ def test_graph_says_what_is_wrong_with_its_placeholders(graph, image, dtype, lab
 def test_graph_refuses_what_is_no_placeholder():
     labels = np.eye(10, dtype="float32")
     for x in (np.zeros((10, 28, 28, 1), "float32"), tf.zeros((10, 28, 28, 1)), tf.keras.Input((28, 28, 1))):
-        with pytest.raises(TypeError, match=f"`x` must be a tensor of a graph.*{type(x).__name__}"):
+        with pytest.raises(TypeError, match=f"`x` must be a graph tensor.*{type(x).__name__}"):
             lenet5(x, labels)

@@ -1,10 +1,10 @@
-"""Keras: the course's LeNet-5, and models and weights that move between Keras and here."""
+"""LeNet-5 in Keras, and conversion of models and weights between Keras and minicnn."""
 
 try:
-    import keras  # noqa: F401 (whoever misses it is told so here, once)
+    import keras  # noqa: F401 - first, so that the error says how to install it
 except ImportError as error:
     raise ImportError(
-        f"the Keras twins need Keras and TensorFlow: pip install 'minicnn-numpy[tensorflow]' ({error})"
+        f"minicnn.interop.keras needs Keras and TensorFlow: pip install 'minicnn-numpy[tensorflow]' ({error})"
     ) from error
 
 from minicnn.interop.keras.from_keras import from_keras

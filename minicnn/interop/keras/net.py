@@ -1,4 +1,4 @@
-"""LeNet-5 as the course asks for it, in Keras."""
+"""LeNet-5 in Keras."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from minicnn.interop.images import image_shape
 def lenet5(X: keras.KerasTensor, seed: int | None = 0) -> keras.Model:
     """Return the modified LeNet-5, compiled with Adam, categorical cross-entropy and accuracy.
 
-    Unlike `minicnn.models.lenet5` it ends with the softmax, as the course wants it. Adam has Keras's default
-    hyper-parameters; its eps is 1e-7, where TensorFlow's v1 Adam has 1e-8. That is no rounding error: from
-    the same weights, losses with the one and the other differ by up to 28 % within 100 steps.
+    Unlike `minicnn.models.lenet5` it ends with the softmax. Adam has Keras's default hyper-parameters. Its
+    eps is 1e-7, that of TensorFlow's v1 Adam is 1e-8, which matters: from the same weights, the losses with
+    the two differ by up to 28 % within 100 steps.
 
     Parameters
     ----------
     X : keras.Input, shape (h, w, 1)
         28x28, or any size of at least 12x12; the model computes in its dtype.
     seed : int, optional
-        Of the first kernels, he_normal, in every layer; None draws them anew each time.
+        Seed of the initial kernels, he_normal; None draws other kernels each time.
 
     Returns
     -------
@@ -29,9 +29,9 @@ def lenet5(X: keras.KerasTensor, seed: int | None = 0) -> keras.Model:
     Raises
     ------
     TypeError
-        If `X` is no `keras.Input` of float32 or float64.
+        If `X` is not a `keras.Input` of float32 or float64.
     ValueError
-        If the images' size is not fixed or too small.
+        If the image size is not fixed or too small.
 
     Examples
     --------
@@ -45,7 +45,7 @@ def lenet5(X: keras.KerasTensor, seed: int | None = 0) -> keras.Model:
         raise TypeError(f"`X` must be a keras.Input of float32 or float64, got {got}")
     image_shape(X.shape[1:])
     he_normal = keras.initializers.HeNormal(seed)
-    images = {"data_format": "channels_last", "dtype": X.dtype}  # whatever Keras is configured to
+    images = {"data_format": "channels_last", "dtype": X.dtype}  # independent of Keras's configuration
 
     def conv(filters: int, padding: str) -> keras.Layer:
         settings = {"activation": "relu", "kernel_initializer": he_normal, **images}

@@ -1,4 +1,4 @@
-"""How far arrays and curves are from one another."""
+"""Differences between arrays, and between curves."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def relative_difference(ours: np.ndarray, theirs: np.ndarray) -> float:
 def compare_layers(
     ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray]
 ) -> dict[str, list[dict[str, str | float]]]:
-    """Return, for each dtype, a row for each layer: its name, and the difference of each quantity."""
+    """Return for each dtype a row per layer: its name, and the difference of each quantity."""
     tables: dict[str, dict[str, dict[str, str | float]]] = {}
     for key, value in ours.items():
         dtype, number, kind, quantity = key.split()

@@ -1,4 +1,4 @@
-"""Starting a worker, and reading what it leaves."""
+"""Running a worker, and reading its results."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 
 
-def launch(name: str, folder: Path) -> dict[str, Any]:
+def run_worker(name: str, folder: Path) -> dict[str, Any]:
     """Run the worker of a framework on the task in `folder`; return its `costs`, `curves` and `arrays`.
 
     Raises
     ------
     RuntimeError
-        If it fails; the message is the last line that it said.
+        If it fails; the message is the last line of its standard error.
     """
-    # Only logs and the choice of backend: whatever makes TensorFlow fast or slow stays as users have it.
+    # Only log levels and the backend: nothing that changes TensorFlow's speed.
     environment = {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"} | dict(os.environ)
     command = [
         sys.executable,
@@ -33,8 +33,8 @@ def launch(name: str, folder: Path) -> dict[str, Any]:
     ]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        said = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
-        raise RuntimeError(f"it could not run: {said[-1]}")
+        lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+        raise RuntimeError(f"it could not run: {lines[-1]}")
     with np.load(folder / f"{name}.npz") as arrays:
         outcome = json.loads((folder / f"{name}.json").read_text())
         return {**outcome, "arrays": dict(arrays)}

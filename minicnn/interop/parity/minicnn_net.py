@@ -1,4 +1,4 @@
-"""LeNet-5 for the comparison, here."""
+"""LeNet-5 for the comparison, in minicnn."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from minicnn.training import Trainer
 
 
 class Net:
-    """The net and its optimizer; the two others have the same methods."""
+    """LeNet-5 and its optimizer; the other two frameworks have the same methods."""
 
     def __init__(self, weights: Sequence[np.ndarray], dtype: str) -> None:
         self.model = lenet5().build((28, 28, 1), rng=0, dtype=dtype)
@@ -28,18 +28,16 @@ class Net:
         return self.trainer.fit(x, y, batch_size=len(x), verbose=0).history["loss"][0]
 
     def epoch(self, x: np.ndarray, y: np.ndarray, batch_size: int) -> None:
-        """Train on all of it, as a user would."""
+        """Train for one epoch, as a user would."""
         self.trainer.fit(x, y, batch_size=batch_size, verbose=0)
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         """Return the logits."""
-        with threadpool_limits(
-            1, "blas"
-        ):  # where others compute too, BLAS's threads mostly wait for each other
+        with threadpool_limits(1, "blas"):  # on a busy machine BLAS's threads mostly wait for each other
             return self.model.predict(x)
 
     def layers(self, x: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
-        """Return each layer's output, dx, dkernel and dbias for a batch, by "NUMBER CLASS QUANTITY"."""
+        """Return each layer's output, dx, dkernel and dbias for a batch, by "INDEX CLASS QUANTITY"."""
         found: dict[str, Any] = {}
         names = [f"{i} {type(layer).__name__}" for i, layer in enumerate(self.model)]
         self.model.train().zero_grad()

@@ -12,7 +12,7 @@ from minicnn.interop.tensorflow import LeNet5, layers
 
 
 class Net:
-    """The net and its optimizer."""
+    """LeNet-5 and its optimizer."""
 
     def __init__(self, weights: Sequence[np.ndarray], dtype: str) -> None:
         self.net = LeNet5(dtype=dtype)
@@ -24,32 +24,32 @@ class Net:
         return float(self.net.train_step(tf.constant(x), tf.constant(y, tf.int32)))
 
     def epoch(self, x: np.ndarray, y: np.ndarray, batch_size: int) -> None:
-        """Train on all of it, as a user would."""
+        """Train for one epoch, as a user would."""
         data = tf.data.Dataset.from_tensor_slices((x, y.astype(np.int32))).batch(batch_size)
         for images, labels in data.prefetch(1):
             loss = self.net.train_step(images, labels)
-        loss.numpy()  # the last step has ended when its loss is there
+        loss.numpy()  # waits for the last step
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         """Return the logits."""
         return np.concatenate([self.net(tf.constant(part)).numpy() for part in np.array_split(x, 20)])
 
     def layers(self, x: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
-        """Return what `minicnn_net.Net.layers` returns, in the same order; the names are numbers alone."""
+        """Return each layer's output, dx, dkernel and dbias for a batch, by "INDEX QUANTITY"."""
         return layer_values(layers(self.net.weights), self.net.weights, x, y)
 
 
 def layer_values(
     functions: Sequence[Any], weights: Sequence[Any], x: np.ndarray, y: np.ndarray
 ) -> dict[str, Any]:
-    """Return outputs and gradients of functions, one after the other, by "NUMBER QUANTITY".
+    """Return the outputs and gradients of a chain of functions, by "INDEX QUANTITY".
 
     Parameters
     ----------
     functions : sequence of callables
-        The layers of LeNet-5, the logits last.
+        The layers of LeNet-5, in order.
     weights : sequence of variables
-        Kernel and bias of those that have them, in order.
+        Kernel and bias of the layers with weights, in order.
     """
     with tf.GradientTape() as tape:
         values = [tf.constant(x)]
@@ -65,4 +65,4 @@ def layer_values(
     return found
 
 
-WEIGHTED = (0, 3, 7, 9, 11)  # the layers of LeNet-5 that have weights
+WEIGHTED = (0, 3, 7, 9, 11)  # the layers of LeNet-5 with weights

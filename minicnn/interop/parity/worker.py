@@ -1,7 +1,7 @@
-"""What one framework computes, in a process of its own: `python -m minicnn.interop.parity.worker`.
+"""The process of one framework: `python -m minicnn.interop.parity.worker`.
 
-Arguments: the framework, the folder of the task, and when the process was started. What is timed and weighed
-comes first, before the rest of the comparison makes the process larger.
+Arguments: the framework, the folder of the task, and the time when the process was started. Time and memory
+are measured first, before the rest of the comparison enlarges the process.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from typing import Any
 
 import numpy as np
 
-TIMED_STEPS = 15  # of one epoch; there are three of them, after one that nobody looks at
+TIMED_STEPS = 15  # per epoch; three epochs are timed, after one for warm-up
 
 
 def main(name: str, folder: Path, started: float) -> None:
     """Write NAME.json and NAME.npz into the folder."""
     weights = [np.load(folder / f"weight{i}.npy") for i in range(10)]
     x, y = (np.load(folder / f"{array}.npy", mmap_mode="r") for array in "xy")
-    # Imported here: what it takes is part of the time to the first step.
+    # Imported here, since the import is part of the time to the first step.
     make = importlib.import_module(f"minicnn.interop.parity.{name}_net").Net
     costs: dict[str, Any] = {}
     curves: dict[str, list[float]] = {}
@@ -43,8 +43,8 @@ def main(name: str, folder: Path, started: float) -> None:
 
 
 def _costs(net: Any, x: np.ndarray, y: np.ndarray, folder: Path) -> dict[str, Any]:
-    """Return what a net that has been trained took, how good it is, and how long a step lasts."""
-    from minicnn.profiling import peak_memory_mb  # only now: nothing that the first step does not need
+    """Return the test accuracy of a trained network, the time of a step, and the peak memory."""
+    from minicnn.profiling import peak_memory_mb  # here, since the first step does not need it
 
     peak = peak_memory_mb()
     x_test, y_test = (np.load(folder / f"{array}_test.npy") for array in "xy")

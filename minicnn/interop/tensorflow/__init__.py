@@ -1,15 +1,14 @@
-"""LeNet-5 in TensorFlow without Keras: as a graph of TensorFlow 1, and as a module of TensorFlow 2.
+"""LeNet-5 in TensorFlow without Keras: as a TensorFlow 1 graph and as a TensorFlow 2 module.
 
-Both compute the same, layer for layer what `minicnn.models.lenet5` has, and take and give weights in the
-same order and shapes. `tf.compat.v1.layers` does not exist beside Keras 3, so these are `tf.nn` operations on
-variables.
+Both have the layers of `minicnn.models.lenet5`, and weights in the same order and shapes. They use `tf.nn`
+operations on variables, since `tf.compat.v1.layers` does not exist with Keras 3.
 """
 
 try:
-    import tensorflow  # noqa: F401 (whoever misses it is told so here, once)
+    import tensorflow  # noqa: F401 - first, so that the error says how to install it
 except ImportError as error:
     raise ImportError(
-        f"the TensorFlow twins need TensorFlow: pip install 'minicnn-numpy[tensorflow]' ({error})"
+        f"minicnn.interop.tensorflow needs TensorFlow: pip install 'minicnn-numpy[tensorflow]' ({error})"
     ) from error
 
 from minicnn.interop.tensorflow.graph import get_weights, lenet5, set_weights

@@ -1,4 +1,4 @@
-"""LeNet-5 as a graph of TensorFlow 1, as the course asks for it."""
+"""LeNet-5 as a TensorFlow 1 graph."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ v1 = tf.compat.v1
 
 
 def lenet5(x: Any, y: Any, seed: int | None = None) -> tuple[Any, Any, Any, Any]:
-    """Build LeNet-5 as a graph of TensorFlow 1, to be trained in a `tf.compat.v1.Session`.
+    """Build LeNet-5 as a TensorFlow 1 graph, to be trained in a `tf.compat.v1.Session`.
 
-    Kernels are he_normal by variance scaling. Adam has the default hyper-parameters of TensorFlow 1; its eps
-    is 1e-8, where Keras and `minicnn.Adam` have 1e-7. That is no rounding error: from the same weights,
-    losses with the one and the other differ by up to 28 % within 100 steps.
+    Kernels are he_normal by variance scaling. Adam has TensorFlow 1's default hyper-parameters. Its eps is
+    1e-8, that of Keras and `minicnn.Adam` is 1e-7, which matters: from the same weights, the losses with the
+    two differ by up to 28 % within 100 steps.
 
     Parameters
     ----------
     x : tf.compat.v1.placeholder, shape (None, h, w, 1)
-        Images of 12x12 or more; the net computes in their dtype.
+        Images of 12x12 or more; the network computes in their dtype.
     y : tf.compat.v1.placeholder, shape (None, 10)
         One-hot labels, of any number type.
     seed : int, optional
-        Of the kernels; without it `tf.compat.v1.set_random_seed` decides, if it was called.
+        Seed of the kernels; by default that of `tf.compat.v1.set_random_seed`, if it was called.
 
     Returns
     -------
     probabilities : tf.Tensor, shape (None, 10)
         The softmax.
     train : tf.Operation
-        One step of Adam.
+        One Adam step.
     loss, accuracy : tf.Tensor
-        Means over the batch: cross-entropy, and the share of right answers.
+        Means over the batch: cross-entropy and accuracy.
 
     Raises
     ------
     TypeError
-        If `x` or `y` is no tensor of a graph, or the images are neither float32 nor float64.
+        If `x` or `y` is not a graph tensor, or the images are neither float32 nor float64.
     ValueError
-        If the images' size is unknown or too small, or the labels have another shape.
+        If the image size is unknown or too small, or the labels have another shape.
 
     Examples
     --------
@@ -59,7 +59,7 @@ def lenet5(x: Any, y: Any, seed: int | None = None) -> tuple[Any, Any, Any, Any]
     """
     scaling = v1.variance_scaling_initializer(2.0, "fan_in", "truncated_normal", seed)
     _check_placeholders(x, y)
-    number = x.dtype.as_numpy_dtype  # Adam would go by way of float32 with Python's numbers
+    scalar = x.dtype.as_numpy_dtype  # Adam would round Python floats to float32
     shapes = weight_shapes(x.shape[1:] if x.shape.rank else (), 10)
     with v1.name_scope("lenet5"):
         weights = [
@@ -70,7 +70,7 @@ def lenet5(x: Any, y: Any, seed: int | None = None) -> tuple[Any, Any, Any, Any]
         loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(labels, outputs))
         right = tf.equal(tf.argmax(outputs, axis=1), tf.argmax(labels, axis=1))
         accuracy = tf.reduce_mean(tf.cast(right, x.dtype))
-        adam = v1.train.AdamOptimizer(number(1e-3), number(0.9), number(0.999), number(1e-8))
+        adam = v1.train.AdamOptimizer(scalar(1e-3), scalar(0.9), scalar(0.999), scalar(1e-8))
         train = adam.minimize(loss, var_list=weights)
         return tf.nn.softmax(outputs), train, loss, accuracy
 
@@ -79,7 +79,7 @@ def _check_placeholders(x: Any, y: Any) -> None:
     for name, tensor in (("x", x), ("y", y)):
         if not tf.is_symbolic_tensor(tensor):
             raise TypeError(
-                f"`{name}` must be a tensor of a graph, a `tf.compat.v1.placeholder` for one, "
+                f"`{name}` must be a graph tensor such as a `tf.compat.v1.placeholder`, "
                 f"got {type(tensor).__name__}"
             )
     check_dtype(x.dtype)
@@ -88,32 +88,32 @@ def _check_placeholders(x: Any, y: Any) -> None:
 
 
 def get_weights(probabilities: Any, session: Any) -> list[np.ndarray]:
-    """Return the weights of a graph's `lenet5`, a list as `Layer.get_weights` has it.
+    """Return the weights of a `lenet5` graph in the form of `Layer.get_weights`.
 
     Parameters
     ----------
     probabilities : tf.Tensor
-        The first thing that `lenet5` returned.
+        The first output of `lenet5`.
     session : tf.compat.v1.Session
-        Where the net's variables are; they must be initialised.
+        The session with the initialized variables.
     """
     return session.run(_variables(probabilities))
 
 
 def set_weights(probabilities: Any, session: Any, weights: Sequence[np.ndarray]) -> None:
-    """Copy `weights`, a list as `get_weights` returns it, into a graph's `lenet5`; all or, on an error, none.
+    """Copy `weights`, as returned by `get_weights`, into a `lenet5` graph; on an error, none is copied.
 
-    Nothing is added to the graph. Adam's state stays as it is.
+    Nothing is added to the graph, and Adam's state is not changed.
     """
     variables = _variables(probabilities)
     check_weights(variables, weights)
     initializers = [variable.initializer for variable in variables]
-    # What an initializer assigns is an input of it, and that can be fed.
+    # The value that an initializer assigns is one of its inputs, which can be fed.
     session.run(initializers, {i.inputs[1]: w for i, w in zip(initializers, weights, strict=True)})
 
 
 def _variables(probabilities: Any) -> list[Any]:
-    """Return the variables in the name scope of a tensor, in the order in which they were made."""
+    """Return the variables in the name scope of a tensor, in the order of their creation."""
     scope = probabilities.name.rpartition("/")[0]
     graph = probabilities.graph
     variables = graph.get_collection(v1.GraphKeys.TRAINABLE_VARIABLES, f"{re.escape(scope)}/")

@@ -1,4 +1,4 @@
-"""LeNet-5 as a module of TensorFlow 2."""
+"""LeNet-5 as a TensorFlow 2 module."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ class LeNet5(tf.Module):
     Parameters
     ----------
     input_shape : (int, int, int)
-        Of one image.
+        Shape of one image.
     num_classes : int
         Number of logits.
     seed : int, optional
-        Of the kernels, he_normal; None draws a fresh one.
+        Seed of the kernels, he_normal; None draws other kernels each time.
     dtype : float32 or float64
-        Of everything.
+        Dtype of weights and outputs.
     lr, beta1, beta2, eps : float
-        Adam's. The default eps is Keras's and ours; TensorFlow 1 has 1e-8.
+        Hyper-parameters of Adam. The default eps is that of Keras and minicnn; TensorFlow 1 has 1e-8.
 
     Raises
     ------
     ValueError
-        If images have no such shape, or are smaller than 12x12.
+        If the images are not (h, w, c), or smaller than 12x12.
     TypeError
-        If `dtype` is another.
+        If `dtype` is neither float32 nor float64.
 
     Examples
     --------
@@ -67,7 +67,7 @@ class LeNet5(tf.Module):
             for shape in weight_shapes(self.input_shape, num_classes)
         ]
         self.weights = [tf.Variable(value, dtype=dtype) for value in values]
-        # Of each weight, the running means of its gradient and of the gradient's square; and the steps made.
+        # Running means of each weight's gradient and of its square, and the number of steps.
         self.m, self.v = ([tf.Variable(tf.zeros_like(w)) for w in self.weights] for _ in range(2))
         self.steps = tf.Variable(0, dtype=tf.int64)
 
@@ -78,7 +78,7 @@ class LeNet5(tf.Module):
 
     @tf.function(reduce_retracing=True, autograph=False)
     def train_step(self, x: Any, labels: Any) -> Any:
-        """Make one step of Adam for images (N, h, w, c) and class numbers (N,); return the loss before it."""
+        """Make one Adam step on images (N, h, w, c) and class indices (N,); return the loss before it."""
         with tf.GradientTape() as tape:
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
                 tf.cast(labels, tf.int32), self._logits(x)
@@ -104,11 +104,11 @@ class LeNet5(tf.Module):
             weight.assign_sub(rate * m / (tf.sqrt(v) + eps))
 
     def get_weights(self) -> list[np.ndarray]:
-        """Return copies of the weights, a list as `Layer.get_weights` has it."""
+        """Return copies of the weights in the form of `Layer.get_weights`."""
         return [weight.numpy().copy() for weight in self.weights]
 
     def set_weights(self, weights: Sequence[np.ndarray]) -> None:
-        """Copy `weights`, a list as `get_weights` returns it, into the net; Adam's state stays as it is."""
+        """Copy `weights`, as returned by `get_weights`, into the network; Adam's state is not changed."""
         check_weights(self.weights, weights)
         for variable, value in zip(self.weights, weights, strict=True):
             variable.assign(np.asarray(value, variable.dtype.as_numpy_dtype))

@@ -1,4 +1,4 @@
-"""The net that the graph and the module share: functions of tensors, and the shapes of weights."""
+"""The layers and weight shapes that the graph and the module share."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from minicnn.interop.images import image_shape
 
 
 def layers(weights: Sequence[Any]) -> list[Callable[[Any], Any]]:
-    """Return the modified LeNet-5 as functions, one after the other, in the order of `minicnn.models.lenet5`.
+    """Return the layers of the modified LeNet-5 as functions, in the order of `minicnn.models.lenet5`.
 
     Parameters
     ----------
     weights : sequence of ten tensors or variables
-        Kernel and bias of each of the five layers that have them.
+        Kernel and bias of each of the five layers with weights.
     """
     kernels, biases = weights[::2], weights[1::2]
 
@@ -40,7 +40,7 @@ def layers(weights: Sequence[Any]) -> list[Callable[[Any], Any]]:
 
 
 def logits(x: Any, weights: Sequence[Any]) -> Any:
-    """Return what the last of the layers gives."""
+    """Return the output of the last layer."""
     for layer in layers(weights):
         x = layer(x)
     return x
@@ -49,20 +49,20 @@ def logits(x: Any, weights: Sequence[Any]) -> Any:
 def weight_shapes(image: Iterable[Any], classes: int) -> list[tuple[int, ...]]:
     """Return the shapes of the ten weights, for images (h, w, c)."""
     height, width, channels = image_shape(image)
-    # A pooling halves; the second convolution takes four rows and columns.
+    # Each pooling halves the size; the second convolution removes four rows and columns.
     rows, columns = ((size // 2 - 4) // 2 for size in (height, width))
     kernels = [(5, 5, channels, 6), (5, 5, 6, 16), (rows * columns * 16, 120), (120, 84), (84, classes)]
     return [shape for kernel in kernels for shape in (kernel, kernel[-1:])]
 
 
 def check_weights(variables: Sequence[Any], weights: Sequence[np.ndarray]) -> None:
-    """Raise unless there is a weight of the same shape for each variable."""
+    """Raise ValueError unless the weights have the shapes of the variables."""
     wanted, got = [tuple(v.shape) for v in variables], [np.shape(w) for w in weights]
     if wanted != got:
         raise ValueError(f"weights must have the shapes {wanted}, got {got}")
 
 
 def check_dtype(dtype: Any) -> None:
-    """Raise unless it is a number type that the nets can compute in."""
+    """Raise TypeError unless the dtype is float32 or float64."""
     if tf.as_dtype(dtype) not in (tf.float32, tf.float64):  # in float16 Adam's eps would be 0
-        raise TypeError(f"the net must compute in float32 or float64, got {tf.as_dtype(dtype).name}")
+        raise TypeError(f"the dtype must be float32 or float64, got {tf.as_dtype(dtype).name}")
