@@ -1,10 +1,14 @@
-"""Every Python block in the README and in the chapters runs, and the two commands are as promised."""
+"""Each Python block of the README and the chapters runs; the README's report and its commands are true."""
 
 import re
 from pathlib import Path
 
 import pytest
 
+from minicnn.testing import LayerCheckError
+
+# A Python block, and the block of text that may follow it: what the code prints.
+BLOCK = re.compile(r"^```python\n(.*?)^```$(?:\n\n```text\n(.*?)^```$)?", re.DOTALL | re.MULTILINE)
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "examples").rglob("*.md"))]
 
@@ -13,9 +17,16 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "examples").rglob("*.md"))]
 def test_python_blocks_run(path, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     namespace = {"__name__": "document"}
-    for block in re.findall(r"^```python\n(.*?)^```", path.read_text(), re.DOTALL | re.MULTILINE):
-        if ">>>" not in block:  # those are doctests, and run as such
-            exec(compile(block, str(path), "exec"), namespace)
+    for block, printed in BLOCK.findall(path.read_text()):
+        if ">>>" in block:  # those are doctests, and run as such
+            continue
+        code = compile(block, str(path), "exec")
+        if printed.startswith("LayerCheckError: "):  # a layer with a bug, and the report that finds it
+            with pytest.raises(LayerCheckError) as caught:
+                exec(code, namespace)
+            assert f"LayerCheckError: {caught.value}\n" == printed
+        else:
+            exec(code, namespace)
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
@@ -23,6 +34,14 @@ def test_local_links_lead_somewhere(path):
     for target in re.findall(r"\]\(([^)#]+)", path.read_text()):
         if "://" not in target:
             assert (path.parent / target).exists(), f"{path} links to {target}"
+
+
+def test_readme_shows_a_report():
+    printed = [
+        text for _, text in BLOCK.findall((ROOT / "README.md").read_text()) if "LayerCheckError" in text
+    ]
+    assert len(printed) == 1
+    assert "usual cause" in printed[0]
 
 
 def test_readme_has_the_two_commands():

@@ -1,4 +1,4 @@
-"""Optimizers: rules that turn accumulated gradients into new weights, in place."""
+"""Optimizers: rules that update weights in place from their accumulated gradients."""
 
 from collections.abc import Callable
 from functools import partial

@@ -1,4 +1,4 @@
-"""Adam and AdamW: the same update, with different defaults for the decay of weights."""
+"""Adam and AdamW: the same update, with different defaults of the weight decay."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def _adam(
 ) -> np.ndarray:
     """Return rate * sqrt(1 - beta2^t) / (1 - beta1^t) * mean / (sqrt(mean square) + eps) for step t.
 
-    Kept are sums, m = mean / (1 - beta1) and v = mean square / (1 - beta2): multiplying by these factors
-    once, in a number, saves two passes over all weights.
+    The state holds sums, m = mean / (1 - beta1) and v = mean square / (1 - beta2): multiplying by these
+    factors once, as numbers, saves two passes over all weights.
     """
     m, v = state
     m *= self.beta1
@@ -35,17 +35,17 @@ def _adam(
 
 
 class Adam(Optimizer):
-    """Adaptive moment estimation (Kingma and Ba, 2015), with Keras's place for eps.
+    """Adaptive moment estimation (Kingma and Ba, 2015), with eps as in Keras.
 
     Parameters
     ----------
     lr : float or callable
         Learning rate, or a function of the step.
     beta1, beta2 : float
-        How much of the mean gradient, and of the mean square, is kept at each step, in [0, 1).
+        Decay rates of the running means of the gradient and of its square, in [0, 1).
     eps : float
-        Added to the root of the mean square before its bias is corrected: the paper's "epsilon hat".
-        TensorFlow's v1 Adam has the same formula, but 1e-8.
+        Added to the root of the mean square before the bias correction: the paper's "epsilon hat".
+        TensorFlow's v1 Adam has the same formula with a default of 1e-8.
     weight_decay, clip_norm
         See `Optimizer`.
 
@@ -81,7 +81,7 @@ class AdamW(Optimizer):
     lr : float or callable
         Learning rate, or a function of the step.
     weight_decay : float
-        Before each update all weights, biases too, are multiplied by 1 - rate * weight_decay.
+        Before each update all weights, including biases, are multiplied by 1 - rate * weight_decay.
     beta1, beta2, eps
         See `Adam`.
     clip_norm

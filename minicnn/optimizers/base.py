@@ -1,9 +1,9 @@
-"""What all optimizers share: walking over the parameters, learning rate, decay, clipping, state.
+"""The base class of all optimizers: learning rate, weight decay, gradient clipping, state.
 
-The parameters are laid end to end and cut into blocks of equal length. A step copies one block of
-gradients, turns that copy into the update, and subtracts it from the weights. So all small weights
-share the cost of a NumPy call, a large one is worked on in pieces that stay in the cache, and beside
-the state there is only the room of two blocks, however large the net.
+The parameters, end to end, are divided into blocks of equal length. A step copies the gradients of one
+block, computes the update in that copy, and subtracts it from the weights. So small weights share the
+cost of a NumPy call, large ones are processed in blocks that stay in the cache, and besides the state
+only two blocks of memory are needed, however large the net.
 """
 
 from __future__ import annotations
@@ -11,57 +11,53 @@ from __future__ import annotations
 import inspect
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
 import numpy as np
 
-from minicnn.ops.memory import aligned_zeros
+from minicnn.optimizers._memory import BLOCK, Memory, describe_layout
 from minicnn.parameter import Parameter
 from minicnn.schedules import Schedule
 from minicnn.validation import check_int, check_real
 
-# The weights of a unit that is never active have no gradient, and what is remembered of their last one fades
-# by a tenth in each step, until it is smaller than the smallest normal number (1e-38 in float32). With such
-# numbers a processor computes many times more slowly. After 1,800 steps of LeNet-5 a third of Adam's means
-# were so small, and a step of it took six times as long. So what has nearly faded becomes zero.
+# The weights of a unit that is never active have no gradient, so a running mean of their gradients decays, by
+# a tenth in each step, until it is denormal: below the smallest normal number (1e-38 in float32). Processors
+# are many times slower with such numbers: after 1,800 steps of LeNet-5 a third of Adam's means were denormal,
+# and a step took six times as long. So values close to that limit are set to zero.
 FLUSH_EVERY = 16  # steps
-DENORMAL_MARGIN = 2.0**20  # times that smallest number; more than what fades within so many steps
-
-BLOCK = 1 << 16  # values: few NumPy calls, and five arrays of it (float32) still fit into a usual L2 cache
+DENORMAL_MARGIN = 2.0**20  # times the smallest normal number: more than the decay in so many steps
 
 Rate: TypeAlias = float | Schedule
-_Layout: TypeAlias = list[tuple[tuple[int, ...], np.dtype]]  # shape and dtype of each parameter
-_Segment: TypeAlias = tuple[int, slice, slice]  # which parameter, which part of it, where in the block
 
 
 class Optimizer(ABC):
-    """A rule that updates parameters, with its state: a few numbers per weight.
+    """A rule that updates parameters from their gradients, with its state.
 
     To write an optimizer, subclass and implement:
 
     - `__init__`: call `super().__init__(lr, weight_decay, clip_norm)`, and store further arguments under
       their own names, which gives the optimizer its `repr`.
-    - `slots`: the names of the state arrays, if there are any; they start at zero.
-    - `decaying_slots`: those of them that shrink by a constant factor in each step where the gradient is
-      zero. Values below 1e-32 (in float32) may be set to zero there without changing an update.
-    - `update(grad, scratch, rate, state)`: return what is to be subtracted from the weights.
+    - `slots`: the names of the state arrays, if any; they start at zero.
+    - `decaying_slots`: those that shrink by a constant factor in each step in which the gradient is zero.
+      Values below 1e-32 (in float32) may be set to zero there, if that does not change an update.
+    - `update(grad, scratch, rate, state)`: return the update, which is subtracted from the weights.
 
     Parameters
     ----------
     lr : float or callable
         Learning rate, or a function that returns it for the step, counted from 0.
     weight_decay : float
-        Decoupled, as Keras's: before each update all weights are multiplied by 1 - rate * weight_decay. (An
-        optimizer whose `decoupled` is False adds weight_decay * weight to each gradient instead.)
+        Decoupled, as in Keras: before each update all weights are multiplied by 1 - rate * weight_decay. If
+        the optimizer's `decoupled` is False, weight_decay * weight is added to each gradient instead.
     clip_norm : float, optional
-        Gradients are scaled down together so that their joint Euclidean norm is at most this: Keras's
-        `global_clipnorm`. If the norm is not finite, all gradients become NaN.
+        Upper limit of the Euclidean norm of all gradients together; larger ones are scaled down (Keras's
+        `global_clipnorm`). If the norm is not finite, all gradients become NaN.
 
     Attributes
     ----------
     steps : int
-        How many steps were made.
+        Number of steps made.
     """
 
     slots: tuple[str, ...] = ()
@@ -73,25 +69,24 @@ class Optimizer(ABC):
         self.weight_decay = check_real(weight_decay, "weight_decay")
         self.clip_norm = None if clip_norm is None else check_real(clip_norm, "clip_norm", above_low=True)
         self.steps = 0
-        self._layout: _Layout = []
-        self._state: dict[str, np.ndarray] = {}
+        self._memory: Memory | None = None  # until the parameters are known
 
     @abstractmethod
     def update(
         self, grad: np.ndarray, scratch: np.ndarray, rate: float, state: list[np.ndarray]
     ) -> np.ndarray:
-        """Return what is to be subtracted from the weights, for one block of them.
+        """Return the update of one block of weights, which is subtracted from them.
 
         Parameters
         ----------
         grad : ndarray, shape (n,)
-            A copy of the gradients: may be overwritten, and returned.
+            A copy of the gradients; may be overwritten and returned.
         scratch : ndarray, shape (n,)
-            Room for intermediate results: may be overwritten, and returned.
+            Memory for intermediate results; may be overwritten and returned.
         rate : float
             The learning rate of this step.
         state : list of ndarray, shape (n,)
-            In the order of `slots`; to be changed in place.
+            State arrays in the order of `slots`, to be updated in place.
         """
 
     @property
@@ -102,44 +97,44 @@ class Optimizer(ABC):
         return check_real(self.lr, "lr")
 
     def step(self, parameters: Iterable[Parameter]) -> None:
-        """Update all trainable parameters from their gradients, which stay as they are.
+        """Update all trainable parameters from their gradients, which are left unchanged.
 
         Parameters
         ----------
         parameters : iterable of Parameter
-            The same at every call, in the same order; the first call makes the state.
+            The same at every call, in the same order; the first call creates the state.
 
         Raises
         ------
         ValueError
-            If there is nothing to train, the parameters are not those of the first call, or a schedule
-            returned a rate that is negative or not finite. No weight has changed then.
+            If no parameter is trainable, the parameters differ from those of the first call, or a schedule
+            returns a rate that is negative or not finite. No weight has changed then.
         """
-        trainable = self._lay_out(parameters)
+        trainable, memory = self._prepare(parameters)
         rate = self.learning_rate
         values = [parameter.value.reshape(-1) for parameter in trainable]
         grads = [parameter.grad.reshape(-1) for parameter in trainable]
         scale = 1.0 if self.clip_norm is None else _clip_scale(grads, self.clip_norm)
         keep = 1.0 - rate * self.weight_decay if self.decoupled else 1.0
         penalty = 0.0 if self.decoupled else self.weight_decay
-        for number, pieces in enumerate(self._blocks):
-            size = pieces[-1][2].stop
+        for number, segments in enumerate(memory.blocks):
+            size = segments[-1][2].stop
             start = number * BLOCK
-            grad, scratch = self._buffer[:size], self._buffer[BLOCK : BLOCK + size]
-            np.concatenate([grads[i][part] for i, part, _ in pieces], out=grad)
+            grad, scratch = memory.buffer[:size], memory.buffer[BLOCK : BLOCK + size]
+            np.concatenate([grads[i][part] for i, part, _ in segments], out=grad)
             if scale != 1.0:
                 grad *= scale
             if penalty:
-                np.concatenate([values[i][part] for i, part, _ in pieces], out=scratch)
+                np.concatenate([values[i][part] for i, part, _ in segments], out=scratch)
                 scratch *= penalty
                 grad += scratch
-            state = [flat[start : start + size] for flat in self._state.values()]
+            state = [flat[start : start + size] for flat in memory.arrays.values()]
             if self.steps % FLUSH_EVERY == 0:
-                for slot, block in zip(self._state, state, strict=True):
+                for slot, block in zip(self.slots, state, strict=True):
                     if slot in self.decaying_slots:
                         _flush_denormals(block, scratch)
             delta = self.update(grad, scratch, rate, state)
-            for i, part, place in pieces:
+            for i, part, place in segments:
                 value = values[i][part]
                 if keep != 1.0:
                     value *= keep
@@ -147,41 +142,38 @@ class Optimizer(ABC):
         self.steps += 1
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Return copies of the state arrays in their parameters' shapes, "0.m", "1.m", ..., "0.v" ...
+        """Return copies of the state arrays in their parameters' shapes, as "0.m", "1.m", ..., "0.v", ...
 
-        The number is the parameter's place among the trainable ones. Empty before the first step.
+        The number is the parameter's index among the trainable ones. Empty before the first step.
         """
-        return {name: view.copy() for name, view in self._named_state()}
+        return {name: view.copy() for name, view in self._memory.named_views()} if self._memory else {}
 
     def load_state_dict(
         self, state: Mapping[str, np.ndarray], steps: int, parameters: Iterable[Parameter]
     ) -> None:
-        """Go on where an optimizer with the same hyper-parameters stood, bit for bit.
+        """Continue, bit for bit, from the state of an optimizer with the same hyper-parameters.
 
         Parameters
         ----------
         state : mapping from str to ndarray
-            What its `state_dict()` returned.
+            Its `state_dict()`.
         steps : int
             Its `steps`.
         parameters : iterable of Parameter
-            Those that the next `step` will be given.
+            The parameters that the next `step` will update.
 
         Raises
         ------
         ValueError
-            If names, shapes or dtypes are not those that the parameters need. Nothing has changed then.
+            If names, shapes or dtypes do not match the parameters. Nothing has changed then.
         """
         steps = check_int(steps, "steps")
-        self._lay_out(parameters)
-        views = dict(self._named_state())
+        views = dict(self._prepare(parameters)[1].named_views())
         if not steps and not state:
             state = {name: np.zeros_like(view) for name, view in views.items()}
         if views.keys() != state.keys():
             missing, unexpected = sorted(views.keys() - state.keys()), sorted(state.keys() - views.keys())
-            raise ValueError(
-                f"the state must be that of {self!r}, but {missing} are missing and {unexpected} unexpected"
-            )
+            raise ValueError(f"the state does not match {self!r}: missing {missing}, unexpected {unexpected}")
         for name, view in views.items():
             if (state[name].shape, state[name].dtype) != (view.shape, view.dtype):
                 raise ValueError(
@@ -192,38 +184,18 @@ class Optimizer(ABC):
             view[...] = state[name]
         self.steps = steps
 
-    def _lay_out(self, parameters: Iterable[Parameter]) -> list[Parameter]:
-        """Return the trainable parameters; make their state, or see that it was made for such as these."""
+    def _prepare(self, parameters: Iterable[Parameter]) -> tuple[list[Parameter], Memory]:
+        """Return the trainable parameters and the memory made for their layout."""
         trainable = [parameter for parameter in parameters if parameter.trainable]
         layout = [(parameter.shape, parameter.dtype) for parameter in trainable]
-        if not self._layout:
-            self._make_state(layout)
-        elif layout != self._layout:
+        if self._memory is None:
+            self._memory = Memory(layout, self.slots)
+        elif layout != self._memory.layout:
             raise ValueError(
-                f"an optimizer must be given the same parameters at every step: it began with "
-                f"{_describe(self._layout)}, got {_describe(layout)}; to train others, make a new optimizer"
+                f"this optimizer holds state for parameters {describe_layout(self._memory.layout)}, "
+                f"got {describe_layout(layout)}; make a new optimizer to train other parameters"
             )
-        return trainable
-
-    def _make_state(self, layout: _Layout) -> None:
-        if len({dtype for _, dtype in layout}) != 1:
-            raise ValueError(
-                f"an optimizer must be given trainable parameters, all of one dtype, got {_describe(layout)}"
-            )
-        sizes, dtype = [math.prod(shape) for shape, _ in layout], layout[0][1]
-        self._blocks = _cut(sizes)
-        self._state = {slot: aligned_zeros(sum(sizes), dtype) for slot in self.slots}
-        self._buffer = aligned_zeros(2 * BLOCK, dtype)
-        self._layout = layout  # last: if there was too little memory, nothing is remembered
-
-    def _named_state(self) -> Iterator[tuple[str, np.ndarray]]:
-        """Yield each parameter's part of the state, as a view."""
-        for slot, flat in self._state.items():
-            start = 0
-            for i, (shape, _) in enumerate(self._layout):
-                stop = start + math.prod(shape)
-                yield f"{i}.{slot}", flat[start:stop].reshape(shape)
-                start = stop
+        return trainable, self._memory
 
     def __repr__(self) -> str:
         names = inspect.signature(type(self)).parameters
@@ -231,12 +203,8 @@ class Optimizer(ABC):
 
 
 def _flush_denormals(state: np.ndarray, scratch: np.ndarray) -> None:
-    """Set to zero what is so small that computing with it will soon be slow; overwrites `scratch`."""
+    """Set values that are almost denormal to zero; overwrites `scratch`."""
     state[np.abs(state, out=scratch) < DENORMAL_MARGIN * np.finfo(state.dtype).tiny] = 0
-
-
-def _describe(layout: _Layout) -> str:
-    return ", ".join(f"{shape} {dtype}" for shape, dtype in layout) or "none"
 
 
 def _clip_scale(grads: list[np.ndarray], clip_norm: float) -> float:
@@ -248,24 +216,3 @@ def _clip_scale(grads: list[np.ndarray], clip_norm: float) -> float:
             return math.nan
         norm = largest * math.sqrt(sum(float(np.square(grad / largest).sum()) for grad in grads))
     return clip_norm / max(norm, clip_norm) if math.isfinite(norm) else math.nan
-
-
-def _cut(sizes: Iterable[int], block: int = BLOCK) -> list[list[_Segment]]:
-    """Lay parameters of these sizes end to end, and cut the line into blocks.
-
-    >>> _cut([3, 4], block=5)
-    [[(0, slice(0, 3, None), slice(0, 3, None)), (1, slice(0, 2, None), slice(3, 5, None))],
-     [(1, slice(2, 4, None), slice(0, 2, None))]]
-    """
-    blocks: list[list[_Segment]] = []
-    used = block
-    for i, size in enumerate(sizes):
-        done = 0
-        while done < size:
-            if used == block:
-                blocks.append([])
-                used = 0
-            take = min(size - done, block - used)
-            blocks[-1].append((i, slice(done, done + take), slice(used, used + take)))
-            done, used = done + take, used + take
-    return blocks

@@ -1,4 +1,4 @@
-"""RMSprop: gradients divided by a running root of their mean square."""
+"""RMSprop: gradients divided by the root of a running mean of their squares."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from minicnn.validation import check_real
 
 
 class RMSprop(Optimizer):
-    """Gradients divided by the root of their mean square (Hinton, 2012); the formulas are Keras's.
+    """Gradients divided by the root of a running mean of their squares (Hinton, 2012), as in Keras.
 
     Parameters
     ----------
     lr : float or callable
         Learning rate, or a function of the step.
     rho : float
-        How much of the mean square is kept at each step, in [0, 1).
+        Decay rate of the running means, in [0, 1).
     momentum : float
-        The share of the last update that is made again, in [0, 1).
+        Fraction of the previous update that is added to the next, in [0, 1).
     eps : float
-        Added to the mean square, under the root.
+        Added to the mean square, inside the root.
     centered : bool
-        Divide by the standard deviation of the gradients instead. Rounding never makes the variance
-        negative here; in Keras it can, and the weight is NaN then.
+        Whether to divide by the standard deviation of the gradients instead. A variance that rounding makes
+        negative counts as 0; in Keras the weight becomes NaN.
     weight_decay, clip_norm
         See `Optimizer`.
     """
@@ -55,12 +55,12 @@ class RMSprop(Optimizer):
         """Return rate * grad / sqrt(mean square + eps), plus momentum."""
         square, *others = state
         np.multiply(grad, grad, out=scratch)
-        _move_mean(square, scratch, self.rho)
+        _update_mean(square, scratch, self.rho)
         variance = square
         if self.centered:
             mean = others[0]
             np.copyto(scratch, grad)
-            _move_mean(mean, scratch, self.rho)
+            _update_mean(mean, scratch, self.rho)
             np.multiply(mean, mean, out=scratch)
             variance = np.subtract(square, scratch, out=scratch)
             np.maximum(variance, 0.0, out=variance)
@@ -76,8 +76,8 @@ class RMSprop(Optimizer):
         return velocity
 
 
-def _move_mean(mean: np.ndarray, values: np.ndarray, keep: float) -> None:
-    """Make `mean` keep * mean + (1 - keep) * values; overwrites `values`."""
+def _update_mean(mean: np.ndarray, values: np.ndarray, keep: float) -> None:
+    """Set `mean` to keep * mean + (1 - keep) * values; overwrites `values`."""
     mean *= keep
     values *= 1.0 - keep
     mean += values

@@ -1,4 +1,4 @@
-"""Stochastic gradient descent, plain, with momentum, and with Nesterov's."""
+"""Stochastic gradient descent: plain, with momentum, or with Nesterov momentum."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from minicnn.validation import check_real
 
 
 class SGD(Optimizer):
-    """Stochastic gradient descent, with momentum if wanted; the formulas are Keras's.
+    """Stochastic gradient descent, optionally with momentum; the formulas are Keras's.
 
     Parameters
     ----------
     lr : float or callable
         Learning rate, or a function of the step.
     momentum : float
-        The share of the last update that is made again, in [0, 1).
+        Fraction of the previous update that is added to the next, in [0, 1).
     nesterov : bool
-        Look one momentum step ahead (Nesterov, 1983).
+        Whether to use Nesterov momentum (Nesterov, 1983).
     weight_decay, clip_norm
         See `Optimizer`.
     decoupled : bool
-        How weights decay. True, as Keras: they are multiplied by 1 - rate * weight_decay. False, as PyTorch
-        and as AlexNet was trained: weight_decay * weight is added to the gradient (after clipping), so that
-        the decay gathers momentum too, and is in the long run 1 / (1 - momentum) times as strong. With
-        weights w and velocity v, section 5 of Krizhevsky et al. 2012 has
+        Form of the weight decay. True, as in Keras: weights are multiplied by 1 - rate * weight_decay. False,
+        as in PyTorch and in AlexNet's training: weight_decay * weight is added to the gradient (after
+        clipping), so momentum applies to the decay too and makes it, in the long run, 1 / (1 - momentum)
+        times as strong. For weights w and velocity v, section 5 of Krizhevsky et al. 2012 has
 
             v = momentum * v - weight_decay * rate * w - rate * gradient,    w = w + v
 

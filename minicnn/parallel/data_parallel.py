@@ -1,204 +1,249 @@
-"""One training step on several cores: a replica of the model for each, on its shard of the batch.
+"""One training step on several cores: each computes a shard of the batch with its own replica of the model.
 
-NumPy lets go of Python's lock in matrix products and in long elementwise operations, so threads help; but
-threads must share neither caches nor gradients. Replicas share the weights and nothing else. Their
-gradients are summed in a fixed order: the same number of threads gives the same numbers, bit for bit.
+Replicas share the weights, but neither caches nor gradients. The gradients are summed in a fixed order: the
+same number of threads gives the same numbers, bit for bit.
 
-What lies between these operations, threads must do one after the other, and handing over the lock takes
-longer than many of them. So where it can be, a shard is computed by another process, a worker: for models and
-losses that are all of this package, see `minicnn.parallel.workers`. What users write runs on threads.
+Models with the user's code run on threads, since NumPy releases Python's lock in its longer operations. But
+passing the lock on takes longer than many of the short ones. So where model and loss are this package's own
+code, other processes compute the shards, see `minicnn.parallel.workers`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from minicnn.layers.base import Layer
-from minicnn.parallel.cores import available_threads, blas_threads
+from minicnn.ops.scaling import to_float
+from minicnn.parallel.cores import blas_threads, resolve_threads
 from minicnn.parallel.pickling import pickled_model, structure_digest
 from minicnn.parallel.ranks import Ranks
-from minicnn.parallel.shard import ShardResult, compute_shard
-from minicnn.parallel.workers import Worker
-from minicnn.validation import check_int
+from minicnn.parallel.workers import ShardResult, Worker
+from minicnn.parameter import Parameter
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
+    from concurrent.futures import Executor, Future
 
-# Fewer input values than this in a shard (16 digits of MNIST), and to ask a worker and to add up gradients
-# takes more than it saves. Threads moreover wait for each other: their shards must be twice as large.
+# Input values of the smallest shard for which a worker saves time (16 images of MNIST). Threads wait for each
+# other, so their shards must be twice as large.
 SMALLEST_SHARD = 12_500
-PREDICTION_BYTES = 1 << 16  # bytes
+MICROBATCH, MICROBATCH_VALUES = 64, 50_000  # the least examples and input values of a microbatch
+PREDICTION_BYTES = 1 << 16  # of shared memory for the predictions of a shard
 
 
 class DataParallel:
-    """Runs the steps of a fit; a context manager, since it holds threads while it is open.
+    """Computes loss and gradients of batches on several cores; a context manager that holds the threads.
 
     Parameters
     ----------
     model : Layer
-        It computes the first shard itself, and is put into training mode by whoever owns it.
+        In training mode during the steps. It computes the first shard itself.
     loss : callable
         `f(predictions, labels) -> (mean value, dpredictions)`.
     threads : int, optional
-        None takes the cores that this process may use. A model whose examples influence each other in
-        training (`batch_dependent`: BatchNorm) is computed in one piece, and BLAS may use the threads.
-        Of several ranks, each takes one.
+        The number of shards. None: the number of cores this process may use, or 1 if there are several ranks.
+        If the model has a `batch_dependent` layer (BatchNorm), BLAS uses the threads instead.
     ranks : Ranks, optional
-        With whom the batches are shared.
+        The ranks that share each batch.
+
+    Attributes
+    ----------
+    models, parameters : list
+        The model for each shard, and its parameters; those of the first model get the batch's gradients.
+    is_parallel : bool
+        Whether batches are split, over threads or ranks.
+    is_builtin : bool
+        Whether model and loss are this package's own code: workers compute them, in microbatches.
     """
 
     def __init__(self, model: Layer, loss: Callable, threads: int | None, ranks: Ranks | None = None) -> None:
         self.ranks = ranks or Ranks()
-        mixing = _mixing(model)
-        alone = "`threads` must be 1 or None", "`comm` must have one rank or be None"
-        for sentence, number in zip(alone, (threads or 1, self.ranks.size), strict=True):
-            if mixing and number > 1:
-                raise ValueError(
-                    f"{sentence} for a model with {mixing[0]}, whose examples influence each "
-                    f"other: the result would depend on the shards; got {number}"
-                )
-        if threads is None:
-            threads = available_threads() if self.ranks.size == 1 else 1
-        total = check_int(threads, "threads", low=1)
+        rank, size = self.ranks.rank, self.ranks.size
+        whole_batch = _batch_dependent(model)
+        if whole_batch and ((threads or 1) > 1 or size > 1):
+            raise ValueError(
+                f"`threads` must be 1 or None, and `comm` have one rank, for a model with {whole_batch[0]}, "
+                f"which needs whole batches; got threads={threads}, ranks={size}"
+            )
+        threads = resolve_threads(threads, size)
         self.model, self.loss = model, loss
-        if self.ranks.rank:  # the ranks before have the model's own random streams, and replicas' of them
-            for stream in model.generators():
-                stream.spawn(self.ranks.rank * total - 1)
+        if rank:  # lower ranks use the model's own generators and the first children of these
+            for generator in model.generators():
+                generator.spawn(rank * threads - 1)
             model = model.replica().train()
-        self.models = [model, *(model.replica().train() for _ in range(0 if mixing else total - 1))]
-        for replica in self.models[0 if self.ranks.rank else 1 :]:
-            replica.needs_dx = False
-        self.parameters = [one.parameters() for one in self.models]
-        self.blas_threads = max(total // len(self.models), 1)
+        self.models = [model, *(model.replica().train() for _ in range(0 if whole_batch else threads - 1))]
+        self.replicas = range(0 if rank else 1, len(self.models))  # in rank 0, the first is the model itself
+        for i in self.replicas:
+            self.models[i].needs_dx = False
+        self.parameters = [replica.parameters() for replica in self.models]
         self.workers: dict[int, Worker] = {}
-        self.is_parallel = len(self.models) > 1 or self.ranks.size > 1
-        self.pickled_model = (
-            pickled_model(self.models[-1], self.parameters[-1], loss) if self.is_parallel else None
-        )
+        self.is_parallel = len(self.models) > 1 or size > 1
         self.structure_digest = structure_digest(model) if self.is_parallel else None
-        self.is_builtin = (
-            self.pickled_model is not None
-        )  # so no example influences another, nor the loss of another
-        self.smallest = SMALLEST_SHARD * (1 if self.is_builtin else 2)
+        self.pickled_model = pickled_model(self.models[-1], loss) if self.is_parallel else None
+        self.is_builtin = self.pickled_model is not None
+        self.blas_threads = max(threads // len(self.models), 1)
+        self.pool: Executor | None = None
+        self._open = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        # Imported when a fit begins: `import minicnn` is to take little more time than `import numpy`.
-        from concurrent.futures import ThreadPoolExecutor
+        from concurrent.futures import ThreadPoolExecutor  # imported here to keep `import minicnn` fast
 
         self.sync_replicas()
-        self.pool = ThreadPoolExecutor(max(len(self.models) - 1, 1), "minicnn-shard")
-        # Two pools of threads would fight for the same cores: BLAS works alone within each of ours.
-        self.limits = blas_threads(self.blas_threads)
-        self.limits.__enter__()
+        pool = ThreadPoolExecutor(max(len(self.models) - 1, 1), "minicnn-shard")
+        self.pool = self._open.enter_context(pool)
+        self._open.enter_context(blas_threads(self.blas_threads))  # more would compete for the same cores
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.limits.__exit__(None, None, None)
-        self.pool.shutdown()
+        self._open.close()
+        self.pool = None
 
     def sync_replicas(self) -> None:
-        """Let all replicas be as the model is now: somebody may have changed a rate, or exchanged a layer.
+        """Apply changes of the model's structure (a rate, an exchanged layer) to the replicas and workers.
 
-        They keep their weights, gradients and random streams. What somebody changes counts from the next fit
-        or epoch on, in all shards at once; weights count at once, since replicas share them. (Not so in
-        models that hold what cannot be copied, or not be compared: their replicas stay as they are.)
+        A change applies to all shards from the next fit or epoch on, except that of a weight, which replicas
+        share. They keep their gradients and generators. If a model cannot be copied or compared, they stay.
         """
-        now = structure_digest(self.model) if self.is_parallel else None
-        if now is None or now == self.structure_digest:
+        digest = structure_digest(self.model) if self.is_parallel else None
+        if digest is None or digest == self.structure_digest:
             return
-        if mixing := _mixing(self.model):
-            raise ValueError(f"a model must not be given a {mixing[0]} when it has a trainer: make a new one")
-        for i in range(0 if self.ranks.rank else 1, len(self.models)):
-            replica, place = self.models[i], self.ranks.rank * len(self.models) + i
-            kept: dict[int, Any] = dict(
-                zip(map(id, self.model.parameters()), self.parameters[i], strict=True)
+        if whole_batch := _batch_dependent(self.model):
+            name = whole_batch[0]
+            raise ValueError(
+                f"{name}, which needs whole batches, was added to a trained model: make a new Trainer"
             )
-            streams = replica.generators()
-            for stream in self.model.generators():
-                kept[id(stream)] = streams.pop(0) if streams else stream.spawn(place)[-1]
-            with contextlib.suppress(TypeError):  # of what cannot be copied
+        own = self.model.parameters()
+        for i in self.replicas:
+            kept: dict[int, Any] = dict(zip(map(id, own), self.parameters[i], strict=True))
+            generators = self.models[i].generators()
+            for generator in self.model.generators():
+                index = self.ranks.rank * len(self.models) + i
+                kept[id(generator)] = generators.pop(0) if generators else generator.spawn(index)[-1]
+            with contextlib.suppress(TypeError):  # from a part that cannot be copied
                 self.models[i] = copy.deepcopy(self.model, kept)
         for worker in self.workers.values():
-            if not worker.closed:
-                worker.detach()
+            worker.detach()
         self.workers = {}
-        self.pickled_model = pickled_model(self.models[-1], self.parameters[-1], self.loss)
+        self.structure_digest = digest
+        self.pickled_model = pickled_model(self.models[-1], self.loss)
         self.is_builtin = self.pickled_model is not None
-        self.structure_digest = now
 
-    def forward_backward(
-        self, x: np.ndarray, y: np.ndarray, batch: int | None = None
-    ) -> tuple[float, np.ndarray]:
-        """Return mean loss and predictions for a batch; its gradients are then those of the first model.
+    def forward_backward(self, x: np.ndarray, y: np.ndarray, batch: int | None = None) -> ShardResult:
+        """Return mean loss and predictions for a batch, and set the gradients of the first model.
 
-        Of a part of a batch with so many examples, loss and gradients are the part's share in the means; it
-        may be empty, and then has no predictions.
-
-        An exception in a shard is raised here, with its traceback, when no other shard runs any more.
+        If `x` and `y` are this rank's part of a batch of `batch` examples, loss and gradients are the part's
+        contribution to the means. The part may be empty; it then has no predictions. An exception in a shard
+        is raised here, with its traceback, after all other shards have ended.
         """
-        count = max(min(len(self.models), len(x), x.size // self.smallest), 1)
+        count = max(min(len(self.models), len(x), x.size // self.smallest_shard), 1)
         batch = len(x) if batch is None else batch
-        if count > 1:  # in the order in which workers see it: in another, sums would be rounded otherwise
+        if count > 1:  # the memory layout that workers see; another would round sums differently
             x, y = np.ascontiguousarray(x), np.ascontiguousarray(y)
-        tasks = {i: (x[i::count], y[i::count], batch) for i in range(count)}
-        asked = {i: worker for i in range(1, count) if (worker := self._submit(i, *tasks[i]))}
-        futures: dict[int, Future] = {}
-        answers: dict[int, ShardResult | None] = {}
-        try:
-            for i in range(1, count):
-                if i not in asked:
-                    futures[i] = self.pool.submit(self._shard, i, *tasks[i])
-            answers[0] = self._shard(0, *tasks[0])
-        finally:
-            for future in futures.values():
-                future.exception()  # waits; nothing may run on when an exception leaves this method
-            answers |= {i: worker.result() for i, worker in asked.items()}
-        answers |= {i: future.result() for i, future in futures.items()}
-        results = [answers[i] or self._shard(i, *tasks[i]) for i in range(count)]
+        shards = [
+            (self.models[i], self.parameters[i], self.loss, x[i::count], y[i::count], batch, self.is_builtin)
+            for i in range(count)
+        ]
+        with self._other_shards(shards) as results:
+            results[0] = compute_shard(*shards[0])
+        losses, outputs = zip(*(results[i] or compute_shard(*shards[i]) for i in range(count)), strict=True)
         for own, *others in zip(*self.parameters[:count], strict=True):
             for other in others:
                 own.add_grad(other.grad)
         if count == 1:
-            return results[0]
-        predictions = np.empty((len(x), *results[0][1].shape[1:]), results[0][1].dtype)
-        for i, (_, part) in enumerate(results):
-            predictions[i::count] = part
-        return sum(loss for loss, _ in results), predictions
+            return losses[0], outputs[0]
+        predictions = np.empty((len(x), *outputs[0].shape[1:]), outputs[0].dtype)
+        for i, output in enumerate(outputs):
+            predictions[i::count] = output
+        return sum(losses), predictions
+
+    @property
+    def smallest_shard(self) -> int:
+        """Input values of the smallest shard."""
+        return SMALLEST_SHARD * (1 if self.is_builtin else 2)
 
     def generators(self) -> list[list[np.random.Generator]]:
-        """Return the random streams of each model, which go on from step to step."""
+        """Return the random generators of each model, whose states change in every step."""
         return [model.generators() for model in self.models]
 
+    @contextlib.contextmanager
+    def _other_shards(self, shards: Sequence[tuple]) -> Iterator[dict[int, ShardResult | None]]:
+        """Compute all shards but the first during the block; a result is None where a worker has failed."""
+        if self.pool is None:
+            raise RuntimeError("DataParallel must be entered first: use a `with` statement")
+        indices = range(1, len(shards))
+        workers = {i: worker for i in indices if (worker := self._submit(i, *shards[i][3:6]))}
+        futures: dict[int, Future] = {}
+        results: dict[int, ShardResult | None] = {}
+        try:
+            for i in indices:
+                if i not in workers:
+                    futures[i] = self.pool.submit(compute_shard, *shards[i])
+            yield results
+        finally:
+            for future in futures.values():
+                future.exception()  # waits: no shard may still run when an exception is raised
+            results |= {i: worker.result() for i, worker in workers.items()}
+        results |= {i: future.result() for i, future in futures.items()}
+
     def _submit(self, index: int, x: np.ndarray, y: np.ndarray, batch: int) -> Worker | None:
-        """Return the worker that computes this shard from now on; None, if there is none, or none yet."""
+        """Send a shard to its worker, which is started if necessary; None if a thread must compute it."""
         worker = self.workers.get(index)
         if worker is not None and worker.closed and not worker.ready:
-            self.pickled_model = None  # it ended before it ever was there: so would the next
-        if worker is not None and worker.arena.memory.nbytes < x.nbytes + y.nbytes:
-            worker.detach()  # it was made for smaller shards
+            self.pickled_model = None  # it ended before it was ready, and so would the next one
+        if worker is not None and worker.arena.capacity < x.nbytes + y.nbytes:
+            worker.detach()
         if self.pickled_model is None:
             return None
         if worker is None or worker.closed:
-            capacity = x.nbytes + y.nbytes + PREDICTION_BYTES
+            arguments = self.models[index], self.parameters[index], self.pickled_model
             try:
-                worker = Worker(self.models[index], self.parameters[index], self.pickled_model, capacity)
+                worker = Worker(*arguments, capacity=x.nbytes + y.nbytes + PREDICTION_BYTES)
             except (OSError, ValueError):
                 self.pickled_model = None
                 return None
             self.workers[index] = worker
         return worker if worker.submit(x, y, batch) else None
 
-    def _shard(self, index: int, x: np.ndarray, y: np.ndarray, batch: int) -> ShardResult:
-        model, parameters = self.models[index], self.parameters[index]
-        return compute_shard(model, parameters, self.loss, x, y, batch, split=self.is_builtin)
+
+def compute_shard(
+    model: Layer,
+    parameters: Sequence[Parameter],
+    loss: Callable,
+    x: np.ndarray,
+    y: np.ndarray,
+    batch: int,
+    split: bool,
+) -> ShardResult:
+    """Run forward, loss and backward for a shard of a batch of `batch` examples.
+
+    Loss and gradients are the shard's contribution to the means over the batch. If `split` is true, a large
+    shard is computed in microbatches, whose arrays fit into the cache.
+    """
+    for parameter in parameters:
+        parameter.zero_grad()
+    if len(x) == 0:  # there are more ranks than examples
+        return 0.0, np.empty(0)
+    count = max(min(len(x) // MICROBATCH, x.size // MICROBATCH_VALUES), 1) if split else 1
+    total, outputs = 0.0, []
+    with np.errstate(all="ignore"):  # an overflow is found and reported by the training loop
+        for i in range(count):
+            rows = slice(len(x) * i // count, len(x) * (i + 1) // count)
+            predictions = model(to_float(x[rows], model.dtype))
+            value, dpredictions = loss(predictions, y[rows])
+            if len(predictions) != batch:
+                share = len(predictions) / batch
+                value, dpredictions = value * share, dpredictions * share
+            model.backward(dpredictions)
+            total += value
+            outputs.append(predictions)
+    return total, outputs[0] if count == 1 else np.concatenate(outputs)
 
 
-def _mixing(model: Layer) -> list[str]:
-    """Return the classes of the layers whose examples influence each other."""
-    layers = (model, *dict(model.named_layers()).values())
+def _batch_dependent(model: Layer) -> list[str]:
+    """Return the class names of the layers whose output depends on the whole batch."""
+    layers = model, *(layer for _, layer in model.named_layers())
     return [type(layer).__name__ for layer in layers if layer.batch_dependent]

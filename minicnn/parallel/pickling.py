@@ -1,7 +1,7 @@
-"""What a worker process is sent to begin with: a model and a loss, if a worker can know them.
+"""Pickles a model and a loss for a worker process, and finds out whether a model's structure has changed.
 
-It knows this package only: what has code of others in it, be it a layer, a loss or an initializer, is not
-sent.
+A worker imports this package only. Models and losses with code of the user (a layer, a loss, an initializer)
+are not pickled; they are trained on threads.
 """
 
 from __future__ import annotations
@@ -12,77 +12,80 @@ import pickle
 import select
 import sys
 import types
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from minicnn.layers.base import Layer
-from minicnn.parallel.shard import Loss
 from minicnn.parameter import Parameter
 
-# More weights than this are not copied for each step; and where there are so many, calls are long, and
-# threads do as well.
+# Parameters of the largest model for which workers are used. The weights are copied to each worker in every
+# step; and NumPy calls on so many weights are long, so that threads are as fast.
 LARGEST_MODEL = 1 << 21
 
-LARGE = 1 << 20  # bytes of an array, from which on its values are not looked at
+LARGEST_HASHED = 1 << 20  # bytes; larger arrays count as changed only if they were replaced
 
 
-def pickled_model(model: Layer, parameters: Sequence[Parameter], loss: Loss) -> bytes | None:
-    """Return what a worker must know; None where there can be no worker for this model and this loss."""
-    few = sum(parameter.size for parameter in parameters) <= LARGEST_MODEL
-    if (
-        os.name != "posix"
-        or not hasattr(select, "poll")
-        or not sys.executable
-        or hasattr(sys, "frozen")
-        or not few
-    ):
+def pickled_model(model: Layer, loss: Callable) -> bytes | None:
+    """Return `(model, loss)` pickled for a worker, or None where there can be no worker for them."""
+    small = sum(parameter.size for parameter in model.parameters()) <= LARGEST_MODEL
+    if not (small and _can_start_workers()):
         return None
-    if "MINICNN_WORKER" in os.environ:  # then `sys.executable` is no interpreter, but this program again
-        return None
-    message = io.BytesIO()
+    file = io.BytesIO()
     try:
-        _BuiltinPickler(message).dump((model, loss))
-    except Exception:  # code of others, which may raise whatever it likes when it is packed
+        _BuiltinPickler(file).dump((model, loss))
+    except Exception:  # the `__reduce__` of a user's class may raise anything
         return None
-    return message.getvalue()
+    return file.getvalue()
+
+
+def _can_start_workers() -> bool:
+    """Return whether this process can start a Python interpreter and exchange messages with it."""
+    return (
+        os.name == "posix"
+        and hasattr(select, "poll")
+        and bool(sys.executable)
+        and not hasattr(sys, "frozen")
+        # Set in a worker: there `sys.executable` may not be an interpreter but the user's program again.
+        and "MINICNN_WORKER" not in os.environ
+    )
 
 
 def structure_digest(model: Layer) -> bytes | None:
-    """Return a digest of all that a model is but for weights and random streams; None if there is none."""
-    import hashlib  # not with the package, which is to take little more time than NumPy
+    """Return a digest of the model except its weights and random streams; None if it cannot be pickled."""
+    import hashlib  # imported here to keep `import minicnn` fast
 
     digest = hashlib.sha256()
     try:
         _StructurePickler(types.SimpleNamespace(write=digest.update)).dump(model)
-    except Exception:  # code of others, as above
+    except Exception:  # as above
         return None
     return digest.digest()
 
 
 class _BuiltinPickler(pickle.Pickler):
-    """Packs objects of this package and of NumPy, and raises for those of others."""
+    """Pickles objects of this package and of NumPy, and raises PicklingError for all others."""
 
-    def reducer_override(self, thing: Any) -> Any:
-        module = getattr(thing, "__module__", None) or type(thing).__module__
+    def reducer_override(self, obj: Any) -> Any:
+        module = getattr(obj, "__module__", None) or type(obj).__module__
         if module.partition(".")[0] not in ("minicnn", "numpy", "copyreg", "builtins"):
-            raise pickle.PicklingError(f"{thing!r} is neither minicnn's nor NumPy's")
-        if isinstance(thing, type) and module.startswith("minicnn"):
-            functions = [value for value in vars(thing).values() if isinstance(value, types.FunctionType)]
+            raise pickle.PicklingError(f"{obj!r} belongs neither to minicnn nor to NumPy")
+        if isinstance(obj, type) and module.startswith("minicnn"):
+            functions = [value for value in vars(obj).values() if isinstance(value, types.FunctionType)]
             if any(function.__module__.partition(".")[0] != "minicnn" for function in functions):
-                raise pickle.PicklingError(f"{thing!r} has methods of others")
+                raise pickle.PicklingError(f"{obj!r} has a method that was replaced")
         return NotImplemented
 
 
 class _StructurePickler(pickle.Pickler):
-    """Leaves out what changes in each step, takes code by its name, large arrays by their place."""
+    """Skips what each step changes, and represents code by its name and large arrays by their identity."""
 
-    def persistent_id(self, thing: Any) -> str | None:
-        if isinstance(thing, Parameter | np.random.Generator):
-            return type(thing).__name__
-        if isinstance(thing, np.ndarray) and thing.nbytes > LARGE:
-            return str(id(thing))
-        if isinstance(thing, type | types.FunctionType):
-            return f"{thing.__module__}.{thing.__qualname__}"
+    def persistent_id(self, obj: Any) -> str | None:
+        if isinstance(obj, Parameter | np.random.Generator):
+            return type(obj).__name__
+        if isinstance(obj, np.ndarray) and obj.nbytes > LARGEST_HASHED:
+            return str(id(obj))
+        if isinstance(obj, type | types.FunctionType):
+            return f"{obj.__module__}.{obj.__qualname__}"
         return None

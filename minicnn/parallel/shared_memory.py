@@ -1,4 +1,4 @@
-"""Memory that two processes see: weights and gradients of a replica, and a arena for what a shard needs."""
+"""Memory shared with a worker: the weights and gradients of a replica, and an arena for a shard's arrays."""
 
 from __future__ import annotations
 
@@ -14,75 +14,84 @@ from minicnn.parameter import Parameter
 
 
 class SharedArena:
-    """Shared memory for the arrays of one shard, which each process lays there, or takes, in the same order.
+    """Allocates arrays one after the other in shared memory.
 
-    What finds no capacity is sent through the pipe.
+    Both processes call `write` and `read` in the same order, so each finds an array where the other put it.
+
+    Parameters
+    ----------
+    memory : ndarray of uint8
+        The shared memory.
+    start : int
+        The offset of the first array after `clear`.
     """
 
-    def __init__(self, memory: np.ndarray) -> None:
-        self.memory, self.used = memory, 0
+    def __init__(self, memory: np.ndarray, start: int = 0) -> None:
+        self.memory, self.start, self.used = memory, start, start
+        self.capacity = memory.nbytes - start
 
     def clear(self) -> None:
-        """Begin with the next shard."""
-        self.used = 0
+        """Free all arrays, before the next shard."""
+        self.used = self.start
 
     def write(self, array: np.ndarray) -> Any:
-        """Copy an array here, and return what to say of it."""
-        if array.dtype.kind in "OV" or self.used + array.nbytes > self.memory.nbytes:
+        """Copy an array into the arena; return the spec from which `read` finds it.
+
+        An array that does not fit is its own spec: it travels through the pipe.
+        """
+        if self.used + array.nbytes > self.memory.nbytes:
             return array
         spec = array.shape, array.dtype.str
         np.copyto(self.read(spec), array)
         return spec
 
     def read(self, spec: Any) -> np.ndarray:
-        """Return the array of which that was said."""
+        """Return the array that `write` described, without copying it."""
         if isinstance(spec, np.ndarray):
             return spec
         shape, dtype = spec
         array = np.ndarray(shape, dtype, self.memory.data, self.used)
-        self.used += _rounded(array.nbytes)
+        self.used += _aligned(array.nbytes)
         return array
+
+
+def _aligned(size: int) -> int:
+    return -(-size // ALIGNMENT) * ALIGNMENT
 
 
 @contextlib.contextmanager
 def shared_file(parameters: Sequence[Parameter], capacity: int) -> Iterator[int]:
-    """Make a file of zeros without a name for all that is shared, in memory where that can be said."""
-    size = 2 * sum(map(_shared_size, parameters)) + capacity
-    if hasattr(os, "memfd_create"):
-        with os.fdopen(os.memfd_create("minicnn"), "r+b") as memory:
-            memory.truncate(size)
-            yield memory.fileno()
-    else:
-        import tempfile
+    """Create an unnamed file for values, gradients and an arena of `capacity` bytes; yield its descriptor.
 
-        with tempfile.TemporaryFile() as file:
-            file.write(bytes(size))  # now, since to find the disk full in a step would be fatal
-            file.flush()
-            yield file.fileno()
+    The file is in memory where the system supports it, otherwise in the folder for temporary files.
+    """
+    import tempfile
 
-
-def _shared_size(parameter: Parameter) -> int:
-    return _rounded(parameter.value.nbytes)
+    size = 2 * sum(_aligned(parameter.value.nbytes) for parameter in parameters) + capacity
+    in_memory = hasattr(os, "memfd_create")
+    with os.fdopen(os.memfd_create("minicnn"), "r+b") if in_memory else tempfile.TemporaryFile() as file:
+        file.write(bytes(size))  # not `truncate`: a lack of memory must show now, as in a step it is fatal
+        file.flush()
+        yield file.fileno()
 
 
-def _rounded(size: int) -> int:
-    return -(-size // ALIGNMENT) * ALIGNMENT
-
-
-def share(
+def attach(
     parameters: Sequence[Parameter], memory: int, *, values: bool
 ) -> tuple[list[np.ndarray], SharedArena]:
-    """Let gradients, and values if wanted, lie in shared memory; return where values lie, and a arena."""
+    """Move gradients, and values if `values` is true, into the file `memory`.
+
+    Returns
+    -------
+    list of ndarray, SharedArena
+        The parameters' values in shared memory, and the arena behind them.
+    """
     import mmap
 
-    shared = mmap.mmap(memory, 0)
-    places, start = [], 0
+    arena = SharedArena(np.frombuffer(mmap.mmap(memory, 0), np.uint8))
+    shared_values = []
     for parameter in parameters:
-        value, grad = (
-            np.frombuffer(shared, parameter.dtype, parameter.size, place).reshape(parameter.shape)
-            for place in (start, start + _shared_size(parameter))
-        )
+        spec = parameter.shape, parameter.dtype.str
+        value, grad = arena.read(spec), arena.read(spec)
         parameter.rebind(value if values else None, grad)
-        places.append(value)
-        start += 2 * _shared_size(parameter)
-    return places, SharedArena(np.frombuffer(shared, np.uint8, offset=start))
+        shared_values.append(value)
+    return shared_values, SharedArena(arena.memory, arena.used)

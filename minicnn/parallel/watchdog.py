@@ -1,38 +1,41 @@
-"""A thread that sees when ranks wait for one that does not come, says which, and ends them all.
+"""A thread that ends all MPI ranks if one of them does not arrive where the others wait for it.
 
-By itself MPI would wait for ever. A rank that waits lets rank 0 know from time to time, and rank 0 the
-others; so when its patience ends, each knows who has not arrived where it waits.
+MPI itself would wait for ever. While a rank waits, its watchdog reports this to rank 0, and that of rank 0
+reports to all others. So when the timeout is over, it is known which ranks have not arrived.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
-TICKS = 20  # how often, within the time that is waited at most, the thread looks around
+CHECKS_PER_TIMEOUT = 20
 
 
-def end_all() -> NoReturn:
+def abort_all_ranks() -> NoReturn:
     """End the processes of all ranks, on all machines."""
     from mpi4py import MPI
 
     sys.stdout.flush()
     sys.stderr.flush()
-    time.sleep(0.5)  # else `mpiexec` may end before it has passed on what was said
-    MPI.COMM_WORLD.Abort(1)  # of another communicator, it would leave ranks that are stopped as they are
-    os._exit(1)  # MPI need not end this process at once
+    time.sleep(0.5)  # `mpiexec` may otherwise exit before it has forwarded the output
+    MPI.COMM_WORLD.Abort(1)  # Abort of another communicator would not end ranks that are stopped
+    os._exit(1)  # MPI does not guarantee that Abort ends the calling process immediately
 
 
 class Watchdog:
-    """Watches over the waits of this rank, from `start` to `end`, again and again.
+    """Watches how long this rank waits for the others, inside a `running()` block.
 
     Parameters
     ----------
     comm : mpi4py.MPI.Comm
-        All of its ranks must make a watchdog; their talk does not mix with that of others.
+        The communicator, of which all ranks must create a watchdog. A duplicate of it carries the watchdogs'
+        messages.
     timeout : float
         Seconds.
     """
@@ -41,60 +44,55 @@ class Watchdog:
         from mpi4py import MPI
 
         if MPI.Query_thread() < MPI.THREAD_MULTIPLE:
-            raise RuntimeError("MPI must be started with THREAD_MULTIPLE, or `rank_timeout` be None")
+            raise RuntimeError("a rank timeout needs MPI with THREAD_MULTIPLE; or set rank_timeout=None")
         self.comm, self.timeout = comm.Dup(), timeout
-        self.waits = 0  # each rank waits at the same places, so that the number says where
-        self.waiting: tuple[int, str, float] | None = None
-        self.heard = [0] * comm.size  # of each other rank: at which place it said that it waits
-        self.sent: list[Any] = []
-        self.ended = threading.Event()
+        self.waits = 0  # all ranks wait at the same points of the program: the number identifies the point
+        self.current: tuple[int, str, float] | None = None  # number, stage and start of the current wait
+        self.reported = [0] * comm.size  # the number of the last wait that each rank has reported
+        self.requests: list[Any] = []  # of messages being sent, which must stay referenced
 
-    def start(self) -> None:
-        """Begin to watch."""
-        self.ended.clear()
-        self.thread = threading.Thread(target=self._watch, name="minicnn-watchdog", daemon=True)
-        self.thread.start()
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """Run the watchdog's thread."""
+        ended = threading.Event()
+        thread = threading.Thread(None, self._watch, "minicnn-watchdog", (ended,), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
 
-    def begin(self, place: str) -> None:
-        """Note that this rank waits from now on."""
+    @contextlib.contextmanager
+    def waiting(self, stage: str) -> Iterator[None]:
+        """Mark a block that waits for the other ranks."""
         self.waits += 1
-        self.waiting = (self.waits, place, time.monotonic())
+        self.current = (self.waits, stage, time.monotonic())
+        yield
+        self.current = None
 
-    def pause(self) -> None:
-        """Note that the others came."""
-        self.waiting = None
-
-    def end(self) -> None:
-        """Stop watching."""
-        self.ended.set()
-        self.thread.join()
-
-    def _watch(self) -> None:
-        ranks = range(self.comm.size)
-        while not self.ended.wait(self.timeout / TICKS):
-            waiting = self.waiting  # once, since the other thread changes it
-            if waiting is None:
+    def _watch(self, ended: threading.Event) -> None:
+        rank, size = self.comm.rank, self.comm.size
+        # The other ranks wait a little longer, so that rank 0, which knows more, reports first.
+        timeout_factor = 1 if rank == 0 else 1.2
+        while not ended.wait(self.timeout / CHECKS_PER_TIMEOUT):
+            current = self.current  # read once, since the main thread changes it
+            if current is None:
                 continue
-            number, place, since = waiting
+            number, stage, start = current
             while self.comm.iprobe():
-                other, said = self.comm.recv()
-                self.heard[other] = said
-            self.heard[self.comm.rank] = number
-            # Nothing may block here: a process that is stopped does not even take a message.
-            for other in ranks[1:] if self.comm.rank == 0 else ranks[:1]:
-                self.sent.append(self.comm.isend((self.comm.rank, number), other))
-            missing = [other for other in ranks if self.heard[other] < number]
-            if self.comm.rank and 0 not in missing:
-                continue  # rank 0 waits too, and knows more
-            # The others wait a little longer, so that rank 0, if it is there, speaks first.
-            patience = self.timeout * (1 if self.comm.rank == 0 else 1.2)
-            if time.monotonic() - since > patience and self.waiting is waiting:
-                self._abort(missing if self.comm.rank == 0 else [0], place)
-
-    def _abort(self, missing: list[int], place: str) -> None:
-        who = " and ".join(f"rank {rank}" for rank in missing) or "the others' messages"
-        print(
-            f"{who} did not arrive in {place} within {self.timeout:g} seconds; this ends all ranks",
-            file=sys.stderr,
-        )
-        end_all()
+                sender, reported = self.comm.recv()
+                self.reported[sender] = reported
+            self.reported[rank] = number
+            # Sending must not block: a process that is stopped receives no message.
+            for other in range(1, size) if rank == 0 else [0]:
+                self.requests.append(self.comm.isend((rank, number), other))
+            missing = [other for other in range(size) if self.reported[other] < number]
+            if rank and 0 not in missing:
+                continue  # rank 0 waits as well, and reports
+            missing = [0] if rank else missing
+            if time.monotonic() - start > self.timeout * timeout_factor and self.current is current:
+                who = " and ".join(f"rank {other}" for other in missing) or "an MPI message"
+                text = f"{who} did not reach {stage} within {self.timeout:g} s; aborting all ranks"
+                print(text, file=sys.stderr)
+                abort_all_ranks()

@@ -1,13 +1,12 @@
-"""Workers: other processes that compute shards, since of one process only one thread at a time runs Python.
+"""Workers: processes that compute shards, since only one thread of a process runs Python code at a time.
 
-A worker is an interpreter of its own, which is given the model once. Through a pipe it is asked for a shard,
-and answers with loss and predictions; weights, examples and gradients lie in memory that both processes see.
+A worker is a Python interpreter that gets the model once. Through a pipe it receives a shard in each step and
+sends back loss and predictions; weights, examples and gradients are in shared memory.
 
-Nothing depends on a worker. It is asked only when it is there; what it fails at, or ends at, is computed by
-the process that asked, which gives the same numbers, or raises the exception.
+Training does not depend on workers. A shard is sent to a worker only when that has started; if the worker
+fails or dies, this process computes the shard itself, with the same numbers or the same exception.
 
-Here is what both processes do and say; the memory between them is in `minicnn.parallel.shared_memory`, what
-a worker is sent to begin with in `minicnn.parallel.pickling`.
+This is the side of the process that trains. The worker's side is `minicnn.parallel.worker_main`.
 """
 
 from __future__ import annotations
@@ -25,23 +24,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minicnn.layers.base import Layer
-from minicnn.parallel.cores import blas_threads
-from minicnn.parallel.shard import ShardResult, compute_shard
-from minicnn.parallel.shared_memory import share, shared_file
+from minicnn.parallel.shared_memory import attach, shared_file
 from minicnn.parameter import Parameter
 
 if TYPE_CHECKING:
     import subprocess
     from multiprocessing.connection import Connection
 
-IDLE_TIMEOUT = (
-    60.0  # seconds after which a worker that is not asked ends; it is started again when it is needed
-)
-SPIN_SECONDS = 2e-3  # seconds of looking again and again for a message: who sleeps is woken late
-_GONE = (OSError, EOFError)  # what a pipe raises when the process at its other end has ended
-_FILE = os.path.abspath(__file__)
-# For a worker: where this package was found, now that paths are what they were; and that it is one.
+ShardResult = tuple[float, np.ndarray]  # the shard's part of the batch's mean loss, its predictions
+
+SPIN_SECONDS = 2e-3  # of polling without sleeping, since a process that sleeps wakes up late
+DISCONNECTED = (OSError, EOFError)  # raised by a pipe whose other end was closed
+PACKAGE_FILE = os.path.abspath(__file__)  # sent by a worker, to show that it has imported this same package
 _ENVIRONMENT = {
+    # The worker must find this same package, even if the working directory has changed since the import.
     "PYTHONPATH": os.pathsep.join(os.path.abspath(path) for path in sys.path if isinstance(path, str)),
     "MINICNN_WORKER": "1",
     **dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
@@ -49,156 +45,132 @@ _ENVIRONMENT = {
 
 
 class Worker:
-    """A process that computes the shards of one replica, whose gradients they then are.
+    """A process that computes the shards of one replica.
 
     Parameters
     ----------
     model : Layer
-        The replica. Nothing in it changes but the memory in which its gradients lie.
+        The replica. It gets the worker's gradients and random states; its gradients move to shared memory.
     parameters : sequence of Parameter
-        All of it.
-    message : bytes
-        The model and the loss, see `packed`.
+        All parameters of the replica.
+    pickled : bytes
+        Model and loss, see `minicnn.parallel.pickling`.
     capacity : int
-        Bytes that the arrays of a shard take, for which there is to be capacity in shared memory.
+        Bytes of shared memory for the arrays of a shard.
+
+    Attributes
+    ----------
+    ready : bool
+        Whether the worker has started.
+    closed : bool
+        Whether the worker has ended, and this object is of no further use.
+    pending : bool
+        Whether a shard was submitted whose result was not fetched yet.
 
     Raises
     ------
     OSError, ValueError
-        If there is too little memory, or no other process can be started.
+        If there is too little memory, or the process cannot be started.
     """
 
-    def __init__(self, model: Layer, parameters: Sequence[Parameter], message: bytes, capacity: int) -> None:
-        # Not when the package is imported, which is to take little more time than `import numpy`.
+    def __init__(self, model: Layer, parameters: Sequence[Parameter], pickled: bytes, capacity: int) -> None:
+        # Imported here to keep `import minicnn` fast.
         import subprocess
         import tempfile
         from multiprocessing.connection import Pipe
 
-        self.parameters, self.streams = parameters, model.generators()
+        self.parameters, self.generators = parameters, model.generators()
         with shared_file(parameters, capacity) as memory:
-            self.sent, self.arena = share(parameters, memory, values=False)
-            self.pipe, theirs = Pipe()
-            with theirs, tempfile.TemporaryFile() as packed_model:
-                packed_model.write(message)
-                packed_model.seek(0)
-                descriptors = theirs.fileno(), memory
+            self.shared_values, self.arena = attach(parameters, memory, values=False)
+            self.pipe, worker_pipe = Pipe()
+            with worker_pipe, tempfile.TemporaryFile() as stdin:
+                stdin.write(pickled)
+                stdin.seek(0)
+                descriptors = worker_pipe.fileno(), memory
+                program = f"from minicnn.parallel.worker_main import main; main{descriptors}"
                 self.process = subprocess.Popen(
-                    [sys.executable, "-Pc", f"from minicnn.parallel.workers import main; main{descriptors}"],
-                    stdin=packed_model,
+                    [sys.executable, "-Pc", program],
+                    stdin=stdin,
                     stdout=subprocess.DEVNULL,
                     pass_fds=descriptors,
-                    process_group=0,  # Ctrl-C is for the process that asks
+                    process_group=0,  # Ctrl-C must reach only the process that trains
                     env=os.environ | _ENVIRONMENT,
                 )
         self.owner = os.getpid()
-        # Called by hand, or when this object is garbage, or else at the exit of the interpreter.
-        self.close = weakref.finalize(self, _end, self.pipe, self.process, self.owner)
+        # Runs when called, when this object is garbage, or when the interpreter exits.
+        self.close = weakref.finalize(self, _close, self.pipe, self.process, self.owner)
         self.ready, self.closed, self.pending = False, False, False
 
     def __reduce__(self) -> Any:
-        raise TypeError("a worker cannot be copied: two would hold the same pipe")
+        raise TypeError("a worker cannot be copied: both copies would use the same pipe")
 
     def submit(self, x: np.ndarray, y: np.ndarray, batch: int) -> bool:
-        """Send a shard; return whether it will be computed. It is not while the worker still starts."""
-        if any(
-            array.dtype.kind in "OV" for array in (x, y)
-        ):  # objects are others', and bytes say not of what
+        """Send a shard; return whether the worker computes it, which it does not while it is starting."""
+        if x.dtype.kind in "OV" or y.dtype.kind in "OV":  # their bytes do not say what is in them
             return False
         try:
-            if os.getpid() != self.owner:
-                raise BrokenPipeError("it belongs to the process of which this one is a fork")
-            if self.pending:
-                raise BrokenPipeError("somebody left without the answer, when an exception came")
-            if not self.ready and self.pipe.poll():
-                self.ready = self.pipe.recv() == _FILE
+            if self.pending or os.getpid() != self.owner:
+                raise BrokenPipeError("the last result was not fetched, or this process is a fork")
+            if not self.ready:
+                if not self.pipe.poll():
+                    return False
+                self.ready = self.pipe.recv() == PACKAGE_FILE
                 if not self.ready:
-                    raise BrokenPipeError("it found another minicnn")
-            if self.ready:
-                self.pending = True
-                for parameter, sent in zip(self.parameters, self.sent, strict=True):
-                    sent[...] = parameter.value
-                states = [stream.bit_generator.state for stream in self.streams]
-                self.arena.clear()
-                shard = self.arena.write(x), self.arena.write(y), batch, states
-                self.pipe.send_bytes(pickle.dumps(shard))
-        except _GONE:
+                    raise BrokenPipeError("the worker has imported another package called minicnn")
+            self.pending = True
+            for parameter, shared_value in zip(self.parameters, self.shared_values, strict=True):
+                shared_value[...] = parameter.value
+            states = [generator.bit_generator.state for generator in self.generators]
+            self.arena.clear()
+            shard = self.arena.write(x), self.arena.write(y), batch, states
+            self.pipe.send_bytes(pickle.dumps(shard))
+        except DISCONNECTED:
             self.detach()
-        return self.ready and not self.closed
+        return not self.closed
 
     def result(self) -> ShardResult | None:
-        """Return what was asked for; None where it must be computed here, to have it or its exception."""
+        """Wait for the result; None if the worker failed or died, so that the caller computes the shard."""
         try:
-            while not _arrives(self.pipe, 1.0):
-                # Others may hold the pipe's end, so that it does not tell of a death.
+            while not wait_for_message(self.pipe, 1.0):
+                # If another process holds the pipe's other end open, the pipe does not report a death.
                 if self.process.poll() is not None and not self.pipe.poll():
                     raise EOFError
-            answer = self.pipe.recv()
-        except _GONE:
+            result = self.pipe.recv()
+        except DISCONNECTED:
             self.detach()
             return None
         self.pending = False
-        if answer is None:
+        if result is None:
             return None
-        loss, predictions, states = answer
-        for stream, state in zip(self.streams, states, strict=True):
-            stream.bit_generator.state = state
+        loss, predictions, states = result
+        for generator, state in zip(self.generators, states, strict=True):
+            generator.bit_generator.state = state
         return loss, self.arena.read(predictions)
 
     def detach(self) -> None:
-        """Do without it from now on."""
+        """End the process, and move the gradients out of shared memory."""
         self.closed = True
         self.close()
         for parameter in self.parameters:
             parameter.rebind(None, np.zeros_like(parameter.value))
 
 
-def main(pipe_descriptor: int, memory: int, idle: float = IDLE_TIMEOUT) -> None:
-    """Be a worker: compute what is asked for, until nobody asks for `idle` seconds, or ever again."""
-    from multiprocessing.connection import Connection
-
-    pipe = Connection(pipe_descriptor)
-    with contextlib.suppress(*_GONE):
-        model, f = pickle.load(sys.stdin.buffer)
-        parameters, streams = model.parameters(), model.generators()
-        _, arena = share(parameters, memory, values=True)
-        with blas_threads(1):
-            pipe.send(_FILE)
-            while _arrives(pipe, idle):
-                x, y, batch, states = pipe.recv()
-                arena.clear()
-                x, y = arena.read(x), arena.read(y)
-                for stream, state in zip(streams, states, strict=True):
-                    stream.bit_generator.state = state
-                try:
-                    loss, predictions = compute_shard(model, parameters, f, x, y, batch, split=True)
-                except Exception:
-                    pipe.send(None)
-                else:
-                    states = [stream.bit_generator.state for stream in streams]
-                    pipe.send_bytes(pickle.dumps((loss, arena.write(predictions), states)))
-
-
-def _arrives(pipe: Connection, seconds: float) -> bool:
-    """Return whether something comes within so many seconds; for some time without sleeping."""
-    poll = select.poll()  # ten times as quick as the pipe's own `poll`
+def wait_for_message(pipe: Connection, seconds: float) -> bool:
+    """Return whether a message arrives within `seconds`, polling without sleep at first."""
+    poll = select.poll()  # ten times as fast as the pipe's own `poll`
     poll.register(pipe, select.POLLIN)
-    until = time.perf_counter() + SPIN_SECONDS
-    while time.perf_counter() < until:
+    deadline = time.perf_counter() + SPIN_SECONDS
+    while time.perf_counter() < deadline:
         if poll.poll(0):
             return True
-        _give_way()
+        if hasattr(os, "sched_yield"):
+            os.sched_yield()  # another process may be waiting for this core
     return bool(poll.poll(1000 * seconds))
 
 
-def _give_way() -> None:
-    """Let another process have the core, if one waits for it."""
-    if hasattr(os, "sched_yield"):
-        os.sched_yield()
-
-
-def _end(pipe: Connection, process: subprocess.Popen, owner: int) -> None:
+def _close(pipe: Connection, process: subprocess.Popen, owner: int) -> None:
     with contextlib.suppress(OSError):
         pipe.close()
-    if os.getpid() == owner:  # not in a fork of it
+    if os.getpid() == owner:  # a fork of it closes only its copy of the pipe
         process.kill()
         process.wait()

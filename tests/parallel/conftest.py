@@ -1,4 +1,4 @@
-"""Toy batches are too small to be split: here they are split all the same."""
+"""Lets batches of toy data be split, which are below the usual smallest shard."""
 
 import pytest
 

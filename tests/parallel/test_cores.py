@@ -1,4 +1,4 @@
-"""How many cores there are to use, and how many BLAS uses."""
+"""The number of cores this process may use, and of threads that BLAS uses."""
 
 import math
 import os
@@ -7,11 +7,11 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from minicnn.parallel import cores
-from minicnn.parallel.cores import _share_of_cores, available_threads, blas_threads
+from minicnn.parallel.cores import _cpu_quota, available_threads, blas_threads
 
 
 @pytest.mark.parametrize(
-    ("files", "share"),
+    ("files", "quota"),
     [
         ({"cpu.max": "150000 100000\n"}, 1.5),
         ({"cpu.max": "max 100000\n"}, math.inf),
@@ -21,39 +21,39 @@ from minicnn.parallel.cores import _share_of_cores, available_threads, blas_thre
         ({"cpu.max": "0 100000\n"}, math.inf),
         ({"cpu.max": "100000 0\n"}, math.inf),
         ({"cpu.max": "3 1", "cpu/cpu.cfs_quota_us": "2", "cpu/cpu.cfs_period_us": "1"}, 3.0),
-        ({"cpu.max": "what is this"}, math.inf),
+        ({"cpu.max": "nonsense"}, math.inf),
         ({}, math.inf),
     ],
 )
-def test_the_share_of_a_container_is_what_the_system_says(tmp_path, files, share):
+def test_the_cpu_quota_of_a_container_is_read(tmp_path, files, quota):
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
-    assert _share_of_cores(tmp_path) == share
+    assert _cpu_quota(tmp_path) == quota
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="other systems have no affinity")
 @pytest.mark.parametrize(
-    ("count", "share", "threads"),
+    ("affinity", "quota", "threads"),
     [(8, math.inf, 8), (8, 2.0, 2), (8, 1.5, 2), (8, 0.25, 1), (1, 4.0, 1)],
 )
-def test_no_more_threads_than_cores_or_a_containers_share(monkeypatch, count, share, threads):
-    monkeypatch.setattr(cores.os, "sched_getaffinity", lambda pid: set(range(count)))
-    monkeypatch.setattr(cores, "_share_of_cores", lambda: share)
+def test_available_threads_respects_affinity_and_quota(monkeypatch, affinity, quota, threads):
+    monkeypatch.setattr(cores.os, "sched_getaffinity", lambda pid: set(range(affinity)))
+    monkeypatch.setattr(cores, "_cpu_quota", lambda: quota)
     assert available_threads() == threads
 
 
-def test_blas_has_its_threads_again_when_the_last_of_several_that_limit_it_ends():
-    def now():
+def test_the_last_blas_limit_to_end_restores_the_threads():
+    def blas_pool_sizes():
         return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
 
     with threadpool_limits(3, "blas"):
         first, second = blas_threads(2), blas_threads(1)
         first.__enter__()
-        assert now() == {2}
+        assert blas_pool_sizes() == {2}
         second.__enter__()
-        assert now() == {1}
-        first.__exit__(None, None, None)  # not the last that came
-        assert now() == {1}
+        assert blas_pool_sizes() == {1}
+        first.__exit__(None, None, None)  # the first that began ends first
+        assert blas_pool_sizes() == {1}
         second.__exit__(None, None, None)
-        assert now() == {3}
+        assert blas_pool_sizes() == {3}

@@ -7,8 +7,7 @@ from threadpoolctl import threadpool_info
 from minicnn import SGD, Callback, Dense, Dropout, Flatten, Layer, Parameter, Sequential, Tanh, Trainer
 from minicnn.losses import softmax_cross_entropy
 from minicnn.parallel import data_parallel
-from minicnn.parallel.data_parallel import DataParallel
-from minicnn.parallel.shard import compute_shard
+from minicnn.parallel.data_parallel import DataParallel, compute_shard
 
 
 @pytest.mark.parametrize(
@@ -16,23 +15,24 @@ from minicnn.parallel.shard import compute_shard
     [(36, 3, 1), (36, 4, 2), (36, 6, 3), (36, 99, 3), (1, 2, 2), (1, 1, 1)],
 )
 def test_a_batch_is_split_where_each_shard_is_large_enough(monkeypatch, smallest, examples, split_into):
-    monkeypatch.setattr(
-        data_parallel, "SMALLEST_SHARD", smallest
-    )  # of 36 values an example, twice of it on threads
+    monkeypatch.setattr(data_parallel, "SMALLEST_SHARD", smallest)  # doubled on threads; an example has 36
     model = Sequential([Flatten(), Dense(2)]).build((6, 6, 1), rng=0).train()
     x, y = np.ones((examples, 6, 6, 1), np.float32), np.zeros(examples, int)
     seen = []
-    with DataParallel(
-        model, lambda p, labels: (seen.append(len(p)), softmax_cross_entropy(p, labels))[1], 3
-    ) as parts:
-        parts.forward_backward(x, y)
+
+    def loss(predictions, labels):
+        seen.append(len(predictions))
+        return softmax_cross_entropy(predictions, labels)
+
+    with DataParallel(model, loss, 3) as parallel:
+        parallel.forward_backward(x, y)
     assert len(seen) == split_into
     assert sum(seen) == examples
 
 
 @pytest.mark.parametrize("examples", [1, 127, 128, 333])
-def test_large_shards_are_computed_in_pieces_with_the_same_result(examples):
-    """Of 64 examples and more, so that arrays stay in a core's cache."""
+def test_microbatches_give_the_result_of_the_whole_shard(examples):
+    """A microbatch has at least 64 examples."""
     rng = np.random.default_rng(0)
     model = Sequential([Flatten(), Dense(7)]).build((30, 30, 1), rng=0).train()
     parameters = model.parameters()
@@ -44,27 +44,27 @@ def test_large_shards_are_computed_in_pieces_with_the_same_result(examples):
         return softmax_cross_entropy(predictions, labels)
 
     found = []
-    for cut in (False, True):
-        value, predictions = compute_shard(model, parameters, loss, x, y, examples + 5, cut)
+    for split in (False, True):
+        value, predictions = compute_shard(model, parameters, loss, x, y, examples + 5, split)
         found.append([value, predictions, *(parameter.grad.copy() for parameter in parameters)])
-    for whole, pieces in zip(*found, strict=True):
-        np.testing.assert_allclose(pieces, whole, rtol=1e-5, atol=1e-6)
+    for whole, microbatched in zip(*found, strict=True):
+        np.testing.assert_allclose(microbatched, whole, rtol=1e-5, atol=1e-6)
     assert sizes[1:] == {1: [1], 127: [127], 128: [64, 64], 333: [66, 67, 66, 67, 67]}[examples]
 
 
-def test_two_ranks_cut_as_two_threads_do_and_what_users_write_is_not_cut():
-    class Two:
+def test_ranks_and_threads_use_microbatches_unless_there_is_code_of_the_user():
+    class TwoRanks:
         rank, size = 0, 2
 
     model = Sequential([Flatten(), Dense(2)]).build((6, 6, 1), rng=0)
     assert DataParallel(model, softmax_cross_entropy, 2).is_builtin
-    assert DataParallel(model, softmax_cross_entropy, 1, Two).is_builtin
+    assert DataParallel(model, softmax_cross_entropy, 1, TwoRanks).is_builtin
     assert not DataParallel(model, softmax_cross_entropy, 1).is_builtin
     assert not DataParallel(model, lambda p, labels: softmax_cross_entropy(p, labels), 2).is_builtin
 
 
 class Times(Layer):
-    """A layer of a user's, with a knob."""
+    """A user's layer with a hyperparameter."""
 
     def __init__(self, factor):
         self.factor = factor
@@ -76,18 +76,16 @@ class Times(Layer):
         return dy * self.factor
 
 
-class Turn(Callback):
-    """Turns a knob when an epoch begins."""
+class ChangeFactor(Callback):
+    """Changes the hyperparameter when an epoch begins."""
 
     def on_epoch_begin(self, epoch):
-        knob = self.trainer.model[1]
-        knob.factor = 1.0 + epoch
+        self.trainer.model[1].factor = 1.0 + epoch
 
 
 @pytest.mark.parametrize("workers", [False, True])
 @pytest.mark.parametrize("when", ["before", "between", "exchanged"])
-def test_what_is_changed_in_a_layer_counts_in_all_shards(monkeypatch, workers, when):
-    """A worker, too, must hear of it."""
+def test_a_change_of_a_layer_applies_to_all_shards(monkeypatch, workers, when):
     monkeypatch.setattr(data_parallel, "SMALLEST_SHARD", 1)
     x, y = np.random.default_rng(0).random((64, 6, 6, 1), np.float32), np.arange(64) % 3
     losses = []
@@ -100,31 +98,31 @@ def test_what_is_changed_in_a_layer_counts_in_all_shards(monkeypatch, workers, w
             for worker in trainer._data_parallel.workers.values():
                 worker.pipe.poll(30)
             trainer.fit(x, y, batch_size=64)
-            there = [worker.ready for worker in trainer._data_parallel.workers.values()]
-            assert there == [True] * (workers and threads == 2)
+            ready = [worker.ready for worker in trainer._data_parallel.workers.values()]
+            assert ready == [True] * (workers and threads == 2)
         if when == "exchanged":
             model.layers[1] = Tanh().build((36,))
         elif workers:
             layer.rate = 0.0
         else:
             layer.factor = 0.5
-        callbacks = [Turn()] if when == "before" and not workers else []
+        callbacks = [ChangeFactor()] if when == "before" and not workers else []
         history = trainer.fit(x, y, epochs=2, batch_size=64, callbacks=callbacks)
         losses.append(history.history["loss"])
         assert trainer.evaluate(x, y)["loss"] == pytest.approx(losses[-1][-1], rel=1e-6)
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)
 
 
-def test_a_layer_that_mixes_examples_comes_too_late_for_a_trainer():
+def test_a_batch_dependent_layer_cannot_be_added_after_the_trainer_was_made():
     model = Sequential([Flatten(), Dense(3)]).build((6, 6, 1), rng=0)
     trainer = Trainer(model, SGD(0.0), threads=2)
-    model.layers.insert(1, Mixes())
-    with pytest.raises(ValueError, match="must not be given a Mixes when it has a trainer"):
+    model.layers.insert(1, MixesExamples())
+    with pytest.raises(ValueError, match="MixesExamples, which needs whole batches, was added"):
         trainer.fit(np.ones((4, 6, 6, 1), np.float32), [0, 1, 2, 0])
 
 
-class Mixes(Times):
-    """Says that its examples influence each other."""
+class MixesExamples(Times):
+    """Declares that its output depends on the whole batch."""
 
     batch_dependent = True
     input_shape = (36,)
@@ -134,7 +132,7 @@ class Mixes(Times):
 
 
 class Counts(Layer):
-    """Counts examples in a weight, and does not say so."""
+    """Counts examples in a weight, without declaring it."""
 
     def init_params(self, input_shape, rng):
         self.count = Parameter(np.zeros(1), trainable=False)
@@ -148,11 +146,11 @@ class Counts(Layer):
         return dy.copy()
 
 
-def test_weights_that_forward_changes_are_refused_on_several_threads_unless_the_layer_says_so():
+def test_forward_may_change_weights_on_several_threads_only_in_a_batch_dependent_layer():
     x, y = np.ones((8, 6), np.float32), np.zeros(8, int)
-    for threads, says in ((1, False), (2, False), (None, True)):
+    for threads, declared in ((1, False), (2, False), (None, True)):
         layer = Counts()
-        layer.batch_dependent = says
+        layer.batch_dependent = declared
         model = Sequential([Dense(3), layer]).build((6,), rng=0)
         trainer = Trainer(model, SGD(0.1), threads=threads)
         if threads == 2:
@@ -165,21 +163,21 @@ def test_weights_that_forward_changes_are_refused_on_several_threads_unless_the_
             assert layer.count.value == 8
 
 
-def test_a_dropout_that_comes_later_draws_other_masks_in_each_shard(monkeypatch):
+def test_a_dropout_added_later_draws_different_masks_in_each_shard(monkeypatch):
     monkeypatch.setattr(data_parallel, "SMALLEST_SHARD", 1)
     model = Sequential([Flatten()]).build((8, 8, 1), rng=0)
-    with DataParallel(model.train(), softmax_cross_entropy, 3) as parts:
+    with DataParallel(model.train(), softmax_cross_entropy, 3) as parallel:
         model.layers.append(Dropout(0.5).build((64,), rng=0).train())
-        parts.sync_replicas()
+        parallel.sync_replicas()
         x = np.ones((4, 8, 8, 1), np.float32)
-        masks = [one(x) for one in parts.models]
+        masks = [model(x) for model in parallel.models]
     assert not np.array_equal(masks[0], masks[1])
     assert not np.array_equal(masks[1], masks[2])
     assert not np.array_equal(masks[0], masks[2])
 
 
 class HoldsALock(Times):
-    """Makes something that cannot be copied when it is trained."""
+    """Stores something that cannot be copied during training."""
 
     def forward(self, x):
         if self.training and not hasattr(self, "lock"):
@@ -187,27 +185,27 @@ class HoldsALock(Times):
         return super().forward(x)
 
 
-def test_what_cannot_be_copied_stays_as_it_is(monkeypatch):
+def test_a_model_that_cannot_be_copied_keeps_its_replicas(monkeypatch):
     monkeypatch.setattr(data_parallel, "SMALLEST_SHARD", 1)
     model = Sequential([HoldsALock(1.0), Dense(3)]).build((6,), rng=0)
     Trainer(model, SGD(0.1), threads=2).fit(np.ones((8, 6), np.float32), np.zeros(8, int), epochs=3)
 
 
-def test_a_fit_that_is_refused_leaves_blas_alone():
+def test_a_fit_that_raises_restores_the_blas_threads():
     before = [pool["num_threads"] for pool in threadpool_info()]
-    test_a_layer_that_mixes_examples_comes_too_late_for_a_trainer()
+    test_a_batch_dependent_layer_cannot_be_added_after_the_trainer_was_made()
     assert [pool["num_threads"] for pool in threadpool_info()] == before
 
 
-def test_replicas_are_renewed_only_where_something_has_changed():
+def test_replicas_are_replaced_only_after_a_change():
     model = Sequential([Flatten(), Times(2.0), Dense(2)]).build((3, 3, 1), rng=0).train()
-    parts = DataParallel(model, softmax_cross_entropy, 2)
-    replica = parts.models[1]
+    parallel = DataParallel(model, softmax_cross_entropy, 2)
+    replica = parallel.models[1]
     model.layers[2].kernel.value = np.ones((9, 2))
-    parts.sync_replicas()
-    assert parts.models[1] is replica
+    parallel.sync_replicas()
+    assert parallel.models[1] is replica
     model.layers[1].factor = 3.0
-    parts.sync_replicas()
-    assert parts.models[1] is not replica
-    assert parts.models[1][1].factor == 3.0
-    assert parts.models[1].parameters()[0] is parts.parameters[1][0]
+    parallel.sync_replicas()
+    assert parallel.models[1] is not replica
+    assert parallel.models[1][1].factor == 3.0
+    assert parallel.models[1].parameters()[0] is parallel.parameters[1][0]

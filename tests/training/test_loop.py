@@ -19,7 +19,7 @@ from minicnn import (
     Sequential,
     Trainer,
 )
-from minicnn.optimizers import base
+from minicnn.optimizers import _memory
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.integers(0, 200, (64, 6, 6, 1)).astype(np.uint8), RNG.integers(0, 3, 64)
@@ -170,7 +170,7 @@ def test_too_little_memory_for_the_optimizers_state_can_be_tried_again(monkeypat
         raise MemoryError("no room")
 
     with monkeypatch.context() as patch:
-        patch.setattr(base, "aligned_zeros", full)
+        patch.setattr(_memory, "aligned_zeros", full)
         with pytest.raises(MemoryError, match="no room"):
             Trainer(model, optimizer).fit(X, Y)
     Trainer(model, optimizer, threads=1).fit(X, Y)

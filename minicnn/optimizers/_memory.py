@@ -1,0 +1,83 @@
+"""The memory of an optimizer: state arrays over all parameters end to end, and their division into blocks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import TypeAlias
+
+import numpy as np
+
+from minicnn.ops.memory import aligned_zeros
+
+BLOCK = 1 << 16  # values: few NumPy calls, and five arrays of it (float32) still fit into a usual L2 cache
+
+Layout: TypeAlias = list[tuple[tuple[int, ...], np.dtype]]  # shape and dtype of each parameter
+_Segment: TypeAlias = tuple[int, slice, slice]  # index of a parameter, its part, its place in the block
+
+
+class Memory:
+    """The state arrays of an optimizer, zeros at first, for parameters of a fixed layout.
+
+    Attributes
+    ----------
+    layout : list of (shape, dtype)
+        Of the trainable parameters.
+    blocks : list of list of (int, slice, slice)
+        For each block the parts of parameters in it.
+    arrays : dict from str to ndarray
+        A flat array per slot.
+    buffer : ndarray
+        Scratch memory of two blocks.
+
+    Raises
+    ------
+    ValueError
+        If there are no parameters, or they have several dtypes.
+    """
+
+    def __init__(self, layout: Layout, slots: tuple[str, ...]) -> None:
+        if len({dtype for _, dtype in layout}) != 1:
+            raise ValueError(
+                f"an optimizer needs trainable parameters of one dtype, got {describe_layout(layout)}"
+            )
+        sizes, dtype = [math.prod(shape) for shape, _ in layout], layout[0][1]
+        self.layout = layout
+        self.blocks = _split(sizes)
+        self.arrays = {slot: aligned_zeros(sum(sizes), dtype) for slot in slots}
+        self.buffer = aligned_zeros(2 * BLOCK, dtype)
+
+    def named_views(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Yield ("0.m", view) for each parameter's part of each state array, in the parameter's shape."""
+        for slot, flat in self.arrays.items():
+            start = 0
+            for i, (shape, _) in enumerate(self.layout):
+                stop = start + math.prod(shape)
+                yield f"{i}.{slot}", flat[start:stop].reshape(shape)
+                start = stop
+
+
+def describe_layout(layout: Layout) -> str:
+    """Return the layout as text for a message."""
+    return ", ".join(f"{shape} {dtype}" for shape, dtype in layout) or "none"
+
+
+def _split(sizes: Iterable[int], block: int = BLOCK) -> list[list[_Segment]]:
+    """Return the blocks into which parameters of these sizes, end to end, are divided.
+
+    >>> _split([3, 4], block=5)
+    [[(0, slice(0, 3, None), slice(0, 3, None)), (1, slice(0, 2, None), slice(3, 5, None))],
+     [(1, slice(2, 4, None), slice(0, 2, None))]]
+    """
+    blocks: list[list[_Segment]] = []
+    used = block
+    for i, size in enumerate(sizes):
+        done = 0
+        while done < size:
+            if used == block:
+                blocks.append([])
+                used = 0
+            take = min(size - done, block - used)
+            blocks[-1].append((i, slice(done, done + take), slice(used, used + take)))
+            done, used = done + take, used + take
+    return blocks
