@@ -155,7 +155,7 @@ X, K, B = np.zeros((1, 4, 4, 2)), np.zeros((3, 3, 2, 5)), np.zeros((1, 1, 1, 5))
         (
             lambda: conv_forward(X[:, :2], K, B, identity, "valid"),
             ValueError,
-            "must fit into the padded input",
+            "does not fit into the padded input",
         ),
         (
             lambda: conv_forward(X.astype(complex), K, B, identity),
@@ -173,7 +173,7 @@ X, K, B = np.zeros((1, 4, 4, 2)), np.zeros((3, 3, 2, 5)), np.zeros((1, 1, 1, 5))
         (lambda: pool_forward(X, (2, 2), mode="sum"), ValueError, "`mode` must be 'max' or 'avg', got 'sum'"),
         (lambda: pool_forward(X, (0, 2)), ValueError, "`kernel_shape` must be at least 1"),
         (lambda: pool_forward(X, (2, 2), (1, -1)), ValueError, "`stride` must be at least 1"),
-        (lambda: pool_forward(X, (5, 2)), ValueError, "must fit into the padded input"),
+        (lambda: pool_forward(X, (5, 2)), ValueError, "does not fit into the padded input"),
         (lambda: pool_backward(X, X, (2, 2)), ValueError, "`dA` must have shape (1, 3, 3, 2)"),
     ],
 )

@@ -1,8 +1,8 @@
-"""Stateless kernels on plain arrays: what the layers compute, without the layers."""
+"""Stateless kernels on plain arrays: the computations of the layers."""
 
 from minicnn.ops.activations import log_softmax, sigmoid, softmax
 from minicnn.ops.conv import conv2d, conv2d_backward
-from minicnn.ops.memory import keep_freed
+from minicnn.ops.memory import retain_freed_memory
 from minicnn.ops.normalization import (
     batch_norm,
     batch_norm_backward,
@@ -13,7 +13,7 @@ from minicnn.ops.padding import output_size, resolve_padding
 from minicnn.ops.pool import TIES, avg_pool2d, avg_pool2d_backward, max_pool2d, max_pool2d_backward
 from minicnn.ops.windows import prefers_batch_last
 
-keep_freed()
+retain_freed_memory()
 
 __all__ = [
     "TIES",

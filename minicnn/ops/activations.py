@@ -1,4 +1,4 @@
-"""Softmax and sigmoid, for the layers and for the losses; exact where exp alone would overflow."""
+"""Softmax and sigmoid, for layers and losses; accurate where exp alone would overflow."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def softmax(x: np.ndarray) -> np.ndarray:
     >>> softmax(np.array([1e4, 1e4, 0.0]))
     array([0.5, 0.5, 0. ])
     """
-    # Subtracting the maximum changes nothing but the range: the largest exp is 1, the sum at least 1.
+    # Subtracting the maximum does not change the result, and avoids overflow: the largest exp is 1.
     y = x - x.max(axis=-1, keepdims=True)
     np.exp(y, out=y)
     y /= y.sum(axis=-1, keepdims=True)

@@ -1,7 +1,7 @@
 """2-D convolution (cross-correlation) as matrix products of windows, and its three gradients.
 
-What is checked, and which way is taken. That depends on shapes alone: few images are computed batch-first,
-many batch-last in memory, however they lie; they are copied where need be.
+The arguments are checked here, and one of three algorithms is selected by the shapes alone: batch-first for
+small batches, batch-last for large ones. Inputs of any memory layout are accepted, and copied if necessary.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def conv2d(
     dilation: int | Pair = 1,
     groups: int = 1,
 ) -> np.ndarray:
-    """Slide `kernel` over the images `x` (without flipping it) and sum the products in each window.
+    """Return the cross-correlation of the images `x` with `kernel`, plus the bias.
 
     Parameters
     ----------
@@ -36,11 +36,11 @@ def conv2d(
     bias : ndarray, shape (F,), optional
         Added to each output pixel.
     strides, dilation : int or (int, int)
-        Steps of the window, and of the cells inside the window, down and across.
+        Step of the window, and distance of the cells inside it, vertical and horizontal.
     padding : {"valid", "same"} or ((top, bottom), (left, right))
-        "same" is TensorFlow's: ceil(H / stride) output rows, the odd padding row goes after.
+        "same" is TensorFlow's: ceil(H / stride) output rows; an odd padding row goes after the image.
     groups : int
-        Channels are divided into so many groups, each convolved with its own F / groups filters.
+        Number of groups of channels; each is convolved with F / groups filters of its own.
 
     Returns
     -------
@@ -49,7 +49,7 @@ def conv2d(
     Raises
     ------
     ValueError
-        If shapes do not fit together, or a window does not fit into the padded image.
+        If shapes do not match, or a window does not fit into the padded image.
     TypeError
         If `x` is not float32 or float64.
 
@@ -64,10 +64,9 @@ def conv2d(
     plan = plan_windows(x, kernel, strides, padding, dilation, groups)
     filters = plan.y_shape[3:]
     if bias is not None and np.shape(bias) != filters:
-        raise ValueError(f"the bias must have one value a filter, {filters}, got {np.shape(bias)}")
+        raise ValueError(f"`bias` must have one value per filter, shape {filters}, got {np.shape(bias)}")
     bias = None if bias is None else np.asarray(bias, x.dtype)
-    way = _select_algorithm(plan)
-    return way.forward(plan, x, np.ascontiguousarray(kernel, x.dtype), bias)
+    return _select_algorithm(plan).forward(plan, x, np.ascontiguousarray(kernel, x.dtype), bias)
 
 
 def conv2d_backward(
@@ -92,7 +91,7 @@ def conv2d_backward(
     x, kernel, strides, padding, dilation, groups
         As given to `conv2d`.
     need_dx, need_dkernel, need_dbias : bool
-        False leaves out what nobody wants (the first layer of a net needs no dx).
+        False omits a gradient that is not needed (dx in the first layer of a net).
 
     Returns
     -------
@@ -103,7 +102,7 @@ def conv2d_backward(
     Raises
     ------
     ValueError
-        As `conv2d`, and if `dy` has not the output's shape.
+        As `conv2d`, and if `dy` does not have the output's shape.
     TypeError
         If `x` is not float32 or float64.
 
@@ -111,7 +110,7 @@ def conv2d_backward(
     --------
     >>> x, kernel = np.arange(9.0).reshape(1, 3, 3, 1), np.ones((2, 2, 1, 1))
     >>> dx, dkernel, dbias = conv2d_backward(np.ones((1, 2, 2, 1)), x, kernel)
-    >>> dx[0, :, :, 0]                            # in how many windows each pixel stands
+    >>> dx[0, :, :, 0]                            # number of windows that contain each pixel
     array([[1., 2., 1.],
            [2., 4., 2.],
            [1., 2., 1.]])
@@ -120,16 +119,17 @@ def conv2d_backward(
     plan = plan_windows(x, kernel, strides, padding, dilation, groups)
     if np.shape(dy) != plan.y_shape:
         raise ValueError(f"dy must have the output's shape {plan.y_shape}, got {np.shape(dy)}")
-    way = _select_algorithm(plan)
+    algorithm = _select_algorithm(plan)
     dy = np.asarray(dy, x.dtype)
-    dkernel = way.backward_kernel(plan, dy, x) if need_dkernel else None
-    dbias = way.backward_bias(dy) if need_dbias else None
-    # Last, when the padded copy of x is gone: dx is as large.
-    dx = way.backward_x(plan, dy, np.ascontiguousarray(kernel, x.dtype)) if need_dx else None
+    dkernel = algorithm.backward_kernel(plan, dy, x) if need_dkernel else None
+    dbias = algorithm.backward_bias(dy) if need_dbias else None
+    # Last, to save memory: the padded copy of x, which is as large as dx, is freed by now.
+    dx = algorithm.backward_x(plan, dy, np.ascontiguousarray(kernel, x.dtype)) if need_dx else None
     return dx, dkernel, dbias
 
 
 def _select_algorithm(plan: WindowPlan) -> ModuleType:
+    """Return the module whose functions compute the convolution of these shapes fastest."""
     if not prefers_batch_last(plan.x_shape):
         return conv_im2col
     return conv_windows if plan.dilation[1] == 1 else conv_windows_dilated

@@ -1,11 +1,11 @@
-"""Convolution of many images by kernels dilated in width: plain convolutions, each of every d-th column.
+"""Convolution of large batches with dilation in width: several convolutions without dilation.
 
-The columns that one window sees are d apart. So the columns with one remainder modulo d know nothing of the
-others, and what they give is a convolution of its own, without dilation. With strides s of g = gcd(s, d),
-output columns q, q + p, q + 2p, ... (p = d / g) belong together, and in steps of s / g see the input columns
-q * s, q * s + d, q * s + 2d, ...
+The columns of one window are d apart, so columns with different remainders modulo d never meet: each
+remainder is a convolution of its own, without dilation. With a stride s and g = gcd(s, d), the output columns
+q, q + p, q + 2p, ... (p = d / g) form one convolution of stride s / g over the input columns q * s,
+q * s + d, q * s + 2d, ...
 
-Dilation in height needs no such thing: the rows under a kernel are brought together one by one anyway.
+Dilation in height does not need this: `conv_windows` copies the rows of a window one by one.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ def forward(plan: WindowPlan, x: np.ndarray, kernel: np.ndarray, bias: np.ndarra
     n, oh, ow, filters = plan.y_shape
     y = batch_first(np.empty((oh, ow, filters, n), x.dtype))
     wide = pad(x, _sides(plan))
-    for part, seen, made in _parts(plan):
-        y[:, :, made] = conv_windows.forward(part, wide[:, :, seen], kernel, bias)
+    for part, inputs, outputs in _undilated_plans(plan):
+        y[:, :, outputs] = conv_windows.forward(part, wide[:, :, inputs], kernel, bias)
     return y
 
 
@@ -35,8 +35,8 @@ def backward_x(plan: WindowPlan, dy: np.ndarray, kernel: np.ndarray) -> np.ndarr
     """Return dx (N, H, W, C), batch-last in memory."""
     n, h, _, channels = plan.x_shape
     dwide = batch_first(np.zeros((h, plan.padded_size[1], channels, n), dy.dtype))
-    for part, seen, made in _parts(plan):
-        dwide[:, :, seen] = conv_windows.backward_x(part, dy[:, :, made], kernel)
+    for part, inputs, outputs in _undilated_plans(plan):
+        dwide[:, :, inputs] = conv_windows.backward_x(part, dy[:, :, outputs], kernel)
     return crop(dwide, _sides(plan))
 
 
@@ -44,8 +44,8 @@ def backward_kernel(plan: WindowPlan, dy: np.ndarray, x: np.ndarray) -> np.ndarr
     """Return dkernel (kh, kw, C / G, F)."""
     wide = pad(x, _sides(plan))
     dkernel = np.zeros(plan.kernel_shape, x.dtype)
-    for part, seen, made in _parts(plan):
-        dkernel += conv_windows.backward_kernel(part, dy[:, :, made], wide[:, :, seen])
+    for part, inputs, outputs in _undilated_plans(plan):
+        dkernel += conv_windows.backward_kernel(part, dy[:, :, outputs], wide[:, :, inputs])
     return dkernel
 
 
@@ -53,18 +53,18 @@ backward_bias = conv_windows.backward_bias
 
 
 def _sides(plan: WindowPlan) -> Pads:
-    """Return the padding left and right alone."""
+    """Return the padding on the left and right only."""
     return (0, 0), plan.pads[1]
 
 
-def _parts(plan: WindowPlan) -> Iterator[tuple[WindowPlan, slice, slice]]:
-    """Yield plans without dilation in width, and which columns each sees of the image, and makes of y."""
+def _undilated_plans(plan: WindowPlan) -> Iterator[tuple[WindowPlan, slice, slice]]:
+    """Yield plans without dilation in width, with the columns of the image and of y that each covers."""
     (stride_down, stride), (dilation_down, dilation) = plan.strides, plan.dilation
     common = math.gcd(stride, dilation)
-    apart = dilation // common
-    for first in range(min(apart, plan.ow)):
-        made = slice(first, plan.ow, apart)
-        ow = len(range(plan.ow)[made])
+    period = dilation // common
+    for first in range(min(period, plan.ow)):
+        outputs = slice(first, plan.ow, period)
+        ow = len(range(plan.ow)[outputs])
         width = (ow - 1) * stride // common + plan.kernel_shape[1]
         start = first * stride
         part = replace(
@@ -75,4 +75,4 @@ def _parts(plan: WindowPlan) -> Iterator[tuple[WindowPlan, slice, slice]]:
             pads=(plan.pads[0], (0, 0)),
             ow=ow,
         )
-        yield part, slice(start, start + (width - 1) * dilation + 1, dilation), made
+        yield part, slice(start, start + (width - 1) * dilation + 1, dilation), outputs

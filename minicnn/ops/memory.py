@@ -1,4 +1,4 @@
-"""Where arrays begin in memory, and what becomes of the memory of those that nobody needs any more."""
+"""Alignment of arrays, and the reuse of freed memory."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from numpy.typing import DTypeLike
 
 ALIGNMENT = 64  # bytes; NumPy's loops are up to twice as fast on arrays that begin at a multiple of it
 
-LARGEST = (32 << 20) - (1 << 16)  # bytes; about the largest for which glibc changes its limits (64 bits)
+# Bytes: about the largest size for which 64-bit glibc raises its mmap threshold.
+LARGEST = (32 << 20) - (1 << 16)
 
 
-def keep_freed() -> None:
-    """Let the C library keep the memory of freed arrays for the arrays of the next step.
+def retain_freed_memory() -> None:
+    """Make glibc keep the memory of freed arrays for the arrays of the next step.
 
-    At first glibc gives each array of over 128 KiB back to the system when it is freed, and takes it anew for
-    the next one, page by page, and each page is cleared: a fifth of the time of a training step of LeNet-5.
-    It raises that limit to the size of what it has seen freed, and keeps twice as much, but only what happens
-    to have been that large. So one array is made and freed here; hardly a page of it is touched. Other C
-    libraries do as they always do.
+    By default glibc returns each array of more than 128 KiB to the system when it is freed. Allocating it
+    again, page by page, with each page cleared, takes a fifth of the time of a training step of LeNet-5.
+    When a larger array is freed, glibc raises that threshold to its size, and keeps up to twice as much free
+    memory. So one array is allocated and freed here, without touching its pages. Other C libraries are not
+    affected.
     """
     np.empty(LARGEST, np.uint8)
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from minicnn.ops.padding import check_images
-from minicnn.ops.windows import batch_first, batch_last, lies_batch_last
+from minicnn.ops.windows import batch_first, batch_last, is_batch_last
 from minicnn.validation import check_int
 
-# Bytes of an array in a block of `local_response_norm`: all that are in use at a time stay in the L2 cache.
+# Bytes per array in a block of `local_response_norm`: all arrays in use together stay in the L2 cache.
 BLOCK_BYTES = 1 << 18
 
 
@@ -29,7 +29,7 @@ def batch_norm(
     Raises
     ------
     ValueError
-        If there are no values to take the mean of.
+        If `x` is empty.
 
     Examples
     --------
@@ -38,7 +38,7 @@ def batch_norm(
     array([-1.,  1.])
     """
     if x.size == 0:
-        raise ValueError(f"batch statistics need at least one value a channel, got shape {x.shape}")
+        raise ValueError(f"batch statistics need at least one value per channel, got shape {x.shape}")
     axes = tuple(range(x.ndim - 1))
     mean = x.mean(axis=axes)
     centred = x - mean
@@ -52,8 +52,8 @@ def batch_norm_backward(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return dx, dgamma, dbeta of `batch_norm`.
 
-    With z the normalised values, dx = gamma / sqrt(var + eps) * (dy - mean(dy) - z * mean(dy * z)): the two
-    means are the paths through the batch's mean and variance.
+    With z the normalised values, dx = gamma / sqrt(var + eps) * (dy - mean(dy) - z * mean(dy * z)). The two
+    means come from the dependence of the batch's mean and variance on x.
     """
     axes = tuple(range(dy.ndim - 1))
     count = dy.size // dy.shape[-1]
@@ -73,10 +73,9 @@ def local_response_norm(
     x : ndarray of float32 or float64, shape (N, H, W, C)
         Images; never written.
     size : int, odd
-        Channels in a window: the value's own, and as many on each side; at the first and the last channels
-        there are fewer.
+        Channels in a window, centred on the value's own; windows are cut off at the first and last channels.
     k, alpha, beta : float
-        The constants of Krizhevsky et al. 2012, section 3.3, and their values there.
+        Constants of the formula, by default those of Krizhevsky et al. 2012, section 3.3.
 
     Returns
     -------
@@ -85,7 +84,7 @@ def local_response_norm(
     Raises
     ------
     ValueError
-        If `x` is not images, or `size` not odd.
+        If `x` does not have four axes, or `size` is not odd.
     TypeError
         If `x` is not float32 or float64.
 
@@ -97,7 +96,7 @@ def local_response_norm(
     """
     check_images(x)
     check_size(size)
-    last = lies_batch_last(x)
+    last = is_batch_last(x)
     x_values = _by_channel(x, last)
     y = np.empty_like(x_values)
     for values, result in _blocks(x_values, y):
@@ -110,18 +109,18 @@ def local_response_norm_backward(
 ) -> np.ndarray:
     """Return the gradient of `local_response_norm` with respect to `x`.
 
-    With s the scales k + alpha * (sum of squares), each value x_i stands in its own numerator and in the
-    denominators of its neighbours, which are those whose windows it is in:
+    With s = k + alpha * (sum of squares), each value x_i is in its own numerator and in the denominators of
+    the neighbours whose windows contain it:
 
         dx_i = dy_i * s_i^-beta  -  2 alpha beta x_i * (sum of dy_j x_j s_j^-(beta + 1) over the window of i)
 
-    The scales are computed again, which takes less time than it would take to fetch them from memory.
+    s is computed again, which is faster than reading it from memory.
     """
     check_images(x)
     check_size(size)
     if np.shape(dy) != x.shape:
         raise ValueError(f"dy must have the output's shape {x.shape}, got {np.shape(dy)}")
-    last = lies_batch_last(x)
+    last = is_batch_last(x)
     x_values, dy_values = _by_channel(x, last), _by_channel(np.asarray(dy, x.dtype), last)
     dx = np.empty_like(x_values)
     for values, dvalues, result in _blocks(x_values, dy_values, dx):
@@ -135,14 +134,14 @@ def local_response_norm_backward(
 
 
 def check_size(size: int) -> int:
-    """Return the size of a window that has a middle; raise otherwise."""
+    """Return the size of a window of channels; raise unless it is a positive odd integer."""
     if check_int(size, "size", low=1) % 2 == 0:
-        raise ValueError(f"`size` must be odd: as many channels on each side, got {size}")
+        raise ValueError(f"`size` must be odd, got {size}")
     return size
 
 
 def _by_channel(images: np.ndarray, last: bool) -> np.ndarray:
-    """Return images as (pixels, C, values side by side), contiguous, in the order in which they lie."""
+    """Return images as (H * W, C, N) if they are batch-last, else as (N * H * W, C, 1); contiguous."""
     n, h, w, c = images.shape
     if last:
         return batch_last(images).reshape(h * w, c, n)
@@ -150,13 +149,13 @@ def _by_channel(images: np.ndarray, last: bool) -> np.ndarray:
 
 
 def _images(values: np.ndarray, shape: tuple[int, ...], last: bool) -> np.ndarray:
-    """Return what `_by_channel` made of images of this shape as images again, a view."""
+    """Return the inverse of `_by_channel`, for images of this shape, a view."""
     n, h, w, c = shape
     return batch_first(values.reshape(h, w, c, n)) if last else values.reshape(shape)
 
 
 def _blocks(*arrays: np.ndarray) -> Iterator[list[np.ndarray]]:
-    """Yield all channels of some pixels of each array at a time, views."""
+    """Yield all channels of some pixels of each array, as views."""
     step = max(BLOCK_BYTES // max(arrays[0][:1].nbytes, 1), 1)
     for start in range(0, len(arrays[0]), step):
         yield [array[start : start + step] for array in arrays]
@@ -172,8 +171,8 @@ def _scales(values: np.ndarray, size: int, k: float, alpha: float) -> np.ndarray
 def _window_sums(values: np.ndarray, size: int) -> np.ndarray:
     """Return, for each channel, the sum over the window of channels around it.
 
-    Shifted copies are added. Differences of cumulative sums would be fewer passes where windows are large,
-    but they lose digits: a small channel after large ones would get the rounding error of these.
+    Shifted copies are added. Differences of cumulative sums would need fewer passes for large windows, but
+    lose precision: a small value after large ones would get their rounding error.
     """
     sums = values.copy()
     for shift in range(1, size // 2 + 1):
@@ -183,7 +182,7 @@ def _window_sums(values: np.ndarray, size: int) -> np.ndarray:
 
 
 def _inverse_power(scales: np.ndarray, beta: float) -> np.ndarray:
-    """Return scales ** -beta; for the paper's 3/4 by two square roots, faster than a power."""
+    """Return scales ** -beta; for the paper's 3/4 by two square roots, which is faster than a power."""
     if beta != 0.75:
         return scales**-beta
     root = np.sqrt(scales)

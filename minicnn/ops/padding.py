@@ -1,8 +1,4 @@
-"""Shape arithmetic of windows: pairs, padding rules, output sizes.
-
-Convolution and pooling both slide a window over an image; what they share about *where* the window
-goes stands here, as pure functions of integers.
-"""
+"""Shape arithmetic of sliding windows, for convolution and pooling: pairs, padding, output sizes."""
 
 from __future__ import annotations
 
@@ -21,7 +17,7 @@ def pair(value: Any, name: str) -> Pair:
     >>> pair(3, "strides")
     (3, 3)
     """
-    if type(value) is int and value > 0:  # the common case first: this is asked at each step of each layer
+    if type(value) is int and value > 0:  # the common case first: called at each step of each layer
         return value, value
     try:
         first, second = value if np.iterable(value) else (value, value)
@@ -50,18 +46,18 @@ def check_padding(padding: Any) -> str | Pads:
 
 
 def resolve_padding(padding: Any, size: Pair, window: Pair, strides: Pair) -> Pads:
-    """Return the rows and columns of padding around an image, ((top, bottom), (left, right)).
+    """Return the padding around an image in rows and columns, ((top, bottom), (left, right)).
 
     Parameters
     ----------
     padding : {"valid", "same"} or ((int, int), (int, int))
-        "same" is TensorFlow's: the output has ceil(n / stride) cells, the odd one goes after.
+        "same" is TensorFlow's: the output has ceil(n / stride) cells; an odd total puts the extra one after.
     size : (int, int)
         Height and width of the image.
     window : (int, int)
-        Rows and columns that a window spans, dilation included.
+        Rows and columns that a window spans, including dilation.
     strides : (int, int)
-        Steps of the window.
+        Step of the window.
 
     >>> resolve_padding("same", (28, 28), (2, 5), (1, 1))
     ((0, 1), (2, 2))
@@ -92,8 +88,8 @@ def output_size(size: Pair, window: Pair, strides: Pair, pads: Pads) -> Pair:
     padded = (size[0] + sum(pads[0]), size[1] + sum(pads[1]))
     if padded[0] < window[0] or padded[1] < window[1]:
         raise ValueError(
-            f"the window must fit into the padded input: it spans {window[0]}x{window[1]}, "
-            f"the padded input has {padded[0]}x{padded[1]}"
+            f"the window ({window[0]}x{window[1]}) does not fit into the padded input "
+            f"({padded[0]}x{padded[1]})"
         )
     return (padded[0] - window[0]) // strides[0] + 1, (padded[1] - window[1]) // strides[1] + 1
 

@@ -1,7 +1,7 @@
 """2-D max and average pooling and their gradients.
 
-A window is never gathered: its kh * kw cells are as many strided views of the images, one for each place
-in the window, and each view takes part as a whole. The results lie in memory as the images do, see
+Windows are not copied: for each of the kh * kw places in a window, a strided view of the images holds that
+cell of all windows, and whole views are combined. Results have the memory layout of the images, see
 `minicnn.ops.windows`.
 """
 
@@ -13,16 +13,13 @@ from functools import lru_cache
 import numpy as np
 
 from minicnn.ops.padding import Pads, Pair, check_images, check_padding, output_size, pair, resolve_padding
-from minicnn.ops.windows import crop, like, pad
+from minicnn.ops.windows import crop, pad
 
 TIES = ("first", "all", "split")
 
 
 def max_pool2d(
-    x: np.ndarray,
-    pool_size: int | Pair,
-    strides: int | Pair | None = None,
-    padding: str | Pads = "valid",
+    x: np.ndarray, pool_size: int | Pair, strides: int | Pair | None = None, padding: str | Pads = "valid"
 ) -> np.ndarray:
     """Return the largest value in each window.
 
@@ -33,9 +30,9 @@ def max_pool2d(
     pool_size : int or (int, int)
         Rows and columns of the window.
     strides : int or (int, int), optional
-        Steps of the window; its size where none are given.
+        Step of the window; by default its size.
     padding : {"valid", "same"} or ((top, bottom), (left, right))
-        As in `conv2d`. Padded cells never win, also where all inputs are negative (as TensorFlow).
+        As in `conv2d`. Padded cells never win, even if all inputs are negative (as in TensorFlow).
 
     Returns
     -------
@@ -44,7 +41,7 @@ def max_pool2d(
     Raises
     ------
     ValueError
-        If a window does not fit into the padded image, or could lie in the padding alone.
+        If a window does not fit into the padded image, or could lie entirely in the padding.
     TypeError
         If `x` is not float32 or float64.
 
@@ -76,10 +73,11 @@ def max_pool2d_backward(
     x, pool_size, strides, padding
         As given to `max_pool2d`.
     ties : {"first", "all", "split"}
-        Which of several equal maxima in a window gets the gradient: the first in row-major order (as
-        TensorFlow, Keras and PyTorch), each of them the whole (the textbook rule), or each its share.
+        How the gradient is distributed over several equal maxima of a window: all of it to the first in
+        row-major order (as TensorFlow, Keras and PyTorch), all of it to each of them (the textbook rule), or
+        in equal shares.
     y : ndarray, shape (N, OH, OW, C), optional
-        What `max_pool2d` returned; computed again where it is not given.
+        Output of `max_pool2d`; computed if not given.
 
     Returns
     -------
@@ -88,12 +86,12 @@ def max_pool2d_backward(
     Raises
     ------
     ValueError
-        As `max_pool2d`, and if `dy` or `y` has not the output's shape or `ties` is none of the three.
+        As `max_pool2d`, and if `dy` or `y` does not have the output's shape, or `ties` is another rule.
 
     Notes
     -----
-    For finite numbers. A window with NaN in it has no largest value, and where its gradient goes is not
-    defined; an infinite gradient is NaN in the cells that it must not reach.
+    For finite numbers. A window that contains NaN has no largest value, and the place of its gradient is
+    undefined; an infinite gradient becomes NaN in the other cells of its window.
 
     Examples
     --------
@@ -105,10 +103,10 @@ def max_pool2d_backward(
     window, strides, pads, size = _geometry(x, pool_size, strides, padding)
     _check_dy(dy, x, size)
     if y is not None and np.shape(y) != np.shape(dy):
-        raise ValueError(f"y must have the shape of dy, {np.shape(dy)}, got {np.shape(y)}")
+        raise ValueError(f"`y` must have the shape of dy, {np.shape(dy)}, got {np.shape(y)}")
     largest = max_pool2d(x, window, strides, pads) if y is None else y
-    padded = pad(x, pads, np.nan)  # which equals nothing: a padded cell does not even win among -inf
-    rest = like(x, np.shape(dy))
+    padded = pad(x, pads, np.nan)  # equals nothing: padded cells never win, even among -inf
+    rest = np.empty_like(x, shape=np.shape(dy))
     rest[...] = dy
     if ties == "split":
         rest /= sum(cell == largest for cell in _cells(padded, window, strides, size))
@@ -116,29 +114,25 @@ def max_pool2d_backward(
     tiled = window == strides and (size[0] * strides[0], size[1] * strides[1]) == padded.shape[1:3]
     dpadded = np.empty_like(padded) if tiled else np.zeros_like(padded)
     pairs = list(zip(*(_cells(images, window, strides, size) for images in (padded, dpadded)), strict=True))
-    # Where windows tile the image and nothing is padded, what none of the others has taken is the last one's:
-    # no need to look. (Where the largest is NaN, which equals nothing, that is all of it. Elsewhere the
-    # gradient of such a window is lost.)
+    # If windows tile an image without padding, the rest belongs to the last cell: no comparison is needed. (A
+    # maximum of NaN equals nothing: the last cell gets the whole gradient here, and none gets it elsewhere.)
     last = pairs.pop()[1] if ties == "first" and tiled and padded is x else None
     for cell, dcell in pairs:
-        # A product with a mask is a pass that vectorises; choosing by the mask is ten times slower.
+        # A product with a mask is vectorised; selecting by the mask is ten times slower.
         taken = np.multiply(rest, cell == largest, out=None if overlap else dcell)
         if overlap:
             dcell += taken
         if ties == "first":
-            rest -= taken  # who comes later in the window finds nothing left
+            rest -= taken  # nothing is left for later cells of the window
     if last is not None:
         last[...] = rest
     return crop(dpadded, pads)
 
 
 def avg_pool2d(
-    x: np.ndarray,
-    pool_size: int | Pair,
-    strides: int | Pair | None = None,
-    padding: str | Pads = "valid",
+    x: np.ndarray, pool_size: int | Pair, strides: int | Pair | None = None, padding: str | Pads = "valid"
 ) -> np.ndarray:
-    """Return the mean of each window; padded cells do not count (as TensorFlow).
+    """Return the mean of each window; padded cells do not count (as in TensorFlow).
 
     Parameters, returned value and errors are those of `max_pool2d`.
 
@@ -150,7 +144,7 @@ def avg_pool2d(
     """
     window, strides, pads, size = _geometry(x, pool_size, strides, padding)
     y = _reduce(pad(x, pads), window, strides, size, np.add)
-    y /= _real_cells(x, window, strides, pads, size)
+    y /= _unpadded_cells(x, window, strides, pads, size)
     return y
 
 
@@ -161,7 +155,7 @@ def avg_pool2d_backward(
     strides: int | Pair | None = None,
     padding: str | Pads = "valid",
 ) -> np.ndarray:
-    """Return the gradient of `avg_pool2d` with respect to `x`, of which only shape and dtype matter.
+    """Return the gradient of `avg_pool2d` with respect to `x`; only the shape and dtype of `x` are used.
 
     Parameters, returned value and errors are those of `max_pool2d_backward`.
 
@@ -172,9 +166,9 @@ def avg_pool2d_backward(
     """
     window, strides, pads, size = _geometry(x, pool_size, strides, padding)
     _check_dy(dy, x, size)
-    share = np.asarray(dy, x.dtype) / _real_cells(x, window, strides, pads, size)
-    dpadded = like(share, (len(x), x.shape[1] + sum(pads[0]), x.shape[2] + sum(pads[1]), x.shape[3]))
-    dpadded[...] = 0
+    share = np.asarray(dy, x.dtype) / _unpadded_cells(x, window, strides, pads, size)
+    height, width = x.shape[1] + sum(pads[0]), x.shape[2] + sum(pads[1])
+    dpadded = np.zeros_like(share, shape=(len(x), height, width, x.shape[3]))
     for dcell in _cells(dpadded, window, strides, size):
         dcell += share
     return crop(dpadded, pads)
@@ -189,7 +183,7 @@ def check_ties(ties: str) -> None:
 def _geometry(
     x: np.ndarray, pool_size: int | Pair, strides: int | Pair | None, padding: str | Pads
 ) -> tuple[Pair, Pair, Pads, Pair]:
-    """Return window, strides, padding and output size, checked."""
+    """Check the arguments; return window, strides, padding and output size."""
     check_images(x)
     window = pair(pool_size, "pool_size")
     strides = window if strides is None else pair(strides, "strides")
@@ -200,9 +194,9 @@ def _geometry(
 def _sizes(size: Pair, window: Pair, strides: Pair, padding: str | Pads) -> tuple[Pair, Pair, Pads, Pair]:
     pads = resolve_padding(padding, size, window, strides)
     if 0 in size:
-        raise ValueError(f"pooling needs images of one pixel at least, got {size} rows and columns")
+        raise ValueError(f"pooling needs images of at least one pixel, got height and width {size}")
     if max(pads[0]) >= window[0] or max(pads[1]) >= window[1]:
-        raise ValueError(f"pooling's padding must be smaller than its window {window}, got {pads}")
+        raise ValueError(f"`padding` must be smaller than the window {window}, got {pads}")
     return window, strides, pads, output_size(size, window, strides, pads)
 
 
@@ -217,14 +211,14 @@ def _strided_slice(first: int, count: int, stride: int) -> slice:
 
 
 def _cells(padded: np.ndarray, window: Pair, strides: Pair, size: Pair) -> Iterator[np.ndarray]:
-    """Yield, for each place in a window in row-major order, that cell of all windows: (N, OH, OW, C)."""
+    """Yield the cell of all windows, a view (N, OH, OW, C), for each place in a window in row-major order."""
     for i in range(window[0]):
         for j in range(window[1]):
             yield padded[:, _strided_slice(i, size[0], strides[0]), _strided_slice(j, size[1], strides[1])]
 
 
 def _reduce(padded: np.ndarray, window: Pair, strides: Pair, size: Pair, combine: Callable) -> np.ndarray:
-    """Combine the cells of each window: whole rows first, which leaves less for the columns."""
+    """Combine the cells of each window, first over rows, which leaves less work for the columns."""
     rows = padded[:, _strided_slice(0, size[0], strides[0])]
     for i in range(1, window[0]):
         rows = combine(rows, padded[:, _strided_slice(i, size[0], strides[0])], out=None if i == 1 else rows)
@@ -234,8 +228,8 @@ def _reduce(padded: np.ndarray, window: Pair, strides: Pair, size: Pair, combine
     return y
 
 
-def _real_cells(x: np.ndarray, window: Pair, strides: Pair, pads: Pads, size: Pair) -> np.ndarray:
-    """Return how many cells of each window are not padding, (OH, OW, 1)."""
+def _unpadded_cells(x: np.ndarray, window: Pair, strides: Pair, pads: Pads, size: Pair) -> np.ndarray:
+    """Return the number of cells of each window that are not padding, (OH, OW, 1)."""
     counts = []
     for n, k, s, (before, _), out in zip(x.shape[1:3], window, strides, pads, size, strict=True):
         first = np.arange(out) * s - before

@@ -168,7 +168,7 @@ def test_build_refuses_other_dtypes():
 
 def test_a_failed_build_leaves_the_layer_unbuilt():
     model = Sequential([Conv2D(1, 3)])
-    with pytest.raises(ValueError, match=r"layer 0 \(Conv2D\), given \(2, 2, 1\): the window must fit"):
+    with pytest.raises(ValueError, match=r"layer 0 \(Conv2D\), given \(2, 2, 1\): the window .* not fit"):
         model.build((2, 2, 1))
     with pytest.raises(RuntimeError, match=r"Sequential is not built yet: call build\(input_shape\) first"):
         model(np.zeros((1, 2, 2, 1), np.float32))

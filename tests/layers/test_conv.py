@@ -94,7 +94,7 @@ def test_conv2d_draws_its_bias_from_the_stream_of_the_build():
         (lambda: Conv2D(2, 3, groups=0), ValueError, "`groups` must be at least 1"),
         (lambda: Conv2D(2, 3, groups=2).build((5, 5, 3)), ValueError, "channels divisible by 2"),
         (lambda: Conv2D(2, 3).build((5, 5)), ValueError, "needs input_shape (H, W, C)"),
-        (lambda: Conv2D(2, 3).build((2, 2, 1)), ValueError, "must fit into the padded input"),
+        (lambda: Conv2D(2, 3).build((2, 2, 1)), ValueError, "does not fit into the padded input"),
     ],
 )
 def test_conv2d_refuses_wrong_arguments_in_a_sentence(make, error, message):

@@ -66,7 +66,7 @@ def test_batch_norm_refuses_other_channels_than_it_was_built_for(shape):
 
 def test_batch_norm_refuses_an_empty_batch_in_training():
     layer = BatchNorm().build((3,)).train()
-    with pytest.raises(ValueError, match="at least one value a channel"):
+    with pytest.raises(ValueError, match="at least one value per channel"):
         layer(np.zeros((0, 3), np.float32))
 
 

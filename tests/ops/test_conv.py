@@ -122,7 +122,7 @@ def test_the_shapes_decide_how_images_lie(n, channels, taken):
     x, kernel = np.zeros((n, 3, 3, channels)), np.zeros((2, 2, channels, 2))
     y = conv2d(x, kernel)
     dx, _, _ = conv2d_backward(y, x, kernel)
-    assert windows.lies_batch_last(y) == windows.lies_batch_last(dx) == taken
+    assert windows.is_batch_last(y) == windows.is_batch_last(dx) == taken
 
 
 @pytest.mark.parametrize("few_channels", [0, 16])
@@ -230,18 +230,28 @@ def test_windows_are_never_in_memory_as_a_whole(n):
 @pytest.mark.parametrize(
     ("shape", "kernel_shape", "options", "message"),
     [
-        ((1, 4, 4, 1), (5, 5, 1, 1), {}, "it spans 5x5, the padded input has 4x4"),
-        ((1, 4, 4, 1), (3, 3, 1, 1), {"dilation": 2}, "it spans 5x5, the padded input has 4x4"),
-        ((1, 4, 4, 2), (3, 3, 1, 1), {}, r"2 channels, the kernel has shape \(3, 3, 1, 1\), groups is 1"),
-        ((1, 4, 4, 4), (3, 3, 2, 3), {"groups": 2}, "`groups` must divide channels and filters"),
+        ((1, 4, 4, 1), (5, 5, 1, 1), {}, r"window \(5x5\) does not fit into the padded input \(4x4\)"),
+        (
+            (1, 4, 4, 1),
+            (3, 3, 1, 1),
+            {"dilation": 2},
+            r"window \(5x5\) does not fit into the padded input \(4x4\)",
+        ),
+        ((1, 4, 4, 2), (3, 3, 1, 1), {}, r"got \(3, 3, 1, 1\) for 2 channels and groups=1"),
+        ((1, 4, 4, 4), (3, 3, 2, 3), {"groups": 2}, "channels and filters divisible by groups"),
         ((1, 4, 4, 1), (3, 3, 1, 1), {"groups": 0}, "`groups` must be at least 1, got 0"),
-        ((1, 4, 4, 1), (3, 3, 1), {}, "the kernel must have shape"),
-        ((1, 4, 4, 1), (0, 3, 1, 1), {}, "the kernel must have shape"),
+        ((1, 4, 4, 1), (3, 3, 1), {}, "`kernel` must have shape"),
+        ((1, 4, 4, 1), (0, 3, 1, 1), {}, "`kernel` must have shape"),
         ((1, 4, 4, 1), (3, 3, 1, 1), {"strides": 0}, "`strides` must be at least 1"),
         ((1, 4, 4, 1), (3, 3, 1, 1), {"dilation": 0}, "`dilation` must be at least 1"),
         ((1, 4, 4, 1), (3, 3, 1, 1), {"padding": "full"}, "`padding` must be"),
         ((4, 4), (3, 3, 1, 1), {}, "must be images"),
-        ((1, 4, 4, 1), (3, 3, 1, 2), {"bias": np.zeros(3)}, r"one value a filter, \(2,\), got \(3,\)"),
+        (
+            (1, 4, 4, 1),
+            (3, 3, 1, 2),
+            {"bias": np.zeros(3)},
+            r"per filter, shape \(2,\), got \(3,\)",
+        ),
     ],
 )
 def test_conv2d_refuses_what_does_not_fit(shape, kernel_shape, options, message):

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from minicnn.ops.memory import aligned_zeros, keep_freed
+from minicnn.ops.memory import aligned_zeros, retain_freed_memory
 
 # A large array, made and freed again and again: how often must the system give pages for it?
 FAULTS = """
@@ -33,7 +33,7 @@ def test_freed_memory_is_kept():
         done = subprocess.run([sys.executable, "-c", FAULTS.format(line)], capture_output=True, check=True)
         return float(done.stdout)
 
-    keep_freed()  # once more, which does no harm
+    retain_freed_memory()  # once more, which does no harm
     assert measure("") > 100
     assert measure("import minicnn") < 10
 

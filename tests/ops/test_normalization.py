@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minicnn.ops import batch_norm, batch_norm_backward, local_response_norm, local_response_norm_backward
-from minicnn.ops.windows import batch_first, batch_last, lies_batch_last
+from minicnn.ops.windows import batch_first, batch_last, is_batch_last
 
 
 @given(shape=st.sampled_from([(5, 3), (1, 4), (2, 3, 4, 2), (1, 1, 1, 3)]), seed=st.integers(0, 99))
@@ -30,7 +30,7 @@ def test_batch_norm_and_gradients_are_those_of_the_formula_differentiated_by_ten
 
 
 def test_batch_norm_of_nothing_is_refused():
-    with pytest.raises(ValueError, match=r"at least one value a channel, got shape \(0, 3\)"):
+    with pytest.raises(ValueError, match=r"at least one value per channel, got shape \(0, 3\)"):
         batch_norm(np.zeros((0, 3)), np.ones(3), np.zeros(3), 1e-3)
 
 
@@ -71,7 +71,7 @@ def test_local_response_norm_and_gradient_are_tensorflows(
     x = batch_first(batch_last(x)) if last else x
     y, our_dx = local_response_norm(x, *constants), local_response_norm_backward(dy, x, *constants)
     assert y.dtype == our_dx.dtype == dtype
-    assert lies_batch_last(y) == lies_batch_last(our_dx) == last
+    assert is_batch_last(y) == is_batch_last(our_dx) == last
     np.testing.assert_allclose(y, expected, rtol=tolerance, atol=tolerance)
     np.testing.assert_allclose(our_dx, dx, rtol=tolerance, atol=tolerance * np.abs(dy).max())
 

@@ -51,7 +51,7 @@ def test_explicit_padding_is_kept():
 
 
 def test_output_size_names_window_and_padded_input():
-    with pytest.raises(ValueError, match="it spans 5x3, the padded input has 4x7"):
+    with pytest.raises(ValueError, match=r"window \(5x3\) does not fit into the padded input \(4x7\)"):
         output_size((3, 5), (5, 3), (1, 1), ((1, 0), (2, 0)))
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from minicnn.ops.scaling import to_float
-from minicnn.ops.windows import lies_batch_last
+from minicnn.ops.windows import is_batch_last
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -24,7 +24,7 @@ def test_batches_of_images_of_any_size_are_scaled_and_stay_in_their_order(shape)
 
 @pytest.mark.parametrize(("n", "taken"), [(2, False), (64, True)])
 def test_pictures_come_out_as_a_convolution_wants_them_in_memory(n, taken):
-    assert lies_batch_last(to_float(np.zeros((n, 3, 4, 2), np.uint8))) == taken
+    assert is_batch_last(to_float(np.zeros((n, 3, 4, 2), np.uint8))) == taken
 
 
 @pytest.mark.parametrize("given", [np.int64, np.int8, bool, np.float16, np.float32, np.float64])

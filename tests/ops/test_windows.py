@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minicnn.ops.windows import batch_first, batch_last, lies_batch_last, pad
+from minicnn.ops.windows import batch_first, batch_last, is_batch_last, pad
 
 
 @given(pads=st.tuples(*[st.tuples(st.integers(0, 3), st.integers(0, 3))] * 2), seed=st.integers(0, 99))
@@ -12,7 +12,7 @@ def test_pad_equals_numpys(pads, seed):
     np.testing.assert_array_equal(pad(x, pads, -7.0), expected)
     last = batch_first(batch_last(x))
     np.testing.assert_array_equal(pad(last, pads, -7.0), expected)
-    assert lies_batch_last(pad(last, pads))
+    assert is_batch_last(pad(last, pads))
 
 
 def test_batch_last_is_free_for_what_already_lies_so():
