@@ -1,8 +1,8 @@
-"""The page on which one draws a digit and looks inside the net while it answers.
+"""A web page to draw a digit and look inside the network while it classifies it.
 
-`inside` tells the arithmetic of a cell, `session` keeps the net that the page plays with,
-`checks` believes nothing that the page sends, `server` is the way between them and the browser, and
-`static/` is the page: HTML, CSS and plain modules, without a build step and without anything from elsewhere.
+`inside` explains the arithmetic of a cell, `session` keeps the network, `checks` validates requests, `server`
+serves them, and `static/` is the page: HTML, CSS and plain JavaScript modules, without a build step and
+without external resources.
 """
 
 from minicnn.demo.session import Session, open_session

@@ -1,4 +1,4 @@
-"""What the page may send, and nothing else: types, sizes and ranges are checked before anything is done."""
+"""Validation of requests: types, sizes and ranges."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import numpy as np
 
 from minicnn.saving.files import parse_json
 
-PAD = 140  # rows and columns of the pad's pixels
-IMAGE = 28
+PAD = 140  # rows and columns of the drawing pad
+IMAGE = 28  # rows and columns of the network's input
 MAX_BODY = 1 << 16  # bytes; a drawing takes 26,000
 
 
 def parse_body(data: bytes) -> dict[str, Any]:
-    """Return the JSON object that the body of a request is."""
+    """Return the JSON object in the body of a request."""
     try:
         return parse_json(data.decode())
     except ValueError as error:
@@ -24,7 +24,7 @@ def parse_body(data: bytes) -> dict[str, Any]:
 
 
 def check_fields(body: dict[str, Any], required: set[str], optional: frozenset[str] = frozenset()) -> None:
-    """Raise unless the body of a request has these fields and no others."""
+    """Raise ValueError unless the body of a request has these fields and no others."""
     wrong = (required - body.keys()) | (body.keys() - required - optional)
     if wrong:
         raise ValueError(
@@ -34,7 +34,7 @@ def check_fields(body: dict[str, Any], required: set[str], optional: frozenset[s
 
 
 def read_pixels(value: Any, name: str, side: int) -> np.ndarray:
-    """Return `side` x `side` grey values, uint8 (side, side), from the base64 of their bytes, row by row."""
+    """Return grey values, uint8 (side, side), from the base64 of their bytes, row by row."""
     if not isinstance(value, str):
         raise TypeError(f"`{name}` must be a string of base64, got {type(value).__name__}")
     try:
@@ -47,7 +47,7 @@ def read_pixels(value: Any, name: str, side: int) -> np.ndarray:
 
 
 def read_integer(value: Any, name: str, below: int) -> int:
-    """Return an integer in [0, below); True is none."""
+    """Return an integer in [0, below); booleans are refused."""
     if type(value) is not int:
         raise TypeError(f"`{name}` must be an integer, got {type(value).__name__}")
     if not 0 <= value < below:
@@ -56,7 +56,7 @@ def read_integer(value: Any, name: str, below: int) -> int:
 
 
 def read_cell(value: Any) -> tuple[int, ...]:
-    """Return the place of a cell: row, column and channel, or the index in a vector."""
+    """Return the indices of a cell: row, column and channel, or the index in a vector."""
     if not isinstance(value, list) or len(value) not in (1, 3):
         raise TypeError("`cell` must be a list of one or three integers")
     return tuple(read_integer(i, "cell", 1 << 16) for i in value)

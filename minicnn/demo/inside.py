@@ -1,6 +1,6 @@
-"""The arithmetic of one cell inside a net: what was multiplied, summed, compared.
+"""The arithmetic of one cell: the factors, products, sums and maxima behind its value.
 
-A *stage* is a picture that the page shows: stage 0 is the input, stage i the output of layer i - 1.
+A *stage* is a picture on the page: stage 0 is the input, stage i the output of layer i - 1.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from minicnn.ops.windows import pad
 
 
 def explain(trace: Trace, stage: int, cell: tuple[int, ...]) -> dict[str, Any]:
-    """Return how a cell of a stage came to be.
+    """Return how a cell of a stage was computed.
 
     Parameters
     ----------
     trace : Trace
-        Of a batch of one image.
+        The trace of a batch of one image.
     stage : int
         At least 1: the output of layer `stage` - 1.
     cell : tuple of int
@@ -30,14 +30,14 @@ def explain(trace: Trace, stage: int, cell: tuple[int, ...]) -> dict[str, Any]:
     Returns
     -------
     dict
-        As JSON can hold it. `kind` is "conv", "dense", "max", "avg" or "other"; `source` the stage from which
-        it was computed and `value` what came out. Where a ReLU follows, or `stage` is one, `relu` is what
-        it made of the value.
+        In types that JSON has. `kind` is "conv", "dense", "max", "avg" or "other"; `source` is the stage that
+        it was computed from, `value` the result. If a ReLU follows, or the stage is a ReLU, `relu` is its
+        output.
     """
     layers, stages = trace.layers, [trace.x, *trace.outputs]
-    asked = stage
+    requested = stage
     if isinstance(layers[stage - 1], ReLU) and stage > 1:
-        stage -= 1  # a ReLU is explained together with the layer that it follows
+        stage -= 1  # a ReLU is explained together with the layer before it
     layer, x, value = layers[stage - 1], stages[stage - 1][0], float(stages[stage][0][cell])
     found: dict[str, Any]
     match layer:
@@ -51,11 +51,16 @@ def explain(trace: Trace, stage: int, cell: tuple[int, ...]) -> dict[str, Any]:
             found = {"kind": "other"}
     if stage < len(layers) and isinstance(layers[stage], ReLU):
         found["relu"] = float(stages[stage + 1][0][cell])
-    return found | {"stage": asked, "source": _shown(layers, stage - 1), "cell": list(cell), "value": value}
+    return found | {
+        "stage": requested,
+        "source": _shown(layers, stage - 1),
+        "cell": list(cell),
+        "value": value,
+    }
 
 
 def _shown(layers: list[Layer], stage: int) -> int:
-    """Return the stage that is shown for this one: a Flatten is not, it changes no number."""
+    """Return the stage that is shown instead of this one; Flatten, which changes no number, is not shown."""
     while stage and isinstance(layers[stage - 1], Flatten):
         stage -= 1
     return stage
@@ -75,9 +80,9 @@ def _explain_conv(layer: Conv2D, x: np.ndarray, cell: tuple[int, ...]) -> dict[s
     return {
         "kind": "conv",
         "channels": list(range(first, first + kernel.shape[2])),
-        **_place((row, column), strides, span, pads),
+        **_window_place((row, column), strides, span, pads),
         **{
-            # Channel by channel, as the page shows them.
+            # The page shows them channel by channel.
             name: array.transpose(2, 0, 1).tolist()
             for name, array in (("window", window), ("kernel", kernel), ("products", products))
         },
@@ -114,23 +119,23 @@ def _explain_pool(layer: Pool2D, x: np.ndarray, cell: tuple[int, ...]) -> dict[s
     return {
         "kind": layer.mode,
         "channels": [channel],
-        **_place((row, column), strides, size, pads),
-        # Padded cells take no part; JSON knows no NaN.
+        **_window_place((row, column), strides, size, pads),
+        # Padded cells are ignored; JSON has no NaN.
         "window": [[None if np.isnan(v) else float(v) for v in line] for line in window],
         "winners": best[:1] if layer.ties == "first" else best,
     }
 
 
-def _window(x: np.ndarray, pads: Pads, at: Pair, strides: Pair, span: Pair, around: float) -> np.ndarray:
-    """Return the part of an image (H, W) or (H, W, C), padded with `around`, that a window covers."""
+def _window(x: np.ndarray, pads: Pads, at: Pair, strides: Pair, span: Pair, fill: float) -> np.ndarray:
+    """Return the part of an image, (H, W) or (H, W, C) and padded with `fill`, that a window covers."""
     image = x[np.newaxis] if x.ndim == 3 else x[np.newaxis, ..., np.newaxis]
-    (top, left), padded = (at[0] * strides[0], at[1] * strides[1]), pad(image, pads, around)[0]
+    (top, left), padded = (at[0] * strides[0], at[1] * strides[1]), pad(image, pads, fill)[0]
     window = padded[top : top + span[0], left : left + span[1]]
     return window if x.ndim == 3 else window[..., 0]
 
 
-def _place(at: Pair, strides: Pair, span: Pair, pads: Pads) -> dict[str, int]:
-    """Return where a window lies in its image; where it covers padding it reaches beyond the edges."""
+def _window_place(at: Pair, strides: Pair, span: Pair, pads: Pads) -> dict[str, int]:
+    """Return the position of a window in its image; windows over padding extend beyond the edges."""
     return {
         "top": at[0] * strides[0] - pads[0][0],
         "left": at[1] * strides[1] - pads[1][0],

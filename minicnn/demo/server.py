@@ -1,8 +1,8 @@
-"""The way between the page and the net: an application of Flask that only this machine's browser can drive.
+"""The Flask application between the page and the network. It serves only the browser on this machine.
 
-Any site that the browser has open could send requests to this port. So the Host header must be our own (no
-name that somebody else lets point here), the Origin as well where there is one, and bodies must be JSON,
-which no form can send. What comes is checked in `checks`; errors are answered as JSON, in a sentence.
+Other sites open in the browser could send requests to this port. So the Host header must be the server's own
+(which excludes other names that resolve to this address), likewise the Origin if there is one, and bodies
+must be JSON, which HTML forms cannot send. `checks` validates the bodies; errors are returned as JSON.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from minicnn.demo.checks import (
 from minicnn.demo.session import Session, read_drawing
 
 HOST = "127.0.0.1"
-Answer = Callable[[dict[str, Any]], dict[str, Any]]
+Handler = Callable[[dict[str, Any]], dict[str, Any]]  # from the body of a request to that of the response
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -45,18 +45,18 @@ _HEADERS = {
 
 
 def make_app(session: Session, port: int) -> Flask:
-    """Return the application for one session, to be served on this port of 127.0.0.1."""
+    """Return the application for a session on this port of 127.0.0.1."""
     app = Flask("minicnn.demo", static_folder="static", static_url_path="/static")
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     hosts = {f"{name}:{port}".removesuffix(":80") for name in (HOST, "localhost")}
 
     @app.before_request
-    def refuse_strangers() -> None:
+    def check_origin() -> None:
         origin = request.headers.get("Origin")
         if request.headers.get("Host") not in hosts:
-            raise Forbidden("the Host must be this server's own")
+            raise Forbidden("the Host header is not this server's")
         if origin is not None and origin.removeprefix("http://") not in hosts:
-            raise Forbidden("the Origin must be this server's own page")
+            raise Forbidden("the Origin header is not this server's")
 
     @app.after_request
     def add_headers(response: Response) -> Response:
@@ -71,25 +71,25 @@ def make_app(session: Session, port: int) -> Flask:
     def page() -> Response:
         return app.send_static_file("index.html")
 
-    def api(name: str, answer: Answer) -> None:
+    def api(name: str, handler: Handler) -> None:
         def view() -> Response:
             if not request.is_json:
                 raise UnsupportedMediaType("the Content-Type must be application/json")
             try:
-                with np.errstate(all="ignore"):  # a ruined net is reported once, as what it is
-                    return _json(answer(parse_body(request.get_data())))
+                with np.errstate(all="ignore"):  # weights that are not finite are reported as an error
+                    return _json(handler(parse_body(request.get_data())))
             except (ValueError, TypeError, OSError) as error:
                 return _json({"error": str(error)}, 400)
 
         app.add_url_rule(f"/api/{name}", name, view, methods=["POST"])
 
-    for name, answer in _answers(session).items():
-        api(name, answer)
+    for name, handler in _handlers(session).items():
+        api(name, handler)
     return app
 
 
-def _answers(session: Session) -> dict[str, Answer]:
-    """Return what each address answers to a body."""
+def _handlers(session: Session) -> dict[str, Handler]:
+    """Return the handler of each address of the API."""
 
     def net(body: dict[str, Any]) -> dict[str, Any]:
         check_fields(body, set())
@@ -142,39 +142,39 @@ def _answers(session: Session) -> dict[str, Answer]:
 
 def _json(value: dict[str, Any], status: int = 200) -> Response:
     try:
-        text = json.dumps(value, default=_pack, allow_nan=False)
+        text = json.dumps(value, default=_encode_array, allow_nan=False)
     except ValueError:
         text, status = json.dumps({"error": "the network's numbers are not finite"}), 400
     return Response(text, status, mimetype="application/json")
 
 
-def _pack(array: np.ndarray) -> dict[str, Any]:
-    """Return an array as the page reads it: its shape, and base64 of its bytes, as uint8 or float32."""
+def _encode_array(array: np.ndarray) -> dict[str, Any]:
+    """Return an array in the page's encoding: shape, dtype (uint8 or float32) and base64 of its bytes."""
     kind = np.uint8 if array.dtype == np.uint8 else np.dtype("<f4")
     data = base64.b64encode(np.ascontiguousarray(array, kind).tobytes()).decode()
     return {"shape": array.shape, "dtype": np.dtype(kind).name, "data": data}
 
 
-class _Quiet(WSGIRequestHandler):
-    """Answers without a line on the terminal for each stroke."""
+class _QuietHandler(WSGIRequestHandler):
+    """A request handler that logs nothing: the page sends a request for each stroke."""
 
-    timeout = 30  # seconds; who sends half a request does not keep its thread for ever
+    timeout = 30  # seconds; half a request does not block its thread forever
 
     def log(self, type: str, message: str, *args: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 def serve(session: Session, port: int, browser: bool = True) -> None:
-    """Serve the page on 127.0.0.1 until Ctrl-C; `port` 0 takes a free one.
+    """Serve the page on 127.0.0.1 until Ctrl-C; port 0 picks a free one.
 
     Raises
     ------
     OSError
-        If the port is taken.
+        If the port is in use.
     """
     server = listen(session, port)
     address = f"http://{HOST}:{server.port}/"
-    print(f"{address}   (Ctrl-C ends)", flush=True)
+    print(f"{address}   (stop with Ctrl-C)", flush=True)
     if browser:
         threading.Timer(0.2, webbrowser.open, [address]).start()
     try:
@@ -184,14 +184,16 @@ def serve(session: Session, port: int, browser: bool = True) -> None:
 
 
 def listen(session: Session, port: int) -> Any:
-    """Return a server of werkzeug's that holds the port, a thread for each request."""
-    with socket.socket() as taken:  # werkzeug ends the process when a port is taken; we raise
-        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    """Return a werkzeug server on the port, with a thread for each request."""
+    with socket.socket() as bound:  # bound here, since werkzeug ends the process if the port is in use
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            taken.bind((HOST, port))
+            bound.bind((HOST, port))
         except OSError as error:
-            raise OSError(error.errno, f"{error.strerror}; take another --port", f"{HOST}:{port}") from error
-        taken.listen()
-        number = taken.getsockname()[1]
-        app = make_app(session, number)
-        return make_server(HOST, number, app, threaded=True, request_handler=_Quiet, fd=taken.fileno())
+            raise OSError(
+                error.errno, f"{error.strerror}; choose another --port", f"{HOST}:{port}"
+            ) from error
+        bound.listen()
+        port = bound.getsockname()[1]
+        app = make_app(session, port)
+        return make_server(HOST, port, app, threaded=True, request_handler=_QuietHandler, fd=bound.fileno())

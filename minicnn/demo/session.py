@@ -1,4 +1,4 @@
-"""The net that the page plays with: one for the whole server, used by one request at a time."""
+"""The network behind the page: one for the whole server, used by one request at a time."""
 
 from __future__ import annotations
 
@@ -24,41 +24,41 @@ from minicnn.runs.data import class_names, pad_images
 from minicnn.training import load_weights
 
 WEIGHTS = Path(__file__).parent / "weights.safetensors"
-RATE = 3e-4  # of a training step: a few turn a wrong answer; with 30 times as much, one jumps too far
-_MOST_UNDONE = 100  # steps; LeNet-5's weights take 250 KB each
+RATE = 3e-4  # learning rate: a few steps correct a wrong prediction; a rate 30 times as large overshoots
+_MAX_UNDO = 100  # steps; LeNet-5's weights take 250 KB each
 
 
 class Session:
-    """A net, what it can be asked, and the training steps that can be undone.
+    """A network, the queries of the page, and training steps that can be undone.
 
     Parameters
     ----------
     model : Sequential
-        Trained, for images of 28x28x1, or of what `pad_images` makes of these.
+        A trained model for images of 28x28x1, or of the size to which `pad_images` pads them.
     config : TrainConfig
-        What it was trained by: it names the data set.
+        Its training configuration, which names the data set.
 
     Raises
     ------
     ValueError
-        If the model takes other images.
+        If the model takes images of another size.
     """
 
     def __init__(self, model: Sequential, config: TrainConfig) -> None:
         blank = pad_images(np.zeros((1, 28, 28, 1), np.uint8), config.model)
         if blank.shape[1:] != model.input_shape:
             raise ValueError(
-                f"drawings are made into digits of 28x28x1, but this model takes {model.input_shape}"
+                f"the demo needs a model for images of 28x28x1, but this one takes {model.input_shape}"
             )
         self.model = model.train()
         self.config = config
         self.names = class_names(config.dataset, model.output_shape[0])
         self._rng = np.random.default_rng()
         self._lock = threading.Lock()
-        self._undo: deque[list[np.ndarray]] = deque(maxlen=_MOST_UNDONE)
+        self._undo: deque[list[np.ndarray]] = deque(maxlen=_MAX_UNDO)
 
     def describe(self) -> dict[str, Any]:
-        """Return what the page must know to lay the net out."""
+        """Return the layers, classes and settings that the page shows."""
         layers = [
             {"name": type(layer).__name__, "text": repr(layer), "shape": layer.output_shape}
             | {"parameters": sum(p.size for p in layer.parameters())}
@@ -70,26 +70,26 @@ class Session:
             "dataset": self.config.dataset,
             "input": self.model.input_shape,
             "layers": layers,
-            "hidden": hidden,  # stages that show nothing new
+            "hidden": hidden,  # stages that show the same numbers as the one before
             "classes": self.names,
             "rate": RATE,
             "steps": len(self._undo),
         }
 
     def look(self, image: np.ndarray, number: int | None = None) -> dict[str, Any]:
-        """Return what the net makes of an image, uint8 (28, 28, 1), and the gradient of a class's logit.
+        """Return all layers' outputs for an image, uint8 (28, 28, 1), and the gradient of a class's logit.
 
         Parameters
         ----------
         number : int, optional
-            The class; by default the answer.
+            The class; by default the predicted class.
         """
         with self._lock:
             trace = self._trace(image)
             (probabilities,) = softmax(trace.outputs[-1])
             answer = int(probabilities.argmax())
             chosen = answer if number is None else number
-            # Of the logit: the probability's derivative vanishes as soon as the net is sure.
+            # Of the logit, since the derivative of a probability near 1 vanishes.
             only = np.zeros_like(trace.outputs[-1])
             only[0, chosen] = 1.0
             trace.backward(only)
@@ -102,7 +102,7 @@ class Session:
         }
 
     def explain(self, image: np.ndarray, stage: int, cell: tuple[int, ...]) -> dict[str, Any]:
-        """Return how a cell came to be, see `inside.explain`; raises ValueError where there is none."""
+        """Return how a cell was computed, see `inside.explain`; ValueError if there is no such cell."""
         if not 1 <= stage <= len(self.model):
             raise ValueError(f"`stage` must be 1 to {len(self.model)}, got {stage}")
         shape = self.model[stage - 1].output_shape
@@ -112,7 +112,7 @@ class Session:
             return inside.explain(self._trace(image), stage, cell)
 
     def backward(self, image: np.ndarray, label: int) -> dict[str, Any]:
-        """Return the loss of an image, and its gradient at each stage."""
+        """Return the loss of an image, and its gradient with respect to each stage."""
         with self._lock:
             trace = self._trace(image)
             loss, dlogits = softmax_cross_entropy(trace.outputs[-1], [label])
@@ -120,7 +120,7 @@ class Session:
         return {"loss": loss, "stages": [gradient[0] for gradient in (trace.dx, *gradients)]}
 
     def step(self, image: np.ndarray, label: int) -> dict[str, Any]:
-        """Take one step of plain gradient descent on one image; return the loss before and after it."""
+        """Make one step of plain gradient descent on one image; return the loss before and after it."""
         with self._lock:
             batch = self._batch(image)
             self.model.zero_grad()
@@ -132,29 +132,31 @@ class Session:
             return {"before": before, "after": after, "steps": len(self._undo)}
 
     def undo(self) -> dict[str, Any]:
-        """Take the last training step back, if there is one."""
+        """Undo the last training step, if there is one."""
         with self._lock:
             if self._undo:
                 self.model.set_weights(self._undo.pop())
             return {"steps": len(self._undo)}
 
     def example(self, wrong: bool = False) -> dict[str, Any]:
-        """Return a test image at random, uint8 (28, 28, 1); with `wrong`, one that was answered wrongly.
+        """Return a random test image, uint8 (28, 28, 1); with `wrong`, a misclassified one.
 
         Raises
         ------
         FileNotFoundError
-            If the data set is not there any more.
+            If the data set no longer exists.
         ValueError
-            If no answer was wrong.
+            If no test image is misclassified.
         """
         with self._lock:
             images, labels = self._test
             choice = self._wrong if wrong else np.arange(len(images))
             if not len(choice):
-                raise ValueError("there must be a wrong answer, but all test images were answered rightly")
+                raise ValueError(
+                    "the model classifies all test images correctly: there is no misclassified one"
+                )
             index = int(self._rng.choice(choice))
-        top, left = ((size - 28) // 2 for size in images.shape[1:3])  # what `pad_images` added
+        top, left = ((size - 28) // 2 for size in images.shape[1:3])  # the padding of `pad_images`
         image = images[index, top : top + 28, left : left + 28]
         return {"index": index, "label": int(labels[index]), "image": image}
 
@@ -164,7 +166,7 @@ class Session:
 
     @cached_property
     def _wrong(self) -> np.ndarray:
-        """Return which test images were answered wrongly, when first asked."""
+        """The indices of the misclassified test images, computed on first use."""
         images, labels = self._test
         return np.flatnonzero(self.model.predict(images).argmax(axis=1) != labels)
 
@@ -176,7 +178,7 @@ class Session:
 
 
 def open_session(folder: str | os.PathLike[str] | None = None) -> Session:
-    """Return a session with the net of a run folder; without one, with the net that the package ships."""
+    """Return a session with the model of a run folder; without a folder, with the model in this package."""
     if folder is not None:
         run = open_run(folder)
         return Session(run.model, run.config)
@@ -187,7 +189,7 @@ def open_session(folder: str | os.PathLike[str] | None = None) -> Session:
 
 
 def read_drawing(pixels: np.ndarray) -> np.ndarray | None:
-    """Return a drawing, uint8 (H, W), as MNIST's authors would have made it, or None if nothing is drawn."""
+    """Return a drawing, uint8 (H, W), prepared as MNIST's digits were, or None if it is empty."""
     if pixels.max() <= 30:
         return None
-    return digit_from_pixels(np.pad(pixels, 1))  # the paper goes on: ink at the edge is ink, however much
+    return digit_from_pixels(np.pad(pixels, 1))  # a border, so that strokes that touch the edge count as ink

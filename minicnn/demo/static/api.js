@@ -1,4 +1,4 @@
-// Questions to the server, and the arrays in its answers.
+// Requests to the server, and the arrays in its responses.
 
 export async function ask(name, body = {}) {
   const response = await fetch(`/api/${name}`, {
@@ -11,7 +11,7 @@ export async function ask(name, body = {}) {
   return answer;
 }
 
-// An array as {shape, values}, from its shape and the base64 of its bytes (little-endian, as every browser is).
+// An array as {shape, values}, from its shape and the base64 of its bytes (little-endian).
 export function unpack({ shape, dtype, data }) {
   const text = atob(data);
   const bytes = new Uint8Array(text.length);
@@ -25,8 +25,8 @@ export function toBase64(bytes) {
   return btoa(text);
 }
 
-// Return a function that runs `work` with its newest arguments, one run at a time: while one is under way,
-// further calls only replace each other, so that nothing queues up however fast one draws.
+// Return a function that runs `work` with its latest arguments, one run at a time. Calls during a run replace
+// each other, so that no queue builds up while drawing.
 export function latest(work) {
   let waiting = null;
   let busy = false;

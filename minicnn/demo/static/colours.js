@@ -1,4 +1,4 @@
-// From numbers to colours: zero is the paper, positive blue, negative orange, in the scheme of the moment.
+// From numbers to colours: zero is the background, positive blue, negative orange, in the current colour scheme.
 // A colour is one number, as a canvas keeps it in memory: alpha, blue, green, red from the highest byte down.
 
 const STEPS = 255;

@@ -1,4 +1,4 @@
-// How one cell came to be: the window, the kernel, the products, their sum, the bias, the ReLU; or who won.
+// How one cell was computed: window, kernel, products, their sum, bias, ReLU; or the maximum.
 
 import { css, largest, signed, textOn } from "./colours.js";
 
@@ -9,12 +9,12 @@ export function element(tag, properties = {}, ...children) {
 }
 
 const minus = (text) => text.replaceAll("-", "−");
-// Four digits; what is too small for them is not written as 0, which it is not.
+// Four digits; smaller numbers are written with an exponent, not as 0.
 const number = (value) => minus(value !== 0 && Math.abs(value) < 5e-5 ? value.toExponential(1) : value.toFixed(4));
-// Where there is little room.
+// For cells with little room.
 const short = (value) => (value === 0 ? "0" : minus(value.toFixed(2)).replace("0.", ".").replace("−.00", ".00"));
 
-// A grid of numbers on their colours; `null` is padding that takes no part.
+// A grid of numbers on their colours; `null` is padding.
 function grid(name, lines, most, { bare = false, winners = [], write = short } = {}) {
   const made = element("div", { className: bare ? "grid bare" : "grid", title: name });
   made.dataset.name = name;
@@ -73,7 +73,7 @@ function conv(found) {
     return element("details", { open: i === strongest }, element("summary", {}, `map ${channel}`, window, "×", kernel, "=", products,
       number(found.sums[i])), factors(i));
   });
-  return [total(found, count), element("p", { className: "help", textContent: "map by map of the layer before:" }), ...channels];
+  return [total(found, count), element("p", { className: "help", textContent: "by map of the layer before:" }), ...channels];
 }
 
 function dense(found) {
@@ -88,8 +88,8 @@ function pool(found) {
   const most = largest(found.window.flat());
   const max = found.kind === "max";
   const made = grid("window", found.window, most, { winners: max ? found.winners : [], write: number });
-  const text = max ? "The winner is framed. On the way back, what is framed gets the gradient; the others get none."
-    : "The mean of the window. On the way back each cell gets an equal share of the gradient.";
+  const text = max ? "Framed: the maximum, which gets the gradient in the backward pass; the other cells get none."
+    : "The mean of the window. In the backward pass each cell gets an equal share of the gradient.";
   return [element("div", { className: "factors wide" }, made), element("p", { className: "help", textContent: text }),
     sums([["value", max ? "maximum" : "mean", found.value, true]])];
 }
@@ -99,13 +99,13 @@ const other = (found) => [sums([["value", "value", found.value, true]])];
 // Fill the panel. `title` names the cell; `extra` are lines under the arithmetic.
 export function show(panel, found, title, held, close, extra) {
   const body = { conv, dense, max: pool, avg: pool, other }[found.kind](found);
-  const button = element("button", { className: "close", textContent: held ? "Let go" : "Close", onclick: close });
+  const button = element("button", { className: "close", textContent: held ? "Release" : "Close", onclick: close });
   panel.replaceChildren(button, element("h2", { textContent: title }), ...body, ...extra.map((text) => element("p", { className: "help", textContent: text })));
   panel.classList.remove("empty");
 }
 
 export function hide(panel) {
   panel.replaceChildren(element("h2", { textContent: "A cell" }), element("p", { className: "help", textContent:
-    "Point at a cell of a picture: here you see the window of the layer before that made it, and the arithmetic." }));
+    "Point at a cell of a picture to see its window in the layer before, and the arithmetic." }));
   panel.classList.add("empty");
 }

@@ -1,4 +1,4 @@
-// The page: what is drawn goes to the server, what the net makes of it comes back and is shown.
+// The page: sends drawings to the server, and shows the outputs of the network.
 
 import { ask, latest, toBase64, unpack } from "./api.js";
 import { inked, largest, onSchemeChange, signed, under } from "./colours.js";
@@ -12,7 +12,7 @@ const state = { seen: null, gradients: null, chosen: null, view: "forward", cell
 let net, pad, speaks, speaking;
 const stages = []; // {number, picture, item, name}
 
-// --- laying out ---------------------------------------------------------------------------------------------
+// --- layout ------------------------------------------------------------------------------------------------
 
 function layOut() {
   $("net").textContent = `${net.model}, trained on ${net.dataset}.`;
@@ -25,7 +25,7 @@ function layOut() {
     const help = "Arrow keys move from cell to cell, Page Up and Down from map to map, Enter holds the cell.";
     const picture = number
       ? new Picture(shape, `${texts[number]}, ${size}. ${help}`, (cell, held, by) => choose(number, cell, held, by))
-      : new Picture(shape, "The drawing as the net sees it", null, 5);
+      : new Picture(shape, "The drawing as the input of the network", null, 5);
     const title = element("h3", { textContent: `${texts[number]} ` }, element("small", { textContent: size + weights }));
     const item = element("li", { className: "layer" }, title, picture.element);
     if (!number) item.replaceChildren(pairUp(title, picture, shape));
@@ -45,10 +45,10 @@ function layOut() {
 }
 
 function pairUp(title, picture, shape) {
-  speaks = new Picture(shape, "Which pixels speak for and against the class", null, 5);
+  speaks = new Picture(shape, "Pixels for and against the class", null, 5);
   const name = element("h3", { id: "speaks" });
   return element("div", { className: "pair" }, element("div", {}, title, picture.element), element("div", {}, name, speaks.element,
-    element("p", { className: "help", textContent: "blue: ink speaks for it" })));
+    element("p", { className: "help", textContent: "blue: ink raises its logit" })));
 }
 
 // --- showing ------------------------------------------------------------------------------------------------
@@ -86,20 +86,20 @@ function showAnswer() {
   say(seen ? `Answer ${net.classes[seen.answer]}, ${Math.round(100 * seen.probabilities.values[seen.answer])} percent` : "");
 }
 
-// A screen reader hears what the page says when the pen or the keys rest, not at each move.
+// Screen readers announce the result when pen or keys rest, not at each move.
 function say(text) {
   clearTimeout(speaking);
   speaking = setTimeout(() => { $("spoken").textContent = text; }, 700);
 }
 
-// --- asking -------------------------------------------------------------------------------------------------
+// --- requests -----------------------------------------------------------------------------------------------
 
 const trying = (work) => async (...args) => {
   try {
     await work(...args);
     $("problem").textContent = "";
   } catch (error) {
-    $("problem").textContent = error instanceof TypeError ? "The server does not answer; is it still running?" : error.message;
+    $("problem").textContent = error instanceof TypeError ? "The server does not respond; is it still running?" : error.message;
   }
 };
 
@@ -140,7 +140,7 @@ const showExample = trying(async (wrong) => {
   Object.assign(state, { example: image.data, chosen: null });
   $("label").value = truth;
   pad.load(unpack(image).values);
-  $("source").textContent = `Test image ${index}, which is labelled ${net.classes[truth]}.`;
+  $("source").textContent = `Test image ${index}, labelled ${net.classes[truth]}.`;
 });
 
 // --- a cell -------------------------------------------------------------------------------------------------
@@ -184,14 +184,14 @@ function letGo() {
   hide(panel);
 }
 
-// --- teaching -----------------------------------------------------------------------------------------------
+// --- training -----------------------------------------------------------------------------------------------
 
 function setView(view) {
   state.view = view;
   document.querySelector(`[name=view][value=${view}]`).checked = true;
 }
 
-// Let the gradient run back through the pictures, from the answer to the drawing.
+// Show the gradient stage by stage, from the output to the drawing.
 const flow = trying(async () => {
   if (!demandDrawing()) return;
   setView("forward");
@@ -214,12 +214,12 @@ const flow = trying(async () => {
 const step = trying(async () => {
   if (!demandDrawing()) return;
   const { before, after, steps } = await ask("step", asked());
-  taught(steps, `One step at a rate of ${net.rate}: the loss went from ${before.toFixed(4)} to ${after.toFixed(4)}.`);
+  taught(steps, `One step with learning rate ${net.rate}: the loss went from ${before.toFixed(4)} to ${after.toFixed(4)}.`);
 });
 
 const unstep = trying(async () => {
   const { steps } = await ask("undo");
-  taught(steps, steps ? `Undone; ${steps} of your steps are left.` : "Undone: the net is as it was.");
+  taught(steps, steps ? `Undone; ${steps} ${steps === 1 ? "step" : "steps"} left.` : "Undone: the network is as it was.");
 });
 
 function taught(steps, text) {
@@ -233,7 +233,7 @@ function demandDrawing() {
   return state.seen;
 }
 
-// --- beginning ----------------------------------------------------------------------------------------------
+// --- start --------------------------------------------------------------------------------------------------
 
 const begin = trying(async () => {
   net = await ask("net");
