@@ -189,7 +189,7 @@ def test_listen_takes_only_this_machine_and_only_a_free_port(session):
     server = listen(session, 0)
     try:
         assert server.socket.getsockname() == ("127.0.0.1", server.port)
-        with pytest.raises(OSError, match="take another --port"):
+        with pytest.raises(OSError, match="choose another --port"):
             listen(session, server.port)
     finally:
         server.server_close()

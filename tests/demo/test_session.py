@@ -76,7 +76,7 @@ def test_the_net_of_1998_gets_its_padding():
 
 def test_a_net_for_other_images_is_refused():
     config = TrainConfig()
-    with pytest.raises(ValueError, match=r"28x28x1, but this model takes \(16, 16, 1\)"):
+    with pytest.raises(ValueError, match=r"28x28x1, but this one takes \(16, 16, 1\)"):
         Session(config.build_model((16, 16, 1), 10), config)
 
 
