@@ -21,7 +21,7 @@ def main(argv: list[str] | None = None) -> None:
     """Train and print; `--epochs` and `--limit` make it shorter."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=15)
-    parser.add_argument("--limit", type=int, help="use only the first so many training images")
+    parser.add_argument("--limit", type=int, help="use only the first N training images")
     args = parser.parse_args(argv)
 
     (x_train, y_train), (x_test, y_test) = load_mnist()

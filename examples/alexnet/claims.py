@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from figures import band, dots
-from lab import DATA, Lab, Run, judged, told
+from lab import DATA, Lab, Run, spread, verdict_on
 from looking import draw_kernels, draw_neighbours, study
 from matplotlib.axes import Axes
 
@@ -53,14 +53,14 @@ def relu(lab: Lab, out: Path) -> dict:
     _save(ax, out / "relu.png")
     ratios = [slow / fast for fast, slow in zip(epochs["relu"], epochs["tanh"], strict=True)]
     # "Several times" (Figure 1's caption) is taken as at least twice.
-    verdict = f"not to be told: {never} runs did not come so far"
+    verdict = f"undecided: {never} runs did not come so far"
     if not never:
-        verdict = judged([ratio - 2 for ratio in ratios])[1]
+        verdict = verdict_on([ratio - 2 for ratio in ratios])[1]
     return _verdict(
         "a four-layer net with ReLU reaches 25 % training error on CIFAR-10 six times sooner than one with "
         "tanh, and others several times sooner (Figure 1)",
-        f"{target:g} % training error after {told(epochs['relu'])} epochs with ReLU and "
-        f"{told(epochs['tanh'])} with tanh: {told(ratios)} times sooner",
+        f"{target:g} % training error after {spread(epochs['relu'])} epochs with ReLU and "
+        f"{spread(epochs['tanh'])} with tanh: {spread(ratios)} times sooner",
         verdict,
         rates=chosen,
         epochs=epochs,
@@ -73,9 +73,9 @@ def pooling(lab: Lab, out: Path) -> dict:
     plain, overlapping = lab.results(Run(pool=2), Run())
     arms = {"plain: 2, stride 2": _errors(plain), "overlapping: 3, stride 2": _errors(overlapping)}
     _draw_dots(arms, "Overlapping pooling", out / "pooling.png")
-    before, after = (told(errors) for errors in arms.values())
-    fitted, less_fitted = (told(_errors(results, "train")) for results in (plain, overlapping))
-    gain, verdict = judged(_gains(plain, overlapping))
+    before, after = (spread(errors) for errors in arms.values())
+    fitted, less_fitted = (spread(_errors(results, "train")) for results in (plain, overlapping))
+    gain, verdict = verdict_on(_gains(plain, overlapping))
     return _verdict(
         "overlapping pooling lowers top-1 error by 0.4 % and makes overfitting slightly harder (section 3.4)",
         f"test error {before} % plain, {after} % overlapping, a gain of {gain}; training error {fitted} % "
@@ -100,13 +100,13 @@ def dropout(lab: Lab, out: Path) -> dict:
     ax.set_ylim(bottom=0)
     _save(ax, out / "dropout.png")
     gaps = [[r["test"] - r["train"] for r in results] for results in both]
-    closed, verdict = judged([a - b for a, b in zip(*gaps, strict=True)])
-    gain, gain_verdict = judged(_gains(*both))
-    before, after = (told(_errors(results)) for results in both)
+    closed, verdict = verdict_on([a - b for a, b in zip(*gaps, strict=True)])
+    gain, gain_verdict = verdict_on(_gains(*both))
+    before, after = (spread(_errors(results)) for results in both)
     return _verdict(
         "without dropout the net overfits substantially; with it, it takes twice as long (section 4.2)",
-        f"test minus training error {told(gaps[0])} % without and {told(gaps[1])} % with dropout, smaller by "
-        f"{closed}; test error {before} % and {after} %, a gain of {gain}: {gain_verdict}",
+        f"test minus training error {spread(gaps[0])} % without and {spread(gaps[1])} % with dropout, "
+        f"smaller by {closed}; test error {before} % and {after} %, a gain of {gain}: {gain_verdict}",
         verdict,
         test=[_errors(results) for results in both],
         gaps=gaps,
@@ -124,8 +124,8 @@ def normalisation(lab: Lab, out: Path) -> dict:
         f"alpha = {alpha:g}": _errors(results) for alpha, results in zip(alphas, others, strict=True)
     }
     _draw_dots(arms, "Local response normalisation", out / "normalisation.png")
-    errors = [told(values) for values in arms.values()]
-    (gain, verdict), (scaled_gain, scaled_verdict) = (judged(_gains(none, results)) for results in others)
+    errors = [spread(values) for values in arms.values()]
+    (gain, verdict), (scaled_gain, scaled_verdict) = (verdict_on(_gains(none, results)) for results in others)
     return _verdict(
         "local response normalisation lowers top-1 error by 1.4 % (section 3.3)",
         f"test error {errors[0]} % without; {errors[1]} % with the paper's alpha, a gain of {gain}: "
@@ -145,15 +145,15 @@ def augmentation(lab: Lab, out: Path) -> dict:
         arms[f"trained on images {name}"] = _errors(results)
         arms[f"{name}: ten patches"] = _errors(results, "ten")
     _draw_dots(arms, "Moved and mirrored images, and ten patches", out / "augmentation.png")
-    before, _, after, ten = (told(errors) for errors in arms.values())
+    before, _, after, ten = (spread(errors) for errors in arms.values())
     gaps = [[r["test"] - r["train"] for r in results] for results in both]
-    closed, verdict = judged([a - b for a, b in zip(*gaps, strict=True)])
-    gain, gain_verdict = judged(_gains(*both))
-    ten_gain, ten_verdict = judged([result["test"] - result["ten"] for result in both[1]])
+    closed, verdict = verdict_on([a - b for a, b in zip(*gaps, strict=True)])
+    gain, gain_verdict = verdict_on(_gains(*both))
+    ten_gain, ten_verdict = verdict_on([result["test"] - result["ten"] for result in both[1]])
     return _verdict(
         "without moved and mirrored images the net overfits substantially (section 4.1), and ten patches "
         "take top-1 error from 39.0 % to 37.5 % (section 6)",
-        f"test minus training error {told(gaps[0])} % without and {told(gaps[1])} % with such images, "
+        f"test minus training error {spread(gaps[0])} % without and {spread(gaps[1])} % with such images, "
         f"smaller by {closed}; test error {before} % and {after} %, a gain of {gain}: {gain_verdict}; ten "
         f"patches then give {ten} %, a gain of {ten_gain}: {ten_verdict}",
         verdict,
@@ -169,13 +169,13 @@ def depth(lab: Lab, out: Path) -> dict:
     whole, *others = lab.results(*(Run(without=numbers) for numbers in left_out.values()))
     arms = dict(zip(left_out, map(_errors, (whole, *others)), strict=True))
     _draw_dots(arms, "Convolutions left out, after the second", out / "depth.png")
-    losses = [judged(_gains(results, whole)) for results in others]
+    losses = [verdict_on(_gains(results, whole)) for results in others]
     parts = [
         f"{name} {loss}: {verdict}" for name, (loss, verdict) in zip(list(arms)[1:], losses, strict=True)
     ]
     return _verdict(
         "leaving out any middle layer costs about 2 % in top-1 error (section 7)",
-        f"test error {told(arms['all five'])} % with all five convolutions; it grows, {'; '.join(parts)}",
+        f"test error {spread(arms['all five'])} % with all five convolutions; it grows, {'; '.join(parts)}",
         losses[0][1],
         test=arms,
     )
@@ -196,13 +196,13 @@ def looking(lab: Lab, out: Path) -> dict:
     _save(ax, out / "neighbours.png")
     hidden, pixels = ([one[space]["share"] for one in found] for space in ("hidden", "pixels"))
     ratios = [one["hidden"]["distance"] / one["pixels"]["distance"] for one in found]
-    gain, gain_verdict = judged([a - b for a, b in zip(hidden, pixels, strict=True)])
+    gain, gain_verdict = verdict_on([a - b for a, b in zip(hidden, pixels, strict=True)])
     return _verdict(
         "the first kernels select orientations and frequencies (Figure 3), and neighbours in the last hidden "
         "layer are alike in kind, though in pixels they are generally not close (Figure 4, section 6.1)",
-        f"the nearest training image by the hidden layer is of the right kind in {told(hidden)} % of cases, "
-        f"and {told(ratios)} times as far in pixels as the nearest by pixels; that one is of the right kind "
-        f"in {told(pixels)} %, a difference of {gain}",
+        f"the nearest training image by the hidden layer is of the right kind in {spread(hidden)} % of cases"
+        f", and {spread(ratios)} times as far in pixels as the nearest by pixels; that one is of the right "
+        f"kind in {spread(pixels)} %, a difference of {gain}",
         gain_verdict,  # the ratio decides nothing: nothing is nearer in pixels than the nearest by pixels
         hidden=hidden,
         pixels=pixels,
@@ -280,7 +280,7 @@ def main(argv: list[str] | None = None) -> None:
         parser.error(f"there is no claim {', '.join(sorted(unknown))}; there are {', '.join(CLAIMS)}")
     args.out.mkdir(parents=True, exist_ok=True)
     path = args.out / "claims.json"
-    told_before = json.loads(path.read_text()) if path.exists() else {}
+    spread_before = json.loads(path.read_text()) if path.exists() else {}
     lab = Lab(args.seeds, args.size, args.processes, args.dataset)
     for name in args.claims or CLAIMS:
         result = CLAIMS[name](lab, args.out) | {
@@ -290,8 +290,8 @@ def main(argv: list[str] | None = None) -> None:
         }
         print(f"{name}: the paper says that {result['paper']}.", flush=True)
         print(f"  Here: {result['seen']}. Verdict: {result['verdict']}.\n", flush=True)
-        told_before[name] = result
-        path.write_text(_lines(told_before))
+        spread_before[name] = result
+        path.write_text(_lines(spread_before))
 
 
 if __name__ == "__main__":

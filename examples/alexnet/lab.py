@@ -42,7 +42,7 @@ BATCH_SIZE = 32
 FILTERS = (24, 32, 32, 32)  # of the convolutions after the first
 HIDDEN = 128
 SHIFT = 2  # pixels, of augmentation and of the ten patches
-SAMPLE = 1000  # training images on which the error is measured while a run goes on
+SAMPLE = 1000  # training images on which the error is measured during a run
 
 # The quantile 0.975 of Student's t for 1, 2, 3 ... differences less one.
 T = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26)
@@ -111,7 +111,7 @@ def split(run: Run) -> tuple:
 
 
 def make_trainer(run: Run) -> Trainer:
-    """Return the trainer of a run; it has one thread, since several runs go on at once."""
+    """Return the trainer of a run; it has one thread, since several runs work at once."""
     steps = run.epochs * math.ceil(run.images / BATCH_SIZE)
     # The paper's momentum, and its rates divided by hand, had 850,000 steps; a run here has 1,500.
     adam = AdamW(cosine(run.rate, steps, warmup=steps // 20), weight_decay=0.05)
@@ -126,7 +126,7 @@ def error(trainer: Trainer, x: np.ndarray, y: np.ndarray) -> float:
 
 
 class Watch(Callback):
-    """Measures errors while a run goes on, by the number of epochs."""
+    """Measures errors during a run, by the number of epochs."""
 
     def __init__(self, run: Run, train: tuple, test: tuple) -> None:
         self.run, self.train, self.test = run, train, test
@@ -210,19 +210,19 @@ def mean_sd(values: Sequence[float]) -> tuple[float, float]:
     return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else 0.0
 
 
-def told(values: Sequence[float]) -> str:
+def spread(values: Sequence[float]) -> str:
     """Return mean and standard deviation as text.
 
-    >>> told([10.0, 11.0, 12.0])
+    >>> spread([10.0, 11.0, 12.0])
     '11.00 ± 1.00'
     """
     return "{:.2f} ± {:.2f}".format(*mean_sd(values))
 
 
-def judged(gains: Sequence[float]) -> tuple[str, str]:
+def verdict_on(gains: Sequence[float]) -> tuple[str, str]:
     """Return the mean of paired gains with its 95 % interval, and whether it agrees with a claim of a gain.
 
-    >>> judged([1.0, 1.2, 0.8, 1.0])
+    >>> verdict_on([1.0, 1.2, 0.8, 1.0])
     ('+1.00 (95 % interval +0.74 to +1.26)', 'agrees')
     """
     mean, sd = mean_sd(gains)
@@ -232,4 +232,4 @@ def judged(gains: Sequence[float]) -> tuple[str, str]:
     text = f"{mean:+.2f} (95 % interval {mean - half:+.2f} to {mean + half:+.2f})"
     if mean - half > 0:
         return text, "agrees"
-    return text, "disagrees" if mean + half < 0 else "not to be told from chance"
+    return text, "disagrees" if mean + half < 0 else "not distinguishable from chance"

@@ -99,7 +99,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--epochs", type=int, default=18)
-    parser.add_argument("--limit", type=int, help="use only so many images to train, and held out")
+    parser.add_argument("--limit", type=int, help="use at most this many training and held-out images")
     parser.add_argument("--threads", type=int, help="default: one for each core")
     parser.add_argument("--test", action="store_true", help="look at the test images, once, at the end")
     parser.add_argument("--out", type=Path, default=FOLDER, help="folder for small.json and small.png")

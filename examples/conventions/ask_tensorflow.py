@@ -124,7 +124,7 @@ def layers() -> Iterator[tuple[str, Any, Any]]:
     )
     ones = np.ones(1000, np.float32)
     yield "Dropout is inverted", np.unique(keras.layers.Dropout(0.25)(ones, training=True)), (0, 4 / 3)
-    yield "a layer is in evaluation unless told otherwise", keras.layers.Dropout(0.25)(ones), 1
+    yield "a layer is in evaluation by default", keras.layers.Dropout(0.25)(ones), 1
     kept = V1.nn.dropout(ones, keep_prob=0.75)
     yield "TensorFlow 1 has what is kept", np.mean(kept.numpy() > 0).round(1) >= 0.7, True
 

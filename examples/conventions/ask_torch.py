@@ -58,7 +58,7 @@ def windows() -> Iterator[tuple[str, Any, Any]]:
     yield "F.pad is left, right, top, bottom", F.pad(ZEROS, (3, 4, 1, 2)).shape[2:], (5, 9)
     yield "padded cells never win a maximum", F.max_pool2d(ZEROS - 1, 3, 1, 1), -1
     yield "padded cells count in a mean", F.avg_pool2d(ZEROS + 1, 3, 1, 1), 4 / 9
-    yield "unless told otherwise", F.avg_pool2d(ZEROS + 1, 3, 1, 1, count_include_pad=False), 1
+    yield "by default", F.avg_pool2d(ZEROS + 1, 3, 1, 1, count_include_pad=False), 1
     yield "pooling steps by its window", F.max_pool2d(torch.zeros(1, 1, 9, 9), 3).shape[2], 3
     yield "kernels are (out, in, h, w)", nn.Conv2d(3, 8, (5, 4)).weight.shape, (8, 3, 5, 4)
     yield "dense kernels are (out, in)", nn.Linear(3, 8).weight.shape, (8, 3)

@@ -39,9 +39,9 @@ def same() -> Axes:
         ax.text(left, 0.3, title, fontsize=TEXT + 1, color=INK, weight="bold")
         for top, (name, pads) in zip((2.6, 8.2, 14.2), conventions.items(), strict=True):
             count = output_size(size, window, steps, (pads, (0, 0)))[0]
-            told = f"{pads[0]} before, {pads[1]} after: {count} outputs"
+            text = f"{pads[0]} before, {pads[1]} after: {count} outputs"
             ax.text(left, top - 0.95, name, fontsize=TEXT, color=INK)
-            ax.text(left, top - 0.3, told, fontsize=SMALL, color=MUTED)
+            ax.text(left, top - 0.3, text, fontsize=SMALL, color=MUTED)
             cells(ax, real, top, pads)
             for number in range(count):
                 first = real - pads[0] + number * stride
@@ -73,7 +73,7 @@ def span(ax: Axes, first: float, end: float, y: float) -> None:
 
 
 def ties() -> Axes:
-    """Draw an image of four windows, three of which have ties, and its gradient under each rule."""
+    """Draw an image of four windows, three with ties, and its gradient under each rule."""
     axes = new_axes(9.6, 3.1, columns=4)
     x, dy = IMAGE[None, :, :, None], np.ones((1, 2, 2, 1))
     grid(axes[0], IMAGE, np.where(IMAGE > 0, IMAGE / 12, 0.0), "input, four windows", "each has dy = 1")

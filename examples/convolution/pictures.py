@@ -62,7 +62,7 @@ def arrow(ax: Axes, start: tuple[float, float], end: tuple[float, float]) -> Non
 
 
 def brackets(ax: Axes, x: float, y: float, step: float, length: float, down: bool, chosen: int) -> None:
-    """Draw the overlapping windows beside a matrix (`down`), or under a piece of memory."""
+    """Draw the overlapping windows beside a matrix (`down`), or under a stretch of memory."""
     for q in range(OUT):
         colour = VERMILLION if q == chosen else INK
         near, far = 1.2 * q, 1.2 * q + 0.4
@@ -134,7 +134,7 @@ def draw_memory() -> Axes:
         ax,
         1,
         6.4,
-        "Batch-last (H, W, C, N): the row of all images is one piece of memory, a window a piece of it",
+        "Batch-last (H, W, C, N): the row of all images is contiguous, and so is each window in it",
     )
     for place, name in enumerate(names):
         for n, colour in enumerate(IMAGES):
@@ -161,7 +161,7 @@ def draw_lowered() -> Axes:
     ax = blank(9.4, 7.9, 0.36)
     image(ax, 1, 3)
     words(ax, 3.5, 1.5, "The image: each cell is\nC channels of N images", align="center")
-    chosen, left = 2, 10.4  # the output row, of which a window is shown
+    chosen, left = 2, 10.4  # the output row with the window that is shown
     frame(ax, 2, 3 + chosen, KERNEL, KERNEL)
     frame(ax, 3, 5, 1, 1, INK)
     words(ax, left, 1.1, "What is copied, for each row of the output: the 3 rows of the")

@@ -75,8 +75,8 @@ def steps(maps, kept, small):
         values = values[0, :, :, 0]
         draw_signed(ax, values)
         ax.set_title(title, fontsize=TEXT, color=INK, loc="left")
-        told = f"{values.shape[0]}x{values.shape[1]}, {values.min():.1f} to {values.max():.1f}"
-        ax.set_xlabel(told.replace("-", "\N{MINUS SIGN}"), fontsize=TEXT, color=INK)
+        label = f"{values.shape[0]}x{values.shape[1]}, {values.min():.1f} to {values.max():.1f}"
+        ax.set_xlabel(label.replace("-", "\N{MINUS SIGN}"), fontsize=TEXT, color=INK)
         ax.spines[:].set_visible(True)
         ax.spines[:].set_color(MUTED)
     return figure_of(axes[0])

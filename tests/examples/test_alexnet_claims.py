@@ -33,7 +33,7 @@ def claims(script, monkeypatch):
     return main
 
 
-def test_a_claim_is_tried_told_and_drawn(claims, tmp_path, capsys):
+def test_a_claim_is_tried_reported_and_drawn(claims, tmp_path, capsys):
     arguments = ["pooling", "--dataset", "mnist", "--size", "0.03", "--seeds", "3", "4", "--processes", "1"]
     claims([*arguments, "--out", str(tmp_path)])
     found = json.loads((tmp_path / "claims.json").read_text())["pooling"]
@@ -49,12 +49,12 @@ def test_a_claim_is_tried_told_and_drawn(claims, tmp_path, capsys):
     ("claim", "size", "verdict"),
     [
         # No image was learned, which says nothing against ReLU.
-        ("relu", "0.004", "not to be told: 4 runs did not come so far"),
+        ("relu", "0.004", "undecided: 4 runs did not come so far"),
         # The pixels are the better neighbours, though nearer.
-        ("looking", "0.02", "not to be told from chance"),
+        ("looking", "0.02", "not distinguishable from chance"),
     ],
 )
-def test_a_claim_that_cannot_be_tried_is_not_judged(claims, tmp_path, claim, size, verdict):
+def test_a_claim_that_cannot_be_tried_has_no_verdict(claims, tmp_path, claim, size, verdict):
     arguments = [claim, "--dataset", "mnist", "--size", size, "--seeds", "0", "1", "--processes", "1"]
     claims([*arguments, "--out", str(tmp_path)])
     assert json.loads((tmp_path / "claims.json").read_text())[claim]["verdict"] == verdict
@@ -82,12 +82,15 @@ def test_the_held_out_images_are_not_trained_on(script):
     assert sum(image.tobytes() in trained for image in held_out) <= 1  # MNIST may hold an image twice
 
 
-def test_judged_is_the_paired_t_interval(script):
-    judged = script("lab.py")["judged"]
+def test_verdict_on_is_the_paired_t_interval(script):
+    verdict_on = script("lab.py")["verdict_on"]
     # By hand: mean 2, standard deviation 1, half width 4.30 / sqrt(3) = 2.48.
-    assert judged([1.0, 2.0, 3.0]) == ("+2.00 (95 % interval -0.48 to +4.48)", "not to be told from chance")
-    assert judged([2.9, 3.0, 3.1])[1] == "agrees"
-    assert judged([-2.9, -3.0, -3.1])[1] == "disagrees"
+    assert verdict_on([1.0, 2.0, 3.0]) == (
+        "+2.00 (95 % interval -0.48 to +4.48)",
+        "not distinguishable from chance",
+    )
+    assert verdict_on([2.9, 3.0, 3.1])[1] == "agrees"
+    assert verdict_on([-2.9, -3.0, -3.1])[1] == "disagrees"
 
 
 @pytest.mark.parametrize("module", ["lab", "looking"])
