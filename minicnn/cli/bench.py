@@ -30,13 +30,14 @@ _EXAMPLE = "minicnn bench epoch inference --rounds 5 --python torch=other/bin/py
 def add_to(commands: Commands) -> None:
     """Add the subcommand."""
     parser = add_command(commands, "bench", run, "compare the speed with other frameworks", _TEXT, _EXAMPLE)
-    parser.add_argument("benchmarks", metavar="BENCHMARK", nargs="*", help="what to measure (default: all)")
+    benchmarks = "what to measure (default: all)"
+    parser.add_argument("benchmarks", metavar="BENCHMARK", nargs="*", choices=BENCHMARKS, help=benchmarks)
     parser.add_argument("--rounds", metavar="N", type=int, default=3, help="number of rounds (default: 3)")
     parser.add_argument("--limit", metavar="N", type=int, help="use at most N images, for a quick trial")
     threads = "cores for each framework (default: all available)"
     parser.add_argument("--threads", metavar="N", type=int, help=threads)
     peers = f"frameworks to compare with (default: {' '.join(_OTHERS)})"
-    parser.add_argument("--peers", metavar="NAME", nargs="+", help=peers)
+    parser.add_argument("--peers", metavar="NAME", nargs="+", choices=PEERS, help=peers)
     parser.add_argument(
         "--python",
         metavar="PEER=PATH",

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from minicnn.cli.output import fill, terminal_width
+from minicnn.cli.output import fill
 from minicnn.cli.parser import Commands, add_command, add_dataset
 from minicnn.metrics import confusion_matrix
 from minicnn.plural import counted
+from minicnn.profiling.tables import text_width
 from minicnn.runs import check_outputs, evaluate, load_test_data, open_run
 from minicnn.runs.data import class_names
 
@@ -44,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     shown = f"accuracy {100 * accuracy:.2f} % of {counted(len(images), 'test image')} of {dataset}"
     print(fill(f"{shown} (error {100 * (1 - accuracy):.2f} %, loss {loss:.4g})"))
     if len(matrix) <= _MOST_SHOWN:
-        print(f"\n{confusion_text(matrix, class_names(dataset, len(matrix)), terminal_width())}")
+        print(f"\n{confusion_text(matrix, class_names(dataset, len(matrix)), text_width())}")
     return 0
 
 

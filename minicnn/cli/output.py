@@ -25,16 +25,11 @@ def write_results(folder: Path, name: str, results: Any, draw: Callable[[Any], A
     print("\n" + fill(f"written to {folder}: {', '.join(written)}"))
 
 
-def terminal_width() -> int:
-    """Return the columns of the terminal; 80 where there is none, unless COLUMNS says otherwise."""
-    return shutil.get_terminal_size().columns
-
-
 def fill(text: str, name: str = "") -> str:
     """Wrap text to the terminal's width, without breaking words, after a name in the first line."""
     return textwrap.fill(
         text,
-        max(terminal_width(), len(name) + 20),
+        max(shutil.get_terminal_size().columns, len(name) + 20),
         initial_indent=name,
         subsequent_indent=" " * len(name),
         break_long_words=False,

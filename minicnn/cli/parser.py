@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from minicnn.datasets import DATASETS, FOLDER_FORMATS
 from minicnn.models import MODELS
+from minicnn.runs.suggestions import did_you_mean
 
 # Return type of add_subparsers, which is private in the standard library.
 Commands = Any
@@ -63,19 +63,6 @@ class CommandParser(argparse.ArgumentParser):
         name = "/".join(action.option_strings) or action.metavar
         listed = ", ".join(map(str, action.choices))
         raise argparse.ArgumentError(None, f"{name} must be one of {listed}, got {value!r}{suggestion}")
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return the end of a message that suggests the known word nearest to `word`; empty if none is near.
-
-    >>> did_you_mean("--epoch", ["--epochs", "--lr"])
-    "; did you mean '--epochs'?"
-    """
-    names = {name.lstrip("-"): name for name in known}
-    bare = word.lstrip("-").lower()
-    starts = [name for name in names if bare and name.startswith(bare)]
-    near = difflib.get_close_matches(bare, names, n=1) or starts[:1]
-    return f"; did you mean {names[near[0]]!r}?" if near else ""
 
 
 def add_command(

@@ -44,6 +44,8 @@ def run(args: argparse.Namespace) -> int:
     if args.folder and args.model:
         raise ValueError(f"give a run folder or --model, not both, got {args.folder} and {args.model}")
     if args.out:
+        if Path(args.out).suffix not in (".png", ".svg", ".pdf"):
+            raise ValueError(f"--out must end in .png, .svg or .pdf, got {args.out}")
         from minicnn.plots import profile_chart  # fails before the measurement if matplotlib is missing
     found = profile(_model(args), args.batch_size, args.threads, args.steps)
     print(profile_text(found))

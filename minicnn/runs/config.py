@@ -16,6 +16,7 @@ from minicnn.datasets import Augment
 from minicnn.layers import Sequential
 from minicnn.models import MODELS
 from minicnn.optimizers import OPTIMIZERS, Optimizer
+from minicnn.runs.suggestions import did_you_mean
 from minicnn.schedules import Schedule, constant, cosine
 from minicnn.validation import check_int, check_real
 
@@ -162,4 +163,6 @@ def _check_type(value: Any, name: str, allowed: tuple[type, ...]) -> None:
 
 def _one_of(value: str, name: str, table: typing.Collection[str]) -> None:
     if value not in table:
-        raise ValueError(f"`{name}` must be one of {', '.join(table)}, got {value!r}")
+        raise ValueError(
+            f"`{name}` must be one of {', '.join(table)}, got {value!r}{did_you_mean(value, table)}"
+        )

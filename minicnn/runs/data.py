@@ -11,6 +11,7 @@ from minicnn.datasets import DATASETS, FOLDER_FORMATS
 from minicnn.datasets.folder import Split
 from minicnn.models import MODELS
 from minicnn.runs.config import TrainConfig
+from minicnn.runs.suggestions import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,9 @@ def _load(dataset: str, data: str | None) -> tuple[Split, Split]:
         train, test = next((kind for kind in formats if kind.matches(folder)), formats[0]).load(folder)
     else:
         known = " or ".join((", ".join(DATASETS), *FOLDER_FORMATS))
-        raise FileNotFoundError(f"the data set must be {known}, got {dataset!r}")
+        raise FileNotFoundError(
+            f"the data set must be {known}, got {dataset!r}{did_you_mean(dataset, DATASETS)}"
+        )
     if not len(test[0]):
         raise ValueError(f"{dataset} has no test images")
     return train, test
