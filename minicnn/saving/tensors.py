@@ -33,8 +33,10 @@ def write_tensors(path: str | os.PathLike[str], tensors: Mapping[str, np.ndarray
     Raises
     ------
     ValueError
-        If `read_tensors` would refuse the file: a name is not printable, a dtype is not supported, or there
-        are thousands of names with hardly any values.
+        If `read_tensors` would refuse the file: a name is not printable, values are complex, or there are
+        thousands of names with hardly any values.
+    safetensors.SafetensorError
+        If a dtype is not one of the format.
     """
     import safetensors.numpy  # not above: `import minicnn` is to take little more time than `import numpy`
 

@@ -1,3 +1,4 @@
+import errno
 import os
 import subprocess
 import sys
@@ -63,6 +64,44 @@ with locked(pathlib.Path(sys.argv[1])):
         pass
     with locked(path):
         pass
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="a process cannot be forked")
+def test_a_forked_child_neither_holds_nor_releases_the_lock(tmp_path):
+    code = """
+import os, pathlib, sys, time
+from minicnn.saving.files import locked
+path = pathlib.Path(sys.argv[1])
+with locked(path):
+    if not (child := os.fork()):
+        sys.exit()  # with all that is done at the end of a process
+    os.waitpid(child, 0)
+    if not os.fork():
+        try:
+            with locked(path):
+                os._exit(1)
+        except BlockingIOError:
+            print("still held", flush=True)
+            sys.stdin.read()  # lives on
+            os._exit(0)
+    time.sleep(0.5)
+with locked(path):
+    print("free", flush=True)
+"""
+    command = [sys.executable, "-c", code, tmp_path / ".lock"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert [process.stdout.readline() for _ in range(2)] == ["still held\n", "free\n"]
+        process.stdin.close()
+
+
+def test_a_file_system_without_locks_is_written_to_without_one(tmp_path, monkeypatch):
+    def flock(descriptor, operation):
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    (tmp_path / ".a.0123abcd.tmp").touch()
+    with locked(tmp_path / ".lock"):
+        assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 
 
 def test_a_pipe_is_written_into_and_stays_one(tmp_path):

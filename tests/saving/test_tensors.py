@@ -72,6 +72,13 @@ def test_what_could_not_be_read_is_not_written(tmp_path, arrays, message):
     assert not (tmp_path / "a").exists()
 
 
+@pytest.mark.parametrize("dtype", ["c8", "c16", "U3", "O"])
+def test_a_dtype_that_could_not_be_read_is_not_written(tmp_path, dtype):
+    with pytest.raises((ValueError, safetensors.SafetensorError), match="dtype"):
+        write_tensors(tmp_path / "a", {"a": np.zeros(1, dtype)})
+    assert not (tmp_path / "a").exists()
+
+
 def test_a_deep_and_narrow_net_may_have_thousands_of_small_tensors(tmp_path):
     arrays = {f"layers.{i}.kernel": np.full((2, 2), i, np.float32) for i in range(2500)}
     write_tensors(tmp_path / "a", arrays)
