@@ -21,7 +21,7 @@ from minicnn.ops.scaling import to_float
 from minicnn.optimizers import SGD
 from minicnn.runs import TrainConfig, load_test_data, open_run
 from minicnn.runs.data import class_names, pad_images
-from minicnn.training import load_weights
+from minicnn.saving import load_weights
 
 WEIGHTS = Path(__file__).parent / "weights.safetensors"
 RATE = 3e-4  # learning rate: a few steps correct a wrong prediction; a rate 30 times as large overshoots

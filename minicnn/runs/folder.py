@@ -19,8 +19,9 @@ from minicnn.errors import FileFormatError
 from minicnn.layers import Sequential
 from minicnn.runs.config import TrainConfig
 from minicnn.runs.data import Data, load_data
+from minicnn.saving import load_weights
 from minicnn.saving.files import check_schema, parse_json, write_atomically
-from minicnn.training import History, load_weights
+from minicnn.training import History
 from minicnn.validation import check_file, check_int
 
 CONFIG, RESULT, HISTORY, WEIGHTS = "config.json", "result.json", "history.csv", "weights.safetensors"

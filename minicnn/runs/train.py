@@ -23,9 +23,10 @@ from minicnn.runs.config import AUGMENT
 from minicnn.runs.data import Data
 from minicnn.runs.folder import CHECKPOINTS, HISTORY, RESULT, WEIGHTS, Run, write_json
 from minicnn.runs.interrupt import StopOnSignal
+from minicnn.saving import save_weights
 from minicnn.saving.files import locked, remove_temporaries
 from minicnn.saving.fingerprint import environment
-from minicnn.training import Callback, CSVLogger, History, Trainer, save_weights
+from minicnn.training import Callback, CSVLogger, History, Trainer
 from minicnn.validation import check_real
 
 

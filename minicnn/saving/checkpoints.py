@@ -121,6 +121,7 @@ class CheckpointFolder:
 
 
 def _read(path: Path) -> Snapshot:
+    """Return the content of a checkpoint; raise FileFormatError if it is damaged."""
     if path.is_symlink():
         raise FileFormatError(f"{path} is a link, which checkpoints cannot be")
     arrays, text = read_tensors(path)

@@ -59,6 +59,7 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
 
 @contextlib.contextmanager
 def _opened_and_flushed(path: Path, flags: int) -> Iterator[int]:
+    """Open a file or folder, and flush it to the disk before it is closed."""
     descriptor = os.open(path, flags, 0o666)
     try:
         yield descriptor
@@ -139,10 +140,12 @@ def parse_json(text: str, size: int | None = None) -> dict[str, Any]:
 
 
 def _count_tokens(text: str) -> int:
+    """Return how many tokens of JSON there are outside strings, each string counted as one."""
     return sum(1 for _ in re.finditer(_TOKEN, text))
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the pairs of a JSON object as a dict; raise if a key is in it twice."""
     value = dict(pairs)
     if len(value) < len(pairs):
         raise ValueError("a key occurs twice in one object")

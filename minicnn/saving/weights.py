@@ -71,5 +71,6 @@ def check_weights(model: Layer, tensors: Mapping[str, np.ndarray], path: str | o
 
 
 def _check_built(model: Layer) -> None:
+    """Raise unless the model is built, since it has no weights before."""
     if model.input_shape is None:
         raise RuntimeError("a model must be built before its weights are saved or loaded: call `build` first")

@@ -15,8 +15,8 @@ from references import idx_content
 from minicnn import FileFormatError
 from minicnn.datasets import load_digit_image, read_idx
 from minicnn.runs import read_history, read_result
+from minicnn.saving import read_tensors
 from minicnn.saving.checkpoints import CheckpointFolder
-from minicnn.saving.tensors import read_tensors
 
 CORPUS = Path(__file__).parent / "corpus"
 

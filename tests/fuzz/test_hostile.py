@@ -224,7 +224,7 @@ from pathlib import Path
 from fuzz.formats import FORMATS, seeds
 from minicnn.datasets import load_digit_image, read_idx
 from minicnn.runs import read_result
-from minicnn.saving.tensors import read_tensors
+from minicnn.saving import read_tensors
 
 # Without second opinions, which trust the files.
 READERS = {"weights": read_tensors, "idx": read_idx, "gzip": read_idx, "png": load_digit_image,

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from minicnn import FileFormatError
+from minicnn.saving import write_tensors
 from minicnn.saving.checkpoints import CheckpointFolder
-from minicnn.saving.tensors import write_tensors
 
 
 def save(folder, *steps):

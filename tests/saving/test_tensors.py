@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minicnn import FileFormatError
-from minicnn.saving.tensors import read_tensors, write_tensors
+from minicnn.saving import read_tensors, write_tensors
 
 ARRAYS = {
     "kernel": np.arange(6, dtype=np.float32).reshape(2, 3).T,  # not in C order

@@ -26,7 +26,7 @@ from minicnn import (
     Sequential,
     Trainer,
 )
-from minicnn.saving.tensors import read_tensors, write_tensors
+from minicnn.saving import read_tensors, write_tensors
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.integers(0, 200, (70, 4, 4, 1)).astype(np.uint8), RNG.integers(0, 3, 70)
