@@ -2,8 +2,8 @@
 
     python examples/compare_frameworks.py          (needs TensorFlow: pip install 'minicnn-numpy[tensorflow]')
 
-All start from the same weights and see the same batches, so that their losses must be equal; in float64 they
-are, up to the last digits. `minicnn compare` measures all that there is to compare.
+All start from the same weights and see the same batches, so their losses must be equal; in float64 they
+are, up to the last digits. `minicnn compare` measures more: layers, accuracy, time and memory.
 """
 
 import argparse
@@ -22,13 +22,13 @@ Step = Callable[[np.ndarray, np.ndarray], float]  # trains on a batch of images 
 
 
 def minicnn_net() -> Sequential:
-    """Return the net here."""
+    """Return the net in minicnn."""
     layers = [Conv2D(8, 5, strides=2, padding="same"), ReLU(), Pool2D(2), Flatten(), Dense(10)]
     return Sequential(layers).build((28, 28, 1), rng=0, dtype=np.float64)
 
 
 def minicnn_step(model: Sequential) -> Step:
-    """Forward, loss, backward, update: by hand, as nothing does it behind one's back."""
+    """Return a step written by hand: forward, loss, backward, update."""
     model.train()
     optimizer = Adam(lr=1e-3)
 
@@ -43,7 +43,7 @@ def minicnn_step(model: Sequential) -> Step:
 
 
 def keras_step(start: Sequential) -> Step:
-    """Layers with the same names, and a training loop inside."""
+    """Return a step of the same net in Keras, which has its own training loop."""
     keras.config.set_floatx("float64")
     layers = keras.layers
     model = keras.Sequential(
@@ -68,7 +68,7 @@ def keras_step(start: Sequential) -> Step:
 
 
 def tensorflow_step(start: Sequential) -> Step:
-    """Operations on variables; the tape finds the gradients, Adam is written out."""
+    """Return a step in operations on variables: the tape finds the gradients, Adam is written out."""
     weights = [tf.Variable(weight) for weight in start.get_weights()]
     means, squares = ([tf.Variable(tf.zeros_like(w)) for w in weights] for _ in range(2))
     steps = tf.Variable(0.0, dtype=tf.float64)
@@ -106,7 +106,7 @@ def main(argv: list[str] | None = None) -> None:
     steps = {
         "Keras": keras_step(start),
         "TensorFlow": tensorflow_step(start),
-        "minicnn": minicnn_step(start),  # the last, since it changes the weights that all start from
+        "minicnn": minicnn_step(start),  # last, since it changes the weights that all start from
     }
     print("step" + "".join(f"{name:>22}" for name in steps))
     order = np.random.default_rng(0).permutation(len(images))

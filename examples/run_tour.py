@@ -1,9 +1,9 @@
-"""Run the notebook tour.ipynb from its first cell to its last, and store it with what came out.
+"""Run the notebook tour.ipynb from its first cell to its last, and store it with its outputs.
 
     python examples/run_tour.py            (needs pip install 'minicnn-numpy[plot]' nbclient ipykernel)
 
-What a notebook usually remembers of the machine and the time is left out, so that it changes only where its
-cells do. Edit it in Jupyter, then run this.
+Metadata about the machine and the time is left out, so that the file changes only where its cells do. Edit
+it in Jupyter, then run this.
 """
 
 import argparse
@@ -41,7 +41,13 @@ def smaller(png: str) -> str:
 def main(argv: list[str] | None = None) -> None:
     """Run and store."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=TOUR, metavar="FILE.ipynb", help="default: in its place")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=TOUR,
+        metavar="FILE.ipynb",
+        help="where to write (default: tour.ipynb itself)",
+    )
     path = parser.parse_args(argv).out
     notebook = nbformat.read(TOUR, as_version=4)
     execute(notebook)

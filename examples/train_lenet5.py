@@ -1,8 +1,8 @@
-"""Train LeNet-5 on MNIST, with the library in place of the command line: data, model, optimizer, trainer.
+"""Train LeNet-5 on MNIST with the library: data, model, optimizer, trainer.
 
     python examples/train_lenet5.py --epochs 5
 
-`minicnn train` does the same, and keeps what comes out.
+`minicnn train` does the same and writes a run folder.
 """
 
 import argparse
@@ -39,9 +39,8 @@ def main(argv: list[str] | None = None) -> None:
 
     result = trainer.evaluate(x_test, y_test)
     print(f"test accuracy: {100 * result['accuracy']:.2f} %")
-    print(
-        f"the first ten test images are {y_test[:10]}, and the answers {model.predict(x_test[:10]).argmax(1)}"
-    )
+    predicted = model.predict(x_test[:10]).argmax(axis=1)
+    print(f"first ten test images: {y_test[:10]}, predicted: {predicted}")
 
 
 if __name__ == "__main__":
