@@ -1,7 +1,7 @@
-"""New training images from old ones: random shifts, rotations, shears, scalings and elastic distortions.
+"""Augmentation of training images: random shifts, rotations, shears, scalings and elastic distortions.
 
-Every pixel of a new image looks up a position in the old one. A random matrix per image moves these positions
-all together, a smooth random field bends them, and one bilinear lookup makes all new images at once.
+Each pixel of a new image is interpolated at a position in the old one. The positions follow from a random
+affine map per image and a smooth random displacement field; one bilinear lookup computes all images.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ import numpy as np
 
 from minicnn.validation import check_real
 
-_BLOCK = 1 << 14  # values distorted at a time: temporaries stay in the cache and in memory that is used again
+_BLOCK = 1 << 14  # values distorted at a time: temporary arrays stay in the cache and reuse memory
 
 
 @dataclass(frozen=True)
 class Augment:
-    """Distort each image of a batch at random, in its own way; a callable ``(images, rng) -> images``.
+    """Distort each image of a batch at random and independently; a callable ``(images, rng) -> images``.
 
-    All amounts are limits of uniform distributions, symmetric around "unchanged". What comes in from outside
-    an image is 0, so the background must be dark, as in MNIST.
+    All amounts are limits of uniform distributions, symmetric around "unchanged". Pixels outside an image are
+    0, so the background must be dark, as in MNIST.
 
     Parameters
     ----------
@@ -31,26 +31,25 @@ class Augment:
     rotation : float
         Degrees.
     shear : float
-        Tangent of the angle by which the vertical leans; 0.2 is about 11 degrees.
+        Tangent of the angle between the vertical and its image; 0.2 is about 11 degrees.
     scale : float
-        0.1 stretches height and width, each for itself, by factors from 0.9 to 1.1.
+        0.1 scales height and width, independently, by factors from 0.9 to 1.1.
     elastic : float
         Pixels: the standard deviation of the elastic displacement of a pixel, along each axis.
     elastic_sigma : float
-        Pixels: how smooth the elastic field is; the sigma of the Gaussian that smooths its noise.
+        Pixels: the sigma of the Gaussian that smooths the noise of the elastic field.
     flip : bool
-        Whether to mirror half of the images, left to right. Not for digits.
+        Whether to mirror each image left to right with probability 1/2. Not for digits.
 
     Raises
     ------
     TypeError, ValueError
-        If an amount is no number, or out of its range.
+        If an amount is not a number, or out of range.
 
     Notes
     -----
     The elastic field is that of Simard, Steinkraus and Platt, "Best practices for convolutional neural
-    networks applied to visual document analysis" (2003), except that its strength is in pixels, whatever the
-    sigma.
+    networks applied to visual document analysis" (2003), except that its strength is in pixels for any sigma.
 
     Examples
     --------
@@ -112,11 +111,11 @@ class Augment:
 
 
 def affine_maps(angle: np.ndarray, shear: np.ndarray, stretch: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    """Return the matrices (N, 2, 3) that tell where the pixels of a new image look in the old one.
+    """Return the matrices (N, 2, 3) that map pixels of a new image to positions in the old one.
 
-    Times (row, column, 1), counted from the centre of the new image, each gives a (row, column) from the
+    Each maps (row, column, 1), relative to the centre of the new image, to (row, column) relative to the
     centre of the old one. The old image is shifted by `shift` (2, N) pixels, down and to the right, then
-    stretched by `stretch` (2, N), sheared by `shear` (N,), and turned counter-clockwise by `angle` (N,), in
+    scaled by `stretch` (2, N), sheared by `shear` (N,), and rotated counter-clockwise by `angle` (N,), in
     radians.
     """
     cos, sin = np.cos(angle), np.sin(angle)
@@ -127,10 +126,10 @@ def affine_maps(angle: np.ndarray, shear: np.ndarray, stretch: np.ndarray, shift
 
 
 def elastic_field(n: int, height: int, width: int, sigma: float, rng: np.random.Generator) -> np.ndarray:
-    """Return smooth random displacements, float32 (2, N, H, W), everywhere of mean 0 and variance 1."""
-    # The rows come first, so that each direction is smoothed by one product of two large matrices.
+    """Return smooth random displacements, float32 (2, N, H, W), of mean 0 and variance 1 at each pixel."""
+    # Rows are the first axis, so each direction is smoothed by one product of two large matrices.
     noise = np.frombuffer(rng.bytes(height * 2 * n * width), np.uint8).reshape(height, -1).astype(np.float32)
-    noise -= 127.5  # mean and standard deviation of uniform bytes, which are cheaper than real numbers
+    noise -= 127.5  # mean and standard deviation of uniform bytes, which are cheaper than floats
     noise /= math.sqrt((256**2 - 1) / 12)
     field = (_smoothing(height, sigma) @ noise).reshape(-1, width) @ _smoothing(width, sigma).T
     return field.reshape(height, 2, n, width).transpose(1, 2, 0, 3)
@@ -138,14 +137,14 @@ def elastic_field(n: int, height: int, width: int, sigma: float, rng: np.random.
 
 @functools.lru_cache(maxsize=16)
 def _smoothing(size: int, sigma: float) -> np.ndarray:
-    """Return the matrix (size, size) of Gaussian smoothing; rows of length 1 keep the noise's variance."""
+    """Return the matrix (size, size) of Gaussian smoothing; rows of norm 1 preserve the variance of noise."""
     distance = np.subtract.outer(np.arange(size), np.arange(size)) / sigma
     gaussian = np.exp(-0.5 * distance**2)
     return (gaussian / np.linalg.norm(gaussian, axis=1, keepdims=True)).astype(np.float32)
 
 
 def positions(maps: np.ndarray, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows and columns, float32 (N, H, W) each, where the pixels of the new images look."""
+    """Return the rows and columns, float32 (N, H, W) each, of the positions of the new images' pixels."""
     centre = np.array([(height - 1) / 2, (width - 1) / 2], np.float32)[:, np.newaxis]  # (2, 1)
     grid = np.indices((height, width), np.float32).reshape(2, -1) - centre
     found = maps @ np.vstack([grid, np.ones_like(grid[:1])]) + centre  # (N, 2, H*W)
@@ -154,14 +153,14 @@ def positions(maps: np.ndarray, height: int, width: int) -> tuple[np.ndarray, np
 
 
 def warp(images: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Look up `images` (N, H, W, C) at real positions: bilinear interpolation, 0 outside.
+    """Interpolate `images` (N, H, W, C) bilinearly at real positions; outside they are 0.
 
     Parameters
     ----------
     images : ndarray, uint8 or float (N, H, W, C)
         Not empty.
     rows, columns : ndarray, float (N, OH, OW)
-        Where the pixels of the result look; finite.
+        Positions of the pixels of the result; finite.
 
     Returns
     -------
@@ -169,7 +168,7 @@ def warp(images: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarra
         In the dtype of `images`; rounded if it is uint8.
     """
     n, height, width, channels = images.shape
-    # One line of zeros before and two after: a position clipped to the border finds all its four neighbours.
+    # One line of zeros before and two after: positions clipped to the border have all four neighbours.
     padded = np.zeros((n, height + 3, width + 3, channels), np.result_type(images.dtype, np.float32))
     padded[:, 1:-2, 1:-2] = images
     rows, columns = np.clip(rows + 1.0, 0.0, height + 1.0), np.clip(columns + 1.0, 0.0, width + 1.0)
@@ -178,8 +177,8 @@ def warp(images: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarra
     columns -= left
     down, right = rows[..., np.newaxis], columns[..., np.newaxis]
 
-    # In place, since fresh memory costs more than the arithmetic. `corner` indexes the upper left neighbours
-    # in all lines of all images; the three others are found by moving the start of the array instead.
+    # In place, since new memory costs more than the arithmetic. `corner` indexes the upper left neighbours in
+    # all lines of all images; for the three others, the start of the array is moved instead.
     stride = width + 3
     corner = top.astype(np.intp)
     corner += np.arange(0, n * (height + 3), height + 3)[:, np.newaxis, np.newaxis]
@@ -195,7 +194,7 @@ def warp(images: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarra
 
 
 def _blend(start: np.ndarray, end: np.ndarray, part: np.ndarray) -> np.ndarray:
-    """Return what lies `part` of the way from `start` to `end`; overwrites `end`, which is ours."""
+    """Return start + part * (end - start); overwrites `end`."""
     end -= start
     end *= part
     end += start
@@ -203,11 +202,11 @@ def _blend(start: np.ndarray, end: np.ndarray, part: np.ndarray) -> np.ndarray:
 
 
 def _check_images(images: np.ndarray) -> None:
-    """Demand a batch of images."""
+    """Raise unless `images` is a batch of images."""
     dtype = getattr(images, "dtype", np.dtype(object))
     if not isinstance(images, np.ndarray) or (dtype != np.uint8 and dtype.kind != "f"):
         raise TypeError(
             f"`images` must be an array of uint8 or float, got {type(images).__name__} of {dtype}"
         )
     if images.ndim != 4:
-        raise ValueError(f"`images` must have the shape (N, H, W, C), got {images.shape}")
+        raise ValueError(f"`images` must have shape (N, H, W, C), got {images.shape}")

@@ -1,29 +1,29 @@
-"""A picture of one handwritten digit, of any size, made into what MNIST's authors would have made of it.
+"""Conversion of an image of one handwritten digit, of any size, to the format of MNIST.
 
-They cropped the digit, fitted it into 20x20 pixels, keeping its proportions, and put it into 28x28 pixels
-with its centre of mass in the middle, white on black. A net that learned from MNIST needs digits like that.
+MNIST's digits were cropped, scaled to fit into 20x20 pixels with their proportions kept, and placed in 28x28
+pixels with the centre of mass in the middle, white on black. A net trained on MNIST needs such images.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-WORK_SIZE = 400  # longer sides are reduced to this first: it averages noise and dust away, and 20 are wanted
+WORK_SIZE = 400  # pixels; longer sides are first reduced to this, which averages noise away
 
 _WHITE = {"uint8": 255, "uint16": 65535, "bool": 1, "float16": 1, "float32": 1, "float64": 1}
-_FAINTEST = 0.06  # of the range from black to white: less contrast is no ink
-_CUTOFF = 0.1  # of the strongest ink: less is none
-_SPECKS = 0.001  # of all the ink: as much may lie beyond each side of the digit
+_MIN_CONTRAST = 0.06  # of ink, as a fraction of the range from black to white
+_CUTOFF = 0.1  # fraction of the strongest ink below which a pixel is background
+_SPECKS = 0.001  # fraction of all ink that is cropped on each side
 
 
 def digit_from_pixels(pixels: np.ndarray) -> np.ndarray:
-    """Return the digit in a picture as MNIST's authors would have drawn it.
+    """Return the digit in an image in the format of MNIST.
 
     Parameters
     ----------
     pixels : ndarray (H, W), or (H, W, C) with 1, 3 or 4 channels: grey, RGB, RGBA
-        uint8, uint16, bool, or floats in [0, 1]. The digit may be darker or lighter than its background. What
-        is transparent becomes white.
+        uint8, uint16, bool, or floats in [0, 1]. The digit may be darker or lighter than its background.
+        Transparent pixels become white.
 
     Returns
     -------
@@ -33,14 +33,15 @@ def digit_from_pixels(pixels: np.ndarray) -> np.ndarray:
     Raises
     ------
     TypeError, ValueError
-        If `pixels` has another dtype, shape or range, or shows nothing.
+        If `pixels` has another dtype, shape or range, or no digit is found.
 
     Notes
     -----
-    The border of the picture is taken for background and continued inwards as a smooth surface, since no
-    light is even. Ink is what deviates from it, to the side with the stronger deviations, by more than the
-    border's noise and a tenth of the strongest ink. The rest follows http://yann.lecun.com/exdb/mnist/, where
-    row and column of the centre of mass are in [13.5, 14.5) in all images but two of 70,000.
+    The border of the image is assumed to be background and is extrapolated as a smooth surface, since light
+    is rarely even. Ink is the deviation from it, in the direction of the stronger deviations, where it
+    exceeds the noise of the border and a tenth of the strongest ink. The rest follows
+    http://yann.lecun.com/exdb/mnist/, where row and column of the centre of mass are in [13.5, 14.5) in all
+    images but two of 70,000.
 
     Examples
     --------
@@ -58,7 +59,7 @@ def digit_from_pixels(pixels: np.ndarray) -> np.ndarray:
     corner = []
     for axis, size in enumerate(digit.shape):
         centre = np.arange(size) @ digit.sum(axis=1 - axis) / digit.sum()
-        # A centre just between two pixels goes up and left, as in MNIST; no ink is lost beyond the edge.
+        # A centre halfway between two pixels is rounded up and left, as in MNIST; no ink leaves the image.
         corner.append(min(max(round(13.999 - float(centre)), 0), 28 - size))
     (top, left), (height, width) = corner, digit.shape
     image = np.zeros((28, 28, 1), np.uint8)
@@ -74,7 +75,7 @@ def _grey(pixels: np.ndarray) -> np.ndarray:
         raise TypeError(f"`pixels` must be an array of uint8, uint16, bool or float, got {got}")
     if not pixels.size or not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (1, 3, 4))):
         raise ValueError(f"`pixels` must be (H, W) or (H, W, C) with 1, 3 or 4 channels, got {pixels.shape}")
-    if not (pixels.min() >= 0 and pixels.max() <= white):  # not true of NaN either
+    if not (pixels.min() >= 0 and pixels.max() <= white):  # also False for NaN
         raise ValueError(f"float `pixels` must be in [0, 1], got {pixels.min()} to {pixels.max()}")
     grey = pixels.astype(np.float32)
     grey /= white
@@ -87,38 +88,38 @@ def _grey(pixels: np.ndarray) -> np.ndarray:
 
 
 def _ink(grey: np.ndarray) -> np.ndarray:
-    """Return how much ink is where (H, W): 0 on the background, 1 in the strongest stroke."""
+    """Return the amount of ink (H, W): 0 on the background, 1 in the strongest stroke."""
     surface, noise = _background(grey)
     deviation = grey - surface
-    if (deviation * deviation * deviation).sum() < 0:  # the cube lets the strong deviations decide
+    if (deviation * deviation * deviation).sum() < 0:  # the cube gives weight to strong deviations
         deviation = -deviation
     strongest = float(deviation.max())
-    if strongest < max(_FAINTEST, 8 * noise):
-        raise ValueError("no ink found: the picture must show a digit that stands out from its background")
+    if strongest < max(_MIN_CONTRAST, 8 * noise):
+        raise ValueError("no digit found: it must stand out from its background")
     deviation[deviation < max(_CUTOFF * strongest, 4 * noise)] = 0
     return deviation / strongest
 
 
 def _background(grey: np.ndarray) -> tuple[np.ndarray, float]:
-    """Return the surface of second degree (H, W) that fits the border best, and the border's noise."""
+    """Return the quadratic surface (H, W) that fits the border best, and the noise of the border."""
     row = np.linspace(-1, 1, grey.shape[0])[:, np.newaxis]
     column = np.linspace(-1, 1, grey.shape[1])
-    # The constant is large, so that it is used alone if the border is too short to tell the terms apart.
+    # The large constant is preferred if the border is too short to distinguish the terms.
     terms = [np.array(100.0), row, column, row * row, column * column, row * column]
     border = np.zeros(grey.shape, bool)
     border[[0, -1]] = border[:, [0, -1]] = True
-    # Strokes may run over the border: what is far from the usual brightness there is not background.
-    usual = np.quantile(grey[border], 0.5, method="higher")  # in doubt, paper is light
-    border &= abs(grey - usual) <= 0.25 * np.ptp(grey)
+    # Strokes may cross the border: pixels far from its median brightness are not background.
+    median = np.quantile(grey[border], 0.5, method="higher")  # in doubt, the background is light
+    border &= abs(grey - median) <= 0.25 * np.ptp(grey)
     known = np.stack([np.broadcast_to(term, grey.shape)[border] for term in terms], axis=1)
     level = grey[border]
     factors = np.linalg.lstsq(known, level, rcond=None)[0]
-    noise = 1.4826 * np.median(abs(known @ factors - level))  # the standard deviation, if it is normal
+    noise = 1.4826 * np.median(abs(known @ factors - level))  # the standard deviation, for normal noise
     return sum(factor * term for factor, term in zip(factors, terms, strict=True)), float(noise)
 
 
 def _crop(ink: np.ndarray) -> np.ndarray:
-    """Return the part of the picture in which the digit lies, whatever specks lie around it."""
+    """Return the part of the image that contains the digit, without specks around it."""
     box = []
     for axis in (0, 1):
         part = ink.sum(axis=1 - axis).cumsum()
@@ -127,27 +128,27 @@ def _crop(ink: np.ndarray) -> np.ndarray:
     return ink[tuple(box)]
 
 
-def _fit(picture: np.ndarray, longest: int) -> np.ndarray:
-    """Resize the picture, keeping its proportions, so that its longer side has `longest` pixels."""
-    height, width = (max(1, round(size * longest / max(picture.shape))) for size in picture.shape)
-    return _resize(_resize(picture, height).T, width).T
+def _fit(image: np.ndarray, longest: int) -> np.ndarray:
+    """Resize the image so that its longer side has `longest` pixels, keeping its proportions."""
+    height, width = (max(1, round(size * longest / max(image.shape))) for size in image.shape)
+    return _resize(_resize(image, height).T, width).T
 
 
-def _resize(picture: np.ndarray, new_size: int) -> np.ndarray:
-    """Return the picture with so many rows.
+def _resize(image: np.ndarray, new_size: int) -> np.ndarray:
+    """Return the image resized to `new_size` rows.
 
-    Each new row averages a window of old ones, of which those at its ends count as far as they lie in it.
-    This is the mean over the area when the picture shrinks, linear interpolation when it grows.
+    Each new row is the mean over a window of old rows, partial ones at its ends weighted by their share. This
+    is area averaging when the image shrinks, and linear interpolation when it grows.
     """
-    size = len(picture)
+    size = len(image)
     step = size / new_size
     window = max(step, 1.0)
     start = (np.arange(new_size) + 0.5) * step - window / 2
-    above = np.pad(picture, ((1, 0), (0, 0))).cumsum(axis=0, dtype=np.float64)
+    above = np.pad(image, ((1, 0), (0, 0))).cumsum(axis=0, dtype=np.float64)
 
     def sum_above(place: np.ndarray) -> np.ndarray:
         place = place.clip(0, size)
         row = np.minimum(place.astype(int), size - 1)
-        return above[row] + (place - row)[:, np.newaxis] * picture[row]
+        return above[row] + (place - row)[:, np.newaxis] * image[row]
 
-    return ((sum_above(start + window) - sum_above(start)) / window).astype(picture.dtype)
+    return ((sum_above(start + window) - sum_above(start)) / window).astype(image.dtype)

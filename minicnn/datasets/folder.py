@@ -1,4 +1,4 @@
-"""Any data set that comes as MNIST came: four IDX files in a folder, under the names that MNIST gave them."""
+"""Data sets in the format of MNIST: a folder of four IDX files with MNIST's names."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def load_idx_folder(path: str | os.PathLike[str]) -> tuple[Split, Split]:
     FileNotFoundError
         If the folder or one of the four files is missing.
     FileFormatError
-        If a file is broken, or is no set of images or labels, or does not fit the other files.
+        If a file is broken, does not contain images or labels, or does not match the other files.
     """
     return load_folder(path)
 
@@ -39,17 +39,19 @@ def load_idx_folder(path: str | os.PathLike[str]) -> tuple[Split, Split]:
 def load_folder(
     path: str | os.PathLike[str], digests: Mapping[str, str] | None = None
 ) -> tuple[Split, Split]:
-    """Load the four files; `digests` gives the SHA-256 that each must have, as ``{"train-images": ...}``."""
+    """Load the four files; `digests` holds the expected SHA-256 of each, as ``{"train-images": ...}``."""
     folder = Path(path)
     if not folder.is_dir():
-        raise FileNotFoundError(f"the data set must be a folder with four IDX files, but {folder} is none")
+        raise FileNotFoundError(
+            f"{folder} is not a folder; the data set must be a folder with four IDX files"
+        )
     (x_train, y_train), (x_test, y_test) = (
         _load_split(folder, name, digests or {}) for name in ("train", "t10k")
     )
     if x_train.shape[1:] != x_test.shape[1:]:
         raise FileFormatError(
-            f"training and test images in {folder} must have one size, "
-            f"got {x_train.shape[1:]} and {x_test.shape[1:]}"
+            f"training and test images in {folder} differ in shape: "
+            f"{x_train.shape[1:]} and {x_test.shape[1:]}"
         )
     return (x_train, y_train), (x_test, y_test)
 
@@ -61,31 +63,31 @@ def is_idx_folder(folder: Path) -> bool:
 
 
 def find_file(folder: Path, name: str) -> Path | None:
-    """Return the file of the canonical name, in whichever spelling is there; None if none is."""
+    """Return the path of the file in the spelling that exists; None if there is none."""
     dims = (1,) if name.endswith("labels") else (3, 4)
     spellings = [f"{name}{sep}idx{n}-ubyte{zipped}" for n in dims for sep in "-." for zipped in ("", ".gz")]
     return next((folder / spelling for spelling in spellings if (folder / spelling).exists()), None)
 
 
 def _load_split(folder: Path, split: str, digests: Mapping[str, str]) -> Split:
-    """Load one half of the set, and check that images and labels are such and fit each other."""
+    """Load the training or the test set; check images and labels."""
     images_path, images = _load_file(folder, f"{split}-images", digests)
     labels_path, labels = _load_file(folder, f"{split}-labels", digests)
     if images.dtype != np.uint8 or images.ndim not in (3, 4):
         raise FileFormatError(
-            f"{images_path} must hold images, uint8 (N, H, W) or (N, H, W, C), "
+            f"{images_path} must contain images, uint8 (N, H, W) or (N, H, W, C), "
             f"got {images.dtype} {images.shape}"
         )
     if not np.issubdtype(labels.dtype, np.integer) or labels.ndim != 1:
         raise FileFormatError(
-            f"{labels_path} must hold labels, integers (N,), got {labels.dtype} {labels.shape}"
+            f"{labels_path} must contain labels, integers (N,), got {labels.dtype} {labels.shape}"
         )
     if labels.min(initial=0) < 0:
-        raise FileFormatError(f"{labels_path} must hold labels from 0 on, got {labels.min()}")
+        raise FileFormatError(f"{labels_path} must contain labels of at least 0, got {labels.min()}")
     if len(images) != len(labels):
         raise FileFormatError(
-            f"{labels_path} must hold one label for each of the {len(images)} images in {images_path.name}, "
-            f"got {len(labels)}"
+            f"{labels_path} must contain one label for each of the {len(images)} images in "
+            f"{images_path.name}, got {len(labels)}"
         )
     return images if images.ndim == 4 else images[..., np.newaxis], labels
 
@@ -95,7 +97,5 @@ def _load_file(folder: Path, name: str, digests: Mapping[str, str]) -> tuple[Pat
     path = find_file(folder, name)
     if path is None:
         ndim = 1 if name.endswith("labels") else 3
-        raise FileNotFoundError(
-            f"{folder} must hold {name}-idx{ndim}-ubyte, plain or as .gz, but it does not"
-        )
+        raise FileNotFoundError(f"no such file: {folder / name}-idx{ndim}-ubyte, plain or with .gz")
     return path, read_idx(path, digests.get(name))

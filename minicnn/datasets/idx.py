@@ -1,8 +1,8 @@
-"""IDX, the file format of MNIST: a few header bytes, then one array in C order, big-endian.
+"""IDX, the file format of MNIST: a header of a few bytes, then one array in C order, big-endian.
 
-The reader trusts nobody. A header can promise any size in a handful of bytes, and gzip can blow up a
-thousandfold, so a promise is first compared with the file's real size, and memory grows only with data
-that has really arrived. What comes back is exactly what the file holds, or `FileFormatError` says why not.
+The reader does not trust the file. A header can declare any size, and gzip can expand a thousandfold, so the
+declared size is first compared with the size of the file, and memory grows only with the data read. The
+result is exactly the content of the file; otherwise `FileFormatError` says what is wrong.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ _DTYPES = {code: np.dtype(name) for code, name in _TYPES.items()}
 _MAX_DIMS = 64  # NumPy's own limit
 _MAX_RATIO = 1032  # deflate cannot compress better than 1032:1
 _STEP = 1 << 18  # bytes read at a time
-_FREE = 1 << 20  # bytes that one entry of an empty array may claim, since no data vouches for its size
+_MAX_EMPTY = 1 << 20  # bytes of an empty array without its zero dimensions: no data confirms these
 
 
 def read_idx(path: str | os.PathLike[str], sha256: str | None = None) -> np.ndarray:
-    """Read an IDX file, plain or compressed with gzip (the bytes tell, not the name).
+    """Read an IDX file, plain or compressed with gzip (recognised by its bytes, not its name).
 
     Parameters
     ----------
     path : path
         The file.
     sha256 : str, optional
-        The SHA-256 that the decompressed file must have, in hexadecimal.
+        Expected SHA-256 of the decompressed file, in hexadecimal.
 
     Returns
     -------
@@ -49,8 +49,8 @@ def read_idx(path: str | os.PathLike[str], sha256: str | None = None) -> np.ndar
     FileNotFoundError
         If there is no such file.
     FileFormatError
-        If the file is anything but one whole IDX array with nothing behind it, or has another digest. Until
-        then no more memory was used than the file has data, plus less than 1 MiB.
+        If the file is not exactly one complete IDX array, or has another digest. The memory used before that
+        is at most the size of the data in the file plus 1 MiB.
 
     Notes
     -----
@@ -65,54 +65,54 @@ def read_idx(path: str | os.PathLike[str], sha256: str | None = None) -> np.ndar
             size = os.fstat(stream.fileno()).st_size
             return _read(stream, size * _MAX_RATIO if zipped else size, zipped, sha256)
     except (EOFError, zlib.error, gzip.BadGzipFile, FileFormatError) as error:
-        raise FileFormatError(f"{path} must be a whole IDX file: {error}") from error
+        raise FileFormatError(f"{path} is not a valid IDX file: {error}") from error
 
 
 def _read(stream: io.BufferedIOBase, limit: int, zipped: bool, sha256: str | None) -> np.ndarray:
-    """Read the one array in `stream`, which cannot hold more than `limit` bytes."""
+    """Read the array in `stream`, which contains at most `limit` bytes."""
     header, dtype, shape = _read_header(stream)
-    promised = math.prod(shape) * dtype.itemsize
-    promise = f"the header promises {promised} bytes of data, shape {shape}"
-    if len(header) + promised > limit:
-        raise FileFormatError(f"{promise}, more than the file can hold")
-    if not promised and math.prod(filter(None, shape)) * dtype.itemsize > _FREE:
-        raise FileFormatError(f"{promise}, an empty array with absurdly large dimensions")
-    if not zipped and len(header) + promised < limit:
-        raise FileFormatError(f"{promise}, the file holds {limit - len(header)}")
+    declared = math.prod(shape) * dtype.itemsize
+    claim = f"the header declares {declared} bytes of data, shape {shape}"
+    if len(header) + declared > limit:
+        raise FileFormatError(f"{claim}, more than the file can contain")
+    if not declared and math.prod(filter(None, shape)) * dtype.itemsize > _MAX_EMPTY:
+        raise FileFormatError(f"{claim}, an empty array with unreasonably large dimensions")
+    if not zipped and len(header) + declared < limit:
+        raise FileFormatError(f"{claim}, the file contains {limit - len(header)}")
 
     data = np.empty(0, np.uint8)
-    while data.size < promised:
-        chunk = stream.read(min(_STEP, promised - data.size))
+    while data.size < declared:
+        chunk = stream.read(min(_STEP, declared - data.size))
         if not chunk:
-            raise FileFormatError(f"{promise}, the file holds {data.size}")
-        data.resize(data.size + len(chunk), refcheck=False)  # nobody else has a view of it
+            raise FileFormatError(f"{claim}, the file contains {data.size}")
+        data.resize(data.size + len(chunk), refcheck=False)  # there are no views of it
         data[data.size - len(chunk) :] = np.frombuffer(chunk, np.uint8)
-    if stream.read(1):  # with gzip, reaching the end also compares the checksum
-        raise FileFormatError(f"{promise}, the file holds more")
+    if stream.read(1):  # for gzip, reaching the end also checks the checksum
+        raise FileFormatError(f"{claim}, the file contains more")
 
     if sha256 is not None:
-        import hashlib  # not with the package, which is to take little more time than NumPy
+        import hashlib  # imported here to keep `import minicnn` fast
 
         digest = hashlib.sha256(header)
         digest.update(data.data)
         if digest.hexdigest() != sha256.lower():
-            raise FileFormatError(f"its SHA-256 must be {sha256}, got {digest.hexdigest()}")
+            raise FileFormatError(f"its SHA-256 is {digest.hexdigest()}, expected {sha256}")
     array = data.view(dtype).reshape(shape)
     return array if array.dtype.isnative else array.byteswap(inplace=True).view(dtype.newbyteorder("="))
 
 
 def _read_header(stream: io.BufferedIOBase) -> tuple[bytes, np.dtype, tuple[int, ...]]:
-    """Return the header's bytes and what they say: the dtype and the shape."""
+    """Return the header's bytes, the dtype and the shape."""
     magic = stream.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in _DTYPES or not 1 <= magic[3] <= _MAX_DIMS:
         raise FileFormatError(
-            "it must begin with two zero bytes, a type code (8, 9, 11 to 14) "
+            "its first bytes must be two zeros, a type code (8, 9, 11 to 14) "
             f"and the number of dimensions (1 to {_MAX_DIMS}), got {list(magic)}"
         )
     ndim = magic[3]
     dims = stream.read(4 * ndim)
     if len(dims) < 4 * ndim:
-        raise FileFormatError(f"the header must list {ndim} dimensions, but the file ends before")
+        raise FileFormatError(f"the file ends within the header, which declares {ndim} dimensions")
     return magic + dims, _DTYPES[magic[2]], struct.unpack(f">{ndim}I", dims)
 
 
@@ -122,7 +122,7 @@ def write_idx(path: str | os.PathLike[str], array: np.ndarray) -> None:
     Raises
     ------
     TypeError
-        If the dtype is none of uint8, int8, int16, int32, float32 and float64.
+        If the dtype is not uint8, int8, int16, int32, float32 or float64.
     ValueError
         If `array` has no dimension.
     """

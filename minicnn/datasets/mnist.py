@@ -1,7 +1,6 @@
-"""MNIST, which comes with the package, and Fashion-MNIST, which is found on the machine.
+"""MNIST, which comes with the package, and Fashion-MNIST, which is read from a folder.
 
-Both are checked against the SHA-256 of their published content on every load: whoever compares numbers with
-somebody else's should not have to wonder about the data.
+Each load checks the SHA-256 of the published content, so results are comparable with published ones.
 """
 
 from __future__ import annotations
@@ -41,18 +40,18 @@ FASHION_MNIST_CLASSES = (
 
 
 def load_mnist() -> tuple[Split, Split]:
-    """Load the MNIST database of handwritten digits; it is bundled, no network is needed.
+    """Load the MNIST database of handwritten digits, which is bundled: no network is needed.
 
     Returns
     -------
     (x_train, y_train), (x_test, y_test)
-        Images, uint8 (60000, 28, 28, 1) and (10000, 28, 28, 1), white on black, and the digits they show,
+        Images, uint8 (60000, 28, 28, 1) and (10000, 28, 28, 1), white on black, and their digits,
         uint8 (60000,) and (10000,).
 
     Raises
     ------
     FileFormatError
-        If a bundled file is not the published one, byte for byte.
+        If a bundled file differs from the published one.
 
     Examples
     --------
@@ -68,14 +67,14 @@ def load_mnist() -> tuple[Split, Split]:
 
 
 def load_fashion_mnist(folder: str | os.PathLike[str] | None = None) -> tuple[Split, Split]:
-    """Load Fashion-MNIST (Zalando Research, MIT licence): MNIST's sizes, but ten kinds of clothing.
+    """Load Fashion-MNIST (Zalando Research, MIT licence): ten kinds of clothing, in MNIST's sizes.
 
     Parameters
     ----------
     folder : path, optional
-        Where the four files are, there or in its subfolder ``fashion-mnist``. Without it, the folder in the
-        environment variable ``MINICNN_DATA`` is searched in the same way, then the place where Debian's
-        package ``dataset-fashion-mnist`` puts the files.
+        Folder of the four files, or of a subfolder ``fashion-mnist`` with them. By default, the folder in the
+        environment variable ``MINICNN_DATA`` is searched in the same way, then that of Debian's package
+        ``dataset-fashion-mnist``.
 
     Returns
     -------
@@ -86,9 +85,9 @@ def load_fashion_mnist(folder: str | os.PathLike[str] | None = None) -> tuple[Sp
     Raises
     ------
     FileNotFoundError
-        If it is nowhere; the message says how to get it.
+        If the files are not found; the message says how to get them.
     FileFormatError
-        If a file is not the published one, byte for byte.
+        If a file differs from the published one.
     """
     given = (os.environ.get("MINICNN_DATA") or None) if folder is None else folder
     places = [Path(given) / "fashion-mnist", Path(given)] if given is not None else []
@@ -98,7 +97,7 @@ def load_fashion_mnist(folder: str | os.PathLike[str] | None = None) -> tuple[Sp
         if find_file(place, "train-images"):
             return load_folder(place, _FASHION)
     raise FileNotFoundError(
-        f"Fashion-MNIST must be in a folder, but it is in none of {', '.join(map(str, places))}; install "
-        "Debian's package `dataset-fashion-mnist`, or put the four .gz files of "
+        f"Fashion-MNIST was not found in {', '.join(map(str, places))}; install Debian's package "
+        "`dataset-fashion-mnist`, or put the four .gz files of "
         "https://github.com/zalandoresearch/fashion-mnist into a folder and set MINICNN_DATA to it"
     )

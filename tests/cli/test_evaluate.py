@@ -101,4 +101,4 @@ def test_evaluate_refuses_a_broken_data_set(run, tmp_path, capsys):
     write_folder(tmp_path / "other")
     write_idx(tmp_path / "other" / "t10k-labels-idx1-ubyte", np.zeros(39, np.uint8))
     assert main(["evaluate", str(run.folder), "--dataset", str(tmp_path / "other")]) == 2
-    assert "must hold one label for each of the 40 images" in capsys.readouterr().err
+    assert "must contain one label for each of the 40 images" in capsys.readouterr().err

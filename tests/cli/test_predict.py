@@ -77,5 +77,5 @@ def test_predict_without_pillow_says_how_to_get_it(place):
     command = [sys.executable, "-c", code, "predict", str(place / "run"), str(place / "one.png")]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 2
-    assert result.stderr.startswith("minicnn predict: reading pictures needs Pillow: pip install")
+    assert result.stderr.startswith("minicnn predict: reading image files needs Pillow: pip install")
     assert result.stderr.count("\n") == 1

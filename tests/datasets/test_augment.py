@@ -270,7 +270,7 @@ def test_augment_refuses_amounts_of_another_type(name, value):
 
 
 def test_augment_refuses_what_are_no_images():
-    with pytest.raises(ValueError, match=r"must have the shape \(N, H, W, C\), got \(28, 28\)"):
+    with pytest.raises(ValueError, match=r"must have shape \(N, H, W, C\), got \(28, 28\)"):
         Augment()(np.zeros((28, 28)), rng())
     with pytest.raises(TypeError, match="`images` must be an array of uint8 or float, got ndarray of int64"):
         Augment()(np.zeros((1, 2, 2, 1), np.int64), rng())

@@ -97,7 +97,7 @@ def read_picture(path):
     except FileFormatError:
         raise
     except ValueError as error:
-        if "no ink found" not in str(error):
+        if "no digit found" not in str(error):
             raise
         return "an empty picture"
     assert (digit.dtype, digit.shape, digit.max()) == (np.uint8, (28, 28, 1), 255)
