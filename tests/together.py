@@ -1,6 +1,7 @@
-"""What several ranks do together; `mpiexec -n 2 python together.py FILE SCENARIO...` writes what came out.
+"""Scenarios for several ranks: `mpiexec -n 2 python together.py FILE SCENARIO...` runs them.
 
-The file gets, pickled, for each scenario what each rank returned. Without mpiexec, `alone` returns the same.
+A scenario is a function of this module; FILE gets a pickled dict with its results in all ranks. Called with
+None instead of a communicator, it runs in one process.
 """
 
 import os
@@ -103,7 +104,7 @@ def regression(comm):
 
 
 class Note(Callback):
-    """Remembers its calls."""
+    """Counts its calls."""
 
     def __init__(self):
         self.steps = 0
@@ -123,7 +124,7 @@ def which_callbacks(comm):
 
 
 class Wish(NoteEverywhere):
-    """In one of the ranks, wants to end after its third step."""
+    """Requests the end in one of the ranks, in its third step."""
 
     def __init__(self, rank, name):
         super().__init__()
@@ -175,7 +176,7 @@ class Spoil(Callback):
 
 
 class Poison(Layer):
-    """Of a black image it makes infinity."""
+    """Turns a black image into infinity."""
 
     def forward(self, x):
         self.cache = x
@@ -186,7 +187,7 @@ class Poison(Layer):
 
 
 def refused(comm):
-    """Return the errors that all ranks must raise, since each would wait for the others otherwise."""
+    """Return errors that all ranks must raise, since each would otherwise wait for the others."""
     rank = comm.rank
     ill = X.copy()
     ill[np.random.default_rng([2, 0]).permutation(70)[17]] = 0  # in the shard of the second rank of two
@@ -209,7 +210,7 @@ def error_of(case):
 
 
 def raises(comm):
-    """Only one of the ranks has a mistake in it."""
+    """Raise an exception in one of the ranks only."""
 
     class Raise(NoteEverywhere):
         def on_batch_begin(self, step):
@@ -240,7 +241,7 @@ class Stall(Callback):
 
 
 def stalls_0(comm, rank=0):
-    # On a busy machine, ranks that are well may be many seconds apart.
+    # On a busy machine, ranks without a fault may be many seconds apart.
     trainer = Trainer(net(), SGD(), comm=comm, rank_timeout=40)
     trainer.fit(X, Y, batch_size=16, callbacks=[Stall(comm, rank)])
 
@@ -250,7 +251,7 @@ def stalls_1(comm):
 
 
 def logged(comm):
-    """Of several ranks one alone writes."""
+    """Only one of the ranks writes a log."""
     folder = Path(tempfile.mkdtemp())
     fit(comm, callbacks=[CSVLogger(folder / "log.csv")])
     return [len(path.read_text().splitlines()) for path in folder.iterdir()]

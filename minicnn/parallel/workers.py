@@ -50,7 +50,7 @@ class Worker:
     Parameters
     ----------
     model : Layer
-        The replica. It gets the worker's gradients and random states; its gradients move to shared memory.
+        The replica. Its gradients move to shared memory, and its generators follow the worker's.
     parameters : sequence of Parameter
         All parameters of the replica.
     pickled : bytes

@@ -113,6 +113,23 @@ def test_a_change_of_a_layer_applies_to_all_shards(monkeypatch, workers, when):
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)
 
 
+def test_shards_of_a_users_layer_are_twice_as_large_also_if_it_was_added_later():
+    model = Sequential([Flatten(), Dense(3)]).build((6, 6, 1), rng=0).train()
+    parallel = DataParallel(model, softmax_cross_entropy, 2)
+    assert parallel.smallest_shard == 1
+    model.layers[0:1] = [Flatten(), Times(2.0)]
+    parallel.sync_replicas()
+    assert parallel.smallest_shard == 2
+
+
+def test_a_data_parallel_that_was_not_entered_raises():
+    model = Sequential([Flatten(), Dense(3)]).build((6, 6, 1), rng=0).train()
+    with pytest.raises(RuntimeError, match="use a `with` statement"):
+        DataParallel(model, softmax_cross_entropy, 2).forward_backward(
+            np.ones((4, 6, 6, 1)), np.zeros(4, int)
+        )
+
+
 def test_a_batch_dependent_layer_cannot_be_added_after_the_trainer_was_made():
     model = Sequential([Flatten(), Dense(3)]).build((6, 6, 1), rng=0)
     trainer = Trainer(model, SGD(0.0), threads=2)

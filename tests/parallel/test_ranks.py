@@ -1,4 +1,4 @@
-"""Several ranks: the jobs run `together.py` under mpiexec, two ranks for almost all of it."""
+"""Several ranks: jobs that run `together.py` under mpiexec, most of them with two ranks."""
 
 import json
 import pickle
@@ -27,7 +27,7 @@ SCENARIOS = [
 
 
 def start(ranks, *command, **options):
-    """Start a job; all that it says can be read from its output."""
+    """Start a job whose messages all go to its standard output."""
     pipes = {
         "stdout": subprocess.PIPE,
         "stderr": subprocess.STDOUT,
@@ -39,8 +39,8 @@ def start(ranks, *command, **options):
 
 def results(folder, ranks, names):
     job = start(ranks, sys.executable, HERE.parent / "together.py", folder / "found", *names)
-    said, _ = job.communicate(timeout=JOB_TIMEOUT)
-    assert job.returncode == 0, said
+    output, _ = job.communicate(timeout=JOB_TIMEOUT)
+    assert job.returncode == 0, output
     return pickle.loads((folder / "found").read_bytes())
 
 
@@ -55,31 +55,25 @@ def three(tmp_path_factory):
 
 
 def same(a, b, rtol=0.0, atol=0.0):
-    """Compare what two fits came to, weights, history and steps: bit for bit, or up to rounding."""
-    for ours, theirs in zip(a[0], b[0], strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=rtol, atol=atol)
+    """Compare weights, history and steps of two fits: bit for bit, or up to rounding."""
+    for weight, other in zip(a[0], b[0], strict=True):
+        np.testing.assert_allclose(weight, other, rtol=rtol, atol=atol)
     assert a[1].keys() == b[1].keys()
     for name, values in a[1].items():
         np.testing.assert_allclose(values, b[1][name], rtol=rtol, atol=atol)
     assert a[2] == b[2]
 
 
-def test_all_ranks_come_to_the_same_bit_for_bit(two, three):
+def test_all_ranks_train_the_same_bit_for_bit(two, three):
     for found in (two, three):
-        for name in {
-            "plain",
-            "double",
-            "dropout",
-            "empty_shards",
-            "augmented",
-            "early_stopping",
-        } & found.keys():
+        names = {"plain", "double", "dropout", "empty_shards", "augmented", "early_stopping"}
+        for name in names & found.keys():
             for other in found[name][1:]:
                 same(other, found[name][0])
 
 
 @pytest.mark.parametrize("name", ["double", "empty_shards", "threads_in_ranks"])
-def test_ranks_come_to_what_one_process_does_up_to_rounding(two, three, name):
+def test_ranks_train_as_one_process_does_up_to_rounding(two, three, name):
     alone = getattr(together, name.replace("threads_in_ranks", "double"))(None)
     for found in (two, three):
         if name in found:
@@ -87,7 +81,7 @@ def test_ranks_come_to_what_one_process_does_up_to_rounding(two, three, name):
 
 
 @pytest.mark.parametrize("name", ["plain", "regression", "early_stopping"])
-def test_ranks_with_float32_come_close_to_one_process(two, name):
+def test_ranks_in_float32_train_nearly_as_one_process_does(two, name):
     same(two[name][0], getattr(together, name)(None), rtol=2e-4, atol=2e-5)
 
 
@@ -95,34 +89,34 @@ def test_ranks_with_float32_come_close_to_one_process(two, name):
 def test_two_ranks_compute_exactly_what_two_threads_do(two, name, monkeypatch):
     monkeypatch.setattr(data_parallel, "SMALLEST_SHARD", 1)
     threads = getattr(together, name)(None, threads=2)
-    for ours, theirs in zip(two[name][0][0], threads[0], strict=True):
-        np.testing.assert_array_equal(ours, theirs)
+    for weight, other in zip(two[name][0][0], threads[0], strict=True):
+        np.testing.assert_array_equal(weight, other)
     assert two[name][0][1]["loss"] == pytest.approx(threads[1]["loss"], rel=1e-6)
     assert two[name][0][1]["accuracy"] == pytest.approx(threads[1]["accuracy"], rel=1e-6)
 
 
-def test_memory_maps_and_given_batches_are_as_arrays(two):
+def test_memory_maps_and_batches_train_as_arrays_do(two):
     for name in ("memory_mapped", "given_batches"):
-        for one in two[name]:
-            same(one, two["plain"][0])
+        for result in two[name]:
+            same(result, two["plain"][0])
 
 
-def test_each_rank_distorts_its_shard_in_its_own_way(two):
-    ours, alone = two["augmented"][0][0], together.augmented(None)[0]
-    assert any((a != b).any() for a, b in zip(ours, alone, strict=True))
+def test_each_rank_augments_its_shard_with_its_own_generator(two):
+    weights, alone = two["augmented"][0][0], together.augmented(None)[0]
+    assert any((a != b).any() for a, b in zip(weights, alone, strict=True))
 
 
-def test_only_the_first_rank_calls_callbacks_and_writes_unless_they_ask(two):
+def test_only_rank_0_calls_callbacks_without_every_rank(two):
     assert two["which_callbacks"] == [[10, 10], [0, 10]]
     assert two["logged"] == [[3], []]
 
 
-def test_ranks_end_together_whichever_wants_it(two):
-    """They agree in the step after the third, which they all make."""
+def test_all_ranks_stop_at_the_same_step(two):
+    """The request of the third step reaches all ranks in the fourth."""
     assert two["wishes"] == [[4, 4], [4, 4]]
 
 
-def test_interrupted_ranks_go_on_from_the_checkpoint_of_the_first_bit_for_bit(two, three):
+def test_interrupted_ranks_resume_from_the_checkpoint_of_rank_0_bit_for_bit(two, three):
     for found in (two, three):
         steps, names, whole, again = found["interrupted"][0]
         assert steps == 4
@@ -133,7 +127,7 @@ def test_interrupted_ranks_go_on_from_the_checkpoint_of_the_first_bit_for_bit(tw
             same(one[3], whole)
 
 
-def test_what_no_rank_can_go_on_with_is_raised_in_all(two):
+def test_an_error_common_to_all_ranks_is_raised_in_all(two):
     first, second = two["refused"]
     assert first == second
     mixing, spoilt, unequal, ill = first
@@ -148,25 +142,25 @@ def test_what_no_rank_can_go_on_with_is_raised_in_all(two):
 @pytest.mark.parametrize("scenario", ["raises", "unequal_batches"])
 def test_an_error_in_one_rank_ends_the_job_with_its_traceback(tmp_path, scenario):
     job = start(2, sys.executable, HERE.parent / "together.py", tmp_path / "found", scenario)
-    said, _ = job.communicate(timeout=JOB_TIMEOUT)
+    output, _ = job.communicate(timeout=JOB_TIMEOUT)
     assert job.returncode != 0
     message = {
         "raises": "ZeroDivisionError: in rank 1",
         "unequal_batches": "ValueError: all ranks must be given the same batch, but of 5 examples came 4",
     }[scenario]
-    assert "rank 1 of 2 failed in epoch 0, step 0; aborting all ranks" in said
-    assert message in said
-    assert said.count("Traceback") == 1
+    assert "rank 1 of 2 failed in epoch 0, step 0; aborting all ranks" in output
+    assert message in output
+    assert output.count("Traceback") == 1
 
 
-def test_the_watchdog_says_which_rank_did_not_arrive(tmp_path):
-    """In the third step one of the ranks stops itself, as if its machine had gone."""
+def test_the_watchdog_names_the_rank_that_did_not_arrive(tmp_path):
+    """In the third step one of the ranks stops itself, as if its machine had failed."""
     script, found = HERE.parent / "together.py", tmp_path / "found"
     jobs = [start(2, sys.executable, script, found, f"stalls_{stalled}") for stalled in (0, 1)]
     for stalled, job in enumerate(jobs):
-        said, _ = job.communicate(timeout=JOB_TIMEOUT)
+        output, _ = job.communicate(timeout=JOB_TIMEOUT)
         assert job.returncode != 0
-        assert f"rank {stalled} did not reach epoch 0, step 3 within 1 s; aborting all ranks" in said
+        assert f"rank {stalled} did not reach epoch 0, step 3 within 1 s; aborting all ranks" in output
 
 
 def run_dying(runs, seed=0):
@@ -185,16 +179,16 @@ def run_dying(runs, seed=0):
     assert counts["deaths"] > 0
 
 
-def test_with_a_rank_killed_no_run_hangs_or_is_lost_or_different():
-    run_dying(3, seed=7)  # each of the three ways to die once
+def test_no_run_with_a_killed_rank_hangs_or_is_lost_or_differs():
+    run_dying(3, seed=7)  # each of the three kinds of death once
 
 
 @pytest.mark.campaign
-def test_with_a_rank_killed_no_run_of_two_hundred_hangs_or_is_lost_or_different():
+def test_no_run_of_two_hundred_with_a_killed_rank_hangs_or_is_lost_or_differs():
     run_dying(200)
 
 
-def test_without_mpiexec_there_is_no_world_and_mpi4py_is_not_loaded():
+def test_without_mpiexec_detect_world_returns_none_without_mpi4py():
     code = (
         "import sys; from minicnn.parallel.ranks import detect_world; "
         "print(detect_world(), 'mpi4py' in sys.modules)"
@@ -204,7 +198,7 @@ def test_without_mpiexec_there_is_no_world_and_mpi4py_is_not_loaded():
 
 
 @pytest.mark.parametrize("name", ["OMPI_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS"])
-def test_ranks_that_do_not_know_of_each_other_are_refused(name):
+def test_ranks_that_cannot_communicate_are_refused(name):
     code = "from minicnn.cli import main; raise SystemExit(main(['train']))"
     command = ["env", f"{name}=4", sys.executable, "-c", code]
     result = subprocess.run(command, capture_output=True, text=True)
@@ -215,14 +209,14 @@ def test_ranks_that_do_not_know_of_each_other_are_refused(name):
     )
 
 
-def test_a_missing_mpi4py_is_said(monkeypatch):
+def test_a_missing_mpi4py_is_reported(monkeypatch):
     monkeypatch.setenv("PMI_SIZE", "2")
     monkeypatch.setitem(sys.modules, "mpi4py", None)
     with pytest.raises(ImportError, match=r"pip install 'minicnn-numpy\[mpi\]'"):
         detect_world()
 
 
-def test_what_is_no_communicator_or_no_time_is_refused():
+def test_invalid_comm_and_timeout_raise():
     with pytest.raises(
         TypeError, match=r"`comm` must be a communicator such as mpi4py.MPI.COMM_WORLD, got 4"
     ):
@@ -238,7 +232,7 @@ from minicnn.cli import main
 raise SystemExit(main())
 """
 
-# The first rank says that its first epoch is over, and waits until the signal has come.
+# Rank 0 reports its first epoch, and waits until the signal has arrived.
 WAITING = """
 import time
 from minicnn.cli.messages import EpochLines
@@ -256,9 +250,9 @@ def start_training(*arguments, before=""):
 
 
 def finished(job):
-    said, _ = job.communicate(timeout=JOB_TIMEOUT)
-    assert job.returncode == 0, said
-    return said
+    output, _ = job.communicate(timeout=JOB_TIMEOUT)
+    assert job.returncode == 0, output
+    return output
 
 
 @pytest.fixture(scope="module")
@@ -270,31 +264,31 @@ def options(tmp_path_factory):
 @pytest.fixture(scope="module")
 def whole(options, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "whole"
-    said = finished(start_training(*options, "--out", out))
-    assert said.count("on 2 ranks") == said.count("epoch 9/9: ") == said.count("of 40 test images") == 1
+    output = finished(start_training(*options, "--out", out))
+    assert output.count("on 2 ranks") == output.count("epoch 9/9: ") == output.count("of 40 test images") == 1
     return out
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_to_mpiexec_ends_all_ranks_and_the_same_command_goes_on(options, whole, tmp_path, number):
+def test_a_signal_to_mpiexec_ends_all_ranks_and_resume_completes_the_run(options, whole, tmp_path, number):
     out = tmp_path / "run"
     job = start_training(*options, "--out", out, before=WAITING)
     assert any("epoch 1/9" in line for line in job.stdout)
     job.send_signal(number)
-    said, _ = job.communicate(timeout=JOB_TIMEOUT)
-    assert job.returncode == 128 + number, said
-    assert said.count("interrupted after") == said.count("stopping after this step") == 1
-    assert f"mpiexec -n 2 minicnn train --resume {out}" in said
+    output, _ = job.communicate(timeout=JOB_TIMEOUT)
+    assert job.returncode == 128 + number, output
+    assert output.count("interrupted after") == output.count("stopping after this step") == 1
+    assert f"mpiexec -n 2 minicnn train --resume {out}" in output
     finished(start_training("--resume", out))
     for name in ("weights.safetensors", "history.csv"):
         assert (out / name).read_bytes() == (whole / name).read_bytes()
     assert json.loads((out / "result.json").read_text())["ranks"] == 2
 
 
-def test_wrong_input_is_said_once_by_all_ranks_together(tmp_path):
+def test_wrong_input_is_reported_once_by_all_ranks(tmp_path):
     minicnn = Path(sys.executable).with_name("minicnn")
     job = start(2, minicnn, "train", "--dataset", "nowhere", "--out", tmp_path / "run")
-    said, _ = job.communicate(timeout=JOB_TIMEOUT)
+    output, _ = job.communicate(timeout=JOB_TIMEOUT)
     assert job.returncode != 0
-    assert said.count("minicnn train: the data set must be mnist, fashion-mnist or a folder") == 1
-    assert "Traceback" not in said
+    assert output.count("minicnn train: the data set must be mnist, fashion-mnist or a folder") == 1
+    assert "Traceback" not in output
