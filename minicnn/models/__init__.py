@@ -16,6 +16,13 @@ class NamedModel(NamedTuple):
 
     make: Callable[[int], Sequential]
     min_size: int = 1  # height and width to which smaller images are padded
+    min_bytes: tuple[int, int] = (
+        0,
+        0,
+    )  # of the weights, for each pixel and class; refuses forged run folders
 
 
-MODELS = {"lenet5": NamedModel(lenet5), "lenet5-1998": NamedModel(lenet5_1998, min_size=32)}
+MODELS = {
+    "lenet5": NamedModel(lenet5, min_bytes=(150, 4 * 84)),
+    "lenet5-1998": NamedModel(lenet5_1998, min_size=32, min_bytes=(150, 4 * 84)),
+}

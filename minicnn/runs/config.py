@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import typing
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,13 +21,24 @@ from minicnn.runs.suggestions import did_you_mean
 from minicnn.schedules import Schedule, constant, cosine
 from minicnn.validation import check_int, check_real
 
-SCHEDULES = ("cosine", "constant")
 WARMUP = 0.05  # share of the steps in which the learning rate of the cosine schedule rises
 
 AUGMENT = Augment(shift=2.0, rotation=10.0, shear=0.1, scale=0.1)
 
 _MAX_SIDE, _MAX_CHANNELS, _MAX_CLASSES = 256, 64, 10_000  # keep the models of the registry under a gigabyte
 _MAX_THREADS, _MAX_NUMBER = 1024, 10**9  # each thread takes a copy of the model
+
+
+def _cosine(lr: float, steps: int) -> Schedule:
+    warmup = math.floor(WARMUP * steps)
+    return cosine(lr, max(steps - warmup, 1), warmup)
+
+
+# Each makes the schedule of a training from its highest learning rate and its number of steps.
+SCHEDULES: dict[str, Callable[[float, int], Schedule]] = {
+    "cosine": _cosine,
+    "constant": lambda lr, steps: constant(lr),
+}
 
 
 @dataclass(frozen=True)
@@ -48,7 +60,7 @@ class TrainConfig:
     lr, weight_decay : float, optional
         Highest learning rate and decoupled weight decay; by default those of the optimizer's entry.
     schedule : str
-        "cosine", after a short warm-up, or "constant".
+        A name in `SCHEDULES`: "cosine", after a short warm-up, or "constant".
     augment : bool
         Whether to distort the training images at random.
     seed : int
@@ -105,6 +117,11 @@ class TrainConfig:
             # A frozen dataclass can set itself only this way.
             object.__setattr__(self, name, check_real(default if value is None else value, name))
 
+    def min_bytes(self, input_shape: tuple[int, ...], num_classes: int) -> int:
+        """Return a lower bound of the bytes of the model's weights."""
+        per_pixel, per_class = MODELS[self.model].min_bytes
+        return per_pixel * math.prod(input_shape[:2]) + per_class * num_classes
+
     def build_model(self, input_shape: tuple[int, ...], num_classes: int) -> Sequential:
         """Return the model, built for images of `input_shape`, with the seed's initial weights.
 
@@ -124,11 +141,7 @@ class TrainConfig:
 
     def make_schedule(self, steps: int) -> Schedule:
         """Return the learning rate as a function of the step, for a training of `steps` steps."""
-        lr = typing.cast(float, self.lr)
-        if self.schedule == "constant":
-            return constant(lr)
-        warmup = math.floor(WARMUP * steps)
-        return cosine(lr, max(steps - warmup, 1), warmup)
+        return SCHEDULES[self.schedule](typing.cast(float, self.lr), steps)
 
     def make_optimizer(self, images: int) -> Optimizer:
         """Return the optimizer for training on a number of images."""

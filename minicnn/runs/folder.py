@@ -28,7 +28,6 @@ CONFIG, RESULT, HISTORY, WEIGHTS = "config.json", "result.json", "history.csv", 
 CHECKPOINTS = "checkpoints"
 _MAX_JSON = 1 << 16  # bytes; a configuration has about 500
 _MAX_HISTORY, _MAX_COLUMNS = 1 << 21, 100  # bytes: 20,000 epochs of 5 columns
-_BYTES_OF_PIXEL, _BYTES_OF_CLASS = 150, 4 * 84  # lower bounds of the weights' file, over all models
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,7 @@ def open_run(folder: str | os.PathLike[str]) -> Run:
             f"{path} has no {WEIGHTS}, since its training has not finished: "
             f"continue it with `minicnn train --resume {path}`"
         )
-    if weights.stat().st_size < _least_bytes(sizes, classes):
+    if weights.stat().st_size < config.min_bytes(sizes, classes):
         raise FileFormatError(f"{weights} is too small for a model of images {sizes} and {classes} classes")
     run = Run(path, config, _build(path, config, sizes, classes), every)
     load_weights(run.model, weights)
@@ -116,7 +115,7 @@ def open_unfinished_run(folder: str | os.PathLike[str]) -> Run:
     """Return a run to resume, with a new model as from `create_run`; raises as `open_run`."""
     path, config, sizes, classes, every = _read_config(folder)
     checkpoints = [file.stat().st_size for file in (path / CHECKPOINTS).glob("step-*")]
-    if max(checkpoints, default=0) < _least_bytes(sizes, classes):  # the data must justify the size
+    if max(checkpoints, default=0) < config.min_bytes(sizes, classes):  # the data must justify the size
         data = load_data(config)
         if (data.train[0].shape[1:], data.num_classes) != (sizes, classes):
             raise FileFormatError(
@@ -150,11 +149,6 @@ def _read_config(
         return path, TrainConfig.from_dict(config["train"]), sizes, config["num_classes"], every
     except (TypeError, ValueError) as error:
         raise FileFormatError(f"{path / CONFIG} is not the configuration of a run: {error}") from error
-
-
-def _least_bytes(sizes: tuple[int, ...], classes: int) -> int:
-    """Return a lower bound of a model's bytes, so that a short file cannot make a large model."""
-    return _BYTES_OF_PIXEL * math.prod(sizes[:2]) + _BYTES_OF_CLASS * classes
 
 
 def _build(path: Path, config: TrainConfig, sizes: tuple[int, ...], classes: int) -> Sequential:

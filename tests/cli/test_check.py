@@ -45,7 +45,7 @@ def test_check_ends_with_status_1_for_a_wrong_layer(layers, capsys):
 
 
 @pytest.mark.parametrize("target", ["{}:Missing", "nowhere.py:Scale", "no_such_module:Scale", "{}", "Scale"])
-def test_check_refuses_a_target_that_is_none(layers, capsys, target):
+def test_check_refuses_a_wrong_target(layers, capsys, target):
     assert main(["check", target.format(layers)]) == 2
     captured = capsys.readouterr()
     assert captured.err.startswith("minicnn check: ")

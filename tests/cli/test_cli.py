@@ -92,7 +92,7 @@ def test_python_dash_m_is_the_command():
     assert "61,706" in out
 
 
-def test_a_reader_that_has_enough_is_no_error():
+def test_a_closed_pipe_is_not_an_error():
     reading, writing = os.pipe()
     os.close(reading)
     process = start("summary", stdout=writing)
@@ -113,7 +113,7 @@ def test_output_that_cannot_be_written_is_an_error():
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_during_training_saves_and_says_how_to_go_on(tmp_path, number, status):
+def test_a_signal_during_training_saves_and_prints_how_to_resume(tmp_path, number, status):
     dataset = write_folder(tmp_path / "toy")
     process = start(
         "train", "--dataset", dataset, "--epochs", 100_000, "--threads", 1, "--out", tmp_path / "run"
@@ -134,7 +134,7 @@ def test_a_signal_during_training_saves_and_says_how_to_go_on(tmp_path, number, 
 CODE = """
 import os, signal, sys
 from minicnn.cli import main
-signal.signal(signal.SIGINT, signal.default_int_handler)  # it may have been ignored by whoever started us
+signal.signal(signal.SIGINT, signal.default_int_handler)  # it may have been ignored by the parent process
 signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
 signal.setitimer(signal.ITIMER_REAL, 0.05)  # reading MNIST takes several times as long
 sys.exit(main(["train", "--out", sys.argv[1]]))

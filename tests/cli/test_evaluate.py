@@ -28,13 +28,13 @@ def test_evaluate_json_is_what_the_metrics_say(run, capsys):
     assert main(["evaluate", str(run.folder), "--json"]) == 0
     images, labels = load_data(run.config).test
     logits = run.model.predict(images)
-    told = json.loads(capsys.readouterr().out)
-    assert told["accuracy"] == accuracy(logits, labels)
-    assert told["confusion"] == confusion_matrix(labels, logits).tolist()
-    assert (told["images"], told["dataset"]) == (40, run.config.dataset)
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["accuracy"] == accuracy(logits, labels)
+    assert answer["confusion"] == confusion_matrix(labels, logits).tolist()
+    assert (answer["images"], answer["dataset"]) == (40, run.config.dataset)
     powers = np.exp(logits.astype(np.float64))
     shares = powers[np.arange(40), labels] / powers.sum(axis=1)
-    assert told["loss"] == pytest.approx(-np.log(shares).mean(), rel=1e-6)
+    assert answer["loss"] == pytest.approx(-np.log(shares).mean(), rel=1e-6)
 
 
 def test_evaluate_prints_accuracy_and_counts(run, capsys):
@@ -88,7 +88,7 @@ def test_evaluate_refuses_a_ruined_net(run, tmp_path, capsys, options):
     assert captured.out == ""
 
 
-def test_evaluate_refuses_what_is_no_run(tmp_path, capsys):
+def test_evaluate_refuses_what_is_not_a_run(tmp_path, capsys):
     for folder in (tmp_path / "nowhere", tmp_path):
         assert main(["evaluate", str(folder)]) == 2
         captured = capsys.readouterr()

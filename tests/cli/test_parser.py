@@ -1,6 +1,9 @@
 import pytest
 
 from minicnn.cli import COMMANDS, main
+from minicnn.datasets import DATASETS, NamedDataset, load_mnist
+from minicnn.models import MODELS, NamedModel, lenet5
+from minicnn.optimizers import OPTIMIZERS, SGD, NamedOptimizer
 from minicnn.runs.suggestions import did_you_mean
 
 NAMES = [command.__name__.rpartition(".")[2] for command in COMMANDS]
@@ -89,3 +92,14 @@ def test_a_misspelt_data_set_is_reported_with_the_nearest_name(capsys):
 def test_did_you_mean(word, suggested):
     known = ["--weight-decay", "--seed", "--rank-timeout", "-h", "--help"]
     assert did_you_mean(word, known) == (f"; did you mean {suggested!r}?" if suggested else "")
+
+
+def test_what_is_registered_is_an_option(monkeypatch, capsys):
+    monkeypatch.setitem(OPTIMIZERS, "mine", NamedOptimizer(SGD, lr=0.125))
+    monkeypatch.setitem(MODELS, "tiny", NamedModel(lenet5))
+    monkeypatch.setitem(DATASETS, "letters", NamedDataset(load_mnist))
+    words = printed_help(["train"], 1000, monkeypatch, capsys)
+    assert "adamw, adam, rmsprop, sgd, mine (default: adamw)" in words
+    assert "sgd 0.05, mine 0.125)" in words
+    assert "lenet5, lenet5-1998, tiny (default: lenet5)" in words
+    assert "mnist, fashion-mnist, letters, or a folder" in words

@@ -44,7 +44,7 @@ def test_predict_prints_the_answer_and_the_three_best(place, capsys):
     assert captured.err == ""
 
 
-def test_predict_goes_on_after_a_picture_that_is_none(place, capsys):
+def test_predict_continues_after_an_unreadable_picture(place, capsys):
     names = [str(place / name) for name in ("bad.png", "nowhere.png", "toy", "one.png")]
     assert main(["predict", str(place / "run"), *names]) == 2
     captured = capsys.readouterr()
@@ -72,7 +72,7 @@ def test_predict_pads_for_the_net_of_1998(place, tmp_path, capsys):
     assert capsys.readouterr().out.startswith(str(place / "one.png"))
 
 
-def test_predict_without_pillow_says_how_to_get_it(place):
+def test_predict_without_pillow_prints_how_to_get_it(place):
     code = "import sys; sys.modules['PIL'] = None; from minicnn.cli import main; sys.exit(main(sys.argv[1:]))"
     command = [sys.executable, "-c", code, "predict", str(place / "run"), str(place / "one.png")]
     result = subprocess.run(command, capture_output=True, text=True)

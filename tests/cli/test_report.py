@@ -40,39 +40,39 @@ def run(tmp_path_factory):
     return place / "run"
 
 
-def test_report_tells_all_of_a_run(run, capsys):
+def test_report_has_all_of_a_run(run, capsys):
     assert main(["report", str(run)]) == 0
     assert capsys.readouterr().out.startswith(f"written to {run / 'report.html'}, ")
-    told = Read(run / "report.html")
+    read = Read(run / "report.html")
     trained = open_run(run)
     images, labels = load_data(trained.config).test
     right = accuracy(trained.model.predict(images), labels)
-    assert f"{100 * right:.2f} % of 40 test images right" in told.texts["p"][0]
-    rows = dict(zip(told.texts["th"], told.texts["td"], strict=True))
+    assert f"{100 * right:.2f} % of 40 test images right" in read.texts["p"][0]
+    rows = dict(zip(read.texts["th"], read.texts["td"], strict=True))
     assert rows["dataset"] == trained.config.dataset  # escaped, it comes back as it was
     assert (rows["batch size"], rows["optimizer"], rows["parameters"]) == ("20", "adamw", "61706")
     assert rows["test accuracy"] == json.dumps(right)
-    assert told.texts["pre"][0] == trained.model.summary()
-    assert told.texts["h2"] == [
+    assert read.texts["pre"][0] == trained.model.summary()
+    assert read.texts["h2"] == [
         *("Configuration", "Result", "Layers", "Learning curves", "Confusion matrix", "Mistakes"),
         *("Kernels", "One image, layer by layer", "Map of the last hidden layer"),
     ]
-    assert len(told.alts) == 8
-    assert all(told.alts)
+    assert len(read.alts) == 8
+    assert all(read.alts)
 
 
-def test_report_of_a_training_that_was_killed_judged_by_some_images(run, tmp_path):
+def test_report_of_a_training_that_was_killed_evaluated_on_some_images(run, tmp_path):
     shutil.copytree(run, tmp_path / "run")
     (tmp_path / "run" / "result.json").unlink()
     argv = ["report", str(tmp_path / "run"), "--limit", "1", "--out", str(tmp_path / "a.html")]
     assert main(argv) == 0
-    told = Read(tmp_path / "a.html")
-    assert "of 1 test image right" in told.texts["p"][0]
-    assert "The training has not finished." in told.texts["p"]
-    assert len(told.alts) == 7  # of a single image there is no map
+    read = Read(tmp_path / "a.html")
+    assert "of 1 test image right" in read.texts["p"][0]
+    assert "The training has not finished." in read.texts["p"]
+    assert len(read.alts) == 7  # of a single image there is no map
 
 
-def test_report_refuses_what_it_cannot_tell(run, tmp_path, capsys):
+def test_report_refuses_wrong_input(run, tmp_path, capsys):
     assert main(["report", str(run), "--out", str(tmp_path / "a.txt")]) == 2
     assert "FILE must end in .html" in capsys.readouterr().err
     assert main(["report", str(run), "--limit", "0"]) == 2

@@ -23,7 +23,7 @@ def train(*arguments):
     return main(["train", "--threads", "1", *map(str, arguments)])
 
 
-def test_train_writes_a_run_folder_and_tells_what_happens(dataset, tmp_path, capsys):
+def test_train_writes_a_run_folder_and_prints_its_progress(dataset, tmp_path, capsys):
     out = tmp_path / "run"
     assert train("--dataset", dataset, "--epochs", 8, "--batch-size", 20, "--out", out) == 0
     assert sorted(path.name for path in out.iterdir()) == [
@@ -42,11 +42,11 @@ def test_train_writes_a_run_folder_and_tells_what_happens(dataset, tmp_path, cap
     assert (config["input_shape"], config["num_classes"]) == ([28, 28, 1], 10)
 
     out_text, progress = capsys.readouterr()
-    told = " ".join(out_text.split())
-    assert "lenet5: 12 layers, 61,706 parameters" in told
-    assert "160 images of 28x28x1, evaluated on 40 test images" in told
-    assert "100.00 % of 40 test images (error 0.00 %" in told
-    assert f"minicnn predict {out} IMAGE..." in told
+    printed = " ".join(out_text.split())
+    assert "lenet5: 12 layers, 61,706 parameters" in printed
+    assert "160 images of 28x28x1, evaluated on 40 test images" in printed
+    assert "100.00 % of 40 test images (error 0.00 %" in printed
+    assert f"minicnn predict {out} IMAGE..." in printed
     lines = progress.splitlines()
     assert len(lines) == 8
     assert lines[7].startswith(f"epoch 8/8: loss {float(rows[7]['loss']):.4f}, accuracy 1.0000, ")
@@ -104,7 +104,7 @@ def test_train_names_the_folder_and_remembers_where_the_data_are(dataset, monkey
         (["--dataset", "TOY", "--lr", "1e30", "--schedule", "constant"], "loss and gradients must be finite"),
     ],
 )  # fmt: skip
-def test_wrong_input_ends_in_one_sentence(dataset, tmp_path, monkeypatch, capsys, arguments, message):
+def test_wrong_input_ends_in_one_line(dataset, tmp_path, monkeypatch, capsys, arguments, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
@@ -122,7 +122,7 @@ def test_images_too_small_for_the_net_are_refused(tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_full_disk_is_said_in_one_sentence(dataset, tmp_path):
+def test_a_full_disk_is_reported_in_one_line(dataset, tmp_path):
     def small_files():
         resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
 
@@ -156,7 +156,7 @@ def FULL(path):  # noqa: N802
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def test_resume_goes_on_and_says_when_there_is_nothing_left(dataset, tmp_path, monkeypatch, capsys):
+def test_resume_continues_and_reports_a_finished_run(dataset, tmp_path, monkeypatch, capsys):
     arguments = ["--dataset", dataset, "--epochs", 2, "--batch-size", 50, "--seed", 3, "--optimizer", "adam"]
     stop([*arguments, "--out", tmp_path / "run"], monkeypatch)
     assert "make room on the disk" in capsys.readouterr().err
@@ -171,7 +171,7 @@ def test_resume_goes_on_and_says_when_there_is_nothing_left(dataset, tmp_path, m
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "run").iterdir()} == before
 
 
-def test_resume_tells_of_a_broken_checkpoint_in_a_line(dataset, tmp_path, monkeypatch, capsys):
+def test_resume_reports_a_broken_checkpoint_in_a_line(dataset, tmp_path, monkeypatch, capsys):
     stop(["--dataset", dataset, "--epochs", 2, "--batch-size", 50, "--out", tmp_path / "run"], monkeypatch)
     (tmp_path / "run" / "checkpoints" / "step-00000003.safetensors").write_bytes(b"")
     capsys.readouterr()
@@ -200,7 +200,7 @@ def test_resume_refuses_what_contradicts_the_run(dataset, tmp_path, monkeypatch,
     assert message in capsys.readouterr().err
 
 
-def test_resume_refuses_what_is_no_run(tmp_path, capsys):
+def test_resume_refuses_what_is_not_a_run(tmp_path, capsys):
     assert main(["train", "--resume", str(tmp_path)]) == 2
     assert "is not a run folder" in capsys.readouterr().err
 

@@ -5,7 +5,10 @@ import numpy as np
 import pytest
 
 from minicnn import SGD, AdamW, RMSprop
+from minicnn.models import MODELS, NamedModel, lenet5
+from minicnn.optimizers import OPTIMIZERS, NamedOptimizer
 from minicnn.runs import TrainConfig
+from minicnn.runs.config import SCHEDULES
 
 
 def test_config_fills_in_the_rates_of_its_optimizer():
@@ -127,3 +130,24 @@ def test_build_model_follows_the_seed():
 def test_build_model_refuses_what_is_unreasonable(shape, classes, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         TrainConfig().build_model(shape, classes)
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(("shape", "classes"), [((20, 20, 1), 1), ((32, 33, 3), 10), ((128, 200, 1), 5000)])
+def test_min_bytes_is_a_lower_bound(model, shape, classes):
+    config = TrainConfig(model=model)
+    weights = config.build_model(tuple(max(size, 32) for size in shape[:2]) + shape[2:], classes)
+    assert 0 < config.min_bytes(shape, classes) <= sum(p.value.nbytes for p in weights.parameters())
+
+
+def test_a_model_without_min_bytes_needs_none(monkeypatch):
+    monkeypatch.setitem(MODELS, "mine", NamedModel(lenet5))
+    assert TrainConfig(model="mine").min_bytes((28, 28, 1), 10) == 0
+
+
+def test_config_takes_what_is_registered(monkeypatch):
+    monkeypatch.setitem(OPTIMIZERS, "mine", NamedOptimizer(RMSprop, lr=0.125, weight_decay=0.5))
+    monkeypatch.setitem(SCHEDULES, "halved", lambda lr, steps: lambda step: lr / 2)
+    config = TrainConfig(optimizer="mine", schedule="halved")
+    optimizer = config.make_optimizer(1000)
+    assert (type(optimizer), optimizer.lr(3), optimizer.weight_decay) == (RMSprop, 0.0625, 0.5)

@@ -201,7 +201,7 @@ def test_pipes_and_folders_in_a_run_are_refused_and_not_waited_for(saved):
             path.write_bytes(content)
 
 
-def test_open_run_refuses_bytes_that_are_no_text(saved):
+def test_open_run_refuses_bytes_that_are_not_text(saved):
     (saved.folder / "config.json").write_bytes(b"\xff\xfe{}")
     with pytest.raises(FileFormatError, match="is not valid JSON"):
         open_run(saved.folder)

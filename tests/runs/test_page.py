@@ -25,8 +25,13 @@ class Tags(HTMLParser):
 
 
 def test_page_escapes_every_text():
-    pieces = [paragraph(NASTY), preformatted(NASTY, NASTY), table({NASTY: NASTY}), picture(Figure(), NASTY)]
-    found = Tags(page(NASTY, NASTY, [(NASTY, pieces)]))
+    fragments = [
+        paragraph(NASTY),
+        preformatted(NASTY, NASTY),
+        table({NASTY: NASTY}),
+        picture(Figure(), NASTY),
+    ]
+    found = Tags(page(NASTY, NASTY, [(NASTY, fragments)]))
     assert "script" not in [tag for tag, _ in found.tags]
     # Title, its heading, lead, link, heading, paragraph, preformatted, and twice in the table.
     assert found.text.count(NASTY) == 9

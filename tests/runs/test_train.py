@@ -33,7 +33,7 @@ def make(folder, out, **choices):
 
 
 class SendSignal(Callback):
-    """Send this process a signal, so many times in a row, in one of the steps."""
+    """Send this process a signal, `times` times in a row, in one of the steps."""
 
     def __init__(self, number, step, times=1):
         self.number, self.step, self.times = number, step, times
@@ -135,7 +135,7 @@ def test_a_run_that_was_stopped_twice_ends_as_one_that_was_not(folder, tmp_path,
     assert trained.values["seconds"] > first.values["seconds"]
 
 
-def test_a_run_that_died_before_it_was_judged_is_judged(folder, tmp_path):
+def test_a_run_that_died_before_its_evaluation_is_evaluated(folder, tmp_path):
     run, data = make(folder, tmp_path / "run")
     expected = train(run, data).values
     (run.folder / "result.json").unlink()
@@ -157,7 +157,7 @@ def test_two_processes_do_not_train_into_one_folder(folder, tmp_path):
     assert train(run, data).logits is not None
 
 
-def test_checkpoints_come_as_often_as_was_said(folder, tmp_path):
+def test_checkpoints_follow_checkpoint_every(folder, tmp_path):
     config = TrainConfig(dataset=str(folder), epochs=2, batch_size=50, threads=1)
     data = load_data(config)
     create_run(config, data, tmp_path / "run", checkpoint_every=3)
