@@ -9,8 +9,8 @@ import argparse
 import math
 
 from minicnn import SGD, Conv2D, Dense, Sequential
-from minicnn.layers import LayerCost, layer_costs
 from minicnn.models import alexnet
+from minicnn.profiling import LayerCost, layer_costs
 
 # Of the abstract, and of the caption of Figure 2: the neurons of the eight layers. The first number is
 # 55 * 48 * 96, where 96 maps of 55x55 have 290,400; the others are as counted here.

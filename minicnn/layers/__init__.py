@@ -9,7 +9,6 @@ from minicnn.layers.flatten import Flatten
 from minicnn.layers.normalization import BatchNorm, LocalResponseNorm
 from minicnn.layers.pool import GlobalAveragePool2D, Pool2D
 from minicnn.layers.sequential import Sequential
-from minicnn.layers.summary import LayerCost, layer_costs
 
 __all__ = [
     "BatchNorm",
@@ -19,7 +18,6 @@ __all__ = [
     "Flatten",
     "GlobalAveragePool2D",
     "Layer",
-    "LayerCost",
     "LeakyReLU",
     "LocalResponseNorm",
     "Pool2D",
@@ -28,5 +26,4 @@ __all__ = [
     "Sigmoid",
     "Softmax",
     "Tanh",
-    "layer_costs",
 ]
