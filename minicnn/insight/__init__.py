@@ -1,12 +1,13 @@
-"""Looking inside a trained net: what each layer sees, what an answer hangs on. `minicnn.plots` draws it."""
+"""Looking inside a trained network: feature maps, saliency, receptive fields. `minicnn.plots` draws them."""
 
 from minicnn.insight.distributions import Distributions
 from minicnn.insight.patches import Patches, receptive_field, strongest_patches
 from minicnn.insight.projection import last_hidden, principal_components
 from minicnn.insight.saliency import class_gradient, grad_cam, occlusion
-from minicnn.insight.trace import Trace, blocks
+from minicnn.insight.trace import Block, Trace, blocks
 
 __all__ = [
+    "Block",
     "Distributions",
     "Patches",
     "Trace",

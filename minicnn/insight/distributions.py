@@ -1,4 +1,4 @@
-"""How activations and gradients are spread in each layer while a net learns."""
+"""Distributions of activations and gradients in each layer during training."""
 
 from __future__ import annotations
 
@@ -17,47 +17,47 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 class Distributions(Callback):
-    """Looks into the model every so many steps, with a batch of its own; the training does not notice.
+    """A callback that records distributions inside the model, on a batch of its own, at regular intervals.
 
-    A copy of the model runs forward and backward on the batch, as in training. Of each block (a layer with
-    weights, and its activation) there are recorded: the quantiles of its outputs; those of the sizes of its
-    weights' gradients, in which a vanishing gradient shows; and the share of its channels that are zero for
-    every image, dead ReLUs.
+    A copy of the model runs forward and backward on the batch in training mode; training is not affected. For
+    each block (a layer with weights, and its activation) it records the quantiles of the outputs, the
+    quantiles of the absolute gradients of the weights, which reveal vanishing gradients, and the share of
+    channels that are zero for all images (dead ReLUs).
 
     Parameters
     ----------
     x, y : ndarray
-        The batch, as for `Trainer.fit`; a hundred images will do.
+        The batch, as for `Trainer.fit`; about a hundred images.
     every : int
-        Steps from one look to the next.
+        Number of steps between two records.
 
     Attributes
     ----------
     names : list of str
-        Of the blocks.
+        Names of the blocks.
     steps : list of int
-        Steps made before each look.
+        Training steps before each record.
     activations, gradients : list of ndarray, shape (blocks, 5)
-        The quantiles (5, 25, 50, 75, 95 %), a look each.
+        The quantiles (5, 25, 50, 75, 95 %) of each record.
     dead : list of ndarray, shape (blocks,)
-        Shares, a look each.
+        Shares of dead channels of each record.
 
     Examples
     --------
     >>> from minicnn import SGD, Dense, ReLU, Trainer
     >>> x, y = np.array([[-1.0], [1.0]]), np.array([0, 1])
     >>> model = Sequential([Dense(4), ReLU(), Dense(2)]).build((1,), rng=0)
-    >>> watch = Distributions(x, y, every=5)
-    >>> history = Trainer(model, SGD(lr=1.0), callbacks=[watch]).fit(x, y, epochs=10)
-    >>> watch.names, watch.steps
+    >>> record = Distributions(x, y, every=5)
+    >>> history = Trainer(model, SGD(lr=1.0), callbacks=[record]).fit(x, y, epochs=10)
+    >>> record.names, record.steps
     (['0 Dense', '2 Dense'], [0, 5, 10])
     """
 
     def __init__(self, x: np.ndarray, y: np.ndarray, every: int = 20) -> None:
         self.x, self.y, self.every = x, y, check_int(every, "every", low=1)
-        self._forget()
+        self._reset()
 
-    def _forget(self) -> None:
+    def _reset(self) -> None:
         self.names: list[str] = []
         self.steps: list[int] = []
         self.activations: list[np.ndarray] = []
@@ -65,21 +65,21 @@ class Distributions(Callback):
         self.dead: list[np.ndarray] = []
 
     def on_train_begin(self) -> None:
-        """Begin anew, with a look at the fresh weights."""
+        """Start a new record, with the initial weights."""
         model = self.trainer.model
         if not isinstance(model, Sequential):
-            raise TypeError(f"the model must be a Sequential to be looked into, got {type(model).__name__}")
-        self._forget()
+            raise TypeError(f"Distributions needs a Sequential, got {type(model).__name__}")
+        self._reset()
         self.names = [block.name for block in blocks(model)]
-        self.look()
+        self.record()
 
     def on_batch_end(self, step: int, logs: Logs) -> None:
-        """Look, when it is time."""
+        """Record, every `every` steps."""
         if self.trainer.optimizer.steps % self.every == 0:
-            self.look()
+            self.record()
 
-    def look(self) -> None:
-        """Record the distributions as they are now."""
+    def record(self) -> None:
+        """Record the distributions of the current weights."""
         model: Any = self.trainer.model
         trace = Trace(model, self.x, training=True)
         _, dpredictions = self.trainer.loss(trace.outputs[-1], self.y)
@@ -97,12 +97,12 @@ class Distributions(Callback):
         self.dead.append(np.array(dead))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what was seen."""
-        seen = {name: np.array(getattr(self, name)) for name in ("activations", "gradients", "dead")}
-        return {"steps": list(self.steps), **seen}
+        """Return the record."""
+        arrays = {name: np.array(getattr(self, name)) for name in ("activations", "gradients", "dead")}
+        return {"steps": list(self.steps), **arrays}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on with what was seen."""
+        """Restore the record."""
         self.steps = list(state["steps"])
         for name in ("activations", "gradients", "dead"):
             setattr(self, name, list(state[name]))

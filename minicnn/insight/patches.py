@@ -1,4 +1,4 @@
-"""What a filter looks for: the pieces of images that excite it most, cut out as far as it can see."""
+"""The image patches that activate a filter most, each as large as its receptive field."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from minicnn.ops.padding import pair, resolve_padding
 from minicnn.ops.scaling import to_float
 from minicnn.validation import check_int
 
-_BATCH = 256  # images whose outputs of all layers are in memory at a time
+_BATCH = 256  # images per batch: the outputs of all layers are in memory
 
 Window = tuple[slice, slice]
 
 
 class Patches(NamedTuple):
-    """The strongest answers of a filter, each from another image.
+    """The patches with the largest outputs of a filter, each from another image.
 
     Attributes
     ----------
     pixels : ndarray, shape (n, h, w, C)
-        Floats; what a window has outside the image, in the padding, is 0.
+        Floats; 0 outside the image.
     values : ndarray, shape (n,)
-        The filter's outputs, the largest first.
+        The outputs of the filter, in descending order.
     images : ndarray of int, shape (n,)
-        Places of the images.
+        Indices of the images.
     windows : list of (slice, slice)
-        Rows and columns in the image; outside it they are negative, or beyond its end.
+        Rows and columns of the image; in the padding they are negative or beyond its size.
     """
 
     pixels: np.ndarray
@@ -39,19 +39,19 @@ class Patches(NamedTuple):
 
 
 def receptive_field(model: Sequential, layer: int, row: int, column: int) -> Window:
-    """Return the rows and columns of the image that a cell in the output of a layer can see.
+    """Return the rows and columns of the image that a cell of a layer's output depends on.
 
-    They may reach out of the image, into the padding.
+    They may extend beyond the image, into the padding.
 
     Parameters
     ----------
     model : Sequential
         Built.
     layer : int
-        Place of a layer; from the image up to it there must be convolutions, pooling, and layers that take
-        each value or each pixel by itself.
+        Index of the layer. It and all layers before it must be convolutions, pooling, or layers that act on
+        each value or pixel separately.
     row, column : int
-        Of the cell.
+        The cell.
 
     Examples
     --------
@@ -74,7 +74,7 @@ def receptive_field(model: Sequential, layer: int, row: int, column: int) -> Win
 def strongest_patches(
     model: Sequential, images: np.ndarray, layer: int, channel: int, count: int = 9
 ) -> Patches:
-    """Return the windows of images to which a filter gives its largest outputs, one for each image.
+    """Return the image patches with the largest outputs of a filter, at most one from each image.
 
     Zeiler and Fergus, "Visualizing and understanding convolutional networks" (2014), section 3.
 
@@ -85,22 +85,22 @@ def strongest_patches(
     images : ndarray, shape (N, H, W, C)
         uint8, or floats in [0, 1].
     layer : int
-        Place of a layer whose output are maps, see `receptive_field`.
+        Index of a layer with maps (h, w, channels) as output, see `receptive_field`.
     channel : int
-        Of these maps: the filter, if it is a convolution.
+        Index of the map: the filter, if the layer is a convolution.
     count : int
-        How many at most.
+        Maximum number of patches.
     """
     layer, channel = check_int(layer, "layer"), check_int(channel, "channel")
     count = check_int(count, "count", low=1)
     if not len(images):
-        raise ValueError("`images` must have one at least, got none")
+        raise ValueError("`images` must hold at least 1 image, got none")
     values, cells = [], []
     for start in range(0, len(images), _BATCH):
         maps = Trace(model, images[start : start + _BATCH]).outputs[layer]
         if maps.ndim != 4 or channel >= maps.shape[3]:
             raise ValueError(
-                f"`layer` must have maps (h, w, channels) as its output, and `channel` be one of them, "
+                f"`layer` must have maps (h, w, channels) as output and `channel` must be one of them, "
                 f"got {layer} and {channel} for an output of shape {maps.shape[1:]}"
             )
         flat = maps[..., channel].reshape(len(maps), -1)
@@ -115,7 +115,7 @@ def strongest_patches(
 
 
 def _geometry(layer: Layer) -> tuple[tuple[int, int], tuple[int, int], tuple[tuple[int, int], ...]]:
-    """Return the rows and columns of the window, the strides, and the padding of a layer."""
+    """Return the window, the strides and the padding of a layer."""
     if isinstance(layer, Conv2D):
         dilation = pair(layer.dilation, "dilation")
         size = pair(layer.kernel_size, "kernel_size")
@@ -128,7 +128,7 @@ def _geometry(layer: Layer) -> tuple[tuple[int, int], tuple[int, int], tuple[tup
         return (1, 1), (1, 1), ((0, 0), (0, 0))
     else:
         raise ValueError(
-            f"the layers up to `layer` must be convolutions, pooling, or such as take each value by itself, "
+            f"the layers up to `layer` must be convolutions, pooling, or act on each value separately, "
             f"got {layer!r}"
         )
     height, width = (layer.input_shape or ())[:2]
@@ -136,7 +136,7 @@ def _geometry(layer: Layer) -> tuple[tuple[int, int], tuple[int, int], tuple[tup
 
 
 def _cut(image: np.ndarray, window: Window) -> np.ndarray:
-    """Return a window of an image, with zeros where it reaches out."""
+    """Return a window of an image, with zeros outside the image."""
     pads = [
         (max(-part.start, 0), max(part.stop - size, 0))
         for part, size in zip(window, image.shape, strict=False)

@@ -1,4 +1,4 @@
-"""A map of what a net makes of images: many numbers for each, projected onto the plane that shows most."""
+"""The features of images in the last hidden layer, and their principal components."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from minicnn.insight.trace import Trace, blocks
 from minicnn.layers import Sequential
 from minicnn.validation import check_int
 
-_BATCH = 256  # images whose outputs of all layers are in memory at a time
+_BATCH = 256  # images per batch: the outputs of all layers are in memory
 
 
 def last_hidden(model: Sequential, images: np.ndarray) -> np.ndarray:
-    """Return what the last layer with weights is given: for each image the numbers that decide the answer.
+    """Return the input of the last layer with weights: the features of each image.
 
     Parameters
     ----------
@@ -25,31 +25,31 @@ def last_hidden(model: Sequential, images: np.ndarray) -> np.ndarray:
     -------
     ndarray, shape (N, D)
     """
-    found = blocks(model)
-    if not found:
-        raise ValueError("the model must have a layer with weights")
-    starts, place = range(0, len(images), _BATCH), found[-1].first
+    all_blocks = blocks(model)
+    if not all_blocks:
+        raise ValueError("`model` must have a layer with weights, got none")
+    starts, index = range(0, len(images), _BATCH), all_blocks[-1].first
     traces = (Trace(model, images[start : start + _BATCH]) for start in starts)
-    parts = [[trace.x, *trace.outputs][place] for trace in traces]
+    parts = [[trace.x, *trace.outputs][index] for trace in traces]
     return np.concatenate([part.reshape(len(part), -1) for part in parts])
 
 
 def principal_components(features: np.ndarray, count: int = 2) -> tuple[np.ndarray, np.ndarray]:
-    """Return the coordinates of points along the directions in which they vary most (Pearson 1901).
+    """Return the coordinates of points along the directions of largest variance (Pearson 1901).
 
     Parameters
     ----------
     features : ndarray, shape (N, D)
         The points.
     count : int
-        How many directions.
+        Number of directions.
 
     Returns
     -------
     coordinates : ndarray, shape (N, count)
-        From the mean. The sign of a direction is chosen so that its largest component is positive.
+        Relative to the mean. The sign of a direction makes its largest component positive.
     shares : ndarray, shape (count,)
-        Of the whole variance.
+        Shares of the total variance.
 
     Examples
     --------
@@ -61,7 +61,7 @@ def principal_components(features: np.ndarray, count: int = 2) -> tuple[np.ndarr
     features = np.asarray(features, np.float64)
     count = check_int(count, "count", low=1)
     if features.ndim != 2 or min(features.shape) < count:
-        raise ValueError(f"`features` must be (N, D) with at least {count} of both, got {features.shape}")
+        raise ValueError(f"`features` must be (N, D) with N and D at least {count}, got {features.shape}")
     centred = features - features.mean(axis=0)
     _, lengths, directions = np.linalg.svd(centred, full_matrices=False)
     directions = directions[:count]

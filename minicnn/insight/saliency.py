@@ -1,7 +1,7 @@
-"""Which pixels an answer hangs on: three ways to ask, from the nearest to the most robust.
+"""Saliency: which pixels decide a prediction. Three methods: gradient, occlusion and Grad-CAM.
 
-All ask about the logit of one class for one image; logits, since probabilities that are nearly one no longer
-change, whatever is done to the image.
+All explain the logit of one class for one image; the logit, since a probability near 1 hardly changes with
+the image.
 """
 
 from __future__ import annotations
@@ -17,46 +17,46 @@ from minicnn.validation import check_class_indices, check_int
 
 
 def class_gradient(model: Sequential, image: np.ndarray, label: int) -> np.ndarray:
-    """Return how fast the class's logit grows with each pixel, the image in [0, 1].
+    """Return the gradient of a class's logit with respect to the image in [0, 1].
 
-    Simonyan, Vedaldi and Zisserman, "Deep inside convolutional networks" (2014); they draw its absolute
-    values, but the sign says whether a pixel speaks for the class or against it.
+    Simonyan, Vedaldi and Zisserman, "Deep inside convolutional networks" (2014). They draw absolute values,
+    but the sign tells whether a brighter pixel raises or lowers the logit.
 
     Parameters
     ----------
     model : Sequential
-        Built, with logits (N, K).
+        A built model that returns logits (N, K).
     image : ndarray, shape (H, W, C)
         uint8, or floats in [0, 1].
     label : int
-        The class that is asked about.
+        The class to explain.
 
     Returns
     -------
     ndarray, shape (H, W, C)
     """
     trace = Trace(model, np.asarray(image)[np.newaxis])
-    trace.backward(_only(trace.outputs[-1], label))
+    trace.backward(_logit_gradient(trace.outputs[-1], label))
     return trace.dx[0]
 
 
 def occlusion(
     model: Sequential, image: np.ndarray, label: int, size: int = 5, background: float = 0.0
 ) -> np.ndarray:
-    """Return how much the class's logit falls, on average, where a square covers the pixel.
+    """Return the mean decrease of a class's logit when a square covers the pixel.
 
-    The square is laid everywhere, at the border partly outside. Zeiler and Fergus, "Visualizing and
-    understanding convolutional networks" (2014), who give the square's middle what is here shared by all
-    pixels under it.
+    The square takes all positions, at the border partly outside. Zeiler and Fergus, "Visualizing and
+    understanding convolutional networks" (2014), assign the decrease to the center of the square; here it is
+    the mean over all squares that cover a pixel.
 
     Parameters
     ----------
     model, image, label
         As for `class_gradient`.
     size : int
-        Side of the square, in pixels.
+        Side of the square in pixels.
     background : float
-        Its colour: 0 is the background of MNIST.
+        Value of the square: 0 is the background of MNIST.
 
     Returns
     -------
@@ -66,22 +66,22 @@ def occlusion(
     whole = to_float(np.asarray(image)[np.newaxis], model.dtype)
     height, width = whole.shape[1:3]
     logit = float(_logits(model, whole, label)[0])
-    fall = np.zeros((height, width))
-    for top in range(1 - size, height):  # all images at once might not fit into the memory
-        places = [
+    decrease = np.zeros((height, width))
+    for top in range(1 - size, height):  # one row at a time, to limit memory
+        windows = [
             (slice(max(top, 0), top + size), slice(max(left, 0), left + size))
             for left in range(1 - size, width)
         ]
-        covered = np.repeat(whole, len(places), axis=0)
-        for image, place in zip(covered, places, strict=True):
-            image[place] = background
-        for place, below in zip(places, logit - _logits(model, covered, label), strict=True):
-            fall[place] += below
-    return fall / size**2  # each pixel was covered so many times
+        covered = np.repeat(whole, len(windows), axis=0)
+        for image, window in zip(covered, windows, strict=True):
+            image[window] = background
+        for window, change in zip(windows, logit - _logits(model, covered, label), strict=True):
+            decrease[window] += change
+    return decrease / size**2  # the number of squares that covered each pixel
 
 
 def grad_cam(model: Sequential, image: np.ndarray, label: int, layer: int | None = None) -> np.ndarray:
-    """Return where a layer saw what speaks for the class: its maps, weighted by their mean gradients.
+    """Return the positive part of a layer's maps, weighted by the mean gradients of a class's logit.
 
     Selvaraju et al., "Grad-CAM: Visual explanations from deep networks via gradient-based localization"
     (2017).
@@ -91,13 +91,13 @@ def grad_cam(model: Sequential, image: np.ndarray, label: int, layer: int | None
     model, image, label
         As for `class_gradient`.
     layer : int, optional
-        Place of a layer whose output are maps (h, w, channels); by default the last convolution that
-        leaves more than one cell, after its activation.
+        Index of a layer with maps (h, w, channels) as output; by default the activation of the last
+        convolution with more than one output cell.
 
     Returns
     -------
     ndarray, shape (h, w)
-        At least 0.
+        All values are at least 0.
     """
     trace = Trace(model, np.asarray(image)[np.newaxis])
     if layer is None:
@@ -105,22 +105,22 @@ def grad_cam(model: Sequential, image: np.ndarray, label: int, layer: int | None
         layer = max((end for end in ends if math.prod(trace.outputs[end].shape[1:-1]) > 1), default=-1)
     if not 0 <= layer < len(trace.layers) or trace.outputs[layer].ndim != 4:
         raise ValueError(
-            f"`layer` must be the place of one whose output are maps (h, w, channels), got {layer}"
+            f"`layer` must be the index of a layer with maps (h, w, channels) as output, got {layer}"
         )
-    gradient = trace.backward(_only(trace.outputs[-1], label))[layer][0]
+    gradient = trace.backward(_logit_gradient(trace.outputs[-1], label))[layer][0]
     maps = trace.outputs[layer][0]
     return np.maximum(maps @ gradient.mean(axis=(0, 1)), 0)
 
 
 def _logits(model: Sequential, images: np.ndarray, label: int) -> np.ndarray:
     logits = model.predict(images).astype(np.float64)
-    return (logits * _only(logits, label)).sum(axis=1)
+    return (logits * _logit_gradient(logits, label)).sum(axis=1)
 
 
-def _only(logits: np.ndarray, label: int) -> np.ndarray:
+def _logit_gradient(logits: np.ndarray, label: int) -> np.ndarray:
     """Return the gradient of one class's logit with respect to all of them."""
     if logits.ndim != 2:
-        raise ValueError(f"the model must give logits (N, K), got {logits.shape}")
+        raise ValueError(f"`model` must return logits (N, K), got {logits.shape}")
     dlogits = np.zeros_like(logits)
     dlogits[:, check_class_indices(np.asarray([label]), logits.shape[1])] = 1
     return dlogits

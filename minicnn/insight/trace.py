@@ -1,4 +1,4 @@
-"""A Sequential run one layer at a time, so that everything between its layers can be seen, both ways."""
+"""Forward and backward passes one layer at a time, to inspect everything between the layers."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from minicnn.ops.scaling import to_float
 
 
 class Trace:
-    """A batch on its way through a copy of a model, layer by layer, and gradients on their way back.
+    """The forward pass of a batch through a copy of a model, layer by layer, and its backward pass.
 
     Parameters
     ----------
     model : Sequential
-        Built. Nothing of it changes. The layers of a Sequential in it count one by one.
+        A built model, which is not changed. Nested Sequential are flattened.
     x : ndarray, shape (N, ...)
         uint8 images, which are scaled to [0, 1], or floats.
     training : bool
-        Whether layers compute as in training. By default they compute as for an answer, also on the way back:
-        Dropout lets everything through, BatchNorm uses its running averages.
+        Whether to run in training mode. By default both passes are those of evaluation mode: Dropout is the
+        identity, BatchNorm uses its running averages.
 
     Attributes
     ----------
@@ -31,13 +31,13 @@ class Trace:
     x : ndarray
         The batch as floats.
     outputs : list of ndarray
-        Of each layer.
+        Output of each layer.
 
     Raises
     ------
     ValueError
-        If the batch is not of the model's shape; or, where it is not run as in training, if a layer that is
-        made of layers has Dropout or BatchNorm in it, since their gradients are then not to be had.
+        If the batch has another shape than the model's input; or, in evaluation mode, if a composite layer
+        other than Sequential contains Dropout or BatchNorm, whose gradients are then not available.
 
     Examples
     --------
@@ -47,7 +47,7 @@ class Trace:
     >>> trace = Trace(model, np.array([[3.0]]))
     >>> trace.outputs
     [array([[ 6., -6.]], dtype=float32), array([[6., 0.]], dtype=float32)]
-    >>> trace.backward(np.ones((1, 2), np.float32))[0]  # of the outputs of Dense
+    >>> trace.backward(np.ones((1, 2), np.float32))[0]  # with respect to the output of Dense
     array([[1., 0.]], dtype=float32)
     >>> trace.dx
     array([[2.]], dtype=float32)
@@ -55,11 +55,9 @@ class Trace:
 
     def __init__(self, model: Sequential, x: np.ndarray, training: bool = False) -> None:
         if model.input_shape is None:
-            raise RuntimeError(
-                "a model must be built before it is looked into: call build(input_shape) first"
-            )
+            raise RuntimeError("the model is not built: call build(input_shape) first")
         if np.shape(x)[1:] != model.input_shape:
-            raise ValueError(f"examples must have shape {model.input_shape}, got an array of {np.shape(x)}")
+            raise ValueError(f"`x` must have shape {('N', *model.input_shape)}, got {np.shape(x)}")
         self.layers = _flat(copy.deepcopy(model))  # a replica would share BatchNorm's running averages
         for layer in self.layers:
             layer.train(training or not _differs_in_training(layer)).zero_grad()
@@ -67,19 +65,19 @@ class Trace:
         self.outputs = [x := layer(x) for layer in self.layers]
 
     def backward(self, dy: np.ndarray) -> list[np.ndarray]:
-        """Return the gradient with respect to each layer's output, and keep that of the batch in `dx`.
+        """Return the gradients with respect to the layers' outputs; `dx` becomes that of the batch.
 
         Parameters
         ----------
         dy : ndarray, shape of the last output
-            The gradient of whatever is asked about, with respect to the last output.
+            The gradient with respect to the last output.
         """
         gradients = [dy]
         for layer, x in reversed(list(zip(self.layers, [self.x, *self.outputs], strict=False))):
             if layer.training:
                 layer.needs_dx = True
                 dy = layer.backward(dy)
-            else:  # such layers multiply and add, each value by itself
+            else:  # these layers are affine in each value
                 dy = dy * (layer(np.ones_like(x)) - layer(np.zeros_like(x)))
             gradients.append(dy)
         self.dx = gradients.pop()
@@ -87,14 +85,14 @@ class Trace:
 
 
 class Block(NamedTuple):
-    """A layer with weights, and what follows it value by value: an activation, a normalisation.
+    """A layer with weights, together with the elementwise layers after it (activation, normalization).
 
     Attributes
     ----------
     name : str
-        Of the layer with weights, as in the summary: "3 Conv2D".
+        Name of the layer with weights, as in the summary: "3 Conv2D".
     first, last : int
-        Places of its layers.
+        Indices of its layers.
     """
 
     name: str
@@ -103,7 +101,7 @@ class Block(NamedTuple):
 
 
 def blocks(model: Sequential) -> list[Block]:
-    """Return the model's blocks; layers that change the shape, such as pooling, are in none.
+    """Return the blocks of a model; layers that change the shape, such as pooling, belong to none.
 
     Examples
     --------
@@ -122,7 +120,7 @@ def blocks(model: Sequential) -> list[Block]:
 
 
 def _has_kernel(layer: Layer) -> bool:
-    """Whether the layer has weights that mix values, not only such as scale each by itself."""
+    """Whether the layer has weights that combine values, not only scale them."""
     return any(parameter.trainable and parameter.value.ndim > 1 for parameter in layer.parameters())
 
 
@@ -131,12 +129,12 @@ def _flat(layer: Layer) -> list[Layer]:
 
 
 def _differs_in_training(layer: Layer) -> bool:
-    """Whether the layer computes something else in training: at random, or from the whole batch."""
+    """Whether the layer is random or depends on the batch in training mode."""
     parts = [part for _, part in layer.named_layers()]
     differs = bool(layer.generators()) or any(part.batch_dependent for part in (layer, *parts))
     if differs and parts:
         raise ValueError(
-            f"a layer that is made of layers must be without Dropout and BatchNorm to be looked into, "
+            f"composite layers with Dropout or BatchNorm cannot be traced in evaluation mode, "
             f"got {type(layer).__name__}"
         )
     return differs

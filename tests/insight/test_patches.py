@@ -67,5 +67,5 @@ def test_patches_need_maps_and_windows():
         strongest_patches(model, images, 0, 2)
     with pytest.raises(ValueError, match=r"must be convolutions, pooling, .* got Flatten\(\)"):
         receptive_field(model, 4, 0, 0)
-    with pytest.raises(ValueError, match="`images` must have one at least, got none"):
+    with pytest.raises(ValueError, match="`images` must hold at least 1 image, got none"):
         strongest_patches(model, images[:0], 0, 0)

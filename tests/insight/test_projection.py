@@ -25,7 +25,7 @@ def test_principal_components_of_points_that_coincide():
 
 
 def test_principal_components_need_enough_points():
-    with pytest.raises(ValueError, match=r"with at least 2 of both, got \(1, 3\)"):
+    with pytest.raises(ValueError, match=r"with N and D at least 2, got \(1, 3\)"):
         principal_components(np.ones((1, 3)))
 
 

@@ -106,8 +106,8 @@ def test_saliency_is_asked_about_a_class_of_the_net(ask):
 
 
 def test_grad_cam_needs_maps(net, image):
-    with pytest.raises(ValueError, match="whose output are maps"):
+    with pytest.raises(ValueError, match="index of a layer with maps"):
         grad_cam(linear(KERNEL), PIXELS, 0)
     for layer in (6, 9):
-        with pytest.raises(ValueError, match=f"whose output are maps .* got {layer}"):
+        with pytest.raises(ValueError, match=f"index of a layer with maps .* got {layer}"):
             grad_cam(net, image, 0, layer)

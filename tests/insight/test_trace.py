@@ -74,7 +74,7 @@ def test_trace_takes_dropout_and_batchnorm_as_for_an_answer():
     np.testing.assert_allclose(trace.dx, [[1.5, 5.0]], rtol=1e-12)
 
 
-def test_trace_refuses_what_it_cannot_see_through():
+def test_trace_refuses_composite_layers_with_dropout():
     class Twice(Layer):
         def init_params(self, input_shape, rng):
             self.drop = Dropout(0.5).build(input_shape, rng)
@@ -83,14 +83,12 @@ def test_trace_refuses_what_it_cannot_see_through():
             return self.drop(x)
 
     model = Sequential([Twice()]).build((3,), rng=0)
-    with pytest.raises(
-        ValueError, match="must be without Dropout and BatchNorm to be looked into, got Twice"
-    ):
+    with pytest.raises(ValueError, match="with Dropout or BatchNorm cannot be traced .*, got Twice"):
         Trace(model, np.ones((1, 3)))
 
 
 def test_trace_demands_a_batch_for_a_built_model():
-    with pytest.raises(ValueError, match=r"shape \(6, 6, 1\), got an array of \(6, 6, 1\)"):
+    with pytest.raises(ValueError, match=r"shape \('N', 6, 6, 1\), got \(6, 6, 1\)"):
         Trace(net(), np.zeros((6, 6, 1)))
     with pytest.raises(RuntimeError, match="call build"):
         Trace(Sequential([ReLU()]), np.zeros((1, 2)))
