@@ -83,7 +83,7 @@ def test_trace_refuses_composite_layers_with_dropout():
             return self.drop(x)
 
     model = Sequential([Twice()]).build((3,), rng=0)
-    with pytest.raises(ValueError, match="with Dropout or BatchNorm cannot be traced .*, got Twice"):
+    with pytest.raises(ValueError, match=r"with Dropout or BatchNorm cannot be traced .*, got Twice"):
         Trace(model, np.ones((1, 3)))
 
 
