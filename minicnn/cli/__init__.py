@@ -26,11 +26,11 @@ from minicnn.cli import (
     summary,
     train,
 )
-from minicnn.cli.errors import EXPECTED, sentence
+from minicnn.cli.errors import EXPECTED, one_line
 from minicnn.cli.parser import CommandParser
 from minicnn.version import __version__
 
-# In the order of a user's first hours.
+# In the order in which a new user needs them.
 COMMANDS = (train, evaluate, predict, demo, report, summary, check, grade, compare, bench, profile, export)
 
 
@@ -65,7 +65,7 @@ def _main(argv: Sequence[str] | None) -> int:
         return 128 + 13  # as for a program ended by SIGPIPE
     except EXPECTED as error:
         _flush(quiet=True)
-        print(f"minicnn {args.command}: {sentence(error)}", file=sys.stderr)
+        print(f"minicnn {args.command}: {one_line(error)}", file=sys.stderr)
         return 2
     return status
 

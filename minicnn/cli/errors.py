@@ -8,10 +8,10 @@ import os
 EXPECTED = (ValueError, OSError, ImportError, FloatingPointError, MemoryError)
 
 
-def sentence(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
     """Return the message of an error in one line.
 
-    >>> sentence(FileNotFoundError(2, "No such file or directory", "x.png"))
+    >>> one_line(FileNotFoundError(2, "No such file or directory", "x.png"))
     'x.png: No such file or directory'
     """
     if isinstance(error, OSError) and error.strerror:

@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 
-from minicnn.cli.errors import sentence
+from minicnn.cli.errors import one_line
 from minicnn.cli.parser import Commands, add_command
 from minicnn.ops.activations import softmax
 from minicnn.runs import Run, check_outputs, open_run
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
         try:
             image = load_digit_image(path)
         except (ValueError, OSError) as error:
-            print(f"minicnn predict: {sentence(error)}", file=sys.stderr)
+            print(f"minicnn predict: {one_line(error)}", file=sys.stderr)
             status = 2
         else:
             print(f"{path}: {answer(trained, image)}", flush=True)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from types import TracebackType
 
-from minicnn.cli.errors import EXPECTED, sentence
+from minicnn.cli.errors import EXPECTED, one_line
 from minicnn.parallel.ranks import Ranks, detect_world
 
 
@@ -22,7 +22,7 @@ def in_ranks(command: str, timeout: float) -> Iterator[Ranks]:
 
     def report(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
         if isinstance(error, EXPECTED):
-            print(f"{command}: {sentence(error)}", file=sys.stderr)
+            print(f"{command}: {one_line(error)}", file=sys.stderr)
         else:
             sys.__excepthook__(kind, error, traceback)
 

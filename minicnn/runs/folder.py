@@ -72,7 +72,7 @@ def create_run(
     else:
         path = Path(folder)
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise FileExistsError(f"{path} is not empty: choose a new folder for the run")
+            raise FileExistsError(f"{path} is not an empty folder: choose a new one for the run")
         path.mkdir(parents=True, exist_ok=True)
     (path / CHECKPOINTS).mkdir()  # fails if another process has just taken the folder
     content = {

@@ -9,7 +9,7 @@ from toy_data import write_folder
 
 import minicnn
 from minicnn.cli import COMMANDS, main
-from minicnn.cli.errors import sentence
+from minicnn.cli.errors import one_line
 
 
 def start(*arguments, **settings):
@@ -78,11 +78,11 @@ def test_arguments_that_cannot_be_parsed_end_in_one_line(argv, message, capsys):
     assert captured.out == ""
 
 
-def test_sentence_is_one_line():
-    assert sentence(ValueError("first\n  second")) == "first second"
-    assert sentence(OSError(28, "No space left on device")) == "cannot read or write: No space left on device"
-    assert sentence(MemoryError("1 TiB")) == "out of memory: 1 TiB"
-    assert sentence(ValueError()) == "ValueError"
+def test_one_line():
+    assert one_line(ValueError("first\n  second")) == "first second"
+    assert one_line(OSError(28, "No space left on device")) == "cannot read or write: No space left on device"
+    assert one_line(MemoryError("1 TiB")) == "out of memory: 1 TiB"
+    assert one_line(ValueError()) == "ValueError"
 
 
 def test_python_dash_m_is_the_command():

@@ -98,7 +98,7 @@ def test_train_names_the_folder_and_remembers_where_the_data_are(dataset, monkey
         (["--data", "."], "`data` must be given only for fashion-mnist, got it for mnist"),
         (["--dataset", "fashion-mnist", "--data", "nowhere"], "Fashion-MNIST was not found in"),
         (["--dataset", "TOY", "--validation", "160"], "`validation` must be below 160, to leave images"),
-        (["--dataset", "TOY", "--out", "full"], "full is not empty: choose a new folder"),
+        (["--dataset", "TOY", "--out", "full"], "full is not an empty folder: choose a new one"),
         (["--dataset", "TOY", "--out", "full/file/run"], "full/file/run: Not a directory"),
         (["--dataset", "TOY", "--out", "/proc/run"], "/proc/run: No such file or directory"),
         (["--dataset", "TOY", "--lr", "1e30", "--schedule", "constant"], "loss and gradients must be finite"),

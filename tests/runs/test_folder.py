@@ -62,10 +62,10 @@ def test_create_run_counts_folders(data, tmp_path, monkeypatch):
 def test_create_run_takes_an_empty_folder_and_no_other(data, tmp_path):
     (tmp_path / "empty").mkdir()
     assert create_run(TrainConfig(), data, tmp_path / "empty").folder == tmp_path / "empty"
-    with pytest.raises(FileExistsError, match="is not empty: choose a new folder"):
+    with pytest.raises(FileExistsError, match="is not an empty folder: choose a new one"):
         create_run(TrainConfig(), data, tmp_path / "empty")
     (tmp_path / "file").write_text("precious")
-    with pytest.raises(FileExistsError, match="is not empty: choose a new folder"):
+    with pytest.raises(FileExistsError, match="is not an empty folder: choose a new one"):
         create_run(TrainConfig(), data, tmp_path / "file")
     assert (tmp_path / "file").read_text() == "precious"
 
