@@ -46,12 +46,9 @@ def check_geometry(target: LayerUnderTest) -> None:
         if _is_transposed(target, axis):
             return
         i, low, high, seen = misplaced
-        fail_check(
-            f"with {declaration}, output {name} {i} must depend on input {name}s {low} to {high} only",
-            "y",
-            hint="'same' padding puts an odd row or column after the image, and depends on the strides",
-            got=f"{seen[0]} to {seen[-1]}",
-        )
+        hint = "'same' padding puts an odd row or column after the image, and depends on the strides"
+        what = f"with {declaration}, output {name} {i} must depend on input {name}s {low} to {high} only"
+        fail_check(what, "y", hint=hint, got=f"{seen[0]} to {seen[-1]}")
 
 
 def _misplaced_window(

@@ -19,7 +19,7 @@ def pool_forward(A_prev, kernel_shape, stride=(1, 1), mode="max"):
 def test_grade_accepts_a_right_solution(tmp_path, capsys):
     (tmp_path / "solution.py").write_text(SOLUTION)
     assert main(["grade", str(tmp_path / "solution.py")]) == 0
-    assert "pool_forward  right" in capsys.readouterr().out
+    assert "pool_forward  correct" in capsys.readouterr().out
 
 
 def test_grade_ends_with_status_1_for_a_wrong_solution(tmp_path, capsys):

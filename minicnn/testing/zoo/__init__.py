@@ -1,13 +1,14 @@
-"""The zoo: layers with one bug each, all taken from bugs that real projects have had.
+"""The zoo: broken layers with one bug each, taken from bugs in real projects.
 
-`ZOO` maps the class's name to a `Specimen`: the layer, an input shape, the check that must reject it.
+`ZOO` maps the name of each class to a `Specimen`: the layer, an input shape, and the check that rejects it.
 
 >>> from minicnn.testing.zoo import ZOO
 >>> print(ZOO["FlippedKernelInDx"].bug)
-The kernel is flipped once too often on the way back to dx.
+For dx, the kernel is flipped once too often.
 """
 
-from minicnn.testing.zoo import activations, convolutions, memory, normalizations, pooling, rare
+# Importing these modules fills ZOO.
+from minicnn.testing.zoo import activations, convolutions, memory, normalizations, pooling, rare  # noqa: F401
 from minicnn.testing.zoo.specimen import ZOO, Specimen
 
-__all__ = ["ZOO", "Specimen", "activations", "convolutions", "memory", "normalizations", "pooling", "rare"]
+__all__ = ["ZOO", "Specimen"]

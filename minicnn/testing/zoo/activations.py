@@ -1,4 +1,4 @@
-"""Broken activations: wrong derivatives, arrays of the caller's that are written, softmax gone wrong."""
+"""Broken activations: wrong derivatives, in-place operations on arguments, unstable softmax."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from minicnn.testing.zoo.specimen import broken
 
 @broken("gradients", (7,))
 class FactorMissing(Layer):
-    """1.7159 tanh(2x/3), whose derivative forgets the inner factor 2/3."""
+    """1.7159 tanh(2x/3); the derivative lacks the inner factor 2/3."""
 
     def forward(self, x):
         tanh = np.tanh(x * (2 / 3))
@@ -28,7 +28,7 @@ class FactorMissing(Layer):
 
 @broken("linearity", (7,))
 class MaskOfDy(Layer):
-    """ReLU lets through where dy is positive, instead of where x was."""
+    """ReLU whose backward masks by dy > 0 instead of x > 0."""
 
     def forward(self, x):
         self.cache = x
@@ -40,7 +40,7 @@ class MaskOfDy(Layer):
 
 @broken("borrowed", (7,))
 class WritesIntoDy(Layer):
-    """ReLU zeroes part of dy, which belongs to the caller."""
+    """ReLU whose backward sets elements of dy to zero in place; dy belongs to the caller."""
 
     def forward(self, x):
         self.cache = x <= 0
@@ -53,7 +53,7 @@ class WritesIntoDy(Layer):
 
 @broken("borrowed", (7,))
 class WritesIntoX(Layer):
-    """ReLU works in place, on an input that belongs to the caller."""
+    """ReLU whose forward works in place; x belongs to the caller."""
 
     def forward(self, x):
         np.maximum(x, 0, out=x)
@@ -66,7 +66,7 @@ class WritesIntoX(Layer):
 
 @broken("gradients", (7,))
 class DerivativeOfTheInput(Layer):
-    """The sigmoid's derivative y (1 - y) is computed from x."""
+    """The derivative of the sigmoid, y (1 - y), is computed with x in place of y."""
 
     def forward(self, x):
         self.cache = x
@@ -78,7 +78,7 @@ class DerivativeOfTheInput(Layer):
 
 @broken("gradients", (5,))
 class DiagonalOnly(Layer):
-    """Softmax treated as if each probability depended on its own logit alone."""
+    """Softmax whose gradient uses only the diagonal of the Jacobian."""
 
     def forward(self, x):
         y = softmax(x)
@@ -91,7 +91,7 @@ class DiagonalOnly(Layer):
 
 @broken("examples", (5,))
 class ShiftedByTheBatch(Layer):
-    """Softmax subtracts the maximum of the whole array: rows far below it become 0 / 0."""
+    """Softmax subtracts the maximum of the whole array; rows far below it become 0 / 0."""
 
     def forward(self, x):
         y = np.exp(x - x.max())
@@ -106,7 +106,7 @@ class ShiftedByTheBatch(Layer):
 
 @broken("examples", (5,))
 class NotShifted(Layer):
-    """Softmax without subtracting the maximum: exp overflows, and inf / inf is no number."""
+    """Softmax does not subtract the maximum; exp overflows, and inf / inf is NaN."""
 
     def forward(self, x):
         y = np.exp(x)
@@ -121,7 +121,7 @@ class NotShifted(Layer):
 
 @broken("examples", (5,))
 class SoftmaxOverExamples(Layer):
-    """Softmax along axis 0, which is that of the examples."""
+    """Softmax along axis 0, the batch axis."""
 
     def forward(self, x):
         y = softmax(x.T).T.copy()
@@ -135,7 +135,7 @@ class SoftmaxOverExamples(Layer):
 
 @broken("kinks", (7,))
 class BothSidesAtZero(Layer):
-    """A leaky ReLU whose two branches both count x = 0."""
+    """A leaky ReLU whose two branches both include x = 0."""
 
     def forward(self, x):
         self.cache = x
@@ -148,7 +148,7 @@ class BothSidesAtZero(Layer):
 
 @broken("kinks", (7,))
 class DividesByItself(Layer):
-    """|x|, whose derivative x / |x| is 0 / 0 at zero: a black pixel makes the whole net NaN."""
+    """|x| with the derivative x / |x|, which is 0 / 0 at zero: a black pixel makes the whole net NaN."""
 
     def forward(self, x):
         self.cache = x
@@ -160,7 +160,7 @@ class DividesByItself(Layer):
 
 @broken("gradients", (7,))
 class HalfTheProductRule(Layer):
-    """x sigmoid(x), of whose derivative only one term is there."""
+    """x sigmoid(x), with only one of the two terms of the product rule."""
 
     def forward(self, x):
         gate = sigmoid(x)
@@ -173,7 +173,7 @@ class HalfTheProductRule(Layer):
 
 @broken("gradients", (4, 3))
 class SlopeCountsAll(Layer):
-    """PReLU whose slope gets a gradient from positive inputs too."""
+    """PReLU whose slope also gets a gradient from positive inputs."""
 
     def init_params(self, input_shape, rng):
         self.slope = Parameter(np.full(input_shape[-1], 0.25))
@@ -190,7 +190,7 @@ class SlopeCountsAll(Layer):
 
 @broken("aliasing", (7,))
 class ReturnsItsArgument(Layer):
-    """Outside its range it does nothing, and returns x itself."""
+    """Returns x itself when no value needs clipping."""
 
     def forward(self, x):
         inside = np.abs(x) < 6
@@ -203,7 +203,7 @@ class ReturnsItsArgument(Layer):
 
 @broken("aliasing", (7,))
 class CachesWhatItReturns(Layer):
-    """The cache is the very array that the caller gets, and may write into."""
+    """The cache is the returned array, which the caller may write into."""
 
     def forward(self, x):
         self.cache = y = np.tanh(x)
@@ -215,7 +215,7 @@ class CachesWhatItReturns(Layer):
 
 @broken("dtypes", (7,))
 class NumpyScalar(Layer):
-    """A constant from NumPy, of float64, turns float32 arrays into float64."""
+    """A float64 NumPy scalar turns float32 arrays into float64."""
 
     def forward(self, x):
         slope = np.sqrt(2.0) * (x > 0)
@@ -228,7 +228,7 @@ class NumpyScalar(Layer):
 
 @broken("gradients", (7,))
 class CacheInHalfPrecision(Layer):
-    """The cache is stored in float32 to save memory, in float64 too."""
+    """To save memory, the cache is stored in float32, even for float64 inputs."""
 
     def forward(self, x):
         self.cache = np.cosh(x).astype(np.float32)
@@ -239,8 +239,8 @@ class CacheInHalfPrecision(Layer):
 
 
 @broken("reference", (7,), reference=lambda: Sigmoid())
-class AnotherFunction(Layer):
-    """Not the sigmoid but (1 + tanh(x)) / 2, which is steeper; gradients fit the function that it is."""
+class WrongFunction(Layer):
+    """Not the sigmoid but (1 + tanh(x)) / 2, which is steeper; the gradients fit this wrong function."""
 
     def forward(self, x):
         tanh = np.tanh(x)
@@ -253,7 +253,7 @@ class AnotherFunction(Layer):
 
 @broken("gradients", (7,))
 class WrongSign(Layer):
-    """The derivative of exp(-x) without its minus."""
+    """exp(-x) whose derivative lacks the minus sign."""
 
     def forward(self, x):
         y = np.exp(-x)
@@ -266,7 +266,7 @@ class WrongSign(Layer):
 
 @broken("gradients", (7,))
 class GeluWithoutTail(Layer):
-    """GELU, x Phi(x), whose derivative leaves out x phi(x)."""
+    """GELU, x Phi(x), whose derivative lacks the term x phi(x)."""
 
     def forward(self, x):
         phi = np.vectorize(math.erf, otypes=[x.dtype])(x / math.sqrt(2)) / 2 + 0.5
@@ -278,8 +278,8 @@ class GeluWithoutTail(Layer):
 
 
 @broken("gradients", (7,))
-class OpenAtTheTop(Layer):
-    """ReLU6, whose gradient knows the floor at 0 and not the ceiling at 6."""
+class IgnoresTheUpperBound(Layer):
+    """ReLU6 whose gradient ignores the upper bound of 6."""
 
     def forward(self, x):
         self.cache = x > 0
@@ -290,8 +290,8 @@ class OpenAtTheTop(Layer):
 
 
 @broken("gradients", (7,))
-class AnotherThreshold(Layer):
-    """ReLU whose gradient starts at 0.05 instead of 0, where few inputs ever are."""
+class WrongThreshold(Layer):
+    """ReLU whose backward uses the threshold 0.05 instead of 0; few inputs lie in between."""
 
     def forward(self, x):
         self.cache = x > 0.05

@@ -1,4 +1,4 @@
-"""Broken convolutions: windows at the wrong place, sums over the wrong axis, kernels the wrong way round."""
+"""Broken convolutions: misplaced windows, sums over wrong axes, flipped kernels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from minicnn.testing.zoo.specimen import WithKernel, broken
 
 @broken("gradients", (6, 6, 2))
 class FlippedKernelInDx(WithKernel):
-    """The kernel is flipped once too often on the way back to dx."""
+    """For dx, the kernel is flipped once too often."""
 
     def forward(self, x):
         self.cache = x
@@ -29,7 +29,7 @@ class FlippedKernelInDx(WithKernel):
 
 @broken("gradients", (6, 6, 2))
 class WindowsAssign(WithKernel):
-    """Windows overlap, and dx is assigned window by window (`=`) instead of added (`+=`)."""
+    """dx is assigned window by window (`=`) instead of added (`+=`), although windows overlap."""
 
     def forward(self, x):
         self.cache = x
@@ -47,7 +47,7 @@ class WindowsAssign(WithKernel):
 
 @broken("gradients", (8, 8, 2))
 class StrideForgottenInDkernel(WithKernel):
-    """The kernel's gradient takes its windows one cell apart, though forward took them two apart."""
+    """The kernel gradient uses a stride of 1, forward a stride of 2."""
 
     def forward(self, x):
         self.cache = x
@@ -64,7 +64,7 @@ class StrideForgottenInDkernel(WithKernel):
 
 @broken("geometry", (8, 8, 2))
 class SameIgnoresStride(WithKernel):
-    """The padding of 'same' is computed as for a stride of 1."""
+    """The padding 'same' is computed for a stride of 1, although the stride is 2."""
 
     kernel_size, strides, padding = 3, 2, "same"
 
@@ -81,7 +81,7 @@ class SameIgnoresStride(WithKernel):
 
 @broken("geometry", (6, 6, 2))
 class ExtraPaddingBefore(WithKernel):
-    """An even kernel needs an odd number of padding rows; the odd one is put before instead of after."""
+    """With an even kernel, the odd padding row goes before the image instead of after it."""
 
     size = (2, 4)
     kernel_size, strides, padding = (2, 4), 1, "same"
@@ -99,7 +99,7 @@ class ExtraPaddingBefore(WithKernel):
 
 @broken("geometry", (7, 7, 1))
 class SameKeepsTheSize(WithKernel):
-    """'same' keeps the size although the stride is 2, where a layer must return ceil(size / stride)."""
+    """'same' keeps the size although the stride is 2; the output must have ceil(size / stride) rows."""
 
     kernel_size, strides, padding = 3, 2, "same"
 
@@ -116,7 +116,7 @@ class SameKeepsTheSize(WithKernel):
 
 @broken("gradients", (7, 7, 2))
 class DilationForgottenInBackward(WithKernel):
-    """Forward spreads the kernel's cells two apart, backward takes them side by side for dx."""
+    """Forward uses a dilation of 2, and dx a dilation of 1."""
 
     def forward(self, x):
         self.cache = x
@@ -133,7 +133,7 @@ class DilationForgottenInBackward(WithKernel):
 
 @broken("gradients", (6, 5, 2))
 class BiasGradientOfOneRow(WithKernel):
-    """The bias's gradient is not summed over the rows: only the first row counts."""
+    """The bias gradient is not summed over the rows; only the first row counts."""
 
     def forward(self, x):
         self.cache = x
@@ -148,7 +148,7 @@ class BiasGradientOfOneRow(WithKernel):
 
 @broken("shapes", (6, 5, 2))
 class BiasGradientNotSummed(WithKernel):
-    """The bias's gradient still has the axis of columns."""
+    """The bias gradient is not summed over the columns."""
 
     def forward(self, x):
         self.cache = x
@@ -163,7 +163,7 @@ class BiasGradientNotSummed(WithKernel):
 
 @broken("gradients", (6, 6, 2))
 class OneElementOff(WithKernel):
-    """The kernel's gradient is 0.1 % too large, in a single element."""
+    """A single element of the kernel gradient is 0.1 % too large."""
 
     def forward(self, x):
         self.cache = x
@@ -178,8 +178,8 @@ class OneElementOff(WithKernel):
 
 
 @broken("gradients", (6, 6, 2))
-class MeanHereSumThere(WithKernel):
-    """The kernel's gradient is a mean over the batch, the bias's is a sum."""
+class MixesMeanAndSum(WithKernel):
+    """The kernel gradient is a mean over the batch, the bias gradient is a sum."""
 
     def forward(self, x):
         self.cache = x
@@ -194,7 +194,7 @@ class MeanHereSumThere(WithKernel):
 
 @broken("gradients", (9, 9, 2))
 class StridesSwapped(WithKernel):
-    """Strides (2, 1) are taken as (1, 2) in backward; the shapes fit, since dy is turned along."""
+    """Backward takes strides (2, 1) as (1, 2); shapes fit because dy is transposed as well."""
 
     def forward(self, x):
         self.cache = x
@@ -209,7 +209,7 @@ class StridesSwapped(WithKernel):
 
 @broken("gradients", (5, 6, 2))
 class CropsTheWrongSide(WithKernel):
-    """An even kernel pads after the image, and dx is cropped as if it had been padded before."""
+    """Forward pads after the image, but dx is cropped as if the padding were before it."""
 
     size = (2, 2)
 
@@ -227,7 +227,7 @@ class CropsTheWrongSide(WithKernel):
 
 @broken("gradients", (6, 6, 3))
 class DepthwiseOrderReversed(Layer):
-    """A depthwise convolution gives each channel's kernel the gradient of another channel."""
+    """A depthwise convolution adds the kernel gradients in reverse order of the channels."""
 
     def init_params(self, input_shape, rng):
         self.kernel = Parameter(rng.normal(0.0, 0.3, (3, 3, 1, input_shape[-1])))
@@ -245,7 +245,7 @@ class DepthwiseOrderReversed(Layer):
 
 @broken("reference", (6, 6, 2), reference=lambda: Conv2D(2, 3))
 class FlipsTheKernel(WithKernel):
-    """It convolves in the mathematician's sense, kernel flipped, where networks correlate."""
+    """Computes a true convolution, with the kernel flipped, in place of a cross-correlation."""
 
     def forward(self, x):
         self.cache = x
@@ -260,7 +260,7 @@ class FlipsTheKernel(WithKernel):
 
 @broken("aliasing", (6, 6, 2))
 class ReturnsItsScratch(WithKernel):
-    """The output is a buffer that the layer keeps, and the next forward of the same size overwrites it."""
+    """The output is a buffer that the next forward of the same size overwrites."""
 
     scratch = None
 
@@ -281,7 +281,7 @@ class ReturnsItsScratch(WithKernel):
 
 @broken("dtypes", (6, 6, 2))
 class Float32InBackward(WithKernel):
-    """dx is collected in an array of float32, whatever the dtype of dy."""
+    """dx is accumulated in float32, whatever the dtype of dy."""
 
     def forward(self, x):
         self.cache = x

@@ -1,4 +1,4 @@
-"""Layers that remember too much or share too much: caches, weights, copies, updates."""
+"""Broken state: stale caches, shared arrays, hidden weights, updates outside the optimizer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from minicnn.testing.zoo.specimen import WithMatrix, broken
 
 @broken("accumulation", (5,))
 class UpdatesItself(WithMatrix):
-    """Backward takes a step of gradient descent, which is the optimizer's work."""
+    """Backward takes a step of gradient descent, which is up to the optimizer."""
 
     def forward(self, x):
         self.cache = x
@@ -28,7 +28,7 @@ class UpdatesItself(WithMatrix):
 
 @broken("accumulation", (5,))
 class AssignsTheGradient(WithMatrix):
-    """The gradient replaces what was there, instead of being added."""
+    """The gradient is assigned instead of added."""
 
     def forward(self, x):
         self.cache = x
@@ -41,8 +41,8 @@ class AssignsTheGradient(WithMatrix):
 
 
 @broken("accumulation", (5,))
-class SpoilsItsCache(Layer):
-    """Backward multiplies dy into the cached derivative, so that a second backward has it twice."""
+class OverwritesItsCache(Layer):
+    """Backward multiplies the cached derivative by dy in place, so a second backward multiplies twice."""
 
     def forward(self, x):
         tanh = np.tanh(x)
@@ -56,8 +56,8 @@ class SpoilsItsCache(Layer):
 
 
 @broken("accumulation", (5,))
-class KeepsTheFirstGradient(Layer):
-    """The first dy is kept, and answers to all others."""
+class KeepsFirstGradient(Layer):
+    """Backward keeps the dx of the first dy and returns it for every other dy."""
 
     kept = None
 
@@ -73,7 +73,7 @@ class KeepsTheFirstGradient(Layer):
 
 @broken("build", (5,))
 class WeightsInASet(Layer):
-    """The weights are kept in a set, where nobody finds them, and which has no order."""
+    """The weights are in a set, which has no order and is not searched for parameters."""
 
     def init_params(self, input_shape, rng):
         self.weights = {Parameter(rng.normal(0.0, 0.5, (input_shape[-1], 4)))}
@@ -91,7 +91,7 @@ class WeightsInASet(Layer):
 
 @broken("gradients", (4,))
 class TransposedGradient(WithMatrix):
-    """The matrix is square, so that nobody notices its gradient's transposition."""
+    """The gradient of the kernel is transposed; the matrix is square, so shapes fit."""
 
     def forward(self, x):
         self.cache = x
@@ -105,7 +105,7 @@ class TransposedGradient(WithMatrix):
 
 @broken("gradients", (5,))
 class BiasForgotten(WithMatrix):
-    """The bias is added in forward, and never gets a gradient."""
+    """The bias is added in forward but never gets a gradient."""
 
     def forward(self, x):
         self.cache = x
@@ -118,7 +118,7 @@ class BiasForgotten(WithMatrix):
 
 @broken("gradients", (5,))
 class MeanOverTheBatch(WithMatrix):
-    """All gradients of weights are divided by the batch size, which the loss has done already."""
+    """The gradients of the weights are divided by the batch size, which the loss already does."""
 
     def forward(self, x):
         self.cache = x
@@ -131,8 +131,8 @@ class MeanOverTheBatch(WithMatrix):
 
 
 @broken("gradients", (5,))
-class ThreeExamples(WithMatrix):
-    """Somebody debugged it with a batch of three, and the three stayed in the code."""
+class AssumesBatchOfThree(WithMatrix):
+    """The bias gradient is 3 times the mean over the batch, right only for a batch of three."""
 
     def forward(self, x):
         self.cache = x
@@ -146,7 +146,7 @@ class ThreeExamples(WithMatrix):
 
 @broken("modes", (5,))
 class HalvedInEval(WithMatrix):
-    """Eval mode halves the output, for a dropout that is not there."""
+    """Eval mode halves the output, for a dropout that does not exist."""
 
     def forward(self, x):
         self.cache = x
@@ -160,8 +160,8 @@ class HalvedInEval(WithMatrix):
 
 
 @broken("needs_dx", (5,))
-class LeavesOutTooMuch(WithMatrix):
-    """As the first layer of a net, which needs no dx, it leaves out its weights' gradients too."""
+class SkipsWeightGradients(WithMatrix):
+    """Without needs_dx, as in the first layer of a net, backward skips the gradients of the weights too."""
 
     def forward(self, x):
         self.cache = x
@@ -176,8 +176,8 @@ class LeavesOutTooMuch(WithMatrix):
 
 
 @broken("determinism", (5,))
-class SeedOfItsOwn(WithMatrix):
-    """The weights come from a generator that nobody seeded."""
+class UnseededGenerator(WithMatrix):
+    """The weights come from a generator without a seed."""
 
     def init_params(self, input_shape, rng):
         super().init_params(input_shape, np.random.default_rng())
@@ -193,8 +193,8 @@ class SeedOfItsOwn(WithMatrix):
 
 
 @broken("shapes", (5,))
-class LeftToBroadcasting(Layer):
-    """A sum over features whose dx has one column, which only broadcasting would fit to x."""
+class DxNeedsBroadcasting(Layer):
+    """A sum over features whose dx has a single column and would need broadcasting to the shape of x."""
 
     def forward(self, x):
         self.cache = x.shape
@@ -206,7 +206,7 @@ class LeftToBroadcasting(Layer):
 
 @broken("shapes", (1, 1, 4))
 class Squeezes(Layer):
-    """`squeeze` removes the axes of size 1, and with one example that of the examples too."""
+    """`squeeze` removes all axes of size 1, including the batch axis of a single example."""
 
     def forward(self, x):
         self.cache = x.shape
@@ -217,8 +217,8 @@ class Squeezes(Layer):
 
 
 @broken("gradients", (3, 4, 2))
-class AnotherOrder(Layer):
-    """Flatten that goes out in C order and comes back in Fortran's."""
+class FortranOrderInBackward(Layer):
+    """Flatten whose forward uses C order and backward Fortran order."""
 
     def forward(self, x):
         self.cache = x.shape
@@ -230,8 +230,8 @@ class AnotherOrder(Layer):
 
 
 @broken("gradients", (4, 4, 2))
-class RowsForColumns(Layer):
-    """Turns images around their diagonal, but not their gradients; on square images the shapes fit."""
+class TransposesForwardOnly(Layer):
+    """Forward transposes images, backward does not; for square images the shapes fit."""
 
     def forward(self, x):
         self.cache = None
@@ -242,10 +242,10 @@ class RowsForColumns(Layer):
 
 
 @broken("replicas", (5,))
-class OneCacheForAll(Layer):
-    """The cache is a list in the class's body: one for all layers of this class, and all replicas."""
+class SharedCache(Layer):
+    """The cache is a list in the class body, shared by all layers of the class and all replicas."""
 
-    saved: list = [None]  # noqa: RUF012 - the bug
+    saved: list = [None]  # noqa: RUF012 - this is the bug
 
     def forward(self, x):
         self.saved[0] = np.tanh(x)
@@ -256,8 +256,8 @@ class OneCacheForAll(Layer):
 
 
 @broken("cache", (5,))
-class KeepsTheFirst(Layer):
-    """The derivative is computed at the first forward and kept for all others."""
+class KeepsFirstDerivative(Layer):
+    """The derivative of the first forward is kept for all later ones."""
 
     kept = None
 
@@ -273,7 +273,7 @@ class KeepsTheFirst(Layer):
 
 @broken("cache", (5,))
 class StaleAfterEval(Layer):
-    """An attribute of its own survives a forward in eval mode, and backward takes it for the latest."""
+    """The derivative is stored outside the cache, and is stale after a forward in eval mode."""
 
     def forward(self, x):
         tanh = np.tanh(x)
@@ -287,7 +287,7 @@ class StaleAfterEval(Layer):
 
 @broken("cache", (5,))
 class FirstBatchSize(Layer):
-    """Its memory is laid out for the first batch, and a batch of another size does not fit."""
+    """A buffer is allocated for the first batch, and a batch of another size does not fit."""
 
     room = None
 
@@ -304,7 +304,7 @@ class FirstBatchSize(Layer):
 
 @broken("linearity", (5,))
 class ClipsTheGradient(Layer):
-    """Gradients are clipped to [-1, 1] inside the layer, which is the optimizer's work."""
+    """Gradients are clipped to [-1, 1] inside the layer."""
 
     def forward(self, x):
         self.cache = None
@@ -316,7 +316,7 @@ class ClipsTheGradient(Layer):
 
 @broken("pickling", (5,))
 class HoldsALambda(Layer):
-    """A function without a name in an attribute: the layer cannot be sent to another process."""
+    """A lambda in an attribute: the layer cannot be sent to another process."""
 
     def __init__(self):
         self.function = lambda x: x**3
@@ -331,7 +331,7 @@ class HoldsALambda(Layer):
 
 @broken("repr", (5,))
 class ReprOfTheUnbuilt(WithMatrix):
-    """Its repr speaks of weights that it does not have before build."""
+    """Its repr uses weights, which do not exist before build."""
 
     def forward(self, x):
         self.cache = x
@@ -347,8 +347,8 @@ class ReprOfTheUnbuilt(WithMatrix):
 
 
 @broken("float32", (5,))
-class AnotherPathInFloat32(Layer):
-    """A shortcut for float32 that no check in float64 ever takes."""
+class WrongFloat32Path(Layer):
+    """A code path for float32 only, with a wrong derivative."""
 
     def forward(self, x):
         self.cache = x
@@ -359,8 +359,8 @@ class AnotherPathInFloat32(Layer):
 
 
 @broken("gradients", (6,))
-class ForgetsTheSkip(WithMatrix):
-    """A residual block whose gradient goes through the branch, and not past it."""
+class ForgetsTheShortcut(WithMatrix):
+    """A residual block whose gradient lacks the shortcut."""
 
     units = 6
 
@@ -375,8 +375,8 @@ class ForgetsTheSkip(WithMatrix):
 
 
 @broken("gradients", (5,))
-class OnePathOfTwo(WithMatrix):
-    """A gate, x times a function of x, whose gradient follows only one of the two factors."""
+class MissingGatePath(WithMatrix):
+    """A gate, x times a function of x, whose dx follows only one of the two factors."""
 
     units = 5
 

@@ -1,4 +1,4 @@
-"""Broken normalisations and dropouts: statistics of the wrong values, and modes that are not heeded."""
+"""Broken normalisations and dropouts: wrong statistics, and ignored modes."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ EPS = 1e-3
 
 
 class WithStatistics(Layer):
-    """For specimens: a batch normalisation as it should be."""
+    """Base class: a correct batch normalisation."""
 
     batch_dependent = True
 
     def init_params(self, input_shape, rng):
-        """Make scale, shift and running statistics."""
+        """Create scale, shift and running statistics."""
         self.gamma = Parameter(np.ones(input_shape[-1]))
         self.beta = Parameter(np.zeros(input_shape[-1]))
         self.mean = Parameter(np.zeros(input_shape[-1]), trainable=False)
@@ -53,7 +53,7 @@ class WithStatistics(Layer):
 
 @broken("statistics", (4, 5, 2))
 class StatisticsPerPixel(WithStatistics):
-    """Batch normalisation of images with a mean and a variance of its own for each pixel."""
+    """Batch normalisation of images with a separate mean and variance for each pixel."""
 
     def forward(self, x):
         if not self.training:
@@ -73,7 +73,7 @@ class StatisticsPerPixel(WithStatistics):
 
 @broken("gradients", (4, 5, 2))
 class StatisticsAsConstants(WithStatistics):
-    """Batch normalisation whose gradient does not go through the batch's mean and variance."""
+    """Batch normalisation whose gradient treats the batch mean and variance as constants."""
 
     def backward(self, dy):
         _, var = self.cache
@@ -83,7 +83,7 @@ class StatisticsAsConstants(WithStatistics):
 
 @broken("modes", (4, 5, 2))
 class AveragesInEval(WithStatistics):
-    """Running averages move in eval mode too, so that every prediction changes the next."""
+    """Running averages are updated in eval mode too, so each prediction changes the next."""
 
     def forward(self, x):
         y, normalized, mean, var = batch_norm(x, self.gamma.value, self.beta.value, EPS)
@@ -96,7 +96,7 @@ class AveragesInEval(WithStatistics):
 
 @broken("examples", (4, 5, 2))
 class BatchStatisticsInEval(WithStatistics):
-    """In eval mode too the batch's own statistics are used: a prediction depends on its neighbours."""
+    """Eval mode uses the statistics of the batch, so a prediction depends on the other examples."""
 
     def forward(self, x):
         y, normalized, mean, var = batch_norm(x, self.gamma.value, self.beta.value, EPS)
@@ -108,7 +108,7 @@ class BatchStatisticsInEval(WithStatistics):
 
 @broken("weights", (4, 5, 2))
 class StatisticsNotSaved(WithStatistics):
-    """Running averages are plain arrays, which are not saved with the weights."""
+    """Running averages are plain arrays, so they are not saved with the weights."""
 
     def init_params(self, input_shape, rng):
         super().init_params(input_shape, rng)
@@ -125,7 +125,7 @@ class StatisticsNotSaved(WithStatistics):
 
 @broken("modes", (4, 5, 2))
 class StatisticsNeverMove(WithStatistics):
-    """The running averages stay where they started, at 0 and 1, and eval mode normalises with these."""
+    """The running averages keep their initial values 0 and 1, and eval mode normalises by them."""
 
     def forward(self, x):
         if not self.training:
@@ -137,7 +137,7 @@ class StatisticsNeverMove(WithStatistics):
 
 @broken("modes", (6,))
 class RootForgottenInEval(WithStatistics):
-    """In eval mode values are divided by the variance, where training divides by its root."""
+    """Eval mode divides by the variance, training mode by its square root."""
 
     def forward(self, x):
         if not self.training:
@@ -171,7 +171,7 @@ class ScaleForgottenInDx(Layer):
 
 @broken("examples", (6,))
 class LayerNormOverTheBatch(Layer):
-    """Layer normalisation along the axis of examples."""
+    """Layer normalisation over the batch axis."""
 
     def forward(self, x):
         std = np.sqrt(x.var(axis=0) + EPS)
@@ -185,8 +185,8 @@ class LayerNormOverTheBatch(Layer):
 
 
 @broken("examples", (4, 4, 1))
-class TurnsTheWrongAxis(Layer):
-    """It means to turn images upside down, and turns the batch: the first image's output is the last's."""
+class FlipsTheBatch(Layer):
+    """Meant to flip images upside down, but flips the batch: the first output is that of the last image."""
 
     def forward(self, x):
         self.cache = None
@@ -197,16 +197,16 @@ class TurnsTheWrongAxis(Layer):
 
 
 class WithStream(Layer):
-    """For specimens: a dropout's random stream."""
+    """Base class: the random stream of a dropout."""
 
     def init_params(self, input_shape, rng):
-        """Take a stream of its own."""
+        """Spawn a random stream for this layer."""
         self.rng = rng.spawn(1)[0]
 
 
 @broken("modes", (20,))
 class DropsInEval(WithStream):
-    """Values are dropped in eval mode too."""
+    """Dropout that also drops in eval mode."""
 
     def forward(self, x):
         self.cache = keep = (self.rng.random(x.shape) >= 0.5).astype(x.dtype) * 2
@@ -217,8 +217,8 @@ class DropsInEval(WithStream):
 
 
 @broken("accumulation", (20,))
-class DropsAgain(WithStream):
-    """Backward draws another mask than forward did."""
+class RedrawsTheMask(WithStream):
+    """Backward draws a new mask instead of using that of forward."""
 
     def forward(self, x):
         self.cache = None
@@ -232,7 +232,7 @@ class DropsAgain(WithStream):
 
 @broken("gradients", (20,))
 class MaskWithoutScale(WithStream):
-    """What is kept is scaled up in forward, and not in backward."""
+    """Dropout that scales in forward, but not in backward."""
 
     def forward(self, x):
         if not self.training:
@@ -246,7 +246,7 @@ class MaskWithoutScale(WithStream):
 
 @broken("determinism", (20,))
 class GlobalStream(Layer):
-    """The mask comes from NumPy's global stream, which no seed of the model decides."""
+    """The mask comes from NumPy's global random stream, which the seed of the model does not control."""
 
     def forward(self, x):
         if not self.training:
@@ -260,14 +260,14 @@ class GlobalStream(Layer):
 
 @broken("examples", (4, 5, 2))
 class StatisticsInShards(WithStatistics):
-    """Batch normalisation that does not say that a batch must stay whole: each shard moves the averages."""
+    """Batch normalisation without `batch_dependent = True`: each shard would update the averages."""
 
     batch_dependent = False
 
 
 @broken("examples", (4, 4, 3))
 class VarianceInOnePass(Layer):
-    """Layer normalisation by mean(x**2) - mean(x)**2, of which in float32 nothing is left for large x."""
+    """Layer normalisation by mean(x**2) - mean(x)**2, which cancels in float32 for large x."""
 
     def forward(self, x):
         mean = x.mean(axis=-1, keepdims=True)
@@ -284,7 +284,7 @@ class VarianceInOnePass(Layer):
 
 @broken("dtypes", (4, 4, 3))
 class MeanInFloat32(Layer):
-    """Values less their mean, which is computed in float32 whatever the input is."""
+    """Subtracts the mean, which is computed in float32 for every input."""
 
     def forward(self, x):
         self.cache = x.shape
@@ -296,7 +296,7 @@ class MeanInFloat32(Layer):
 
 @broken("modes", (8, 7, 3))
 class LightDropoutUnscaled(WithStream):
-    """Dropout of a tenth, without the factor of 1 / 0.9."""
+    """Dropout with a rate of 0.1, without the factor 1 / 0.9."""
 
     def forward(self, x):
         if not self.training:
@@ -309,8 +309,8 @@ class LightDropoutUnscaled(WithStream):
 
 
 @broken("modes", (8, 7, 3))
-class DropoutOfTheSame(WithStream):
-    """Dropout that draws its mask once and keeps it."""
+class MaskDrawnOnce(WithStream):
+    """Dropout that draws its mask once and reuses it."""
 
     def __init__(self):
         self.mask = None
@@ -328,8 +328,8 @@ class DropoutOfTheSame(WithStream):
 
 
 @broken("cache", (8, 7, 3))
-class DropoutWithAMaskOfItsOwn(WithStream):
-    """Dropout that keeps its mask beside the cache, so that backward works after a forward in eval mode."""
+class MaskOutsideTheCache(WithStream):
+    """Dropout that keeps its mask outside the cache, so backward runs after a forward in eval mode."""
 
     def forward(self, x):
         if not self.training:

@@ -1,4 +1,4 @@
-"""Broken poolings: ties, padding, overlapping windows, and what one divides by."""
+"""Broken poolings: ties, padding, overlapping windows, wrong divisors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ AFTER = ((0, 0), (0, 1), (0, 1), (0, 0))
 
 @broken("ties", (6, 6, 2))
 class EveryTieTakesAll(Layer):
-    """Every tied maximum gets the whole gradient, so that in flat regions it is multiplied."""
+    """Every tied maximum gets the whole gradient, which multiplies it in constant regions."""
 
     def forward(self, x):
         self.cache = x
@@ -26,7 +26,7 @@ class EveryTieTakesAll(Layer):
 
 @broken("ties", (6, 6, 2))
 class TiesGetNothing(Layer):
-    """Where the maximum is not unique, nobody gets the gradient."""
+    """Where the maximum is not unique, no input gets the gradient."""
 
     def forward(self, x):
         self.cache = x
@@ -41,7 +41,7 @@ class TiesGetNothing(Layer):
 
 @broken("padding", (6, 6, 2))
 class ZerosWinTheMaximum(Layer):
-    """The image is padded with zeros, which win wherever all inputs are negative."""
+    """The image is padded with zeros, which win where all inputs are negative."""
 
     def forward(self, x):
         self.cache = x
@@ -54,7 +54,7 @@ class ZerosWinTheMaximum(Layer):
 
 @broken("gradients", (5, 5, 2))
 class ZerosWinOnlyForward(Layer):
-    """Forward pads with zeros, which win over negative inputs; backward knows that padding never wins."""
+    """Forward pads with zeros, which win over negative inputs; in backward, padding never wins."""
 
     def forward(self, x):
         self.cache = x
@@ -66,7 +66,7 @@ class ZerosWinOnlyForward(Layer):
 
 @broken("padding", (5, 5, 2))
 class PaddingCountsInTheMean(Layer):
-    """The mean at the edges divides by the whole window, padding included."""
+    """At the border, the mean divides by the whole window, including padding."""
 
     pool_size, strides, padding = 2, 2, "same"
 
@@ -81,7 +81,7 @@ class PaddingCountsInTheMean(Layer):
 
 @broken("gradients", (7, 7, 2))
 class OverlapAssigns(Layer):
-    """A maximum of two overlapping windows gets the gradient of the last one only."""
+    """A maximum of several overlapping windows gets the gradient of the last one only."""
 
     def forward(self, x):
         self.cache = x
@@ -100,7 +100,7 @@ class OverlapAssigns(Layer):
 
 @broken("gradients", (7, 7, 2))
 class DividesByTheStride(Layer):
-    """The mean's gradient is divided by the stride's cells instead of the window's."""
+    """The gradient of the mean is divided by the area of the stride instead of the window."""
 
     def forward(self, x):
         self.cache = x
@@ -111,8 +111,8 @@ class DividesByTheStride(Layer):
 
 
 @broken("gradients", (6, 6, 3))
-class WinnerOfAnotherChannel(Layer):
-    """The place of the maximum is found once for all channels."""
+class MaximumOfAllChannels(Layer):
+    """The position of the maximum is computed once for all channels."""
 
     def forward(self, x):
         self.cache = x
@@ -125,8 +125,8 @@ class WinnerOfAnotherChannel(Layer):
 
 
 @broken("shapes", (5, 5, 2))
-class RestForgotten(Layer):
-    """Rows and columns that no window reaches are missing in dx."""
+class IgnoresUncoveredCells(Layer):
+    """Rows and columns that no window covers are missing in dx."""
 
     def forward(self, x):
         self.cache = x
@@ -138,7 +138,7 @@ class RestForgotten(Layer):
 
 
 @broken("gradients", (4, 5, 3))
-class AreaForgotten(Layer):
+class AreaNotDivided(Layer):
     """A global mean whose gradient is not divided by the number of pixels."""
 
     def forward(self, x):
@@ -151,7 +151,7 @@ class AreaForgotten(Layer):
 
 @broken("aliasing", (4, 5, 3))
 class ReturnsAView(Layer):
-    """dx is a broadcast view: all pixels of it are one number in memory, and none can be written."""
+    """dx is a read-only broadcast view, in which all pixels are one number in memory."""
 
     def forward(self, x):
         self.cache = x.shape

@@ -1,4 +1,4 @@
-"""Bugs that show rarely: with one example, in the dark, in eval mode, far out, or in another memory order."""
+"""Bugs in rare situations: one example, black images, eval mode, large values, other memory orders."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from minicnn.testing.zoo.specimen import WithMatrix, broken
 
 
 @broken("gradients", (5,))
-class LostForOne(WithMatrix):
-    """`squeeze` makes a batch of one example a vector, whose sum is taken over features."""
+class SqueezesBatchOfOne(WithMatrix):
+    """`squeeze` turns a batch of one example into a vector, which is then summed over features."""
 
     def forward(self, x):
         self.cache = x
@@ -26,8 +26,8 @@ class LostForOne(WithMatrix):
 
 
 @broken("gradients", (7,))
-class EndsTooEarly(Layer):
-    """Softplus is x itself beyond 20, where its gradient is taken for 0."""
+class ZeroGradientBeyond20(Layer):
+    """Softplus returns x for x > 20, but its gradient is 0 there."""
 
     def forward(self, x):
         self.cache = x
@@ -39,8 +39,8 @@ class EndsTooEarly(Layer):
 
 
 @broken("linearity", (5,))
-class ClipsFarOut(Layer):
-    """Gradients are clipped at 10, which random ones of a test never reach."""
+class ClipsLargeGradients(Layer):
+    """Gradients are clipped at 10, which random gradients in a test never reach."""
 
     def forward(self, x):
         self.cache = np.cos(x)
@@ -51,8 +51,8 @@ class ClipsFarOut(Layer):
 
 
 @broken("kinks", (5,))
-class DividesByZeroInTheDark(Layer):
-    """Divides by the length of the features, which in a black image is 0."""
+class DividesByZeroNorm(Layer):
+    """Divides by the norm of the features, which is 0 in a black image."""
 
     def forward(self, x):
         length = np.sqrt((x * x).sum(axis=-1, keepdims=True))
@@ -67,7 +67,7 @@ class DividesByZeroInTheDark(Layer):
 
 @broken("examples", (5,))
 class OverflowsInBackward(Layer):
-    """Softplus whose derivative is computed as exp(x) / (1 + exp(x)): inf / inf, far out."""
+    """Softplus with the derivative exp(x) / (1 + exp(x)), which is inf / inf for large x."""
 
     def forward(self, x):
         self.cache = np.exp(x)
@@ -78,8 +78,8 @@ class OverflowsInBackward(Layer):
 
 
 @broken("borrowed", (5,))
-class OrderOfMemory(WithMatrix):
-    """The kernel's gradient reads dy in the order in which it lies in memory."""
+class ReadsDyInMemoryOrder(WithMatrix):
+    """The kernel gradient reads dy in memory order, which need not be C order."""
 
     def forward(self, x):
         self.cache = x
@@ -92,8 +92,8 @@ class OrderOfMemory(WithMatrix):
 
 
 @broken("cache", (5,))
-class FirstInputForEver(WithMatrix):
-    """The kernel's gradient is computed with the inputs of the first batch; dx is right."""
+class KeepsFirstInput(WithMatrix):
+    """The kernel gradient uses the inputs of the first batch; dx is correct."""
 
     def forward(self, x):
         if not hasattr(self, "x") or len(self.x) != len(x):
@@ -109,7 +109,7 @@ class FirstInputForEver(WithMatrix):
 
 @broken("aliasing", (5,))
 class CachesItsResult(Layer):
-    """The gain's gradient is computed from y, which the caller may have changed since; dx is right."""
+    """The gain gradient is computed from y, which the caller may have changed; dx is correct."""
 
     def init_params(self, input_shape, rng):
         self.gain = Parameter(np.ones(input_shape[-1]))
@@ -124,8 +124,8 @@ class CachesItsResult(Layer):
 
 
 @broken("accumulation", (5,))
-class WeightsMadeAnew(WithMatrix):
-    """Every forward in training makes a new Parameter of the same values: replicas keep the old one."""
+class RecreatesItsParameter(WithMatrix):
+    """Every forward in training mode replaces the Parameter by a new one; replicas keep the old one."""
 
     def forward(self, x):
         self.cache = x
@@ -140,8 +140,8 @@ class WeightsMadeAnew(WithMatrix):
 
 
 @broken("replicas", (5,))
-class OneListForAll(Layer):
-    """The list of weights is the default of an argument: one list for all layers of the class."""
+class SharedDefaultList(Layer):
+    """The list of weights is a default argument, shared by all layers of the class."""
 
     def __init__(self, weights=[]):  # noqa: B006 - this is the bug
         self.weights = weights
@@ -160,7 +160,7 @@ class OneListForAll(Layer):
 
 @broken("modes", (5,))
 class InPlaceInEval(Layer):
-    """In eval mode no gradient is needed, so it works in place: on an input that belongs to the caller."""
+    """In eval mode forward works in place, on an input that belongs to the caller."""
 
     def forward(self, x):
         self.cache = x > 0
@@ -172,7 +172,7 @@ class InPlaceInEval(Layer):
 
 @broken("modes", (20,))
 class DropsUnscaled(WithStream):
-    """What dropout keeps is not scaled up: in training outputs are half as large as in eval mode."""
+    """Dropout without scaling: outputs in training mode are half as large as in eval mode."""
 
     def forward(self, x):
         if not self.training:
@@ -186,7 +186,7 @@ class DropsUnscaled(WithStream):
 
 @broken("dtypes", (5,))
 class DoublesInEval(Layer):
-    """Only in eval mode the result is of float64, whatever the input."""
+    """In eval mode the result is float64 for every input."""
 
     def forward(self, x):
         self.cache = np.cos(x)
@@ -198,7 +198,7 @@ class DoublesInEval(Layer):
 
 @broken("dtypes", (5,))
 class RoundsItsInput(WithMatrix):
-    """The input is rounded to float32, in float64 too; the products hide it, being of float64."""
+    """The input is rounded to float32 even if it is float64, which the float64 result hides."""
 
     def forward(self, x):
         x = self.cache = x.astype(np.float32).astype(x.dtype)
@@ -211,8 +211,8 @@ class RoundsItsInput(WithMatrix):
 
 
 @broken("float32", (5,))
-class HalfInSingle(Layer):
-    """In float32 the cache is kept in half precision."""
+class HalfPrecisionInFloat32(Layer):
+    """For float32 inputs, the cache is stored in half precision."""
 
     def forward(self, x):
         self.cache = np.cos(x).astype(np.float16 if x.dtype == np.float32 else x.dtype)

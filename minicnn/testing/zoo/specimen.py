@@ -1,4 +1,4 @@
-"""What the zoo keeps: a broken layer, its bug in one sentence, and the check that must reject it."""
+"""The entries of the zoo: broken layers, each with its bug and the check that rejects it."""
 
 from __future__ import annotations
 
@@ -22,13 +22,15 @@ class Specimen:
     Attributes
     ----------
     layer : type
-        Its class; `make()` makes one.
+        The class; `make()` returns an instance.
     input_shape : tuple of int
-        A shape that brings the bug out.
+        An input shape that reveals the bug.
     check : str
-        The check of `check_layer` that must reject it (others may too).
+        The first check of `check_layer` that rejects the layer.
     reference : callable or None
-        Makes the layer that it should equal, where no check but "reference" can know.
+        Returns a correct layer, where only the check "reference" can find the bug.
+    arguments : tuple
+        Arguments of the class.
     """
 
     layer: type[Layer]
@@ -39,16 +41,16 @@ class Specimen:
 
     @property
     def name(self) -> str:
-        """The class's name."""
+        """Name of the class."""
         return self.layer.__name__
 
     @property
     def bug(self) -> str:
-        """What is wrong, in one sentence."""
+        """The bug, in one sentence."""
         return " ".join((inspect.getdoc(self.layer) or "").split())
 
     def make(self) -> Layer:
-        """Return a new broken layer."""
+        """Return a new instance of the broken layer."""
         return self.layer(*self.arguments)
 
 
@@ -58,7 +60,7 @@ ZOO: dict[str, Specimen] = {}
 def broken(
     check: str, input_shape: tuple[int, ...], *arguments: Any, reference: Callable[[], Layer] | None = None
 ) -> Callable[[L], L]:
-    """Put the decorated class into the zoo; `arguments` are what it is made with."""
+    """Return a decorator that adds a class, with its constructor's arguments, to the zoo."""
 
     def register(layer: L) -> L:
         ZOO[layer.__name__] = Specimen(layer, input_shape, check, reference, arguments)
@@ -68,7 +70,7 @@ def broken(
 
 
 class WithKernel(Layer):
-    """For specimens: a 3x3 (or other) kernel of two filters, and a bias."""
+    """Base class: a kernel with two filters, 3x3 by default, and a bias."""
 
     size = (3, 3)
     filters = 2
@@ -80,7 +82,7 @@ class WithKernel(Layer):
 
 
 class WithMatrix(Layer):
-    """For specimens: a dense kernel of four units, and a bias."""
+    """Base class: a dense kernel with four units, and a bias."""
 
     units = 4
 
