@@ -1,11 +1,11 @@
-"""An exercise: layers with one bug each, taken from bugs that real projects have had.
+"""An exercise: find the bug in broken layers, each with one bug taken from a real project.
 
-    python examples/find_the_bug.py                 the list
-    python examples/find_the_bug.py 17              the source of number 17
-    python examples/find_the_bug.py 17 --check      and what the kit reports about it
-    python examples/find_the_bug.py 17 --answer     and the bug, in one sentence
+    python examples/find_the_bug.py                 list the layers
+    python examples/find_the_bug.py 17              show the source code of layer 17
+    python examples/find_the_bug.py 17 --check      ... and the report of check_layer
+    python examples/find_the_bug.py 17 --answer     ... and the bug in one sentence
 
-The layers are those of `minicnn.testing.zoo`, without the names and sentences that give the bug away.
+The layers come from `minicnn.testing.zoo`; names and docstrings that reveal the bug are removed.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from minicnn.testing.zoo import ZOO, Specimen
 
 
 def exercise(number: int, specimen: Specimen) -> str:
-    """Return a broken layer's source as `Layer17`, without its docstring."""
+    """Return the source code of a broken layer as `Layer17`, without its docstring."""
     (node,) = ast.parse(textwrap.dedent(inspect.getsource(specimen.layer))).body
     assert isinstance(node, ast.ClassDef)
     node.name, node.decorator_list, node.body = f"Layer{number}", [], node.body[1:]
@@ -26,40 +26,40 @@ def exercise(number: int, specimen: Specimen) -> str:
 
 
 def inherited(specimen: Specimen) -> str:
-    """Return the source of the parent class, where that is another than `Layer`."""
+    """Return the source code of the base class if it is another one than `Layer`."""
     parent = specimen.layer.__mro__[1]
     return inspect.getsource(parent) if parent.__module__.startswith("minicnn.testing.zoo") else ""
 
 
 def report(number: int, specimen: Specimen) -> str:
-    """Return what the kit says about the layer."""
+    """Return the report of `check_layer` about the layer."""
     reference = specimen.reference() if specimen.reference else None
     try:
         check_layer(specimen.make(), specimen.input_shape, reference=reference)
     except AssertionError as error:
         return str(error).replace(specimen.name, f"Layer{number}")
-    return "the kit found nothing"
+    return "check_layer found nothing"
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Print the list, or one exercise."""
-    parser = argparse.ArgumentParser(description="Find the bug in a layer.")
+    """Print the list of layers, or one exercise."""
+    parser = argparse.ArgumentParser(description="Find the bug in a broken layer.")
     parser.add_argument("number", type=int, nargs="?", choices=range(1, len(ZOO) + 1), metavar="NUMBER")
-    parser.add_argument("--check", action="store_true", help="print what the kit reports")
+    parser.add_argument("--check", action="store_true", help="print the report of check_layer")
     parser.add_argument("--answer", action="store_true", help="print the bug in one sentence")
     args = parser.parse_args(argv)
     specimens = list(ZOO.values())
     if args.number is None:
-        print(f"{len(specimens)} layers, each with one bug; give a number to see one\n")
+        print(f"{len(specimens)} layers with one bug each; pass a number to see the source code\n")
         for number, specimen in enumerate(specimens, start=1):
             theme = specimen.layer.__module__.rpartition(".")[2]
-            print(f"{number:4}  {theme:<16} inputs {specimen.input_shape}")
+            print(f"{number:4}  {theme:<16} input shape {specimen.input_shape}")
         return
     specimen = specimens[args.number - 1]
     print(exercise(args.number, specimen))
     if inherited(specimen):
-        print(f"\n# It inherits:\n\n{inherited(specimen)}")
-    print(f"\n# Inputs: batches of {specimen.input_shape}")
+        print(f"\n# Base class:\n\n{inherited(specimen)}")
+    print(f"\n# Input shape: {specimen.input_shape}")
     if args.check:
         print(f"\n{report(args.number, specimen)}")
     if args.answer:

@@ -2,8 +2,8 @@
 
     python examples/textbook.py --out .
 
-A digit of MNIST is convolved with two kernels that answer to edges, and pooled; then a gradient of 1 at
-every output goes the same way back, and shows which pixels the outputs hang on.
+A digit of MNIST is convolved with two edge detectors and pooled. Then a gradient of 1 at every output is
+propagated back, which shows the pixels that the outputs depend on.
 """
 
 import argparse
@@ -15,17 +15,17 @@ from minicnn.datasets import load_mnist
 from minicnn.functional import conv_backward, conv_forward, pool_backward, pool_forward
 
 FOLDER = Path(__file__).parent
-# Edges between dark and light, from top to bottom and from left to right (Sobel).
+# The Sobel kernel for horizontal edges; its transpose is the one for vertical edges.
 SOBEL = np.array([[-1.0, -2.0, -1.0], [0.0, 0.0, 0.0], [1.0, 2.0, 1.0]])
 
 
 def relu(Z: np.ndarray) -> np.ndarray:
-    """Return the positive part."""
+    """Return max(Z, 0)."""
     return np.maximum(Z, 0)
 
 
-def there_and_back(image: np.ndarray) -> dict[str, np.ndarray]:
-    """Return all arrays of the walk, each (rows, columns, maps), in order, with a word about each."""
+def forward_and_backward(image: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the arrays of all steps by name, in order; each is (rows, columns, maps)."""
     A0 = image[None].astype(np.float64) / 255
     W = np.stack([SOBEL, SOBEL.T], axis=-1)[:, :, None]
     b = np.zeros((1, 1, 1, 2))
@@ -35,18 +35,18 @@ def there_and_back(image: np.ndarray) -> dict[str, np.ndarray]:
     dZ1 = dA1 * (A1 > 0)
     dA0, _, _ = conv_backward(dZ1, A0, W, b, padding="same")
     steps = {
-        "the digit": A0,
+        "input": A0,
         "conv_forward, relu": A1,
         "pool_forward": A2,
         "pool_backward:\nto every maximum": dA1,
-        "what relu lets through": dZ1,
-        "conv_backward:\nwhere the gradient went": dA0,
+        "relu backward": dZ1,
+        "conv_backward:\ngradient of the input": dA0,
     }
     return {name: array[0] for name, array in steps.items()}
 
 
 def picture(steps: dict[str, np.ndarray], path: Path) -> None:
-    """Draw a column for each step, a row for each map."""
+    """Draw one column for each step and one row for each map."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -71,24 +71,24 @@ def picture(steps: dict[str, np.ndarray], path: Path) -> None:
                     va="top",
                 )
         axes[0, column].set_title(name, fontsize=10)
-    words = "upper maps: edges\nfrom top to bottom\n\nlower maps: edges\nfrom left to right"
-    axes[1, 0].text(0.5, 0.5, words, transform=axes[1, 0].transAxes, ha="center", va="center", fontsize=10)
+    caption = "upper maps:\nhorizontal edges\n\nlower maps:\nvertical edges"
+    axes[1, 0].text(0.5, 0.5, caption, transform=axes[1, 0].transAxes, ha="center", va="center", fontsize=10)
     figure.savefig(path, dpi=100)
     plt.close(figure)
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Walk through one digit; print shapes, and write the picture."""
+    """Run all steps on one digit; print shapes and ranges, and write the picture."""
     parser = argparse.ArgumentParser(description="The four textbook functions on one digit.")
-    parser.add_argument("--digit", type=int, default=0, help="number of the test image (default: 0, a seven)")
+    parser.add_argument("--digit", type=int, default=0, help="index of the test image (default: 0, a seven)")
     parser.add_argument("--out", type=Path, default=FOLDER, help="folder for textbook.png")
     args = parser.parse_args(argv)
     _, (images, labels) = load_mnist()
-    steps = there_and_back(images[args.digit])
-    print(f"a {labels[args.digit]}")
+    steps = forward_and_backward(images[args.digit])
+    print(f"digit: {labels[args.digit]}")
     for name, maps in steps.items():
-        words = " ".join(name.split())
-        print(f"{words:<55} {maps.shape!s:<12} from {maps.min():.2f} to {maps.max():.2f}")
+        step = " ".join(name.split())
+        print(f"{step:<40} {maps.shape!s:<12} from {maps.min():.2f} to {maps.max():.2f}")
     args.out.mkdir(parents=True, exist_ok=True)
     picture(steps, args.out / "textbook.png")
     print(f"wrote {args.out / 'textbook.png'}")

@@ -18,16 +18,16 @@ def load(name):
 def test_find_the_bug_shows_source_report_and_answer(capsys):
     main, names = load("find_the_bug.py")["main"], list(ZOO)
     main([])
-    assert capsys.readouterr().out.count("inputs (") == len(ZOO)
+    assert capsys.readouterr().out.count("input shape (") == len(ZOO)
     number = names.index("FlippedKernelInDx") + 1
     main([str(number)])
     source = capsys.readouterr().out
     assert source.startswith(f"class Layer{number}(WithKernel):")
     assert "flipped" not in source
     main([str(number), "--check", "--answer"])
-    told = capsys.readouterr().out
-    assert "fails: gradients" in told
-    assert told.endswith(f"FlippedKernelInDx: {ZOO['FlippedKernelInDx'].bug}\n")
+    output = capsys.readouterr().out
+    assert "fails: gradients" in output
+    assert output.endswith(f"FlippedKernelInDx: {ZOO['FlippedKernelInDx'].bug}\n")
     with pytest.raises(SystemExit):
         main(["0"])
 
@@ -40,16 +40,16 @@ def test_no_exercise_gives_its_bug_away():
         assert ast.get_docstring(ast.parse(source).body[0]) is None
 
 
-def test_textbook_walks_there_and_back(tmp_path, capsys):
+def test_textbook_runs_forward_and_backward(tmp_path, capsys):
     example = load("textbook.py")
     example["main"](["--out", str(tmp_path / "new")])
-    assert capsys.readouterr().out.startswith("a 7\n")
+    assert capsys.readouterr().out.startswith("digit: 7\n")
     picture = np.asarray(Image.open(tmp_path / "new" / "textbook.png").convert("L"))
     assert picture.shape[1] > 1000
     assert picture.std() > 30
     image = np.zeros((28, 28, 1), np.uint8)
     image[14:] = 255  # one edge, from top to bottom
-    digit, maps, pooled, back, through, gone = example["there_and_back"](image).values()
+    digit, maps, pooled, back, through, gone = example["forward_and_backward"](image).values()
     assert (digit.shape, maps.shape, pooled.shape, gone.shape) == (
         (28, 28, 1),
         (28, 28, 2),

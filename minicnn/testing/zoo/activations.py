@@ -227,7 +227,7 @@ class NumpyScalar(Layer):
 
 
 @broken("gradients", (7,))
-class CacheInHalfPrecision(Layer):
+class CacheInFloat32(Layer):
     """To save memory, the cache is stored in float32, even for float64 inputs."""
 
     def forward(self, x):
