@@ -46,7 +46,7 @@ class Worker:
 
     def size(self) -> dict[str, Any]:
         """Return the installed size of the packages and their requirements, in MB."""
-        measure = runpy.run_path(str(HERE.parent / "interop" / "parity" / "installed.py"))
+        measure = runpy.run_path(str(HERE.parent / "profiling" / "installed.py"))
         return {"value": measure["installed_mb"](*self.packages)}
 
     def train(self, batch_size: int, target: float, min_epochs: int, seed: int) -> dict[str, Any]:

@@ -32,6 +32,8 @@ class Trace:
         The batch as floats.
     outputs : list of ndarray
         Output of each layer.
+    dx : ndarray
+        Gradient with respect to the batch; 0 before `backward`.
 
     Raises
     ------
@@ -63,6 +65,7 @@ class Trace:
             layer.train(training or not _differs_in_training(layer)).zero_grad()
         self.x = x = to_float(x, model.dtype)
         self.outputs = [x := layer(x) for layer in self.layers]
+        self.dx = np.zeros_like(self.x)
 
     def backward(self, dy: np.ndarray) -> list[np.ndarray]:
         """Return the gradients with respect to the layers' outputs; `dx` becomes that of the batch.

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 
 from minicnn.insight import class_gradient, grad_cam, occlusion, strongest_patches
@@ -30,7 +31,9 @@ from minicnn.plots.tiles import draw_tiles, tile_axes
 from minicnn.plural import counted
 
 _COLUMNS = 8
-_HEAT = LinearSegmentedColormap.from_list("heat", [VERMILLION + "00", VERMILLION + "E0"])  # over the image
+_HEAT = LinearSegmentedColormap.from_list(
+    "heat", [VERMILLION + "00", VERMILLION + "E0"]
+)  # drawn over the image
 
 
 def saliency(
@@ -64,41 +67,45 @@ def saliency(
     probabilities = softmax(model.predict(pixels[np.newaxis]))[0]
     label = int(probabilities.argmax()) if label is None else label
     name = str(label) if class_names is None else shorten(class_names[label])
-    gradient, fall = class_gradient(model, image, label).sum(axis=-1), occlusion(model, image, label)
-    first, *others = axes
-    shown = pixels[..., 0] if pixels.shape[-1] == 1 else pixels
-    seen = first.imshow(shown, cmap="gray", vmin=0, vmax=1)
-    drawn = [draw_signed(ax, values) for ax, values in zip(others, (gradient, fall), strict=False)]
-    cam = grad_cam(model, image, label)
+    drawn = [
+        _draw_pixels(axes[0], pixels),
+        draw_signed(axes[1], class_gradient(model, image, label).sum(axis=-1)),
+        draw_signed(axes[2], occlusion(model, image, label)),
+        _draw_heat(axes[3], grad_cam(model, image, label), pixels),
+    ]
+    titles = (f"P({name}) = {100 * probabilities[label]:.0f} %", "Gradient", "Occlusion, 5x5", "Grad-CAM")
+    bars = ("pixel value", "gradient of the logit", "decrease of the logit", "weighted maps")
+    for ax, values, title, bar in zip(axes, drawn, titles, bars, strict=True):
+        _finish(ax, values, title, bar)
+    return figure_of(axes[0])
+
+
+def _draw_pixels(ax: Axes, pixels: np.ndarray) -> AxesImage:
+    return ax.imshow(pixels[..., 0] if pixels.shape[-1] == 1 else pixels, cmap="gray", vmin=0, vmax=1)
+
+
+def _draw_heat(ax: Axes, cam: np.ndarray, pixels: np.ndarray) -> AxesImage:
+    """Draw a coarse map over a pale image."""
     height, width = pixels.shape[:2]
-    others[2].imshow(pixels.mean(axis=-1), cmap="gray_r", vmin=0, vmax=1, alpha=0.35)
-    image_extent = (-0.5, width - 0.5, height - 0.5, -0.5)
-    strongest = float(cam.max()) or 1.0  # an all-zero map stays transparent
-    heat = others[2].imshow(
-        cam, cmap=_HEAT, vmin=0, vmax=strongest, interpolation="bilinear", extent=image_extent
-    )
-    drawn.append(heat)
-    titles = (
-        f"Is it {name}? {100 * probabilities[label]:.0f} %",
-        "Gradient",
-        "Covered by a 5x5 square",
-        "Grad-CAM",
-    )
-    for ax, title in zip(axes, titles, strict=True):
-        ax.set_title(title, fontsize=TEXT, color=INK, loc="left")
-        ax.set_xticks([])
-        ax.set_yticks([])
-        ax.spines[:].set_visible(True)
-        ax.spines[:].set_color(FAINT)
-    labels = ("brightness", f"logit of {name} per brightness", f"logit of {name} lost", "weighted maps")
-    for ax, image_of, text in zip(axes, [seen, *drawn], labels, strict=True):
-        bar = figure_of(ax).colorbar(image_of, ax=ax, orientation="horizontal", pad=0.03, aspect=18)
-        bar.set_label(text, fontsize=SMALL, color=INK)
-        bar.ax.tick_params(labelsize=SMALL, colors=INK, length=0)
-        bar.locator = MaxNLocator(4)
-        bar.update_ticks()
-        bar.outline.set_visible(False)
-    return figure_of(first)
+    ax.imshow(pixels.mean(axis=-1), cmap="gray_r", vmin=0, vmax=1, alpha=0.35)
+    extent = (-0.5, width - 0.5, height - 0.5, -0.5)
+    largest = float(cam.max()) or 1.0  # an all-zero map stays transparent
+    return ax.imshow(cam, cmap=_HEAT, vmin=0, vmax=largest, interpolation="bilinear", extent=extent)
+
+
+def _finish(ax: Axes, values: AxesImage, title: str, label: str) -> None:
+    """Add a title, a frame and a color bar."""
+    ax.set_title(title, fontsize=TEXT, color=INK, loc="left")
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.spines[:].set_visible(True)
+    ax.spines[:].set_color(FAINT)
+    bar = figure_of(ax).colorbar(values, ax=ax, orientation="horizontal", pad=0.03, aspect=18)
+    bar.set_label(label, fontsize=SMALL, color=INK)
+    bar.ax.tick_params(labelsize=SMALL, colors=INK, length=0)
+    bar.locator = MaxNLocator(4)
+    bar.update_ticks()
+    bar.outline.set_visible(False)
 
 
 def patches(

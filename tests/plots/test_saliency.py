@@ -17,22 +17,22 @@ def test_saliency_draws_what_insight_computes(net):
     figure = saliency(net, image, 2, ["ant", "bee", "cow", "dog"])
     shown, gradient, covered, cam = figure.axes[:4]
     share = softmax(net.predict(image[np.newaxis]))[0, 2]
-    assert shown.get_title(loc="left") == f"Is it cow? {100 * share:.0f} %"
+    assert shown.get_title(loc="left") == f"P(cow) = {100 * share:.0f} %"
     np.testing.assert_array_equal(gradient.images[0].get_array(), class_gradient(net, image, 2).sum(axis=-1))
     np.testing.assert_array_equal(covered.images[0].get_array(), occlusion(net, image, 2))
     heat = cam.images[-1]
     np.testing.assert_array_equal(heat.get_array(), grad_cam(net, image, 2))
     assert heat.get_extent() == [-0.5, 6.5, 7.5, -0.5]  # over the whole image
     assert [bar.get_xlabel() for bar in figure.axes[4:]] == [
-        *("brightness", "logit of cow per brightness", "logit of cow lost", "weighted maps")
+        *("pixel value", "gradient of the logit", "decrease of the logit", "weighted maps")
     ]
     figure.draw_without_rendering()
 
 
-def test_saliency_asks_about_the_answer(net):
+def test_saliency_explains_the_predicted_class(net):
     image = np.random.default_rng(1).integers(0, 256, (8, 7, 3)).astype(np.uint8)
     answer = net.predict(image[np.newaxis]).argmax()
-    assert saliency(net, image).axes[0].get_title(loc="left").startswith(f"Is it {answer}?")
+    assert saliency(net, image).axes[0].get_title(loc="left").startswith(f"P({answer}) = ")
 
 
 def test_patches_are_the_strongest_with_their_values(net):
@@ -48,7 +48,7 @@ def test_patches_are_the_strongest_with_their_values(net):
     figure.draw_without_rendering()
 
 
-def test_saliency_of_a_blank_image_is_cold(net):
+def test_saliency_of_a_blank_image_is_transparent(net):
     net[0].bias.value = -np.ones(3)
     figure = saliency(net, np.zeros((8, 7, 3), np.float32), 0, ["a name that is longer than a picture"] * 4)
     figure.draw_without_rendering()

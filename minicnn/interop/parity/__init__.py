@@ -15,9 +15,9 @@ import numpy as np
 
 from minicnn.datasets import load_mnist
 from minicnn.interop.parity.differences import compare_curves, compare_layers
-from minicnn.interop.parity.installed import installed_mb
 from minicnn.interop.parity.launch import run_worker
 from minicnn.models import lenet5
+from minicnn.profiling.installed import installed_mb
 from minicnn.validation import check_int
 
 NEEDED = {"minicnn": ("minicnn",), "tensorflow": ("tensorflow",), "keras": ("keras", "tensorflow")}

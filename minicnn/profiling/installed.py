@@ -56,7 +56,7 @@ def _is_installed(name: str) -> bool:
 @functools.cache  # TensorFlow, 15,000 files, is measured twice: by itself and for Keras
 def _size(name: str) -> int:
     if name == distribution("minicnn"):  # the record of an editable installation lists only a link
-        paths = list(Path(__file__).parents[2].rglob("*"))
+        paths = list(Path(__file__).parents[1].rglob("*"))
     else:
         paths = [Path(str(file.locate())) for file in metadata.files(name) or []]
     return sum(path.stat().st_size for path in paths if path.is_file() and "__pycache__" not in path.parts)
