@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     """Write the report."""
     path = Path(args.folder, "report.html") if args.out is None else Path(args.out)
     if path.suffix != ".html":
-        raise ValueError(f"FILE must end in .html, got {path}")
+        raise ValueError(f"--out must end in .html, got {path}")
     write_atomically(path, report(open_run(args.folder), args.limit).encode())
     print(f"written to {path}, {path.stat().st_size / 1e6:.1f} MB")
     return 0

@@ -104,7 +104,7 @@ def _load(dataset: str, data: str | None) -> tuple[Split, Split]:
     named = DATASETS.get(dataset)
     if data is not None and not (named and named.takes_folder):
         names = " and ".join(name for name, entry in DATASETS.items() if entry.takes_folder)
-        raise ValueError(f"`data` must be given only for {names}, got it for {dataset}")
+        raise ValueError(f"`data` is only for {names}, not for {dataset}")
     folder = Path(dataset)
     if named:
         train, test = named.load(data) if named.takes_folder else named.load()

@@ -74,7 +74,7 @@ def test_report_of_a_training_that_was_killed_evaluated_on_some_images(run, tmp_
 
 def test_report_refuses_wrong_input(run, tmp_path, capsys):
     assert main(["report", str(run), "--out", str(tmp_path / "a.txt")]) == 2
-    assert "FILE must end in .html" in capsys.readouterr().err
+    assert "--out must end in .html" in capsys.readouterr().err
     assert main(["report", str(run), "--limit", "0"]) == 2
     assert "`limit` must be at least 1, got 0" in capsys.readouterr().err
     shutil.copytree(run, tmp_path / "ruined")

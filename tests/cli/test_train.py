@@ -95,7 +95,7 @@ def test_train_names_the_folder_and_remembers_where_the_data_are(dataset, monkey
         (["--seed", "-3"], "`seed` must be at least 0, got -3"),
         (["--dataset", "nmist"], "the data set must be mnist, fashion-mnist or a folder"),
         (["--dataset", "."], "train-images-idx3-ubyte, plain or with .gz"),
-        (["--data", "."], "`data` must be given only for fashion-mnist, got it for mnist"),
+        (["--data", "."], "`data` is only for fashion-mnist, not for mnist"),
         (["--dataset", "fashion-mnist", "--data", "nowhere"], "Fashion-MNIST was not found in"),
         (["--dataset", "TOY", "--validation", "160"], "`validation` must be below 160, to leave images"),
         (["--dataset", "TOY", "--out", "full"], "full is not an empty folder: choose a new one"),

@@ -60,7 +60,7 @@ def test_load_data_refuses_an_unknown_name():
 
 
 def test_load_data_takes_a_place_for_fashion_mnist_only():
-    with pytest.raises(ValueError, match="only for fashion-mnist, got it for mnist"):
+    with pytest.raises(ValueError, match="only for fashion-mnist, not for mnist"):
         load_data(TrainConfig(data="somewhere"))
 
 
