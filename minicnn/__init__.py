@@ -1,67 +1,25 @@
 """minicnn: convolutional networks in plain NumPy, small, correct, fast, and made to be read."""
 
 from minicnn.errors import FileFormatError
-from minicnn.layers import (
-    BatchNorm,
-    Conv2D,
-    Dense,
-    Dropout,
-    Flatten,
-    GlobalAveragePool2D,
-    Layer,
-    LeakyReLU,
-    LocalResponseNorm,
-    Pool2D,
-    ReLU,
-    Sequential,
-    Sigmoid,
-    Softmax,
-    Tanh,
-)
-from minicnn.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
+from minicnn.layers import *
+from minicnn.layers import __all__ as _layers
+from minicnn.optimizers import *
+from minicnn.optimizers import __all__ as _optimizers
 from minicnn.parameter import Parameter
-from minicnn.training import (
-    Callback,
-    Checkpoint,
-    CSVLogger,
-    EarlyStopping,
-    History,
-    ReduceLROnPlateau,
-    Trainer,
-    load_weights,
-    save_weights,
-)
+from minicnn.saving.weights import load_weights, save_weights
+from minicnn.training.callbacks import *
+from minicnn.training.callbacks import __all__ as _callbacks
+from minicnn.training.history import History
+from minicnn.training.trainer import Trainer
 from minicnn.version import __version__ as __version__
 
 __all__ = [
-    "SGD",
-    "Adam",
-    "AdamW",
-    "BatchNorm",
-    "CSVLogger",
-    "Callback",
-    "Checkpoint",
-    "Conv2D",
-    "Dense",
-    "Dropout",
-    "EarlyStopping",
+    *_layers,
+    *_optimizers,
+    *_callbacks,
     "FileFormatError",
-    "Flatten",
-    "GlobalAveragePool2D",
     "History",
-    "Layer",
-    "LeakyReLU",
-    "LocalResponseNorm",
-    "Optimizer",
     "Parameter",
-    "Pool2D",
-    "RMSprop",
-    "ReLU",
-    "ReduceLROnPlateau",
-    "Sequential",
-    "Sigmoid",
-    "Softmax",
-    "Tanh",
     "Trainer",
     "load_weights",
     "save_weights",

@@ -12,7 +12,7 @@ import inspect
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -58,6 +58,9 @@ class Optimizer(ABC):
     ----------
     steps : int
         Number of steps made.
+    lr_scale : float
+        Factor of the learning rate, 1 at first; callbacks such as `ReduceLROnPlateau` change it, and `lr`
+        stays as it was given.
     """
 
     slots: tuple[str, ...] = ()
@@ -68,7 +71,7 @@ class Optimizer(ABC):
         self.lr = lr if callable(lr) else check_real(lr, "lr")
         self.weight_decay = check_real(weight_decay, "weight_decay")
         self.clip_norm = None if clip_norm is None else check_real(clip_norm, "clip_norm", above_low=True)
-        self.steps = 0
+        self.steps, self.lr_scale = 0, 1.0
         self._memory: Memory | None = None  # until the parameters are known
 
     @abstractmethod
@@ -91,10 +94,15 @@ class Optimizer(ABC):
 
     @property
     def learning_rate(self) -> float:
-        """The rate that the next step will use."""
+        """The rate that the next step will use: `lr`, or what it returns for the step, times `lr_scale`."""
+        scale = check_real(self.lr_scale, "lr_scale")
         if callable(self.lr):
-            return check_real(self.lr(self.steps), f"lr({self.steps})")
-        return check_real(self.lr, "lr")
+            return check_real(self.lr(self.steps), f"lr({self.steps})") * scale
+        return check_real(self.lr, "lr") * scale
+
+    def settings(self) -> dict[str, Any]:
+        """Return the constructor's arguments by name."""
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
 
     def step(self, parameters: Iterable[Parameter]) -> None:
         """Update all trainable parameters from their gradients, which are left unchanged.
@@ -198,8 +206,8 @@ class Optimizer(ABC):
         return trainable, self._memory
 
     def __repr__(self) -> str:
-        names = inspect.signature(type(self)).parameters
-        return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
+        settings = ", ".join(f"{name}={value!r}" for name, value in self.settings().items())
+        return f"{type(self).__name__}({settings})"
 
 
 def _flush_denormals(state: np.ndarray, scratch: np.ndarray) -> None:

@@ -1,8 +1,9 @@
-"""Where batches come from: arrays, in a new order in each epoch, or whatever the user iterates over."""
+"""Batches of a fit: from arrays, shuffled anew in each epoch, or from the user's own iterable."""
 
 from __future__ import annotations
 
 import itertools
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import Any
 
@@ -14,66 +15,97 @@ from minicnn.validation import check_examples, check_int
 
 Examples = tuple[np.ndarray, np.ndarray]
 BatchSource = Iterable[Examples] | Callable[[int], Iterable[Examples]]
-Shard = tuple[int, np.ndarray, np.ndarray]  # examples in the whole batch; this rank's x and y
+Augmentation = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+RankBatch = tuple[int, np.ndarray, np.ndarray]  # examples in the whole batch; this rank's x and y
 
 
-class ArrayBatches:
-    """Batches of arrays, perhaps memory-mapped: only the rows of this rank's shards are ever read."""
+class Batches(ABC):
+    """The batches of each epoch, of which each rank gets its rows, augmented.
+
+    Attributes
+    ----------
+    arrays : tuple of ndarray
+        The data set, where it is held in arrays.
+    size : int or None
+        An epoch's length in `unit`s, None if it is not known; `batch_size` is that of a step.
+    """
+
+    arrays: tuple[np.ndarray, ...] = ()
+    unit: str
+    batch_size: int
+    size: int | None
+
+    def __init__(self, seed: int, augment: Augmentation | None) -> None:
+        self.seed, self.augment = seed, augment
+
+    def epoch(self, epoch: int, step: int, ranks: Ranks) -> Iterator[RankBatch]:
+        """Yield the batches of an epoch from this step on."""
+        for number, (size, x, y) in enumerate(self._rank_batches(epoch, step, ranks), step):
+            if self.augment is not None and len(x):
+                # A seed sequence is padded with zeros: [s, e, 0] would repeat the stream of [s, e], the order.
+                seeds = [self.seed, epoch, number + 1, ranks.rank]
+                x = self.augment(x, np.random.default_rng(seeds))
+            yield size, x, y
+
+    @abstractmethod
+    def _rank_batches(self, epoch: int, step: int, ranks: Ranks) -> Iterator[RankBatch]:
+        """Yield this rank's rows of the batches from `step` on, as they come."""
+
+
+class ArrayBatches(Batches):
+    """Batches of arrays, possibly memory-mapped: only the rows of this rank are ever read."""
 
     unit = " images"
 
-    def __init__(self, x: np.ndarray, y: np.ndarray, batch_size: int, seed: int) -> None:
-        self.arrays, self.seed = (x, y), seed
+    def __init__(
+        self, x: np.ndarray, y: np.ndarray, batch_size: int, seed: int, augment: Augmentation | None
+    ) -> None:
+        super().__init__(seed, augment)
+        self.arrays, self.size = (x, y), len(x)
         self.batch_size = check_int(batch_size, "batch_size", low=1)
-        self.size: int | None = len(x)
 
-    def epoch(self, epoch: int, step: int, ranks: Ranks) -> Iterator[Shard]:
-        """Yield the shards of an epoch's batches from this step on."""
+    def _rank_batches(self, epoch: int, step: int, ranks: Ranks) -> Iterator[RankBatch]:
         x, y = self.arrays
         order = np.random.default_rng([self.seed, epoch]).permutation(len(x))
         for start in range(step * self.batch_size, len(x), self.batch_size):
             batch = order[start : start + self.batch_size]
-            own = batch[ranks.rank :: ranks.size]
-            yield len(batch), x[own], y[own]
+            rows = batch[ranks.rank :: ranks.size]
+            yield len(batch), x[rows], y[rows]
 
 
-class IterableBatches:
-    """Batches in the order in which a re-iterable object, or a function of the epoch, gives them."""
+class IterableBatches(Batches):
+    """Batches in the order of a re-iterable object, or of what a function of the epoch returns."""
 
-    arrays: tuple[np.ndarray, ...] = ()
     unit, batch_size = " batches", 1
 
-    def __init__(self, source: BatchSource, model: Layer) -> None:
+    def __init__(self, source: BatchSource, model: Layer, seed: int, augment: Augmentation | None) -> None:
+        super().__init__(seed, augment)
         if isinstance(source, np.ndarray) or not (callable(source) or np.iterable(source)):
             raise TypeError(
-                f"`x` must be an array, with its labels `y`, or without `y` give batches (x, y), "
+                f"`x` must be an array with labels `y`, or an iterable of batches (x, y) without `y`, "
                 f"got {type(source).__name__}"
             )
         self.source, self.model = source, model
-        self.size: int | None = len(source) if isinstance(source, Sized) else None
+        self.size = len(source) if isinstance(source, Sized) else None
 
-    def epoch(self, epoch: int, step: int, ranks: Ranks) -> Iterator[Shard]:
-        """Yield the shards of an epoch's batches from this step on; those before are skipped."""
+    def _rank_batches(self, epoch: int, step: int, ranks: Ranks) -> Iterator[RankBatch]:
         source = self.source(epoch) if callable(self.source) else self.source
         empty = step == 0
         for batch in itertools.islice(source, step, None):
             if not isinstance(batch, tuple | list) or len(batch) != 2:
                 raise TypeError(f"a batch must be a pair (x, y), got {type(batch).__name__}")
-            x, y = examples(*batch, self.model)
+            x, y = check_examples(*batch, self.model)
             yield len(x), x[ranks.rank :: ranks.size], y[ranks.rank :: ranks.size]
             empty = False
         if empty:
             raise ValueError(
-                f"`x` must give batches in every epoch, so be a list, another object that can be iterated "
-                f"again, or a function of the epoch; it gave none in epoch {epoch}"
+                f"`x` gave no batches in epoch {epoch}; it must be iterable again in each epoch (a list, not a "
+                f"generator), or a function of the epoch"
             )
 
 
-Batches = ArrayBatches | IterableBatches
-
-
-def examples(x: Any, y: Any, model: Layer) -> Examples:
-    """Return examples and labels as arrays, if there are any, as many of each, of the model's shape."""
+def check_examples(x: Any, y: Any, model: Layer) -> Examples:
+    """Return examples and labels as arrays: at least one, as many of each, of the model's input shape."""
     x, y = np.asanyarray(x), np.asanyarray(y)
     check_examples(x, model.input_shape)
     if len(x) == 0 or y.ndim == 0 or len(x) != len(y):

@@ -1,54 +1,54 @@
-"""Finding where the first number that is not finite came from."""
+"""Finding where the first non-finite number of a training step came from."""
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
 
 import numpy as np
 
 from minicnn.layers.base import Layer
+from minicnn.training.state import Loss
 
 
 class _FoundError(Exception):
-    """Carries the answer out of the middle of a forward or backward."""
+    """Carries the answer out of the middle of a forward or backward pass."""
 
 
 def is_finite(*arrays: np.ndarray) -> bool:
-    """Whether no value in any of them is NaN or infinite.
+    """Return whether no value in any of the arrays is NaN or infinite.
 
     >>> is_finite(np.array([1.0, 2.0])), is_finite(np.zeros(2), np.array([1.0, np.nan]))
     (True, False)
     """
-    # One product each, and one number to look at; if that is not finite, it may just have overflowed.
+    # One product and one number to look at per array; if that is not finite, it may just have overflowed.
     with np.errstate(over="ignore", invalid="ignore"):
         flats = [array.ravel() for array in arrays]
         products = sum(float(np.dot(flat, flat)) for flat in flats)
         return math.isfinite(products) or all(bool(np.isfinite(flat).all()) for flat in flats)
 
 
-def find_nonfinite(model: Layer, x: np.ndarray, y: np.ndarray, loss: Callable) -> str | None:
-    """Return a sentence about the first thing in a training step that is not finite, None if nothing is.
+def find_nonfinite(model: Layer, x: np.ndarray, y: np.ndarray, loss: Loss) -> str | None:
+    """Return a clause about the first non-finite thing in a training step, None if everything is finite.
 
     In the order of computation: the batch, the weights, the output of each layer, the loss's gradient, and
-    then backwards dL/dx and the weights' gradients of each layer. A copy of the model does the step again.
+    then backwards dL/dx and the weights' gradients of each layer. A copy of the model repeats the step.
     """
     if not is_finite(x):
-        return "the batch itself has values that are not finite"
+        return "the batch itself has non-finite values"
     for name, parameter in model.named_parameters():
         if not is_finite(parameter.value):
             return f"the weights {name!r} are not finite"
     model = copy.deepcopy(model).train()
-    model.zero_grad()  # the step that failed has left its own
+    model.zero_grad()  # the failed step has left its own
     for name, layer in (("the model", model), *model.named_layers()):
-        _watch(layer, name)  # of a layer and those in it, the inner ones speak first
+        _watch(layer, name)  # inner layers come first
     try:
         with np.errstate(all="ignore"):
             predictions = model(x)
             value, dpredictions = loss(predictions, y)
             if not (math.isfinite(value) and is_finite(dpredictions)):
-                return "the loss is not finite, though every layer's output is"
+                return "the loss is not finite, but every layer's output is"
             model.backward(dpredictions)
     except _FoundError as found:
         return str(found)
@@ -63,7 +63,7 @@ def _watch(layer: Layer, name: str) -> None:
     def watched_forward(x: np.ndarray) -> np.ndarray:
         y = forward(x)
         if not is_finite(y):
-            raise _FoundError(f"the output of {label} is the first that is not finite")
+            raise _FoundError(f"the output of {label} is the first non-finite value")
         return y
 
     def watched_backward(dy: np.ndarray) -> np.ndarray | None:
@@ -71,7 +71,7 @@ def _watch(layer: Layer, name: str) -> None:
         arrays = {"dx": dx} | {f"gradient of {n!r}": p.grad for n, p in layer.named_parameters()}
         for kind, array in arrays.items():
             if array is not None and not is_finite(array):
-                raise _FoundError(f"the {kind} of {label} is the first that is not finite")
+                raise _FoundError(f"the {kind} of {label} is the first non-finite value")
         return dx
 
     layer.forward, layer.backward = watched_forward, watched_backward  # type: ignore[method-assign]

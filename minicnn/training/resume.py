@@ -1,239 +1,276 @@
-"""The state of a fit between two steps, as arrays and JSON, and the way back: what makes resuming exact.
+"""Checkpoints of a fit and the way back: what makes an interrupted training end bit-identical.
 
-What is random is either computed anew from seed, epoch and step (the order, the augmentation), or a stream
-that goes on (Dropout's, one for each replica of the model): these are saved. So are the weights, among them
-the statistics of BatchNorm, the optimizer's state, the sums of the epoch that runs, and what callbacks
-remember.
+Everything random is either recomputed from seed, epoch and step (the order, the augmentation), or a stream
+that continues (Dropout's, one for each replica of the model); these streams are saved. So are the weights with
+the statistics of BatchNorm, the optimizer's state, the sums of the epoch that runs, and the callbacks' state.
 """
 
 from __future__ import annotations
 
 import contextlib
-import copy
 import math
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from minicnn.errors import FileFormatError
-from minicnn.optimizers import Optimizer
-from minicnn.saving.checkpoints import Snapshot
-from minicnn.saving.files import check_schema
+from minicnn.parallel.data_parallel import DataParallel
+from minicnn.saving.checkpoints import CheckpointFolder, Snapshot
+from minicnn.saving.files import check_form
 from minicnn.saving.fingerprint import data_digest, differences, fingerprint
 from minicnn.saving.weights import check_weights
 from minicnn.training.batches import Batches
-from minicnn.training.callbacks import Callback
-from minicnn.training.history import Progress
+from minicnn.training.callbacks.base import Callback, Logs
+from minicnn.training.diagnosis import is_finite
+from minicnn.training.state import TrainingState
 from minicnn.validation import check_int, check_real
 
-if TYPE_CHECKING:
-    from minicnn.training.loop import TrainingLoop
-
-_FORM = {
+_SCHEMA = {
     "examples": object,
     "batch_size": object,
     "seed": object,
     "fingerprint": {str: str},
     "epoch": int,
-    "progress": {
-        "first_epoch": int,
-        "step": int,
-        "seen": int,
-        "sums": {str: float},
-        "stopped": bool,
-        "history": {"epoch": [int], "history": {str: [float]}},
-    },
-    "optimizer": {"steps": int, "lr": object},
-    "streams": [[dict]],
+    "first_epoch": int,
+    "step": int,
+    "seen": int,
+    "sums": {str: float},
+    "history": {"epoch": [int], "history": {str: [float]}},
+    "stop": bool,
+    "optimizer": {"steps": int, "lr_scale": float},
+    "generators": [[dict]],
     "callbacks": {str: dict},
 }
 
 
-def settings(fit: TrainingLoop) -> dict[str, Any]:
-    """Return what must be equal when a fit is resumed, and `fingerprint`, by which it is bit-identical."""
-    trainer = fit.trainer
-    return {
-        "examples": fit.batches.size,
-        "batch_size": fit.batches.batch_size,
-        "seed": trainer.seed,
-        "fingerprint": fingerprint(
-            threads=len(fit.shards.models),
-            ranks=trainer.ranks.size,
-            dtype=trainer.model.dtype,
-            model=trainer.model,
-            optimizer=_without_rate(trainer.optimizer),
-            rate=fit.rate,
-            loss=trainer.loss,
-            metrics=trainer.metrics,
-            augment=trainer.augment,
-            data=data_digest(*fit.batches.arrays, *(fit.validation_data or ())),
-        ),
-    }
+class Checkpointer(Callback):
+    """Write checkpoints of a fit into a folder, and restore the newest; the last of the callbacks.
 
-
-def capture(fit: TrainingLoop, streams: list[list[Any]]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Return all that a fit is made of, between two steps; `streams` are those of all shards of all ranks."""
-    model, optimizer = fit.trainer.model, fit.trainer.optimizer
-    arrays = {f"model.{name}": parameter.value for name, parameter in model.named_parameters()}
-    arrays |= {f"optimizer.{name}": array for name, array in optimizer.state_dict().items()}
-    callbacks: dict[str, dict[str, Any]] = {}
-    for name, hook in _named(fit.hooks):
-        for key, value in hook.state_dict().items():
-            if isinstance(value, np.ndarray):
-                arrays[f"callbacks.{name}.{key}"] = value
-            else:
-                callbacks.setdefault(name, {})[key] = value
-    state = {
-        **fit.settings,
-        "epoch": fit.trainer.epoch,
-        "progress": fit.progress.to_dict(),
-        "optimizer": {"steps": optimizer.steps, "lr": None if callable(optimizer.lr) else optimizer.lr},
-        "streams": streams,
-        "callbacks": callbacks,
-    }
-    return arrays, state
-
-
-def restore(fit: TrainingLoop, snapshot: Snapshot) -> None:
-    """Put a fit, but for its callbacks, back to where it was; warn if it cannot go on bit for bit.
-
-    Raises
-    ------
-    ValueError
-        If it is another fit's snapshot. Nothing has changed then.
+    Parameters
+    ----------
+    folder : CheckpointFolder
+        Entered by the caller in the first rank.
+    state : TrainingState
+        What is saved and restored.
+    data_parallel : DataParallel
+        Its replicas hold the random streams.
+    batches : Batches
+        The data set; its size, `batch_size` and `seed` must be those of the checkpoint.
+    metrics : dict
+        The metrics by name. These, the settings of model and optimizer, and the data decide the numbers: a
+        difference is reported, and the fit continues.
+    validation_data : tuple of ndarray
+        Empty if there is none.
+    hooks : sequence of Callback
+        Those whose state is saved.
     """
-    state, trainer = snapshot.state, fit.trainer
-    try:
-        check_schema(state, _FORM)
-        if not all(map(str.isidentifier, state["fingerprint"])):
-            raise ValueError("the fingerprint must have names")
-        steps, lr = check_int(state["optimizer"]["steps"], "steps"), state["optimizer"]["lr"]
-        if lr is not None:
-            check_real(lr, "lr")
-        streams = _streams(fit, state["streams"])
-    except (LookupError, TypeError, ValueError, OverflowError) as error:
-        raise FileFormatError(f"{snapshot.path} must be a checkpoint of this version: {error!r}") from error
-    for name in ("examples", "batch_size", "seed"):
-        if state[name] != fit.settings[name]:
-            raise ValueError(
-                f"to go on from {snapshot.path}, `{name}` must be {state[name]!r:.50} as there, "
-                f"got {fit.settings[name]}; for another fit take another folder"
-            )
-    progress, epoch = Progress.from_dict(state["progress"]), state["epoch"]
-    if not _possible(progress, epoch, fit.batches):
-        raise FileFormatError(f"the steps, examples and epochs that {snapshot.path} tells of must agree")
-    own = fit.settings["fingerprint"]
-    told = differences(
-        {**state["fingerprint"], "callbacks": _listed(state["callbacks"])},
-        {
-            **own,
-            "callbacks": _listed(state["callbacks"].keys() & dict(_named(fit.hooks))),
-        },
-    )
-    weights = _under("model.", snapshot.arrays)
-    check_weights(trainer.model, weights, snapshot.path)
-    parameters = trainer.model.parameters()
-    trainer.optimizer.load_state_dict(_under("optimizer.", snapshot.arrays), steps, parameters)
-    for name, parameter in trainer.model.named_parameters():
-        parameter.value = weights[name]
-    for stream, value in streams:
-        stream.bit_generator.state = value
-    # A callback may have changed it; unless somebody asks for another one now.
-    if lr is not None and state["fingerprint"].get("rate", own["rate"]) == own["rate"]:
-        trainer.optimizer.lr = lr
-    if progress.sums:  # of metrics that are new, nothing is known of the epoch so far
-        progress.sums = {name: progress.sums.get(name, math.nan) for name in ("loss", *trainer.metrics)}
-    trainer.epoch, fit.progress = epoch, progress
-    trainer.stop_training = progress.stopped
-    if told and trainer.ranks.rank == 0:
-        warnings.warn(
-            f"going on from {snapshot.path}, but not bit for bit, since something is different: {told}",
-            stacklevel=2,
+
+    every_rank = True
+
+    def __init__(
+        self,
+        folder: CheckpointFolder,
+        state: TrainingState,
+        data_parallel: DataParallel,
+        batches: Batches,
+        metrics: Mapping[str, Any],
+        validation_data: Sequence[np.ndarray],
+        hooks: Sequence[Callback],
+    ) -> None:
+        self.folder, self.state, self.data_parallel, self.batches = folder, state, data_parallel, batches
+        self.metrics = metrics
+        self.ranks = data_parallel.ranks
+        self.hooks = dict(_named(hook for hook in hooks if self.ranks.rank == 0 or hook.every_rank))
+        self.lr = state.optimizer.lr
+        self.fixed = {"examples": batches.size, "batch_size": batches.batch_size, "seed": batches.seed}
+        self.fingerprint = self.ranks.broadcast(lambda: self._describe(validation_data))
+
+    def _describe(self, validation_data: Sequence[np.ndarray]) -> dict[str, str]:
+        model, optimizer = self.state.model, self.state.optimizer
+        return fingerprint(
+            threads=len(self.data_parallel.models),
+            ranks=self.ranks.size,
+            dtype=model.dtype,
+            model=model,
+            optimizer=type(optimizer).__name__,
+            **optimizer.settings(),
+            loss=self.state.loss,
+            metrics=dict(self.metrics),
+            augment=self.batches.augment,
+            data=data_digest(*self.batches.arrays, *validation_data),
         )
 
+    # --- saving -------------------------------------------------------------------------------------------
 
-@contextlib.contextmanager
-def rollback_on_error(fit: TrainingLoop) -> Iterator[None]:
-    """Put all that `restore` changes back to what it was, if an exception comes."""
-    trainer, progress = fit.trainer, fit.progress
-    model, optimizer = trainer.model, trainer.optimizer
-    weights, state, steps = model.get_weights(), optimizer.state_dict(), optimizer.steps
-    lr, epoch, stop = optimizer.lr, trainer.epoch, trainer.stop_training
-    streams = [(one.bit_generator, one.bit_generator.state) for streams in fit.streams for one in streams]
-    try:
-        yield
-    except BaseException:
-        model.set_weights(weights)
-        optimizer.load_state_dict(state, steps, model.parameters())
-        optimizer.lr, trainer.epoch, trainer.stop_training, fit.progress = lr, epoch, stop, progress
-        for bits, before in streams:
-            bits.state = before
-        raise
+    def on_batch_end(self, step: int, logs: Logs) -> None:
+        """Save if `folder.every` steps have passed."""
+        if self.folder.every is not None and self.state.optimizer.steps % self.folder.every == 0:
+            self.save()
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """Save, unless it is done every so many steps."""
+        if self.folder.every is None:
+            self.save()
+
+    def save(self) -> None:
+        """Write a checkpoint of the state between two steps, unless the last update made a weight non-finite."""
+        state = self.state
+        if state.optimizer.lr != self.lr:
+            raise ValueError(
+                f"a callback changed `optimizer.lr` from {self.lr!r} to {state.optimizer.lr!r}, which a checkpoint "
+                f"does not hold; change `optimizer.lr_scale` instead"
+            )
+        for name, parameter in state.model.named_parameters():
+            if not is_finite(parameter.value):
+                raise self.ranks.raised_everywhere(
+                    FloatingPointError(
+                        f"the weights {name!r} became non-finite in step {state.optimizer.steps} and are not "
+                        f"saved. Try a smaller learning rate."
+                    )
+                )
+        own = [[stream.bit_generator.state for stream in streams] for streams in self.data_parallel.streams()]
+        generators = [states for rank in self.ranks.all_gather(own) for states in rank]
+        state.stop = any(self.ranks.all_gather(state.stop))
+        if self.ranks.rank == 0:
+            arrays, callbacks = state.arrays(), {}
+            for name, hook in self.hooks.items():
+                values = hook.state_dict()
+                held = {key: value for key, value in values.items() if isinstance(value, np.ndarray)}
+                arrays |= {f"callbacks.{name}.{key}": value for key, value in held.items()}
+                if values.keys() - held.keys():
+                    callbacks[name] = {key: value for key, value in values.items() if key not in held}
+            more = {"fingerprint": self.fingerprint, "generators": generators, "callbacks": callbacks}
+            self.folder.save(state.optimizer.steps, arrays, self.fixed | state.values() | more)
+
+    # --- restoring ----------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def resumed(self) -> Iterator[None]:
+        """Restore the newest checkpoint, if there is one; the callbacks' state when the block is left.
+
+        On an error before that is done, everything is put back as it was.
+
+        Raises
+        ------
+        ValueError
+            If the checkpoint is that of another fit.
+        FileFormatError
+            If it cannot come from such a fit.
+        """
+        checkpoint = self.ranks.broadcast(self.folder.latest)
+        if checkpoint is None:
+            yield
+            return
+        arrays = {name: array.copy() for name, array in self.state.arrays().items()}
+        values = self.state.values()
+        streams = [
+            (s.bit_generator, s.bit_generator.state) for each in self.data_parallel.streams() for s in each
+        ]
+        try:
+            self._restore(checkpoint)
+            yield
+            self._restore_callbacks(checkpoint)
+        except BaseException:
+            self.state.load(arrays, values)
+            for bits, before in streams:
+                bits.state = before
+            raise
+
+    def _restore(self, checkpoint: Snapshot) -> None:
+        """Check the whole checkpoint, then take it over; warn if the results will not be bit-identical."""
+        state, values, path = self.state, checkpoint.state, checkpoint.path
+        try:
+            check_form(values, _SCHEMA)
+            if not all(map(str.isidentifier, values["fingerprint"])):
+                raise ValueError("the fingerprint must have names")
+            check_int(values["optimizer"]["steps"], "steps")
+            check_real(values["optimizer"]["lr_scale"], "lr_scale")
+            streams = self._streams(values["generators"])
+        except (LookupError, TypeError, ValueError, OverflowError) as error:
+            raise FileFormatError(f"{path} is not a checkpoint of this version: {error!r}") from error
+        for name, own in self.fixed.items():
+            if values[name] != own:
+                raise ValueError(
+                    f"{path} is of another fit: `{name}` is {values[name]!r:.50} there and {own} here; use "
+                    f"another checkpoint folder"
+                )
+        if not _is_consistent(values, self.batches):
+            raise FileFormatError(f"the steps, examples and epochs in {path} contradict each other")
+        weights = _under("model.", checkpoint.arrays)
+        check_weights(state.model, weights, path)
+        state.load(checkpoint.arrays, values)
+        if values["fingerprint"].get("lr") != self.fingerprint["lr"]:  # the user asks for this rate now
+            state.optimizer.lr_scale = 1.0
+        if state.sums:  # a metric that is new is unknown for the epoch so far
+            state.sums = {name: state.sums.get(name, math.nan) for name in ("loss", *self.metrics)}
+        for stream, bits in streams:
+            stream.bit_generator.state = bits
+        changed = differences(
+            values["fingerprint"] | {"callbacks": _listed(values["callbacks"])},
+            self.fingerprint | {"callbacks": _listed(values["callbacks"].keys() & self.hooks.keys())},
+        )
+        if changed and self.ranks.rank == 0:
+            warnings.warn(
+                f"resuming from {path}; results will not be bit-identical, because {changed}", stacklevel=2
+            )
+
+    def _streams(self, states: list[list[dict[str, Any]]]) -> list[tuple[np.random.Generator, dict]]:
+        """Return this rank's random streams, each with its saved state; threads may be more or fewer."""
+        own = self.data_parallel.streams()
+        mine = states[self.ranks.rank * len(own) :]
+        pairs = [pair for each in zip(own, mine, strict=False) for pair in zip(*each, strict=False)]
+        for stream, state in pairs:
+            bits = stream.bit_generator
+            type(bits)().state = state  # tried on a spare one first
+            # NumPy does not check where these read their next number, not even against their memory.
+            place, size = 0, 0
+            if isinstance(bits, np.random.MT19937):
+                place, size = state["state"]["pos"], 624
+            elif isinstance(bits, np.random.Philox):
+                place, size = state["buffer_pos"], 4
+            if not 0 <= place <= size:
+                raise ValueError(f"the position in a random stream must be in [0, {size}], got {place}")
+        return pairs
+
+    def _restore_callbacks(self, checkpoint: Snapshot) -> None:
+        for name, hook in self.hooks.items():
+            values = checkpoint.state["callbacks"].get(name, {})
+            arrays = _under(f"callbacks.{name}.", checkpoint.arrays)
+            if values or arrays:
+                try:
+                    hook.load_state_dict(values | arrays)
+                except (LookupError, TypeError, ValueError, OverflowError, AttributeError) as error:
+                    raise FileFormatError(
+                        f"{checkpoint.path} holds a wrong state of {name}: {error!r}"
+                    ) from error
 
 
-def _streams(fit: TrainingLoop, states: list[list[dict[str, Any]]]) -> list[tuple[np.random.Generator, dict]]:
-    """Return this rank's random streams, each with the state that it is to get; of more threads, or fewer."""
-    mine = states[fit.ranks.rank * len(fit.streams) :]
-    pairs = [pair for pairs in zip(fit.streams, mine, strict=False) for pair in zip(*pairs, strict=False)]
-    for stream, state in pairs:
-        type(stream.bit_generator)().state = state  # tried first with one that nobody needs
-        # Where these read their next number, NumPy takes as it comes, also beyond their memory.
-        place, size = 0, 0
-        if isinstance(stream.bit_generator, np.random.MT19937):
-            place, size = state["state"]["pos"], 624
-        elif isinstance(stream.bit_generator, np.random.Philox):
-            place, size = state["buffer_pos"], 4
-        if not 0 <= place <= size:
-            raise ValueError(f"the place in a random stream must be in [0, {size}], got {place}")
-    return pairs
-
-
-def _possible(progress: Progress, epoch: int, batches: Batches) -> bool:
-    """Return whether the numbers of a fit that is in this epoch agree with each other and with its data."""
-    first, step, seen, done = progress.first_epoch, progress.step, progress.seen, progress.history.epoch
+def _is_consistent(values: Mapping[str, Any], batches: Batches) -> bool:
+    """Return whether the numbers of a fit agree with each other and with its data."""
+    first, epoch, step, seen = (values[name] for name in ("first_epoch", "epoch", "step", "seen"))
+    done, curves = values["history"]["epoch"], values["history"]["history"].values()
     if batches.arrays:
         size, batch_size = len(batches.arrays[0]), batches.batch_size
         agree = (step - 1) * batch_size < size and seen == min(step * batch_size, size)
     else:
         agree = step <= seen
     return (
-        (agree and step >= 0 and bool(step) == bool(seen) == bool(progress.sums))
+        (agree and step >= 0 and bool(step) == bool(seen) == bool(values["sums"]))
         and (first >= 0 and epoch - first == len(done) and done == list(range(first, epoch)))
-        and all(len(values) <= len(done) for values in progress.history.history.values())
+        and all(len(curve) <= len(done) for curve in curves)
     )
 
 
-def restore_callbacks(hooks: Sequence[Callback], snapshot: Snapshot) -> None:
-    """Give callbacks back what they remembered; those that are new begin anew."""
-    for name, hook in _named(hooks):
-        state = snapshot.state["callbacks"].get(name, {})
-        arrays = _under(f"callbacks.{name}.", snapshot.arrays)
-        if state or arrays:
-            try:
-                hook.load_state_dict(state | arrays)
-            except (LookupError, TypeError, ValueError, OverflowError, AttributeError) as error:
-                raise FileFormatError(
-                    f"{snapshot.path} must hold what {name} can go on from: {error!r}"
-                ) from error
-
-
-def _named(hooks: Sequence[Callback]) -> Iterator[tuple[str, Callback]]:
+def _named(hooks: Iterable[Callback]) -> Iterator[tuple[str, Callback]]:
     """Yield callbacks with their names: the class, and a number among those of the same class."""
     counts: Counter[str] = Counter()
     for hook in hooks:
         kind = type(hook).__name__
         yield f"{kind}.{counts[kind]}", hook
         counts[kind] += 1
-
-
-def _without_rate(optimizer: Optimizer) -> Optimizer:
-    """Return a copy to be described: callbacks change the rate, which is compared by itself."""
-    twin = copy.copy(optimizer)
-    twin.lr = 0.0
-    return twin
 
 
 def _listed(names: Iterable[str]) -> str:

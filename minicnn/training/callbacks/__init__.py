@@ -1,0 +1,9 @@
+"""Callbacks: what happens beside the training, one file each."""
+
+from minicnn.training.callbacks.base import Callback
+from minicnn.training.callbacks.csv_logger import CSVLogger
+from minicnn.training.callbacks.early_stopping import EarlyStopping
+from minicnn.training.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau
+from minicnn.training.callbacks.save_best import SaveBest
+
+__all__ = ["CSVLogger", "Callback", "EarlyStopping", "ReduceLROnPlateau", "SaveBest"]

@@ -1,0 +1,58 @@
+"""The base of all callbacks, with Keras's hooks, which the training loop calls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from minicnn.training.state import TrainingState
+
+Logs = Mapping[str, float]
+
+
+class Callback:
+    """Base of all callbacks: override the hooks you need; here each does nothing.
+
+    Attributes
+    ----------
+    state : TrainingState
+        The state of the training (`model`, `optimizer`, `epoch`, `step`, ...), set before `on_train_begin`.
+        `self.state.stop = True` ends the fit after the step that runs.
+    every_rank : bool
+        False: with several ranks (see `Trainer`), only the first calls it, so that it may print and write.
+        A callback that changes the training (weights, learning rate) must run in all ranks: True.
+
+    Examples
+    --------
+    >>> class Shout(Callback):
+    ...     def on_epoch_end(self, epoch, logs):
+    ...         print(f"epoch {epoch} done, loss {logs['loss']:.2f}")
+    """
+
+    state: TrainingState
+    every_rank: bool = False
+
+    def on_train_begin(self) -> None:
+        """Before the first epoch."""
+
+    def on_train_end(self) -> None:
+        """After the last epoch, also if the fit was stopped; not after an error."""
+
+    def on_epoch_begin(self, epoch: int) -> None:
+        """Before an epoch, or when a fit resumes in the middle of it; epochs count from 0."""
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """After an epoch and its validation, with the epoch's means."""
+
+    def on_batch_begin(self, step: int) -> None:
+        """Before a step; steps count from 0 in each epoch."""
+
+    def on_batch_end(self, step: int, logs: Logs) -> None:
+        """After a step, with the means of the epoch so far."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint must hold of this callback: names, and arrays or JSON values."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what `state_dict` returned; called after `on_train_begin` when a fit resumes."""

@@ -1,0 +1,58 @@
+"""The history of a fit, in a file that grows by one line per epoch."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from minicnn.saving.files import advised, check_form
+from minicnn.training.callbacks.base import Callback, Logs
+
+
+class CSVLogger(Callback):
+    """Write one line per epoch into a CSV file, after a header; each fit that is not resumed starts a new file.
+
+    Parameters
+    ----------
+    path : str or path
+        The file. Each line is written when its epoch ends.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path, self.text = Path(path), ""
+
+    def on_train_begin(self) -> None:
+        """Empty the file."""
+        self._write("", "w")
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """Append a line; the first comes after a header."""
+        lines = io.StringIO(newline="")
+        header, *_ = self.text.partition("\r\n")
+        names = ["epoch", *logs] if not header else next(csv.reader([header]))
+        new = [name for name in logs if name not in names]
+        writer = csv.DictWriter(lines, [*names, *new], restval="nan")
+        if not header or new:  # the first epoch, or a fit resumed with other metrics
+            writer.writeheader()
+            writer.writerows(csv.DictReader(io.StringIO(self.text, newline="")))
+        writer.writerow({"epoch": epoch, **logs})
+        self._write(lines.getvalue(), "w" if new else "a")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the text so far."""
+        return {"text": self.text}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Write the file as it was at the checkpoint."""
+        check_form(state, {"text": str})
+        self._write(state["text"], "w")
+
+    def _write(self, text: str, mode: str) -> None:
+        content = text.encode()
+        with advised(self.path), self.path.open(mode + "b") as file:
+            file.write(content)
+        self.text = text if mode == "w" else self.text + text

@@ -1,0 +1,81 @@
+"""The end of a fit that does not improve any more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from minicnn.saving.files import check_form
+from minicnn.training.callbacks.base import Callback, Logs
+from minicnn.training.callbacks.best_value import BestValue
+from minicnn.validation import check_int
+
+
+class EarlyStopping(Callback):
+    """Stop the fit when a quantity has not improved for `patience` epochs (as Keras).
+
+    Parameters
+    ----------
+    monitor : str
+        Key of the logs.
+    patience : int
+        Number of epochs without improvement after which training stops (at least 1).
+    min_delta : float
+        Smallest change that counts as an improvement.
+    restore_best : bool
+        Whether the model ends with the weights of its best epoch, also if the fit was not stopped early.
+    mode : {"auto", "min", "max"}
+        Whether lower or higher is better; "auto": higher if the name contains "acc".
+    """
+
+    every_rank = True
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        patience: int = 0,
+        min_delta: float = 0.0,
+        restore_best: bool = True,
+        mode: str = "auto",
+    ) -> None:
+        self.best = BestValue(monitor, mode, min_delta)
+        self.patience, self.restore_best = check_int(patience, "patience"), restore_best
+        self.waited = 0
+        self.best_weights: list[np.ndarray] | None = None
+
+    def on_train_begin(self) -> None:
+        """Reset."""
+        self.best.reset()
+        self.waited, self.best_weights = 0, None
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """Compare with the best epoch; keep its weights, or stop."""
+        if self.best.improved(logs):
+            self.waited = 0
+            if self.restore_best:
+                self.best_weights = self.state.model.get_weights()
+        else:
+            self.waited += 1
+            if self.waited >= max(self.patience, 1):
+                self.state.stop = True
+
+    def on_train_end(self) -> None:
+        """Restore the best weights."""
+        if self.best_weights is not None:
+            self.state.model.set_weights(self.best_weights)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the best value, the epochs since then, and the best weights."""
+        weights = {f"weights.{i}": value for i, value in enumerate(self.best_weights or [])}
+        return {"best": self.best.value, "waited": self.waited, **weights}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from the best value."""
+        check_form({name: state[name] for name in ("best", "waited")}, {"best": float, "waited": int})
+        weights = [state[f"weights.{i}"] for i in range(len(state) - 2)]
+        expected = [parameter.shape for parameter in self.state.model.parameters()]
+        if weights and [getattr(value, "shape", None) for value in weights] != expected:
+            raise ValueError("the best weights must be those of the model")
+        self.best.value, self.waited, self.best_weights = state["best"], state["waited"], weights or None

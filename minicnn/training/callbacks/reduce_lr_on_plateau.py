@@ -1,0 +1,85 @@
+"""A learning rate that falls where the training stalls."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from minicnn.saving.files import check_form
+from minicnn.training.callbacks.base import Callback, Logs
+from minicnn.training.callbacks.best_value import BestValue
+from minicnn.validation import check_int, check_real
+
+
+class ReduceLROnPlateau(Callback):
+    """Reduce the learning rate when a quantity has not improved for `patience` epochs (as Keras).
+
+    It multiplies the optimizer's `lr_scale`; `lr`, a number or a schedule, stays as the user gave it.
+    AlexNet's rate was reduced so by hand: divided by 10 when the validation error stopped improving
+    (Krizhevsky et al. 2012, section 5).
+
+    Parameters
+    ----------
+    monitor : str
+        Key of the logs.
+    factor : float
+        Factor of each reduction, in [0, 1).
+    patience : int
+        Number of epochs without improvement after which the rate is reduced.
+    min_delta : float
+        Smallest change that counts as an improvement.
+    cooldown : int
+        Number of epochs after a reduction that do not count.
+    min_lr : float
+        The rate is not reduced below this.
+    mode : {"auto", "min", "max"}
+        Whether lower or higher is better; "auto": higher if the name contains "acc".
+    """
+
+    every_rank = True
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        factor: float = 0.1,
+        patience: int = 10,
+        min_delta: float = 1e-4,
+        cooldown: int = 0,
+        min_lr: float = 0.0,
+        mode: str = "auto",
+    ) -> None:
+        self.best = BestValue(monitor, mode, min_delta)
+        self.factor, self.min_lr = check_real(factor, "factor", high=1), check_real(min_lr, "min_lr")
+        self.patience, self.cooldown = check_int(patience, "patience"), check_int(cooldown, "cooldown")
+        self.waited = self.cooling = 0
+
+    def on_train_begin(self) -> None:
+        """Reset; the optimizer keeps its `lr_scale`."""
+        self.best.reset()
+        self.waited = self.cooling = 0
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """Compare with the best epoch, and reduce the rate if it is due."""
+        if self.cooling:
+            self.cooling, self.waited = self.cooling - 1, 0
+        if self.best.improved(logs):
+            self.waited = 0
+        elif not self.cooling:
+            self.waited += 1
+            optimizer = self.state.optimizer
+            rate = optimizer.learning_rate
+            # The scaled rate may miss `min_lr` by a rounding error; that must not count as a reduction to come.
+            above = rate > self.min_lr and not math.isclose(rate, self.min_lr)
+            if self.waited >= self.patience and above:
+                optimizer.lr_scale *= max(self.factor, self.min_lr / rate)
+                self.waited, self.cooling = 0, self.cooldown
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the best value and the counters; the scale is the optimizer's."""
+        return {"best": self.best.value, "waited": self.waited, "cooling": self.cooling}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from the best value."""
+        check_form(state, {"best": float, "waited": int, "cooling": int})
+        self.best.value, self.waited, self.cooling = state["best"], state["waited"], state["cooling"]

@@ -1,0 +1,117 @@
+"""The state of a training between two steps: what the loop advances, callbacks see and checkpoints hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from minicnn.layers.base import Layer
+from minicnn.optimizers import Optimizer
+from minicnn.training.history import History
+
+Loss = Callable[[np.ndarray, np.ndarray], tuple[float, np.ndarray]]
+
+
+@dataclass(eq=False)
+class TrainingState:
+    """The model, the optimizer, and how far the training is.
+
+    Attributes
+    ----------
+    model : Layer
+        The model, trained in place.
+    optimizer : Optimizer
+        `optimizer.steps` counts the steps of all fits.
+    loss : callable
+        `f(predictions, labels) -> (mean value, dpredictions)`.
+    epoch : int
+        Number of the epoch that runs or comes next; it counts on from one fit to the next.
+    first_epoch : int
+        Number of the first epoch of the present fit.
+    step : int
+        Steps made in the epoch that runs.
+    seen : int
+        Examples in these steps.
+    sums : dict of str to float
+        Sums of loss and metrics over these examples.
+    history : History
+        The completed epochs of the present fit.
+    stop : bool
+        Set it to True, from a callback or another thread, to end the fit after the step that runs.
+    interrupted : bool
+        The same, but for now only: the next fit with the same checkpoint folder continues from there.
+    """
+
+    model: Layer
+    optimizer: Optimizer
+    loss: Loss
+    epoch: int = 0
+    first_epoch: int = 0
+    step: int = 0
+    seen: int = 0
+    sums: dict[str, float] = field(default_factory=dict)
+    history: History = field(default_factory=History)
+    stop: bool = False
+    interrupted: bool = False
+
+    def begin_fit(self) -> None:
+        """Start a fit at the next epoch, with an empty history."""
+        self.first_epoch, self.history = self.epoch, History()
+        self.step, self.seen, self.sums = 0, 0, {}
+        self.stop = self.interrupted = False
+
+    def record(self, results: Mapping[str, float], examples: int) -> dict[str, float]:
+        """Count a step with these mean results, and return the means of the epoch so far."""
+        self.step += 1
+        self.seen += examples
+        for name, value in results.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value * examples
+        return self.means()
+
+    def means(self) -> dict[str, float]:
+        """Return the means of loss and metrics over the epoch so far."""
+        return {name: total / self.seen for name, total in self.sums.items()}
+
+    def close_epoch(self, logs: Mapping[str, float]) -> None:
+        """Append the epoch to the history, and advance to the next one."""
+        self.history.append(self.epoch, logs)
+        self.epoch += 1
+        self.step, self.seen, self.sums = 0, 0, {}
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the weights and the optimizer's state by name."""
+        weights = {f"model.{name}": parameter.value for name, parameter in self.model.named_parameters()}
+        return weights | {f"optimizer.{name}": a for name, a in self.optimizer.state_dict().items()}
+
+    def values(self) -> dict[str, Any]:
+        """Return everything else, as JSON can hold it."""
+        return {
+            "epoch": self.epoch,
+            "first_epoch": self.first_epoch,
+            "step": self.step,
+            "seen": self.seen,
+            "sums": self.sums,
+            "history": asdict(self.history),
+            "stop": self.stop,
+            "optimizer": {"steps": self.optimizer.steps, "lr_scale": self.optimizer.lr_scale},
+        }
+
+    def load(self, arrays: Mapping[str, np.ndarray], values: Mapping[str, Any]) -> None:
+        """Take over what `arrays` and `values` returned; on an error nothing has changed.
+
+        Raises
+        ------
+        ValueError
+            If the optimizer's arrays do not fit its parameters.
+        """
+        own = {name.removeprefix("optimizer."): a for name, a in arrays.items() if name[:10] == "optimizer."}
+        self.optimizer.load_state_dict(own, values["optimizer"]["steps"], self.model.parameters())
+        self.optimizer.lr_scale = values["optimizer"]["lr_scale"]
+        for name, parameter in self.model.named_parameters():
+            parameter.value = arrays[f"model.{name}"]
+        for name in ("epoch", "first_epoch", "step", "seen", "stop"):
+            setattr(self, name, values[name])
+        self.sums, self.history = dict(values["sums"]), History(**values["history"])
