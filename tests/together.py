@@ -126,18 +126,18 @@ def which_callbacks(comm):
 class Wish(NoteEverywhere):
     """Requests the end in one of the ranks, in its third step."""
 
-    def __init__(self, rank, name):
+    def __init__(self, comm, rank, name):
         super().__init__()
-        self.rank, self.name = rank, name
+        self.wishes, self.name = comm is not None and comm.rank == rank, name
 
     def on_batch_end(self, step, logs):
         super().on_batch_end(step, logs)
-        if self.trainer.ranks.rank == self.rank and self.steps == 3:
-            setattr(self.trainer, self.name, True)
+        if self.wishes and self.steps == 3:
+            setattr(self.state, self.name, True)
 
 
 def wishes(comm):
-    return [fit(comm, callbacks=[Wish(rank, "stop_training")])[2] for rank in (0, 1)]
+    return [fit(comm, callbacks=[Wish(comm, rank, "stop")])[2] for rank in (0, 1)]
 
 
 def early_stopping(comm):
@@ -158,8 +158,8 @@ def interrupted(comm):
     with tempfile.TemporaryDirectory() as own:
         place = Path(own if comm is None else comm.bcast(own), "run")
         last = 0 if comm is None else comm.size - 1
-        options = {"checkpoint": place, "every": 2, "augment": distort}
-        first = fit(comm, Dropout(0.5), callbacks=[Wish(last, "interrupted")], **options)
+        options = {"checkpoint": place, "checkpoint_every": 2, "augment": distort}
+        first = fit(comm, Dropout(0.5), callbacks=[Wish(comm, last, "interrupted")], **options)
         names = sorted(path.name for path in place.iterdir()) if comm is None or comm.rank == 0 else None
         whole = fit(comm, Dropout(0.5), augment=distort, epochs=3)
         again = fit(comm, Dropout(0.5), epochs=3, **options)
@@ -172,7 +172,7 @@ class Spoil(Callback):
     """Changes the weights of the first rank only."""
 
     def on_epoch_end(self, epoch, logs):
-        self.trainer.model.parameters()[0].value *= 2
+        self.state.model.parameters()[0].value *= 2
 
 
 class Poison(Layer):
@@ -229,8 +229,8 @@ class Stall(Callback):
 
     every_rank = True
 
-    def __init__(self, comm, rank):
-        self.comm, self.rank = comm, rank
+    def __init__(self, trainer, comm, rank):
+        self.trainer, self.comm, self.rank = trainer, comm, rank
 
     def on_batch_end(self, step, logs):
         if step == 2:
@@ -243,7 +243,7 @@ class Stall(Callback):
 def stalls_0(comm, rank=0):
     # On a busy machine, ranks without a fault may be many seconds apart.
     trainer = Trainer(net(), SGD(), comm=comm, rank_timeout=40)
-    trainer.fit(X, Y, batch_size=16, callbacks=[Stall(comm, rank)])
+    trainer.fit(X, Y, batch_size=16, callbacks=[Stall(trainer, comm, rank)])
 
 
 def stalls_1(comm):

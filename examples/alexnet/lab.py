@@ -128,8 +128,8 @@ def error(trainer: Trainer, x: np.ndarray, y: np.ndarray) -> float:
 class Watch(Callback):
     """Measures errors during a run, by the number of epochs."""
 
-    def __init__(self, run: Run, train: tuple, test: tuple) -> None:
-        self.run, self.train, self.test = run, train, test
+    def __init__(self, run: Run, trainer: Trainer, train: tuple, test: tuple) -> None:
+        self.run, self.trainer, self.train, self.test = run, trainer, train, test
         self.steps = 0
         self.fast: list[tuple[float, float]] = []  # epochs, training error of the sample
         self.curve: list[tuple[int, float, float]] = []  # epochs, training and test error
@@ -151,7 +151,7 @@ def carry_out(run: Run) -> dict:
     """Train, and return what was measured: errors in per cent."""
     train, test = split(run)
     trainer = make_trainer(run)
-    watch = Watch(run, train, test)
+    watch = Watch(run, trainer, train, test)
     trainer.fit(*train, epochs=run.epochs, batch_size=BATCH_SIZE, callbacks=[watch], verbose=0)
     found = {"test": error(trainer, *test), "train": error(trainer, *train)}
     if run.ten:

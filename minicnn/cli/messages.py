@@ -10,7 +10,7 @@ from minicnn.cli.output import fill
 from minicnn.plural import counted
 from minicnn.runs import Data, Run, TrainResult
 from minicnn.training import Callback
-from minicnn.training.callbacks import Logs
+from minicnn.training.callbacks.base import Logs
 
 _NAMES = 15  # width of the column of names
 

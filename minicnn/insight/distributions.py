@@ -10,7 +10,7 @@ import numpy as np
 from minicnn.insight.trace import Trace, blocks
 from minicnn.layers import Sequential
 from minicnn.training import Callback
-from minicnn.training.callbacks import Logs
+from minicnn.training.callbacks.base import Logs
 from minicnn.validation import check_int
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -66,7 +66,7 @@ class Distributions(Callback):
 
     def on_train_begin(self) -> None:
         """Start a new record, with the initial weights."""
-        model = self.trainer.model
+        model = self.state.model
         if not isinstance(model, Sequential):
             raise TypeError(f"Distributions needs a Sequential, got {type(model).__name__}")
         self._reset()
@@ -75,14 +75,14 @@ class Distributions(Callback):
 
     def on_batch_end(self, step: int, logs: Logs) -> None:
         """Record, every `every` steps."""
-        if self.trainer.optimizer.steps % self.every == 0:
+        if self.state.optimizer.steps % self.every == 0:
             self.record()
 
     def record(self) -> None:
         """Record the distributions of the current weights."""
-        model: Any = self.trainer.model
+        model: Any = self.state.model
         trace = Trace(model, self.x, training=True)
-        _, dpredictions = self.trainer.loss(trace.outputs[-1], self.y)
+        _, dpredictions = self.state.loss(trace.outputs[-1], self.y)
         trace.backward(dpredictions)
         activations, gradients, dead = [], [], []
         for block in blocks(model):
@@ -91,7 +91,7 @@ class Distributions(Callback):
             activations.append(np.quantile(output, QUANTILES))
             gradients.append(np.quantile(np.concatenate(sizes), QUANTILES))
             dead.append((output == 0).all(axis=tuple(range(output.ndim - 1))).mean())
-        self.steps.append(self.trainer.optimizer.steps)
+        self.steps.append(self.state.optimizer.steps)
         self.activations.append(np.array(activations))
         self.gradients.append(np.array(gradients))
         self.dead.append(np.array(dead))

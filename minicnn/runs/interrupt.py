@@ -32,14 +32,14 @@ class StopOnSignal(Callback):
 
     def on_train_begin(self) -> None:
         """Stop if a signal arrived before the first step."""
-        self.trainer.interrupted = bool(self.received)
+        self.state.interrupted = bool(self.received)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.received:
             raise KeyboardInterrupt(number)
         self.received = number
-        if hasattr(self, "trainer"):
-            self.trainer.interrupted = True
+        if hasattr(self, "state"):
+            self.state.interrupted = True
         if self.quiet:
             return
         # Not print, which is not re-entrant: the signal may have interrupted another print.

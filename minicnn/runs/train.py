@@ -96,10 +96,10 @@ def train(
             validation_data=data.validation,
             callbacks=[stop, clock, CSVLogger(run.folder / HISTORY), *callbacks],
             checkpoint=run.folder / CHECKPOINTS,
-            every=run.checkpoint_every,
+            checkpoint_every=run.checkpoint_every,
             verbose=verbose,
         )
-        if trainer.interrupted:  # perhaps only another rank has received the signal
+        if trainer.state.interrupted:  # perhaps only another rank has received the signal
             stop.received = stop.received or signal.SIGTERM
         if not first:
             return TrainResult({}, history, None, stop.received)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sized
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -15,7 +15,8 @@ from minicnn.validation import check_examples, check_int
 
 Examples = tuple[np.ndarray, np.ndarray]
 BatchSource = Iterable[Examples] | Callable[[int], Iterable[Examples]]
-Augmentation = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+# As a string, since NumPy imports `np.random` when it is first used.
+Augmentation: TypeAlias = "Callable[[np.ndarray, np.random.Generator], np.ndarray]"
 RankBatch = tuple[int, np.ndarray, np.ndarray]  # examples in the whole batch; this rank's x and y
 
 
@@ -42,7 +43,7 @@ class Batches(ABC):
         """Yield the batches of an epoch from this step on."""
         for number, (size, x, y) in enumerate(self._rank_batches(epoch, step, ranks), step):
             if self.augment is not None and len(x):
-                # A seed sequence is padded with zeros: [s, e, 0] would repeat the stream of [s, e], the order.
+                # Seeds are padded with zeros: [s, e, 0] would repeat the stream of [s, e], the order.
                 seeds = [self.seed, epoch, number + 1, ranks.rank]
                 x = self.augment(x, np.random.default_rng(seeds))
             yield size, x, y
@@ -58,7 +59,7 @@ class ArrayBatches(Batches):
     unit = " images"
 
     def __init__(
-        self, x: np.ndarray, y: np.ndarray, batch_size: int, seed: int, augment: Augmentation | None
+        self, x: np.ndarray, y: np.ndarray, batch_size: int, seed: int, augment: Augmentation | None = None
     ) -> None:
         super().__init__(seed, augment)
         self.arrays, self.size = (x, y), len(x)
@@ -78,7 +79,9 @@ class IterableBatches(Batches):
 
     unit, batch_size = " batches", 1
 
-    def __init__(self, source: BatchSource, model: Layer, seed: int, augment: Augmentation | None) -> None:
+    def __init__(
+        self, source: BatchSource, model: Layer, seed: int = 0, augment: Augmentation | None = None
+    ) -> None:
         super().__init__(seed, augment)
         if isinstance(source, np.ndarray) or not (callable(source) or np.iterable(source)):
             raise TypeError(
@@ -94,17 +97,17 @@ class IterableBatches(Batches):
         for batch in itertools.islice(source, step, None):
             if not isinstance(batch, tuple | list) or len(batch) != 2:
                 raise TypeError(f"a batch must be a pair (x, y), got {type(batch).__name__}")
-            x, y = check_examples(*batch, self.model)
+            x, y = check_pairs(*batch, self.model)
             yield len(x), x[ranks.rank :: ranks.size], y[ranks.rank :: ranks.size]
             empty = False
         if empty:
             raise ValueError(
-                f"`x` gave no batches in epoch {epoch}; it must be iterable again in each epoch (a list, not a "
-                f"generator), or a function of the epoch"
+                f"`x` gave no batches in epoch {epoch}; it must be iterable again in each epoch (a list, not "
+                f"a generator), or a function of the epoch"
             )
 
 
-def check_examples(x: Any, y: Any, model: Layer) -> Examples:
+def check_pairs(x: Any, y: Any, model: Layer) -> Examples:
     """Return examples and labels as arrays: at least one, as many of each, of the model's input shape."""
     x, y = np.asanyarray(x), np.asanyarray(y)
     check_examples(x, model.input_shape)

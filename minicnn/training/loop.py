@@ -80,17 +80,17 @@ class TrainingLoop:
             for size, x, y in self.batches.epoch(state.epoch, state.step, ranks):
                 if self.stopping:
                     break
-                ranks.place = f"epoch {state.epoch}, step {state.step}"
+                ranks.stage = f"epoch {state.epoch}, step {state.step}"
                 self._notify("on_batch_begin", state.step)
                 results = self.compute(x, y, size)
                 state.optimizer.step(self.parameters)
                 self._notify("on_batch_end", state.step, state.record(results, size))
             else:
                 logs = state.means()
-                ranks.place = f"the end of epoch {state.epoch}"
+                ranks.stage = f"the end of epoch {state.epoch}"
                 ranks.assert_equal(
                     ranks.weights_digest(self.parameters),
-                    "the ranks' weights differ: a callback that changes the training needs `every_rank = True`",
+                    "the ranks' weights differ: a callback that changes weights needs `every_rank = True`",
                 )
                 logs |= self.validate()
                 state.close_epoch(logs)
@@ -119,7 +119,7 @@ class TrainingLoop:
                 _equal(p.value, before) for p, before in statistics
             ):
                 raise ValueError(
-                    "a layer changes weights in forward (running statistics), so that each shard of a batch would "
+                    "a layer changes weights in forward (running statistics), so each shard of a batch would "
                     "change them; set `batch_dependent = True` on its class, or use one thread"
                 )
             loss, results = self._reduce(loss, predictions, y, size)
@@ -134,7 +134,7 @@ class TrainingLoop:
     def _reduce(
         self, loss: float, predictions: np.ndarray, y: np.ndarray, size: int
     ) -> tuple[float, dict[str, float]]:
-        """Sum loss, metrics and gradients over the ranks; return the loss, and all results if they are finite."""
+        """Sum loss, metrics and gradients over the ranks; return the loss, and all results if finite."""
         state, share = self.state, len(y) / size
         values = dict.fromkeys(self.metrics, 0.0)
         if len(y) and math.isfinite(loss):
@@ -206,8 +206,8 @@ def training_lock(model: Layer, optimizer: Optimizer) -> Iterator[None]:
         trained = [buffer() for buffer in _trained.get(optimizer, map(weakref.ref, weights))]
         if optimizer.steps and [*map(id, trained)] != [*map(id, weights)]:
             raise ValueError(
-                f"this optimizer already holds state for another model ({optimizer.steps} steps), or for this one "
-                f"before it was built again; make a new optimizer for each trainer"
+                f"this optimizer already holds state for another model, or for this one before it was built "
+                f"again ({optimizer.steps} steps); make a new optimizer for each trainer"
             )
         _trained[optimizer] = [*map(weakref.ref, weights)]
         _training.update(layers)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
-from minicnn.saving.files import check_form
 from minicnn.training.callbacks.base import Callback, Logs
 
 if TYPE_CHECKING:
@@ -19,6 +17,8 @@ class ProgressBar(Callback):
     `size` is the length of an epoch in these units, None if it is not known; `batch_size` that of a step.
     """
 
+    saved: ClassVar = {"first": int}
+
     def __init__(self, epochs: int, size: int | None, batch_size: int, unit: str, shown: bool = True) -> None:
         self.epochs, self.size, self.batch_size, self.unit = epochs, size, batch_size, unit
         self.shown = shown and on_terminal()
@@ -28,15 +28,6 @@ class ProgressBar(Callback):
     def on_train_begin(self) -> None:
         """Note the first epoch."""
         self.first = self.state.epoch
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the first epoch."""
-        return {"first": self.first}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Count from the first epoch of the resumed fit."""
-        check_form(state, {"first": int})
-        self.first = state["first"]
 
     def on_epoch_begin(self, epoch: int) -> None:
         """Show a new bar."""

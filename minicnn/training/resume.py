@@ -1,8 +1,8 @@
 """Checkpoints of a fit and the way back: what makes an interrupted training end bit-identical.
 
 Everything random is either recomputed from seed, epoch and step (the order, the augmentation), or a stream
-that continues (Dropout's, one for each replica of the model); these streams are saved. So are the weights with
-the statistics of BatchNorm, the optimizer's state, the sums of the epoch that runs, and the callbacks' state.
+that continues (Dropout's, one for each replica of the model); these streams are saved, and with them the
+weights, the optimizer's state, the sums of the epoch that runs, and the callbacks' state.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 from minicnn.errors import FileFormatError
 from minicnn.parallel.data_parallel import DataParallel
 from minicnn.saving.checkpoints import CheckpointFolder, Snapshot
-from minicnn.saving.files import check_form
+from minicnn.saving.files import check_schema
 from minicnn.saving.fingerprint import data_digest, differences, fingerprint
 from minicnn.saving.weights import check_weights
 from minicnn.training.batches import Batches
@@ -72,11 +72,11 @@ class Checkpointer(Callback):
 
     def __init__(
         self,
-        folder: CheckpointFolder,
         state: TrainingState,
         data_parallel: DataParallel,
         batches: Batches,
         metrics: Mapping[str, Any],
+        folder: CheckpointFolder,
         validation_data: Sequence[np.ndarray],
         hooks: Sequence[Callback],
     ) -> None:
@@ -116,12 +116,12 @@ class Checkpointer(Callback):
             self.save()
 
     def save(self) -> None:
-        """Write a checkpoint of the state between two steps, unless the last update made a weight non-finite."""
+        """Write a checkpoint of the state between two steps; all weights must be finite."""
         state = self.state
         if state.optimizer.lr != self.lr:
             raise ValueError(
-                f"a callback changed `optimizer.lr` from {self.lr!r} to {state.optimizer.lr!r}, which a checkpoint "
-                f"does not hold; change `optimizer.lr_scale` instead"
+                f"a callback changed `optimizer.lr` from {self.lr!r} to {state.optimizer.lr!r}, which "
+                f"checkpoints do not hold; change `optimizer.lr_scale` instead"
             )
         for name, parameter in state.model.named_parameters():
             if not is_finite(parameter.value):
@@ -131,7 +131,7 @@ class Checkpointer(Callback):
                         f"saved. Try a smaller learning rate."
                     )
                 )
-        own = [[stream.bit_generator.state for stream in streams] for streams in self.data_parallel.streams()]
+        own = [[g.bit_generator.state for g in each] for each in self.data_parallel.generators()]
         generators = [states for rank in self.ranks.all_gather(own) for states in rank]
         state.stop = any(self.ranks.all_gather(state.stop))
         if self.ranks.rank == 0:
@@ -167,7 +167,7 @@ class Checkpointer(Callback):
         arrays = {name: array.copy() for name, array in self.state.arrays().items()}
         values = self.state.values()
         streams = [
-            (s.bit_generator, s.bit_generator.state) for each in self.data_parallel.streams() for s in each
+            (s.bit_generator, s.bit_generator.state) for each in self.data_parallel.generators() for s in each
         ]
         try:
             self._restore(checkpoint)
@@ -183,7 +183,7 @@ class Checkpointer(Callback):
         """Check the whole checkpoint, then take it over; warn if the results will not be bit-identical."""
         state, values, path = self.state, checkpoint.state, checkpoint.path
         try:
-            check_form(values, _SCHEMA)
+            check_schema(values, _SCHEMA)
             if not all(map(str.isidentifier, values["fingerprint"])):
                 raise ValueError("the fingerprint must have names")
             check_int(values["optimizer"]["steps"], "steps")
@@ -219,7 +219,7 @@ class Checkpointer(Callback):
 
     def _streams(self, states: list[list[dict[str, Any]]]) -> list[tuple[np.random.Generator, dict]]:
         """Return this rank's random streams, each with its saved state; threads may be more or fewer."""
-        own = self.data_parallel.streams()
+        own = self.data_parallel.generators()
         mine = states[self.ranks.rank * len(own) :]
         pairs = [pair for each in zip(own, mine, strict=False) for pair in zip(*each, strict=False)]
         for stream, state in pairs:

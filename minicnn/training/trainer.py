@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -24,7 +25,7 @@ from minicnn.training.batches import (
     BatchSource,
     Examples,
     IterableBatches,
-    check_examples,
+    check_pairs,
 )
 from minicnn.training.callbacks import Callback
 from minicnn.training.history import History
@@ -66,8 +67,8 @@ class Trainer:
         The processes that train this model together, such as `MPI.COMM_WORLD`: each makes the same trainer
         and calls `fit` with the same arguments. Of n ranks, rank r computes rows r, r + n, r + 2n ... of each
         batch, on one thread unless `threads` says more; all get the same weights and history. With the same
-        ranks a run gives the same numbers, bit for bit; two ranks compute exactly what two threads do. Metrics
-        must be means over examples. An exception in one of them ends the processes of all.
+        number of ranks a run gives the same numbers, bit for bit; two ranks compute exactly what two threads
+        do. Metrics must be means over examples. An exception in one rank ends the processes of all.
     rank_timeout : float, optional
         Seconds that ranks wait for a missing one before they report it and exit; None: forever.
     callbacks : sequence of Callback
@@ -76,8 +77,8 @@ class Trainer:
     Attributes
     ----------
     state : TrainingState
-        `state.epoch`, `state.step` ...; set `state.stop = True`, from a callback or another thread, to end the
-        fit after the step that runs.
+        `state.epoch`, `state.step` ...; `state.stop = True`, from a callback or another thread, ends the fit
+        after the step that runs.
     ranks : Ranks
         `ranks.rank` is the number of this process among `ranks.size`; 0 of 1 without `comm`.
 
@@ -155,11 +156,11 @@ class Trainer:
         ----------
         x : ndarray, shape (N, ...)
             Examples; uint8 images stay uint8, and each batch is scaled to [0, 1] when it is used. Of
-            memory-mapped arrays (`np.load(path, mmap_mode="r")`) only the rows of a step are read, by each rank
-            its own. Or batches, pairs (x, y), and then no `y`: a list, another object that can be iterated
-            again in each epoch, or a function `f(epoch)` that returns one. They are used in the order in which
-            they come; a fit that resumes from a checkpoint skips those that it has seen, so they must come in
-            the same order again. Each rank uses its rows of each batch.
+            memory-mapped arrays (`np.load(path, mmap_mode="r")`) only the rows of a step are read, by each
+            rank its own. Or batches, pairs (x, y), and then no `y`: a list, another object that can be
+            iterated again in each epoch, or a function `f(epoch)` that returns one. They are used in the
+            order in which they come; a fit that resumes from a checkpoint skips those that it has seen, so
+            they must come in the same order again. Each rank uses its rows of each batch.
         y : ndarray, shape (N,) or (N, K)
             Labels, as the loss wants them.
         epochs : int
@@ -206,9 +207,7 @@ class Trainer:
         hooks = [*self.callbacks, *_check_callbacks(callbacks)]
         validation = _check_validation(validation_data, self.model)
         if checkpoint is None and checkpoint_every is not None:
-            raise ValueError(
-                f"`checkpoint_every` needs a folder: `checkpoint` is None, got checkpoint_every={checkpoint_every}"
-            )
+            raise ValueError(f"`checkpoint_every` needs a folder in `checkpoint`, got {checkpoint_every}")
         folder = None if checkpoint is None else CheckpointFolder(checkpoint, checkpoint_every)
         with (
             self.ranks.abort_on_error(),
@@ -219,19 +218,10 @@ class Trainer:
             ProgressBar(epochs, batches.size, batches.batch_size, batches.unit, bool(verbose)) as bar,
         ):
             self._begin(batches, epochs, hooks := [*hooks, bar])
-            checkpointer = folder and Checkpointer(
-                folder, self.state, data_parallel, batches, self.metrics, validation or (), hooks
-            )
-            loop = TrainingLoop(
-                self.state,
-                data_parallel,
-                batches,
-                self.metrics,
-                lambda: self._validate(validation),
-                hooks,
-                checkpointer,
-            )
-            return loop.run(epochs)
+            shared = self.state, data_parallel, batches, self.metrics
+            checkpointer = Checkpointer(*shared, folder, validation or (), hooks) if folder else None
+            validate = functools.partial(self._validate, validation)
+            return TrainingLoop(*shared, validate, hooks, checkpointer).run(epochs)
 
     def lr_find(
         self,
@@ -279,7 +269,7 @@ class Trainer:
         batch_size : int
             Examples at a time; the result does not depend on it.
         """
-        x, y = check_examples(x, y, self.model)
+        x, y = check_pairs(x, y, self.model)
         return self.score(self.predict(x, batch_size), y)
 
     def score(self, predictions: np.ndarray, y: np.ndarray) -> dict[str, float]:
@@ -295,15 +285,15 @@ class Trainer:
     def _batches(self, x: np.ndarray | BatchSource, y: np.ndarray | None, batch_size: int) -> Batches:
         if y is None:
             return IterableBatches(x, self.model, self.seed, self.augment)
-        return ArrayBatches(*check_examples(x, y, self.model), batch_size, self.seed, self.augment)
+        return ArrayBatches(*check_pairs(x, y, self.model), batch_size, self.seed, self.augment)
 
     def _check_weights(self) -> None:
         """Raise if the model was built again: the replicas share the weights of before."""
         known = [parameter.value for parameter in self._data_parallel.parameters[0]]
         if [*map(id, known)] != [id(parameter.value) for parameter in self.model.parameters()]:
             raise RuntimeError(
-                "the model has other weights than when this trainer was made, perhaps because it was built again: "
-                "make a new Trainer, with a new optimizer"
+                "the model has other weights than when this trainer was made, perhaps because it was built "
+                "again: make a new Trainer, with a new optimizer"
             )
 
     def _begin(self, batches: Batches, epochs: int, hooks: Sequence[Callback]) -> None:
@@ -337,15 +327,15 @@ def _check_types(model: Any, optimizer: Any, loss: Any, metrics: Any, augment: A
         raise RuntimeError("the model is not built: call build(input_shape) before training it")
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"`optimizer` must be an Optimizer object such as Adam(), got {optimizer!r}")
-    if not callable(loss):
-        raise TypeError(f"`loss` must be a function, see `minicnn.losses`, got {loss!r}")
-    if augment is not None and not callable(augment):
-        raise TypeError(f"`augment` must be a function, see `minicnn.datasets`, got {augment!r}")
     if not isinstance(metrics, Mapping | None):
         raise TypeError(f"`metrics` must be a dict of functions by name, got {metrics!r}")
-    for name, metric in (metrics or {}).items():
-        if not callable(metric):
-            raise TypeError(f"each of `metrics` must be a function, see `minicnn.metrics`, got {metric!r}")
+    functions = {"`loss`": loss, "`augment`": augment or accuracy}
+    for name, function in (
+        functions | {f"metric {name!r}": f for name, f in (metrics or {}).items()}
+    ).items():
+        if not callable(function):
+            raise TypeError(f"{name} must be a function, got {function!r}")
+    for name in metrics or ():
         if name == "loss" or str(name).startswith("val_"):
             raise ValueError(f"a metric must not be called 'loss' or 'val_...', got {name!r}")
 
@@ -362,4 +352,4 @@ def _check_validation(validation_data: Any, model: Layer) -> Examples | None:
         return None
     if not isinstance(validation_data, tuple | list) or len(validation_data) != 2:
         raise TypeError("`validation_data` must be a pair (x, y)")
-    return check_examples(*validation_data, model)
+    return check_pairs(validation_data[0], validation_data[1], model)

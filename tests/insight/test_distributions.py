@@ -17,7 +17,7 @@ def test_distributions_record_quantiles_and_dead_channels():
     model[0].kernel.value = np.abs(model[0].kernel.value) * ([1] * 4 + [0] * 2)
     model[0].bias.value = [0, 0, 0, 0, -1, -1]  # the last two are dead
     watch = Distributions(X, Y)
-    watch.trainer = Trainer(model, SGD(0.1))
+    watch.state = Trainer(model, SGD(0.1)).state
     watch.on_train_begin()
     hidden = np.maximum(X @ model[0].kernel.value + model[0].bias.value, 0)
     logits = hidden @ model[3].kernel.value + model[3].bias.value

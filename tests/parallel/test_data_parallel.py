@@ -80,7 +80,8 @@ class ChangeFactor(Callback):
     """Changes the hyperparameter when an epoch begins."""
 
     def on_epoch_begin(self, epoch):
-        self.trainer.model[1].factor = 1.0 + epoch
+        knob = self.state.model[1]
+        knob.factor = 1.0 + epoch
 
 
 @pytest.mark.parametrize("workers", [False, True])
@@ -172,7 +173,7 @@ def test_forward_may_change_weights_on_several_threads_only_in_a_batch_dependent
         trainer = Trainer(model, SGD(0.1), threads=threads)
         if threads == 2:
             before = model.get_weights()
-            with pytest.raises(ValueError, match="must say `batch_dependent = True`"):
+            with pytest.raises(ValueError, match="set `batch_dependent = True` on its class"):
                 trainer.fit(x, y)
             assert all(np.array_equal(*pair) for pair in zip(before, model.get_weights(), strict=True))
         else:

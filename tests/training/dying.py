@@ -70,8 +70,8 @@ class Doom(Callback):
 class Company(Callback):
     """Waits for the worker that was called in the first step, and leaves word that it came."""
 
-    def __init__(self, folder):
-        self.folder = folder
+    def __init__(self, folder, trainer):
+        self.folder, self.trainer = folder, trainer
 
     def on_batch_begin(self, step):
         for worker in self.trainer._data_parallel.workers.values():
@@ -96,14 +96,14 @@ def fit(folder, kind, every, doom=()):
     trainer = Trainer(
         model, Adam(), loss, seed=2, augment=distort, threads=threads, metrics={"accuracy": accuracy}
     )
-    company = [Company(folder)] if kind == "helpers" else []
+    company = [Company(folder, trainer)] if kind == "helpers" else []
     log = folder / "log.csv"
     history = trainer.fit(
         *(x, y, 3, 16),
         validation_data=(x[:40], y[:40]),
         callbacks=[*company, EarlyStopping(patience=2), CSVLogger(log), *doom],
         checkpoint=folder / "checkpoints",
-        every=every,
+        checkpoint_every=every,
     )
     weights = [weight.tobytes().hex() for weight in model.get_weights()]
     (folder / "outcome.tmp").write_text(repr([weights, history, log.read_text()]))

@@ -58,7 +58,7 @@ def fit(folder, every, doom):
         validation_data=(x[:40], y[:40]),
         callbacks=callbacks,
         checkpoint=folder / "checkpoints",
-        every=every,
+        checkpoint_every=every,
     )
     if comm.rank == 0:
         weights = [weight.tobytes().hex() for weight in model.get_weights()]

@@ -85,7 +85,7 @@ def test_given_batches_go_on_from_a_checkpoint_at_the_batch_that_is_next(tmp_pat
 
         def on_batch_end(self, step, logs):
             self.steps += 1
-            self.trainer.interrupted = self.steps == after
+            self.state.interrupted = self.steps == after
 
     def make():
         return Trainer(net(), SGD(0.1, momentum=0.9), seed=3)
@@ -95,8 +95,8 @@ def test_given_batches_go_on_from_a_checkpoint_at_the_batch_that_is_next(tmp_pat
 
     whole, again = make(), make()
     history = whole.fit(source, epochs=3)
-    make().fit(source, epochs=3, checkpoint=tmp_path, every=1, callbacks=[Interrupt()])
-    assert again.fit(source, epochs=3, checkpoint=tmp_path, every=1) == history
+    make().fit(source, epochs=3, checkpoint=tmp_path, checkpoint_every=1, callbacks=[Interrupt()])
+    assert again.fit(source, epochs=3, checkpoint=tmp_path, checkpoint_every=1) == history
     for ours, theirs in zip(again.model.get_weights(), whole.model.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
@@ -104,10 +104,10 @@ def test_given_batches_go_on_from_a_checkpoint_at_the_batch_that_is_next(tmp_pat
 @pytest.mark.parametrize(
     ("source", "error", "message"),
     [
-        (X, TypeError, "`x` must be an array, with its labels `y`, or without `y` give batches"),
-        (3, TypeError, r"`x` must be an array, .* got int"),
-        (iter(in_order(0, 0)), ValueError, "it gave none in epoch 1"),
-        ([], ValueError, "`x` must give batches in every epoch, so be a list, another object that can be"),
+        (X, TypeError, "`x` must be an array with labels `y`, or an iterable of batches"),
+        (3, TypeError, r"`x` must be an array .* got int"),
+        (iter(in_order(0, 0)), ValueError, "`x` gave no batches in epoch 1"),
+        ([], ValueError, "`x` gave no batches in epoch 0; it must be iterable again in each epoch"),
         ([X], TypeError, r"a batch must be a pair \(x, y\), got ndarray"),
         (
             [(X[:, :2], Y)],

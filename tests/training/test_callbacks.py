@@ -8,14 +8,15 @@ import pytest
 from minicnn import (
     SGD,
     Callback,
-    Checkpoint,
     CSVLogger,
     Dense,
     EarlyStopping,
     ReduceLROnPlateau,
+    SaveBest,
     Trainer,
     load_weights,
 )
+from minicnn.schedules import step_decay
 
 
 def data(n=24):
@@ -70,7 +71,7 @@ def test_stop_training_ends_after_the_step_that_runs():
     class Stop(Record):
         def on_batch_end(self, step, logs):
             super().on_batch_end(step, logs)
-            self.trainer.stop_training = step == 1
+            self.state.stop = step == 1
 
     stop = Stop()
     history = trainer().fit(*data(), epochs=3, batch_size=4, callbacks=[stop])
@@ -106,7 +107,7 @@ class Script(Callback):
 
     def on_epoch_end(self, epoch, logs):
         logs[self.name] = self.values[epoch]
-        self.trainer.model.set_weights([np.full((3, 2), float(epoch)), np.zeros(2)])
+        self.state.model.set_weights([np.full((3, 2), float(epoch)), np.zeros(2)])
 
 
 class Rates(Callback):
@@ -116,7 +117,7 @@ class Rates(Callback):
         self.seen = []
 
     def on_epoch_end(self, epoch, logs):
-        self.seen.append(self.trainer.optimizer.learning_rate)
+        self.seen.append(self.state.optimizer.learning_rate)
 
 
 @pytest.mark.parametrize(
@@ -202,10 +203,15 @@ def test_reduce_lr_on_plateau_goes_on_from_its_state():
     assert whole.seen[-1] < whole.seen[0]
 
 
-def test_reduce_lr_on_plateau_leaves_schedules_alone():
-    t = Trainer(Dense(2).build((3,), rng=0), SGD(lr=lambda step: 0.1))
-    with pytest.raises(TypeError, match="must be a number to be lowered"):
-        t.fit(*data(), callbacks=[ReduceLROnPlateau("loss")])
+def test_reduce_lr_on_plateau_scales_a_schedule():
+    schedule = step_decay(0.8, every=4, factor=0.5)  # two steps an epoch
+    t, rates = Trainer(Dense(2).build((3,), rng=0), SGD(lr=schedule), threads=1), Rates()
+    plateau = ReduceLROnPlateau("val_loss", factor=0.1, patience=1)
+    callbacks = [Script([2, 2, 1, 1]), plateau, rates]
+    t.fit(*data(), epochs=4, batch_size=12, callbacks=callbacks)
+    # after each epoch, for the next step: reduced after the second and the fourth; steps 2, 4, 6, 8
+    np.testing.assert_allclose(rates.seen, [0.8, 0.4 * 0.1, 0.4 * 0.1, 0.2 * 0.01], rtol=1e-12)
+    assert repr(t.optimizer).startswith("SGD(lr=step_decay(lr=0.8, every=4, factor=0.5)")
 
 
 @pytest.mark.parametrize("options", [{"factor": 1}, {"patience": -1}, {"cooldown": -1}, {"min_lr": -1}])
@@ -224,8 +230,8 @@ def test_a_mode_may_be_said():
 
 def test_checkpoint_misses_its_folder_before_the_first_epoch(tmp_path):
     record = Record()
-    with pytest.raises(FileNotFoundError, match=r"the folder for .* must exist"):
-        trainer().fit(*data(), callbacks=[record, Checkpoint(tmp_path / "no" / "best.safetensors", "loss")])
+    with pytest.raises(FileNotFoundError, match=r"no such folder: .*no \(for best.safetensors\)"):
+        trainer().fit(*data(), callbacks=[record, SaveBest(tmp_path / "no" / "best.safetensors", "loss")])
     assert record.calls == ["train begin"]
 
 
@@ -236,7 +242,7 @@ def test_a_monitor_that_is_not_there_is_named():
 
 def test_checkpoint_keeps_the_best_weights(tmp_path):
     path = tmp_path / "best.safetensors"
-    trainer().fit(*data(), epochs=4, callbacks=[Script([3, 1, 2, 5]), Checkpoint(path)])
+    trainer().fit(*data(), epochs=4, callbacks=[Script([3, 1, 2, 5]), SaveBest(path)])
     model = Dense(2).build((3,), rng=9)
     load_weights(model, path)
     np.testing.assert_array_equal(model.kernel.value, np.ones((3, 2)))

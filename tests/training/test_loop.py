@@ -65,9 +65,7 @@ def test_a_model_is_not_trained_from_two_threads():
     others = [trainer, Trainer(model, SGD(0.1)), Trainer(outer, SGD(0.1))]
     history = trainer.fit(X, Y, callbacks=[During(lambda: [in_another_thread(other) for other in others])])
     assert len(refused) == 3
-    assert set(refused) == {
-        "a model must be trained by one fit at a time, but another runs, perhaps in another thread"
-    }
+    assert set(refused) == {"the model is already being trained by another fit, perhaps in another thread"}
     assert history == Trainer(alone, SGD(0.1), threads=1).fit(X, Y)
     assert equal(model, alone)
     others[1].fit(X, Y)  # the first fit is over
@@ -88,16 +86,16 @@ def test_an_optimizer_trains_one_model_only():
     Trainer(first, optimizer).fit(X, Y, batch_size=32)
     before = second.get_weights()
     with pytest.raises(
-        ValueError, match=r"an optimizer must train one model only, .* made 4 steps with another"
+        ValueError, match=r"this optimizer already holds state for another model, .*\(4 steps\); make a new"
     ):
         Trainer(second, optimizer).fit(X, Y)
     assert all(np.array_equal(a, b) for a, b in zip(before, second.get_weights(), strict=True))
     assert not second.training
     first.build(first.input_shape, rng=1)
-    with pytest.raises(ValueError, match=r"one model only, .* or before it was built again"):
+    with pytest.raises(ValueError, match="or for this one before it was built again"):
         Trainer(first, optimizer).fit(X, Y)
     del first
-    with pytest.raises(ValueError, match="one model only"):
+    with pytest.raises(ValueError, match="already holds state for another model"):
         Trainer(second, optimizer).fit(X, Y)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
+from minicnn.saving.files import check_schema
 from minicnn.training.state import TrainingState
 
 Logs = Mapping[str, float]
@@ -21,6 +22,9 @@ class Callback:
     every_rank : bool
         False: with several ranks (see `Trainer`), only the first calls it, so that it may print and write.
         A callback that changes the training (weights, learning rate) must run in all ranks: True.
+    saved : dict of str to type
+        The attributes that a checkpoint must hold, each with its type (float, int, str, bool, or a list or
+        dict of these). For anything else, override `state_dict` and `load_state_dict`.
 
     Examples
     --------
@@ -31,6 +35,7 @@ class Callback:
 
     state: TrainingState
     every_rank: bool = False
+    saved: ClassVar[dict[str, Any]] = {}
 
     def on_train_begin(self) -> None:
         """Before the first epoch."""
@@ -52,7 +57,9 @@ class Callback:
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint must hold of this callback: names, and arrays or JSON values."""
-        return {}
+        return {name: getattr(self, name) for name in self.saved}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what `state_dict` returned; called after `on_train_begin` when a fit resumes."""
+        check_schema(dict(state), self.saved)
+        vars(self).update(state)

@@ -7,20 +7,22 @@ import io
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from minicnn.saving.files import advised, check_form
+from minicnn.saving.files import explain_os_errors
 from minicnn.training.callbacks.base import Callback, Logs
 
 
 class CSVLogger(Callback):
-    """Write one line per epoch into a CSV file, after a header; each fit that is not resumed starts a new file.
+    """Write one line per epoch into a CSV file; a fit starts a new file unless it is resumed.
 
     Parameters
     ----------
     path : str or path
         The file. Each line is written when its epoch ends.
     """
+
+    saved: ClassVar = {"text": str}
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path, self.text = Path(path), ""
@@ -42,17 +44,13 @@ class CSVLogger(Callback):
         writer.writerow({"epoch": epoch, **logs})
         self._write(lines.getvalue(), "w" if new else "a")
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return the text so far."""
-        return {"text": self.text}
-
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Write the file as it was at the checkpoint."""
-        check_form(state, {"text": str})
-        self._write(state["text"], "w")
+        super().load_state_dict(state)
+        self._write(self.text, "w")
 
     def _write(self, text: str, mode: str) -> None:
         content = text.encode()
-        with advised(self.path), self.path.open(mode + "b") as file:
+        with explain_os_errors(self.path), self.path.open(mode + "b") as file:
             file.write(content)
         self.text = text if mode == "w" else self.text + text

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from minicnn.saving.files import check_form
-from minicnn.training.callbacks.base import Callback, Logs
-from minicnn.training.callbacks.best_value import BestValue
+from minicnn.training.callbacks.base import Logs
+from minicnn.training.callbacks.monitor import Monitor
 from minicnn.validation import check_int
 
 
-class EarlyStopping(Callback):
+class EarlyStopping(Monitor):
     """Stop the fit when a quantity has not improved for `patience` epochs (as Keras).
 
     Parameters
@@ -31,6 +30,7 @@ class EarlyStopping(Callback):
     """
 
     every_rank = True
+    saved: ClassVar = Monitor.saved | {"waited": int}
 
     def __init__(
         self,
@@ -40,19 +40,19 @@ class EarlyStopping(Callback):
         restore_best: bool = True,
         mode: str = "auto",
     ) -> None:
-        self.best = BestValue(monitor, mode, min_delta)
+        super().__init__(monitor, mode, min_delta)
         self.patience, self.restore_best = check_int(patience, "patience"), restore_best
         self.waited = 0
         self.best_weights: list[np.ndarray] | None = None
 
     def on_train_begin(self) -> None:
         """Reset."""
-        self.best.reset()
+        super().on_train_begin()
         self.waited, self.best_weights = 0, None
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Compare with the best epoch; keep its weights, or stop."""
-        if self.best.improved(logs):
+        if self.improved(logs):
             self.waited = 0
             if self.restore_best:
                 self.best_weights = self.state.model.get_weights()
@@ -69,13 +69,13 @@ class EarlyStopping(Callback):
     def state_dict(self) -> dict[str, Any]:
         """Return the best value, the epochs since then, and the best weights."""
         weights = {f"weights.{i}": value for i, value in enumerate(self.best_weights or [])}
-        return {"best": self.best.value, "waited": self.waited, **weights}
+        return super().state_dict() | weights
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from the best value."""
-        check_form({name: state[name] for name in ("best", "waited")}, {"best": float, "waited": int})
-        weights = [state[f"weights.{i}"] for i in range(len(state) - 2)]
+        super().load_state_dict({name: state[name] for name in self.saved})
+        weights = [state[f"weights.{i}"] for i in range(len(state) - len(self.saved))]
         expected = [parameter.shape for parameter in self.state.model.parameters()]
         if weights and [getattr(value, "shape", None) for value in weights] != expected:
             raise ValueError("the best weights must be those of the model")
-        self.best.value, self.waited, self.best_weights = state["best"], state["waited"], weights or None
+        self.best_weights = weights or None

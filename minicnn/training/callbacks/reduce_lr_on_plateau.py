@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from typing import ClassVar
 
-from minicnn.saving.files import check_form
-from minicnn.training.callbacks.base import Callback, Logs
-from minicnn.training.callbacks.best_value import BestValue
+from minicnn.training.callbacks.base import Logs
+from minicnn.training.callbacks.monitor import Monitor
 from minicnn.validation import check_int, check_real
 
 
-class ReduceLROnPlateau(Callback):
+class ReduceLROnPlateau(Monitor):
     """Reduce the learning rate when a quantity has not improved for `patience` epochs (as Keras).
 
     It multiplies the optimizer's `lr_scale`; `lr`, a number or a schedule, stays as the user gave it.
@@ -38,6 +36,7 @@ class ReduceLROnPlateau(Callback):
     """
 
     every_rank = True
+    saved: ClassVar = Monitor.saved | {"waited": int, "cooling": int}
 
     def __init__(
         self,
@@ -49,37 +48,28 @@ class ReduceLROnPlateau(Callback):
         min_lr: float = 0.0,
         mode: str = "auto",
     ) -> None:
-        self.best = BestValue(monitor, mode, min_delta)
+        super().__init__(monitor, mode, min_delta)
         self.factor, self.min_lr = check_real(factor, "factor", high=1), check_real(min_lr, "min_lr")
         self.patience, self.cooldown = check_int(patience, "patience"), check_int(cooldown, "cooldown")
         self.waited = self.cooling = 0
 
     def on_train_begin(self) -> None:
         """Reset; the optimizer keeps its `lr_scale`."""
-        self.best.reset()
+        super().on_train_begin()
         self.waited = self.cooling = 0
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Compare with the best epoch, and reduce the rate if it is due."""
         if self.cooling:
             self.cooling, self.waited = self.cooling - 1, 0
-        if self.best.improved(logs):
+        if self.improved(logs):
             self.waited = 0
         elif not self.cooling:
             self.waited += 1
             optimizer = self.state.optimizer
             rate = optimizer.learning_rate
-            # The scaled rate may miss `min_lr` by a rounding error; that must not count as a reduction to come.
+            # The scaled rate may miss `min_lr` by a rounding error, which is no room for another reduction.
             above = rate > self.min_lr and not math.isclose(rate, self.min_lr)
             if self.waited >= self.patience and above:
                 optimizer.lr_scale *= max(self.factor, self.min_lr / rate)
                 self.waited, self.cooling = 0, self.cooldown
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the best value and the counters; the scale is the optimizer's."""
-        return {"best": self.best.value, "waited": self.waited, "cooling": self.cooling}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from the best value."""
-        check_form(state, {"best": float, "waited": int, "cooling": int})
-        self.best.value, self.waited, self.cooling = state["best"], state["waited"], state["cooling"]

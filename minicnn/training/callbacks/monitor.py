@@ -1,15 +1,16 @@
-"""The best value so far of one of the logged quantities, for callbacks that monitor one."""
+"""What callbacks share that watch one of the logged quantities."""
 
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
-from minicnn.training.callbacks.base import Logs
+from minicnn.training.callbacks.base import Callback, Logs
 from minicnn.validation import check_real
 
 
-class BestValue:
-    """The best value of a monitored quantity.
+class Monitor(Callback):
+    """Base of callbacks that compare one of the logs with its best value so far.
 
     Parameters
     ----------
@@ -19,25 +20,32 @@ class BestValue:
         Whether lower or higher is better; "auto": higher if the name contains "acc".
     min_delta : float
         Smallest change that counts as an improvement.
+
+    Attributes
+    ----------
+    best : float
+        The best value in this fit, negated if higher is better.
     """
+
+    saved: ClassVar[dict[str, type]] = {"best": float}
 
     def __init__(self, monitor: str, mode: str, min_delta: float = 0.0) -> None:
         if mode not in ("auto", "min", "max"):
             raise ValueError(f"`mode` must be 'auto', 'min' or 'max', got {mode!r}")
-        self.monitor, self.min_delta = monitor, check_real(min_delta, "min_delta")
+        self.monitor, self.mode, self.min_delta = monitor, mode, check_real(min_delta, "min_delta")
         self.sign = -1 if mode == "max" or (mode == "auto" and "acc" in monitor) else 1
-        self.value = math.inf  # times the sign, so that lower is better
+        self.best = math.inf
 
-    def reset(self) -> None:
-        """Forget all values."""
-        self.value = math.inf
+    def on_train_begin(self) -> None:
+        """Forget earlier fits."""
+        self.best = math.inf
 
     def improved(self, logs: Logs) -> bool:
         """Return whether these logs have a new best value, and keep it."""
         if self.monitor not in logs:
             raise ValueError(f"`monitor` must be one of {', '.join(logs)}, got {self.monitor!r}")
         value = self.sign * logs[self.monitor]
-        if not value < self.value - self.min_delta:
+        if not value < self.best - self.min_delta:
             return False
-        self.value = value
+        self.best = value
         return True
