@@ -1,7 +1,7 @@
 """The four textbook functions: convolution and pooling, forward and backward, as courses define them.
 
-They differ from the layers in two conventions, and in their defaults (convolution pads to "same", pooling has
-strides of 1), and do nothing but translate these for `minicnn.ops`:
+They call `minicnn.ops`, with other defaults (convolution pads to "same", pooling has strides of 1) and two
+conventions that differ from the layers:
 
 - `"same"` keeps the input's height and width for any stride. An odd number of padding rows or columns puts
   the extra one *before* (TensorFlow's "same" has ceil(n / stride) outputs, and puts it after).
@@ -44,22 +44,22 @@ def conv_forward(
     activation : callable
         A function of arrays.
     padding : {"same", "valid"}
-        "same" keeps height and width for any stride, an odd padding row or column goes before;
+        "same" keeps height and width for any stride, with an odd padding row or column before the image;
         "valid" does not pad.
     stride : (int, int)
-        Steps of the kernel, down and across.
+        Step of the kernel, vertical and horizontal.
 
     Returns
     -------
     ndarray, shape (m, h_new, w_new, c_new)
-        What `activation` returns.
+        The value of `activation`.
 
     Raises
     ------
     ValueError
-        If shapes do not fit together, or an argument has none of its possible values.
+        If shapes do not match, or an argument has an invalid value.
     TypeError
-        If an array is not one of real numbers, a stride not an integer, or `activation` not callable.
+        If an array is not numeric, a stride not an integer, or `activation` not callable.
 
     Examples
     --------
@@ -77,7 +77,7 @@ def conv_forward(
 def pool_forward(
     A_prev: ArrayLike, kernel_shape: Pair, stride: int | Pair = (1, 1), mode: str = "max"
 ) -> np.ndarray:
-    """Return the largest value in each window, or the mean; there is no padding.
+    """Return the maximum or the mean of each window, without padding.
 
     Parameters
     ----------
@@ -86,9 +86,9 @@ def pool_forward(
     kernel_shape : (int, int)
         Rows and columns of a window.
     stride : (int, int)
-        Steps of the window, down and across.
+        Step of the window, vertical and horizontal.
     mode : {"max", "avg"}
-        Which of the two.
+        Maximum or mean.
 
     Returns
     -------
@@ -117,7 +117,7 @@ def conv_backward(
     padding: str = "same",
     stride: int | Pair = (1, 1),
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the gradients of `conv_forward`, from that of its output before the activation.
+    """Return the gradients of `conv_forward`, given the gradient before the activation.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def conv_backward(
     Raises
     ------
     ValueError, TypeError
-        As `conv_forward`, and if `dZ` has not the output's shape.
+        As `conv_forward`, and if `dZ` does not have the output's shape.
 
     Examples
     --------
@@ -158,7 +158,7 @@ def pool_backward(
 ) -> np.ndarray:
     """Return the gradient of `pool_forward` with respect to `A_prev`.
 
-    In a window with several equal maxima every one of them gets the whole gradient.
+    If a window has several equal maxima, every one of them gets the whole gradient.
 
     Parameters
     ----------
@@ -174,7 +174,7 @@ def pool_backward(
     Raises
     ------
     ValueError, TypeError
-        As `conv_forward`, and if `dA` has not the output's shape.
+        As `conv_forward`, and if `dA` does not have the output's shape.
 
     Examples
     --------
@@ -190,7 +190,7 @@ def pool_backward(
 
 
 def same_padding(size: Pair, kernel: Pair, stride: Pair) -> Pads:
-    """Return the textbook's "same" padding: it keeps the size for any stride, the odd row goes before.
+    """Return the textbook's "same" padding: it keeps the size for any stride, with an odd row before.
 
     >>> same_padding((28, 28), (3, 4), (1, 2))
     ((1, 1), (15, 15))
@@ -201,7 +201,7 @@ def same_padding(size: Pair, kernel: Pair, stride: Pair) -> Pads:
 
 
 def _arrays(**named: Any) -> list[np.ndarray]:
-    """Return all as arrays of one dtype: float32 if all of them are at most that, else float64."""
+    """Return the arguments as arrays of one dtype: float64, or float32 if all are floats of 32 bits."""
     arrays = {name: np.asarray(value) for name, value in named.items()}
     for name, array in arrays.items():
         if array.dtype.kind not in "fiub":
@@ -213,7 +213,7 @@ def _arrays(**named: Any) -> list[np.ndarray]:
 def _conv_geometry(
     A_prev: np.ndarray, W: np.ndarray, b: np.ndarray, padding: str, stride: int | Pair
 ) -> tuple[Pair, Pads, tuple[int, ...]]:
-    """Return stride, explicit padding and the output's shape, all checked."""
+    """Check the arguments; return stride, explicit padding and the output's shape."""
     _check_images("A_prev", A_prev)
     if W.ndim != 4 or W.shape[2] != A_prev.shape[3] or 0 in W.shape:
         c_prev = A_prev.shape[3]
@@ -230,7 +230,7 @@ def _conv_geometry(
 def _pool_geometry(
     A_prev: np.ndarray, kernel_shape: Pair, stride: int | Pair, mode: str
 ) -> tuple[Pair, Pair, tuple[int, ...]]:
-    """Return window, stride and the output's shape, all checked."""
+    """Check the arguments; return window, stride and the output's shape."""
     _check_images("A_prev", A_prev)
     if mode not in ("max", "avg"):
         raise ValueError(f"`mode` must be 'max' or 'avg', got {mode!r}")

@@ -77,13 +77,14 @@ def check_class_indices(labels: np.ndarray, classes: int) -> np.ndarray:
     return index
 
 
-def check_dy(dy: np.ndarray, shape: tuple[int, ...]) -> None:
-    """Raise unless `dy` is an array of floats of exactly this shape: gradients are never broadcast."""
+def check_dy(dy: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Return `dy` if it is an array of floats of exactly this shape: gradients are never broadcast."""
     if not isinstance(dy, np.ndarray) or dy.dtype.kind != "f":
         kind = dy.dtype if isinstance(dy, np.ndarray) else type(dy).__name__
         raise TypeError(f"dy must be an array of floats, got {kind}")
     if dy.shape != shape:
         raise ValueError(f"dy must have the output's shape {shape}, got {dy.shape}")
+    return dy
 
 
 def check_input_shape(input_shape: Sequence[int]) -> tuple[int, ...]:

@@ -25,8 +25,7 @@ class ReLU(Layer):
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """Return dy where x was positive, else 0."""
         positive = self.cache
-        check_dy(dy, positive.shape)
-        return dy * positive
+        return check_dy(dy, positive.shape) * positive
 
 
 class LeakyReLU(Layer):
@@ -50,8 +49,7 @@ class LeakyReLU(Layer):
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """Return dy, multiplied by the slope where x <= 0."""
         factor = self.cache
-        check_dy(dy, factor.shape)
-        return dy * factor
+        return check_dy(dy, factor.shape) * factor
 
 
 class Tanh(Layer):
@@ -77,8 +75,7 @@ class Tanh(Layer):
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """Return dy times amplitude * steepness * (1 - tanh^2)."""
         slope = self.cache
-        check_dy(dy, slope.shape)
-        return dy * slope
+        return check_dy(dy, slope.shape) * slope
 
 
 class Sigmoid(Layer):
@@ -93,8 +90,7 @@ class Sigmoid(Layer):
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """Return dy * y * (1 - y)."""
         slope = self.cache
-        check_dy(dy, slope.shape)
-        return dy * slope
+        return check_dy(dy, slope.shape) * slope
 
 
 class Softmax(Layer):

@@ -86,25 +86,22 @@ class Conv2D(Layer):
         """Return the convolved images."""
         self.cache = x
         bias = self.bias.value if self.bias is not None else None
-        return conv2d(x, self.kernel.value, bias, self.strides, self.padding, self.dilation, self.groups)
+        return conv2d(x, self.kernel.value, bias, *self._geometry)
 
     def backward(self, dy: np.ndarray) -> np.ndarray | None:
         """Return dL/dx; add the gradients of kernel and bias."""
+        x, kernel = self.cache, self.kernel.value
         dx, dkernel, dbias = conv2d_backward(
-            dy,
-            self.cache,
-            self.kernel.value,
-            self.strides,
-            self.padding,
-            self.dilation,
-            self.groups,
-            need_dx=self.needs_dx,
-            need_dbias=self.bias is not None,
+            dy, x, kernel, *self._geometry, need_dx=self.needs_dx, need_dbias=self.bias is not None
         )
         self.kernel.add_grad(dkernel)
         if self.bias is not None:
             self.bias.add_grad(dbias)
         return dx
+
+    @property
+    def _geometry(self) -> tuple[int | Pair, str | Pads, int | Pair, int]:
+        return self.strides, self.padding, self.dilation, self.groups
 
     def macs(self) -> int:
         """Return kh * kw * C / groups for each output value of one example."""

@@ -54,5 +54,4 @@ class Dropout(Layer):
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """Return dy with the mask and the scale of `forward`."""
         keep = self.cache
-        check_dy(dy, keep.shape)
-        return dy * keep
+        return check_dy(dy, keep.shape) * keep

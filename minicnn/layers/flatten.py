@@ -28,5 +28,4 @@ class Flatten(Layer):
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """Return dL/dx: `dy` in the input's shape."""
         shape = self.cache
-        check_dy(dy, (shape[0], math.prod(shape[1:])))
-        return dy.reshape(shape).copy()
+        return check_dy(dy, (shape[0], math.prod(shape[1:]))).reshape(shape).copy()

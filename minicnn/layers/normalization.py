@@ -103,11 +103,6 @@ class LocalResponseNorm(Layer):
         self.k = check_real(k, "k", above_low=True)
         self.alpha, self.beta = check_real(alpha, "alpha"), check_real(beta, "beta")
 
-    def init_params(self, input_shape: tuple[int, ...], rng: np.random.Generator) -> None:
-        """Check that the input is images; there are no weights."""
-        if len(input_shape) != 3:
-            raise ValueError(f"LocalResponseNorm needs input_shape (H, W, C), got {input_shape}")
-
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return the normalised images."""
         self.cache = x

@@ -81,11 +81,6 @@ class GlobalAveragePool2D(Layer):
     (64,)
     """
 
-    def init_params(self, input_shape: tuple[int, ...], rng: np.random.Generator) -> None:
-        """Check that the input is images; there are no weights."""
-        if len(input_shape) != 3:
-            raise ValueError(f"GlobalAveragePool2D needs input_shape (H, W, C), got {input_shape}")
-
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return the mean of each channel."""
         check_images(x)
@@ -95,6 +90,5 @@ class GlobalAveragePool2D(Layer):
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """Return dL/dx: dy / (H * W) at each pixel."""
         shape = self.cache
-        check_dy(dy, (shape[0], shape[3]))
-        share = dy / math.prod(shape[1:3])
+        share = check_dy(dy, (shape[0], shape[3])) / math.prod(shape[1:3])
         return np.broadcast_to(share[:, None, None, :], shape).copy()

@@ -1,4 +1,4 @@
-"""LeNet-5 as it is taught today."""
+"""LeNet-5 in its modern form."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from minicnn.layers import Conv2D, Dense, Flatten, Pool2D, ReLU, Sequential
 
 
 def lenet5(num_classes: int = 10) -> Sequential:
-    """Return the modified LeNet-5: ReLU and max pooling where LeCun et al. 1998 had tanh and averages.
+    """Return the modern LeNet-5: ReLU and max pooling in place of LeCun et al.'s (1998) tanh and averages.
 
     The softmax is in the loss: the model returns logits. On 28x28x1 it has 61,706 parameters.
 

@@ -43,11 +43,8 @@ class RMSprop(Optimizer):
         self.momentum = check_real(momentum, "momentum", high=1)
         self.eps = check_real(eps, "eps", above_low=True)
         self.centered = bool(centered)
-        self.slots = self.decaying_slots = (
-            "square",
-            *["mean"] * self.centered,
-            *["velocity"] * bool(self.momentum),
-        )
+        optional = ["mean"] * self.centered + ["velocity"] * bool(self.momentum)
+        self.slots = self.decaying_slots = ("square", *optional)
 
     def update(
         self, grad: np.ndarray, scratch: np.ndarray, rate: float, state: list[np.ndarray]

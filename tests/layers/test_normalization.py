@@ -116,5 +116,5 @@ def test_local_response_norm_refuses_wrong_arguments(arguments, message):
 
 
 def test_local_response_norm_needs_images():
-    with pytest.raises(ValueError, match=r"needs input_shape \(H, W, C\), got \(4,\)"):
+    with pytest.raises(ValueError, match=r"must be images of shape \(N, H, W, C\), got \(1, 4\)"):
         LocalResponseNorm().build((4,))

@@ -118,7 +118,7 @@ def test_global_average_pool2d_by_hand():
         (lambda: Pool2D(3).build((2, 5, 1)), ValueError, "does not fit into the padded input"),
         (lambda: Pool2D(2, padding=((2, 0), (0, 0))).build((4, 4, 1)), ValueError, "smaller than the window"),
         (lambda: Pool2D(2).build((4, 4)), ValueError, "must be images"),
-        (lambda: GlobalAveragePool2D().build((4,)), ValueError, "needs input_shape (H, W, C)"),
+        (lambda: GlobalAveragePool2D().build((4,)), ValueError, "must be images of shape (N, H, W, C)"),
     ],
 )
 def test_pooling_refuses_wrong_arguments_in_a_sentence(make, error, message):

@@ -1,1 +1,1 @@
-"""Nets of old papers, with the layers that only they use."""
+"""Models of historic papers, with the layers that only they use."""

@@ -1,4 +1,4 @@
-"""AlexNet (Krizhevsky, Sutskever and Hinton 2012), which won ImageNet's competition of that year.
+"""AlexNet (Krizhevsky, Sutskever and Hinton 2012), the winner of the ImageNet competition of that year.
 
 "Section" and "Figure" below are those of the paper, "ImageNet classification with deep convolutional neural
 networks", NIPS 2012.
@@ -16,28 +16,29 @@ from minicnn.validation import check_real
 def alexnet(num_classes: int = 1000, groups: int = 2, width: float = 1.0) -> Sequential:
     """Return AlexNet, for images of 227x227x3: 60,965,224 parameters.
 
-    All is the paper's: five convolutions and three dense layers (section 3.5), local response normalisation
-    after the first two ReLUs (3.3), overlapping pooling (3.4), dropout in its first form (4.2), weights drawn
-    with a standard deviation of 0.01, and biases of 1 where the paper has them, so that ReLUs get positive
-    inputs from the start (5). The softmax is in the loss: the model returns logits.
+    Everything is as in the paper: five convolutions and three dense layers (section 3.5), local response
+    normalisation after the first two ReLUs (3.3), overlapping pooling (3.4), dropout in its original form
+    (4.2), weights with a standard deviation of 0.01, and biases of 1 where the paper has them, which give
+    ReLUs positive inputs from the start (5). The softmax is in the loss: the model returns logits.
 
-    The paper prints images of 224x224. But the maps of the first convolution are 55x55 in its Figure 2, and
-    into 227 rows windows of 11 in steps of 4 fit 55 times, exactly; into 224 rows 54 times, with a rest.
+    The paper states images of 224x224. But the maps of the first convolution are 55x55 in its Figure 2:
+    windows of 11 with a stride of 4 fit exactly 55 times into 227 rows, and 54 times into 224 rows, with a
+    remainder.
 
-    The paper's pixels are those of the files, 0 to 255, less their mean over the training set (section 2).
-    That matters, since weights of 0.01 and the constants of the normalisation are made for numbers of this
-    size: `Trainer` would turn uint8 images into 0 to 1, so pass it floats.
+    The paper's pixels are 0 to 255 minus their mean over the training set (section 2). The weights of 0.01
+    and the constants of the normalisation are chosen for this range. `Trainer` scales uint8 images to 0 to 1,
+    so pass it floats.
 
     Parameters
     ----------
     num_classes : int
         Number of logits.
     groups : int
-        2 as in the paper: each half of the channels on a graphics card of its own, and the halves meet in
-        the third convolution and the dense layers. 1 connects all.
+        2 as in the paper, where each half of the channels was on its own graphics card and the halves were
+        connected in the third convolution and the dense layers. 1 connects all channels.
     width : float
-        Share of the paper's filters and hidden units, for small experiments. Images may be smaller too, from
-        67x67.
+        Fraction of the paper's filters and hidden units, for small experiments. Images may be smaller too,
+        down to 67x67.
 
     Examples
     --------

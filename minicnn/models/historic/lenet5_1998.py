@@ -16,7 +16,7 @@ from minicnn.ops.conv import conv2d, conv2d_backward
 from minicnn.ops.pool import avg_pool2d, avg_pool2d_backward
 from minicnn.parameter import Parameter
 
-# Table I: the maps of S2 that each of the sixteen maps of C3 sees.
+# Table I: the maps of S2 that each of the sixteen maps of C3 is connected to.
 C3_TABLE = (
     *((0, 1, 2), (1, 2, 3), (2, 3, 4), (3, 4, 5), (0, 4, 5), (0, 1, 5)),
     *((0, 1, 2, 3), (1, 2, 3, 4), (2, 3, 4, 5), (0, 3, 4, 5), (0, 1, 4, 5), (0, 1, 2, 5)),
@@ -28,11 +28,11 @@ C3_TABLE = (
 def lenet5_1998(num_classes: int = 10) -> Sequential:
     """Return the original LeNet-5, for images of 32x32x1: MNIST with two pixels of padding on each side.
 
-    The squashing function is 1.7159 tanh(2x/3), subsampling has a trained factor and bias, C3 sees S2
-    through the paper's connection table, C5 is a convolution, and weights are drawn from
-    +-2.4 / fan-in (appendix A). The net departs from the paper in its output: ten Gaussian RBF units with
-    fixed codes are replaced by a dense layer of logits, for the softmax cross-entropy of today. And
-    subsampling starts as the plain mean. (The paper scales pixels to -0.1 ... 1.175, `Trainer` to 0 ... 1.)
+    The activation is 1.7159 tanh(2x/3), subsampling has a trained factor and bias, C3 is connected to S2 by
+    the paper's table, C5 is a convolution, and weights are drawn from +-2.4 / fan-in (appendix A). There are
+    three differences from the paper: a dense layer of logits, for softmax cross-entropy, replaces the ten
+    Gaussian RBF units with fixed codes; subsampling starts as the plain mean; and `Trainer` scales pixels to
+    0 ... 1, the paper to -0.1 ... 1.175.
 
     Parameters
     ----------
@@ -66,13 +66,13 @@ def lenet5_1998(num_classes: int = 10) -> Sequential:
 
 
 class Subsample(Layer):
-    """Add the four values of each 2x2 block, multiply by a trained factor, add a trained bias.
+    """Sum each 2x2 block, multiply by a trained factor, add a trained bias.
 
     Section II-B: one factor and one bias for each map.
     """
 
     def init_params(self, input_shape: tuple[int, ...], rng: np.random.Generator) -> None:
-        """Start as the plain mean: a factor of 1/4."""
+        """Create factors of 1/4, for the plain mean, and biases of 0."""
         self.factor = Parameter(np.full(input_shape[-1], 0.25))
         self.bias = Parameter(np.zeros(input_shape[-1]))
 
@@ -91,19 +91,19 @@ class Subsample(Layer):
 
 
 class PartialConv2D(Layer):
-    """A convolution in which each filter sees only some of the channels (Table I).
+    """A convolution in which each filter is connected to some of the channels only (Table I).
 
     Parameters
     ----------
     table : sequence of sequences of int
-        For each filter, the channels that it sees.
+        For each filter, the channels that it is connected to.
     kernel_size : int
         Rows and columns of a kernel.
 
     Attributes
     ----------
     kernel : Parameter, shape (kernel_size, kernel_size, connections)
-        Only the weights that exist, filter by filter.
+        The weights of the connections that exist, filter by filter.
     bias : Parameter, shape (filters,)
     """
 
@@ -112,7 +112,7 @@ class PartialConv2D(Layer):
         self.kernel_size = kernel_size
 
     def init_params(self, input_shape: tuple[int, ...], rng: np.random.Generator) -> None:
-        """Draw the kernels, each filter's by its own fan-in."""
+        """Draw the kernel of each filter by its own fan-in."""
         self.channels = np.array([channel for seen in self.table for channel in seen])
         self.filters = np.repeat(np.arange(len(self.table)), [len(seen) for seen in self.table])
         size = self.kernel_size
@@ -122,7 +122,7 @@ class PartialConv2D(Layer):
         self.bias = Parameter(np.zeros(len(self.table)))
 
     def _full_kernel(self, dtype: np.dtype) -> np.ndarray:
-        """Return the kernel of an ordinary convolution, zero where there is no connection."""
+        """Return the kernel of a full convolution, with zeros where there is no connection."""
         full = np.zeros(self.full_shape, dtype)
         full[:, :, self.channels, self.filters] = self.kernel.value
         return full
@@ -133,7 +133,7 @@ class PartialConv2D(Layer):
         return conv2d(x, self._full_kernel(x.dtype), self.bias.value)
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
-        """Return dL/dx; add the gradients of the weights that exist."""
+        """Return dL/dx; add the gradients of the kernel and the bias."""
         x = self.cache
         dx, dkernel, dbias = conv2d_backward(dy, x, self._full_kernel(x.dtype))
         self.kernel.add_grad(dkernel[:, :, self.channels, self.filters])
@@ -141,7 +141,7 @@ class PartialConv2D(Layer):
         return dx
 
     def macs(self) -> int:
-        """Return the products of one example, along existing connections."""
+        """Return OH * OW for each existing connection."""
         return math.prod(self.output_shape[:2]) * self.kernel.size
 
 
