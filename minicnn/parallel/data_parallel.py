@@ -105,8 +105,8 @@ class DataParallel:
     def sync_replicas(self) -> None:
         """Apply changes of the model's structure (a rate, an exchanged layer) to the replicas and workers.
 
-        A change applies to all shards from the next fit or epoch on, except that of a weight, which replicas
-        share. They keep their gradients and generators. If a model cannot be copied or compared, they stay.
+        The loop calls it before each epoch. The replicas share the weights anyway, and keep their gradients
+        and generators. They stay as they are if the model cannot be copied or compared.
         """
         digest = structure_digest(self.model) if self.is_parallel else None
         if digest is None or digest == self.structure_digest:
@@ -114,7 +114,7 @@ class DataParallel:
         if whole_batch := _batch_dependent(self.model):
             name = whole_batch[0]
             raise ValueError(
-                f"{name}, which needs whole batches, was added to a trained model: make a new Trainer"
+                f"{name}, which needs whole batches, was added after the Trainer was made: make a new one"
             )
         own = self.model.parameters()
         for i in self.replicas:
