@@ -21,8 +21,8 @@ from lab import DATA, Lab, Run, spread, verdict_on
 from looking import draw_kernels, draw_neighbours, study
 from matplotlib.axes import Axes
 
-from minicnn.parallel.cores import available_threads
 from minicnn.plots import BLUE, GREEN, MUTED, PURPLE, TEXT, VERMILLION, dress, figure_of, new_axes
+from minicnn.training import available_threads
 
 FOLDER = Path(__file__).parent
 
