@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from minicnn.runs.folder import write_json
+from minicnn.runs.records import write_json
 
 
 def write_results(folder: Path, name: str, results: Any, draw: Callable[[Any], Any]) -> None:

@@ -39,7 +39,7 @@ def add_to(commands: Commands) -> None:
 def run(args: argparse.Namespace) -> int:
     """Profile."""
     from minicnn.profiling import profile, profile_text
-    from minicnn.runs.folder import write_json
+    from minicnn.runs.records import write_json
 
     if args.folder and args.model:
         raise ValueError(f"give a run folder or --model, not both, got {args.folder} and {args.model}")

@@ -2,16 +2,9 @@
 
 from minicnn.runs.config import TrainConfig
 from minicnn.runs.data import Data, load_data, load_test_data
-from minicnn.runs.folder import (
-    Run,
-    create_run,
-    is_finished,
-    open_run,
-    open_unfinished_run,
-    read_history,
-    read_result,
-)
+from minicnn.runs.folder import Run, create_run, open_run, open_unfinished_run
 from minicnn.runs.pictures import draw
+from minicnn.runs.records import is_finished, read_history, read_result
 from minicnn.runs.report import report
 from minicnn.runs.train import TrainResult, check_outputs, evaluate, train
 

@@ -15,8 +15,9 @@ from minicnn.metrics import confusion_matrix
 from minicnn.ops.activations import softmax
 from minicnn.plural import counted
 from minicnn.runs.data import class_names
-from minicnn.runs.folder import RESULT, Run, read_history, read_result
+from minicnn.runs.folder import Run
 from minicnn.runs.page import paragraph, picture, preformatted, table
+from minicnn.runs.records import RESULT, read_history, read_result
 
 _MAPPED = 1500  # images in the map of the last hidden layer; more would hide each other
 

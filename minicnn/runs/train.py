@@ -21,8 +21,9 @@ from minicnn.parallel.ranks import TIMEOUT
 from minicnn.profiling import peak_memory_mb
 from minicnn.runs.config import AUGMENT
 from minicnn.runs.data import Data
-from minicnn.runs.folder import CHECKPOINTS, HISTORY, RESULT, WEIGHTS, Run, write_json
+from minicnn.runs.folder import CHECKPOINTS, WEIGHTS, Run
 from minicnn.runs.interrupt import StopOnSignal
+from minicnn.runs.records import HISTORY, RESULT, write_json
 from minicnn.saving import save_weights
 from minicnn.saving.files import locked, remove_temporaries
 from minicnn.saving.fingerprint import environment
