@@ -421,6 +421,14 @@ def test_a_rate_that_was_set_wrong_is_refused_by_the_next_step():
         optimizer.step(parameters)
 
 
+def test_registered_optimizers_take_rate_and_decay_and_sgd_has_nesterov_momentum():
+    for entry in OPTIMIZERS.values():
+        optimizer = entry.make(lr=entry.lr, weight_decay=entry.weight_decay)
+        assert (optimizer.learning_rate, optimizer.weight_decay) == (entry.lr, entry.weight_decay)
+    sgd = OPTIMIZERS["sgd"].make()
+    assert (sgd.momentum, sgd.nesterov) == (0.9, True)
+
+
 def test_concrete_optimizers_are_final():
     for optimizer in KINDS:
         assert optimizer.__bases__ == (Optimizer,)

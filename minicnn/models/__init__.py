@@ -16,10 +16,8 @@ class NamedModel(NamedTuple):
 
     make: Callable[[int], Sequential]
     min_size: int = 1  # height and width to which smaller images are padded
-    min_bytes: tuple[int, int] = (
-        0,
-        0,
-    )  # of the weights, for each pixel and class; refuses forged run folders
+    # Lower limits of the weights' bytes per pixel and per class: a run folder with less is refused.
+    min_bytes: tuple[int, int] = (0, 0)
 
 
 MODELS = {

@@ -3,8 +3,8 @@ import hashlib
 import numpy as np
 import pytest
 
-from minicnn.datasets import load_idx_folder, write_idx
-from minicnn.datasets.folder import load_folder
+from minicnn.datasets import FOLDER_FORMATS, load_idx_folder, write_idx
+from minicnn.datasets.folder import is_idx_folder, load_folder
 from minicnn.errors import FileFormatError
 
 SIZES = {"train": 5, "t10k": 3}
@@ -148,3 +148,17 @@ def test_load_folder_checks_the_digest_of_each_file(tmp_path):
         with pytest.raises(FileFormatError, match=f"{path.name} .*SHA-256"):
             load_folder(tmp_path, digests)
         path.write_bytes(good)
+
+
+def test_a_folder_with_any_of_the_four_files_is_recognised(tmp_path):
+    assert not is_idx_folder(tmp_path)
+    assert not is_idx_folder(tmp_path / "nowhere")
+    write_idx(tmp_path / "t10k-labels.idx1-ubyte.gz", np.zeros(3, np.uint8))
+    assert is_idx_folder(tmp_path)
+
+
+def test_the_format_that_matches_a_folder_loads_it(tmp_path):
+    (entry,) = [entry for entry in FOLDER_FORMATS.values() if entry.matches(fill(tmp_path))]
+    (x_train, _), (_, y_test) = entry.load(tmp_path)
+    np.testing.assert_array_equal(x_train[..., 0], content("train")[0])
+    np.testing.assert_array_equal(y_test, content("t10k")[1])

@@ -27,7 +27,7 @@ def alexnet(num_classes: int = 1000, groups: int = 2, width: float = 1.0) -> Seq
 
     The paper's pixels are 0 to 255 minus their mean over the training set (section 2). The weights of 0.01
     and the constants of the normalisation are chosen for this range. `Trainer` scales uint8 images to 0 to 1,
-    so pass it floats.
+    so pass it floats. (The function is long because each layer has a line.)
 
     Parameters
     ----------
