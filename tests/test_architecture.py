@@ -1,6 +1,6 @@
-"""Imports point one way, and importing the package stays light."""
+"""Imports point one way, which the contracts in setup.cfg hold, and importing the package stays light."""
 
-import ast
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,77 +11,82 @@ import minicnn
 
 ROOT = Path(minicnn.__file__).parent
 
-# What each part may import of the package, besides itself.
-LEAVES = {"version", "errors", "plural", "validation", "parameter"}
-BASICS = LEAVES | {"ops", "initializers", "losses", "metrics", "schedules", "datasets"}
-CORE = BASICS | {"layers", "optimizers", "models", "saving", "parallel", "training"}
-ALLOWED = {
-    "version": set(),
-    "errors": set(),
-    "plural": set(),
-    "validation": {"errors"},
-    "parameter": set(),
-    "ops": {"validation"},
-    "initializers": {"validation"},
-    "schedules": {"validation"},
-    "losses": {"validation", "ops"},
-    "metrics": {"validation", "ops"},
-    "datasets": LEAVES,
-    "optimizers": BASICS,
-    "layers": BASICS,
-    "models": BASICS | {"layers"},
-    "saving": BASICS | {"layers"},
-    "parallel": BASICS | {"layers"},
-    "training": CORE - {"models"},
-    "functional": BASICS,
-    "insight": CORE,
-    "plots": CORE | {"insight"},
-    "testing": CORE | {"functional"},
-    "interop": CORE | {"runs", "profiling"},
-    "runs": CORE | {"plots", "profiling"},
-    "profiling": CORE,
-    "demo": CORE | {"insight", "runs"},
-    "bench": CORE | {"profiling"},
-    "cli": CORE | {"plots", "testing", "interop", "runs", "functional", "profiling", "demo", "bench"},
-    "__main__": {"cli"},
-    "__init__": CORE,
-}
+
+def lint_imports(folder):
+    """Check the contracts of setup.cfg on the package in a folder."""
+    lint = Path(sys.executable).with_name("lint-imports")
+    command = [lint, "--no-cache", "--config", ROOT.parent / "setup.cfg"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
 
 
-def imported(path):
-    """Yield the dotted names that a file imports, wherever in it."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: imports are absolute"
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+def test_the_import_contracts_are_kept():
+    result = lint_imports(ROOT.parent)
+    assert result.returncode == 0, result.stdout
+    assert "6 kept, 0 broken" in result.stdout
 
 
-def part_of(path):
-    return path.relative_to(ROOT).parts[0].removesuffix(".py")
-
-
-@pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
-def test_imports_point_one_way(path):
-    part = part_of(path)
-    for name in imported(path):
-        if name == "minicnn" and part in ("testing", "cli", "runs", "interop"):
-            continue
-        if name.startswith("minicnn."):
-            other = name.split(".")[1]
-            if (ROOT / other).exists() or (ROOT / f"{other}.py").exists():
-                assert other == part or other in ALLOWED[part], f"{path}: {part} must not import {other}"
-
-
-def test_no_layer_imports_another():
-    for path in (ROOT / "layers").glob("*.py"):
-        if path.name != "__init__.py":
-            layers = {n.split(".")[2] for n in imported(path) if n.startswith("minicnn.layers.")}
-            assert layers <= {"base", "summary", "_prediction", "_tree"}, (
-                f"{path} must know Layer only, imports {layers}"
-            )
+@pytest.mark.parametrize(
+    ("module", "line", "contract", "chain"),
+    [
+        (
+            "layers/dense",
+            "from minicnn import Trainer",
+            "No module imports the package root",
+            "minicnn.layers.dense -> minicnn",
+        ),
+        (
+            "ops/pool",
+            "def late():\n    import minicnn",
+            "No module imports the package root",
+            "minicnn.ops.pool -> minicnn",
+        ),
+        (
+            "saving/files",
+            "from minicnn.training import Trainer",
+            "Imports of the rooms",
+            "minicnn.saving.files -> minicnn.training",
+        ),
+        (
+            "parallel/ranks",
+            "import minicnn.saving.weights",
+            "Imports of the rooms",
+            "minicnn.parallel.ranks -> minicnn.saving.weights",
+        ),
+        (
+            "losses",
+            "from minicnn.insight import Trace",
+            "Imports of the rooms",
+            "minicnn.losses -> minicnn.insight",
+        ),
+        (
+            "plots/curves",
+            "from minicnn.runs import open_run",
+            "Imports of the rooms",
+            "minicnn.plots.curves -> minicnn.runs",
+        ),
+        (
+            "layers/conv",
+            "from minicnn.layers.dense import Dense",
+            "No layer imports another",
+            "minicnn.layers.conv -> minicnn.layers.dense",
+        ),
+        (
+            "training/state",
+            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import minicnn.training.trainer",
+            "Each file of training",
+            "minicnn.training.state -> minicnn.training.trainer",
+        ),
+    ],
+)
+def test_an_import_against_the_contracts_is_found_and_named(tmp_path, module, line, contract, chain):
+    without = shutil.ignore_patterns("*.gz", "__pycache__", "static")
+    shutil.copytree(ROOT, tmp_path / "minicnn", ignore=without)
+    with (tmp_path / "minicnn" / f"{module}.py").open("a") as file:
+        file.write(f"\n{line}\n")
+    result = lint_imports(tmp_path)
+    assert result.returncode == 1
+    assert any(line.startswith(contract) and line.endswith("BROKEN") for line in result.stdout.splitlines())
+    assert chain in result.stdout
 
 
 def test_importing_the_package_loads_nothing_heavy():
