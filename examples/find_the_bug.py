@@ -5,7 +5,7 @@
     python examples/find_the_bug.py 17 --check      ... and the report of check_layer
     python examples/find_the_bug.py 17 --answer     ... and the bug in one sentence
 
-The layers come from `minicnn.testing.zoo`; names and docstrings that reveal the bug are removed.
+The layers come from `minicnn.testing.ZOO`; names and docstrings that reveal the bug are removed.
 """
 
 import argparse
@@ -13,8 +13,7 @@ import ast
 import inspect
 import textwrap
 
-from minicnn.testing import check_layer
-from minicnn.testing.zoo import ZOO, Specimen
+from minicnn.testing import ZOO, Specimen, check_layer
 
 
 def exercise(number: int, specimen: Specimen) -> str:

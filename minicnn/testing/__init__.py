@@ -1,12 +1,21 @@
 """Tests for your own layers: gradients against finite differences, and the rest of the layer contract.
 
-`check_layer` runs all checks in one call, `parametrize_with_checks` makes pytest tests of them. The modules
-`properties` (exact properties of functions), `strategies` (random test cases, which need hypothesis:
-`pip install 'minicnn-numpy[testing]'`) and `zoo` (broken layers to practise on) are imported by name.
+`check_layer` runs all checks in one call, `parametrize_with_checks` makes pytest tests of them, and `ZOO` has
+broken layers to practise on. The modules `properties` (exact properties of functions) and `strategies`
+(random test cases, which need hypothesis: `pip install 'minicnn-numpy[testing]'`) are imported by name.
 """
 
 from minicnn.testing.check import CHECKS, check_layer
 from minicnn.testing.parametrize import parametrize_with_checks
 from minicnn.testing.report import Failure, LayerCheckError
+from minicnn.testing.zoo import ZOO, Specimen
 
-__all__ = ["CHECKS", "Failure", "LayerCheckError", "check_layer", "parametrize_with_checks"]
+__all__ = [
+    "CHECKS",
+    "ZOO",
+    "Failure",
+    "LayerCheckError",
+    "Specimen",
+    "check_layer",
+    "parametrize_with_checks",
+]

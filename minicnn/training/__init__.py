@@ -2,20 +2,17 @@
 
 from minicnn.parallel.cores import available_threads
 from minicnn.parallel.ranks import detect_world
-from minicnn.training.callbacks import Callback, CSVLogger, EarlyStopping, ReduceLROnPlateau, SaveBest
+from minicnn.training.callbacks import *
+from minicnn.training.callbacks import __all__ as _callbacks
 from minicnn.training.history import History
 from minicnn.training.lr_finder import RateSearch
 from minicnn.training.state import TrainingState
 from minicnn.training.trainer import Trainer
 
 __all__ = [
-    "CSVLogger",
-    "Callback",
-    "EarlyStopping",
+    *_callbacks,
     "History",
     "RateSearch",
-    "ReduceLROnPlateau",
-    "SaveBest",
     "Trainer",
     "TrainingState",
     "available_threads",
