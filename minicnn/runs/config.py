@@ -136,7 +136,7 @@ class TrainConfig:
                 f"images must have a shape (H, W, C) of at most {limits}, got {tuple(input_shape)}"
             )
         if not 1 <= num_classes <= _MAX_CLASSES:
-            raise ValueError(f"there must be 1 to {_MAX_CLASSES:,} classes, got {num_classes:,}")
+            raise ValueError(f"`num_classes` must be 1 to {_MAX_CLASSES:,}, got {num_classes:,}")
         return MODELS[self.model].make(num_classes).build(input_shape, rng=self.seed)
 
     def make_schedule(self, steps: int) -> Schedule:

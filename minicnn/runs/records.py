@@ -46,7 +46,7 @@ def read_history(folder: str | os.PathLike[str]) -> History:
             rows = csv.DictReader(file, strict=True)
             names = rows.fieldnames or ["epoch"]
             if len(names) > _MAX_COLUMNS:
-                raise ValueError(f"there must be at most {_MAX_COLUMNS} columns, got {len(names)}")
+                raise ValueError(f"at most {_MAX_COLUMNS} columns are allowed, got {len(names)}")
             if names[0] != "epoch" or len(set(names)) < len(names):
                 raise ValueError("the header must begin with `epoch`, and name each column once")
             for row in rows:

@@ -127,7 +127,7 @@ def change(**changes):
         (change(batch_size=10**400), "`batch_size` must be at most"),
         (change(optimizer="__import__('os').system('true')"), "`optimizer` must be one of"),
         (lambda config: json.dumps(config | {"layers": "os.system"}), "unknown: 'layers'"),
-        (change(num_classes=0), "there must be 1 to 10,000 classes"),
+        (change(num_classes=0), "`num_classes` must be 1 to 10,000"),
         (change(input_shape="28"), "`input_shape` must be list"),
         (change(input_shape=[28, 28, "1"]), "`input_shape`.2 must be int, got '1'"),
         (change(input_shape=[28, 10**9, 1]), "too small for a model of images"),
@@ -153,7 +153,7 @@ def test_an_unfinished_run_must_have_a_checkpoint_or_data_as_large_as_its_model(
     with (saved.folder / "checkpoints" / "step-00000001.safetensors").open("wb") as file:
         file.truncate(10**13)  # takes no room
     path.write_text(change(num_classes=10**10)(copy.deepcopy(config)))
-    with pytest.raises(FileFormatError, match="there must be 1 to 10,000 classes"):
+    with pytest.raises(FileFormatError, match="`num_classes` must be 1 to 10,000"):
         open_unfinished_run(saved.folder)
 
 
