@@ -123,21 +123,21 @@ def which_callbacks(comm):
     return [note.steps for note in notes]
 
 
-class Wish(NoteEverywhere):
+class RequestStop(NoteEverywhere):
     """Requests the end in one of the ranks, in its third step."""
 
     def __init__(self, comm, rank, name):
         super().__init__()
-        self.wishes, self.name = comm is not None and comm.rank == rank, name
+        self.requests, self.name = comm is not None and comm.rank == rank, name
 
     def on_batch_end(self, step, logs):
         super().on_batch_end(step, logs)
-        if self.wishes and self.steps == 3:
+        if self.requests and self.steps == 3:
             setattr(self.state, self.name, True)
 
 
-def wishes(comm):
-    return [fit(comm, callbacks=[Wish(comm, rank, "stop")])[2] for rank in (0, 1)]
+def stop_requests(comm):
+    return [fit(comm, callbacks=[RequestStop(comm, rank, "stop")])[2] for rank in (0, 1)]
 
 
 def early_stopping(comm):
@@ -154,13 +154,13 @@ def early_stopping(comm):
 
 
 def interrupted(comm):
-    """Stops in the fourth step, by a wish of the last rank, and goes on, with one epoch more."""
+    """Stops in the fourth step, requested by the last rank, and resumes, with one epoch more."""
     with tempfile.TemporaryDirectory() as own:
-        place = Path(own if comm is None else comm.bcast(own), "run")
+        folder = Path(own if comm is None else comm.bcast(own), "run")
         last = 0 if comm is None else comm.size - 1
-        options = {"checkpoint": place, "checkpoint_every": 2, "augment": distort}
-        first = fit(comm, Dropout(0.5), callbacks=[Wish(comm, last, "interrupted")], **options)
-        names = sorted(path.name for path in place.iterdir()) if comm is None or comm.rank == 0 else None
+        options = {"checkpoint": folder, "checkpoint_every": 2, "augment": distort}
+        first = fit(comm, Dropout(0.5), callbacks=[RequestStop(comm, last, "interrupted")], **options)
+        names = sorted(path.name for path in folder.iterdir()) if comm is None or comm.rank == 0 else None
         whole = fit(comm, Dropout(0.5), augment=distort, epochs=3)
         again = fit(comm, Dropout(0.5), epochs=3, **options)
         if comm is not None:

@@ -21,8 +21,8 @@ HERE = Path(__file__).parent
 MPIEXEC = Path(sys.executable).with_name("mpiexec")
 SCENARIOS = [
     *("plain", "double", "dropout", "empty_shards", "threads_in_ranks", "augmented", "memory_mapped"),
-    *("given_batches", "regression", "which_callbacks", "wishes", "early_stopping", "interrupted", "refused"),
-    "logged",
+    *("given_batches", "regression", "which_callbacks", "stop_requests", "early_stopping", "interrupted"),
+    *("refused", "logged"),
 ]
 
 
@@ -113,7 +113,7 @@ def test_only_rank_0_calls_callbacks_without_every_rank(two):
 
 def test_all_ranks_stop_at_the_same_step(two):
     """The request of the third step reaches all ranks in the fourth."""
-    assert two["wishes"] == [[4, 4], [4, 4]]
+    assert two["stop_requests"] == [[4, 4], [4, 4]]
 
 
 def test_interrupted_ranks_resume_from_the_checkpoint_of_rank_0_bit_for_bit(two, three):
