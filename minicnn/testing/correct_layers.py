@@ -1,4 +1,4 @@
-"""Correct layers as users write them: each an example, and a test that the kit raises no false alarm."""
+"""Correct layers as users write them: examples, and test cases for false alarms."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class Scale(Layer):
 
 
 class PReLU(Layer):
-    """x where it is positive, else a learned slope times x, one slope a channel (He et al. 2015)."""
+    """x where x > 0, otherwise slope * x, with one learned slope for each channel (He et al. 2015)."""
 
     def init_params(self, input_shape: tuple[int, ...], rng: np.random.Generator) -> None:
-        """Start with slopes of 0.25, as the paper."""
+        """Start with slopes of 0.25, as in the paper."""
         self.slope = Parameter(np.full(input_shape[-1], 0.25))
 
     def forward(self, x: np.ndarray) -> np.ndarray:
@@ -50,7 +50,7 @@ class PReLU(Layer):
 
 
 class GELU(Layer):
-    """x times the normal distribution function of x, in its tanh form (Hendrycks and Gimpel 2016)."""
+    """x times the normal distribution function, by its tanh approximation (Hendrycks and Gimpel 2016)."""
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return x * (1 + tanh(c * (x + 0.044715 x^3))) / 2."""
@@ -78,7 +78,7 @@ class LayerNorm(Layer):
         self.eps = eps
 
     def init_params(self, input_shape: tuple[int, ...], rng: np.random.Generator) -> None:
-        """Make scale and shift."""
+        """Create scale and shift."""
         self.gamma = Parameter(np.ones(input_shape[-1]))
         self.beta = Parameter(np.zeros(input_shape[-1]))
 
@@ -100,7 +100,7 @@ class LayerNorm(Layer):
 
 
 class InstanceNorm(Layer):
-    """Normalise each channel of each image by itself (Ulyanov et al. 2016)."""
+    """Normalise each channel of each image separately (Ulyanov et al. 2016)."""
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return the normalised channels."""
@@ -117,7 +117,7 @@ class InstanceNorm(Layer):
 
 
 class DepthwiseConv2D(Layer):
-    """Convolve each channel with a kernel of its own (Howard et al. 2017).
+    """Convolve each channel with its own kernel (Howard et al. 2017).
 
     Parameters
     ----------
@@ -151,7 +151,7 @@ class DepthwiseConv2D(Layer):
 
 
 class TransposedConv2D(Layer):
-    """The transpose of a convolution, which enlarges by its strides: its forward is that one's dx.
+    """A transposed convolution, which enlarges images by its strides: forward is the dx of a convolution.
 
     Parameters
     ----------
@@ -167,7 +167,7 @@ class TransposedConv2D(Layer):
         self.filters, self.kernel_size, self.strides, self.padding = filters, kernel_size, strides, padding
 
     def init_params(self, input_shape: tuple[int, ...], rng: np.random.Generator) -> None:
-        """Draw the kernel, with the outputs before the inputs, as Keras."""
+        """Draw the kernel, with the output channels before the input channels, as in Keras."""
         size, n = self.kernel_size, input_shape[-1]
         self.kernel = Parameter(rng.normal(0.0, 1 / size, (size, size, self.filters, n)))
 
@@ -191,7 +191,7 @@ class TransposedConv2D(Layer):
 
 
 class SqueezeExcite(Layer):
-    """Weigh each channel by a gate that sees all channels' means (Hu et al. 2018).
+    """Scale each channel by a gate computed from the means of all channels (Hu et al. 2018).
 
     Parameters
     ----------
@@ -217,7 +217,7 @@ class SqueezeExcite(Layer):
         return x * gate[:, None, None, :]
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
-        """Return dL/dx along both paths, past the gate and through it; add both matrices' gradients."""
+        """Return dL/dx, directly and through the gate; add the gradients of both matrices."""
         x, means, hidden, gate = self.cache
         dlogits = (dy * x).sum(axis=(1, 2)) * gate * (1 - gate)
         self.excite.add_grad(hidden.T @ dlogits)
@@ -240,7 +240,7 @@ class ResidualBlock(Layer):
         self.filters = filters
 
     def init_params(self, input_shape: tuple[int, ...], rng: np.random.Generator) -> None:
-        """Build the branch; its last convolution returns to the input's channels."""
+        """Build the branch; its last convolution restores the number of channels."""
         self.branch = [
             Conv2D(self.filters, 3, padding="same", use_bias=False),
             BatchNorm(),
@@ -259,7 +259,7 @@ class ResidualBlock(Layer):
         return x + y
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
-        """Return dL/dx: what comes past the branch and what comes through it."""
+        """Return dL/dx, through the shortcut and through the branch."""
         dx = dy
         for layer in reversed(self.branch):
             dx = layer.backward(dx)  # type: ignore[assignment]
@@ -288,7 +288,7 @@ class ConvTanh(Layer):
 
 
 class CReLU(Layer):
-    """relu(x) and relu(-x), side by side (Shang et al. 2016)."""
+    """The concatenation of relu(x) and relu(-x) (Shang et al. 2016)."""
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return twice as many channels."""
@@ -296,7 +296,7 @@ class CReLU(Layer):
         return np.concatenate([np.maximum(x, 0), np.maximum(-x, 0)], axis=-1)
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
-        """Return dL/dx: each value sends its gradient along one of the two."""
+        """Return dL/dx; each value gets the gradient of one of the two."""
         sign = self.cache
         positive, negative = np.split(dy, 2, axis=-1)
         return positive * (sign > 0) - negative * (sign < 0)
@@ -325,7 +325,7 @@ class Maxout(Layer):
         return np.maximum(one, two)
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
-        """Return dL/dx; each winner gets the gradient."""
+        """Return dL/dx; the larger product gets the gradient."""
         x, first = self.cache
         parts = dy * first, dy * ~first
         rows = x.reshape(-1, x.shape[-1])
@@ -334,10 +334,10 @@ class Maxout(Layer):
 
 
 class Tied(Layer):
-    """Not correct but refused: the same layer held twice, whose cache and gradients would get mixed up."""
+    """A layer that `build` rejects: it holds one layer twice, which would mix up caches and gradients."""
 
     def init_params(self, input_shape: tuple[int, ...], rng: np.random.Generator) -> None:
-        """Hold one Scale in two places, at which `build` raises."""
+        """Hold one Scale in two attributes, for which `build` raises an error."""
         self.first = Scale().build(input_shape, rng)
         self.second = self.first
 

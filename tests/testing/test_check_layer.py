@@ -199,7 +199,7 @@ def test_a_wrong_gradient_is_caught_in_spite_of_kinks():
     )
 
 
-def test_a_jump_is_told_from_a_slope():
+def test_a_step_function_is_not_taken_for_a_slope():
     class Stairs(Layer):
         """Has the slope 0 wherever it has one, and claims 1."""
 
@@ -219,7 +219,7 @@ def test_lenet5_passes():
     check_layer(lenet5(), (28, 28, 1), batch_size=2)
 
 
-def test_the_textbook_s_rule_for_ties_is_accepted_where_it_is_declared():
+def test_the_rule_ties_all_is_accepted_where_it_is_declared():
     check_layer(Pool2D(2, ties="all"), (6, 6, 2))
     check_layer(Sequential([Conv2D(2, 3), Pool2D(2, ties="all")]), (6, 6, 2))
 
@@ -294,7 +294,7 @@ def test_skip_and_only_choose_checks():
         (lambda: check_layer(Scale(), (4,), only=("slopes",)), ValueError, "got 'slopes'"),
     ],
 )
-def test_wrong_arguments_end_in_a_sentence(call, error, message):
+def test_wrong_arguments_raise_clear_errors(call, error, message):
     with pytest.raises(error, match=message):
         call()
 
@@ -323,7 +323,7 @@ def test_a_layer_that_does_not_build_fails_its_first_check(layer, shape):
     assert caught.value.checks == ["build"]
 
 
-def test_a_layer_that_returns_no_array_is_told_so():
+def test_a_layer_that_returns_no_array_is_reported():
     class Nothing(Layer):
         def forward(self, x):
             self.cache = None

@@ -116,13 +116,13 @@ def test_a_file_may_be_named_by_its_path(module, tmp_path):
         ("{}:Shift(", "with literal values as arguments"),
     ],
 )
-def test_wrong_targets_end_in_a_sentence(module, target, message):
+def test_wrong_targets_raise_clear_errors(module, target, message):
     with pytest.raises(ValueError, match=r".") as caught:
         check_command(target.format(module), (3,), 0)
     assert message in str(caught.value)
 
 
 @pytest.mark.parametrize("shape", [(), (0, 3), (-1,)])
-def test_wrong_shapes_end_in_a_sentence(module, shape):
+def test_wrong_shapes_raise_clear_errors(module, shape):
     with pytest.raises(ValueError, match="must be positive sizes"):
         check_command(f"{module}:Shift", shape, 0)

@@ -259,7 +259,7 @@ def test_a_folder_is_graded_file_by_file(tmp_path):
 @pytest.mark.parametrize(
     ("name", "timeout"), [("missing.py", 5), ("empty", 5), ("there.py", 0), ("there.py", -1)]
 )
-def test_wrong_arguments_end_in_a_sentence(tmp_path, name, timeout):
+def test_wrong_arguments_raise_clear_errors(tmp_path, name, timeout):
     (tmp_path / "empty").mkdir()
     (tmp_path / "there.py").touch()
     with pytest.raises(ValueError, match=r"no such file|no Python file|must be positive"):

@@ -39,6 +39,6 @@ def test_a_check_runs_alone():
     assert "shapes" not in failed
 
 
-def test_wrong_options_end_in_a_sentence():
+def test_wrong_options_raise_clear_errors():
     with pytest.raises(ValueError, match="check names must be among"):
         parametrize_with_checks([(Dense(2), (3,))], skip=("nothing",))
