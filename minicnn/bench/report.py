@@ -77,7 +77,13 @@ def _is_peer(name: str) -> bool:
 
 def _spread(ratios: Mapping[str, float] | None) -> list[str]:
     """Return the cells of a ratio over the rounds: its median, and its range."""
-    return [f"{ratios['median']:.2f}x", f"{ratios['low']:.2f}-{ratios['high']:.2f}"] if ratios else ["", ""]
+    if not ratios:
+        return ["", ""]
+    return [f"{_digits(ratios['median'])}x", f"{_digits(ratios['low'])}-{_digits(ratios['high'])}"]
+
+
+def _digits(ratio: float) -> str:
+    return f"{ratio:.2f}" if ratio < 100 else f"{ratio:,.0f}"
 
 
 def _gflops(case: Mapping[str, Any], peaks: Mapping[str, float]) -> str:
