@@ -93,7 +93,7 @@ def test_train_names_the_folder_and_remembers_where_the_data_are(dataset, monkey
         (["--epochs", "-1"], "`epochs` must be at least 0, got -1"),
         (["--lr", "nan"], "`lr` must be in [0, inf), got nan"),
         (["--seed", "-3"], "`seed` must be at least 0, got -3"),
-        (["--dataset", "nmist"], "the data set must be mnist, fashion-mnist or a folder"),
+        (["--dataset", "nmist"], "the data set must be mnist, fashion-mnist"),
         (["--dataset", "."], "train-images-idx3-ubyte, plain or with .gz"),
         (["--data", "."], "`data` is only for fashion-mnist, not for mnist"),
         (["--dataset", "fashion-mnist", "--data", "nowhere"], "Fashion-MNIST was not found in"),

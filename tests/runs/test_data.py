@@ -55,7 +55,9 @@ def test_load_data_demands_images_to_train_on(folder):
 
 
 def test_load_data_refuses_an_unknown_name():
-    with pytest.raises(FileNotFoundError, match=r"must be mnist, fashion-mnist or a folder .*, got 'nmist'"):
+    with pytest.raises(
+        FileNotFoundError, match=r"must be mnist, fashion-mnist.* or a folder .*, got 'nmist'"
+    ):
         load_data(TrainConfig(dataset="nmist"))
 
 
