@@ -6,7 +6,8 @@ import contextlib
 import math
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ _training: set[int] = set()  # ids of the layers that are being trained
 _trained: weakref.WeakKeyDictionary[Optimizer, list[weakref.ref[np.ndarray]]] = weakref.WeakKeyDictionary()
 
 
+@dataclass(eq=False)
 class TrainingLoop:
     """One call of `Trainer.fit`.
 
@@ -45,28 +47,23 @@ class TrainingLoop:
         `f(predictions, labels) -> float`.
     validate : callable
         Returns loss and metrics of the validation data, if there is any.
-    hooks : sequence of Callback
-        Called in this order.
+    hooks : list of Callback
+        Called in this order; the checkpointer, if there is one, is the last.
     checkpointer : Checkpointer, optional
-        The last callback; restores the newest checkpoint when the loop begins.
+        Restores the newest checkpoint when the loop begins, and saves the last one when it ends.
     """
 
-    def __init__(
-        self,
-        state: TrainingState,
-        data_parallel: DataParallel,
-        batches: Batches,
-        metrics: Mapping[str, Metric],
-        validate: Callable[[], dict[str, float]],
-        hooks: Sequence[Callback],
-        checkpointer: Checkpointer | None = None,
-    ) -> None:
-        self.state, self.data_parallel, self.batches = state, data_parallel, batches
-        self.metrics, self.validate, self.checkpointer = metrics, validate, checkpointer
-        self.ranks, self.parameters = data_parallel.ranks, data_parallel.parameters[0]
-        hooks = [*hooks, checkpointer] if checkpointer else hooks
-        self.hooks = [hook for hook in hooks if self.ranks.rank == 0 or hook.every_rank]
-        self.agreed_to_stop = False  # of several ranks, none may stop alone
+    state: TrainingState
+    data_parallel: DataParallel
+    batches: Batches
+    metrics: Mapping[str, Metric]
+    validate: Callable[[], dict[str, float]]
+    hooks: list[Callback]
+    checkpointer: Checkpointer | None
+    agreed_to_stop: bool = False  # of several ranks, none may stop alone
+
+    def __post_init__(self) -> None:
+        self.ranks, self.parameters = self.data_parallel.ranks, self.data_parallel.parameters[0]
 
     def run(self, epochs: int) -> History:
         """Train until the fit has so many epochs, or a callback or a signal stops it."""

@@ -10,9 +10,9 @@ from __future__ import annotations
 import contextlib
 import math
 import warnings
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -46,13 +46,12 @@ _SCHEMA = {
 }
 
 
+@dataclass(eq=False)
 class Checkpointer(Callback):
     """Write checkpoints of a fit into a folder, and restore the newest; the last of the callbacks.
 
     Parameters
     ----------
-    folder : CheckpointFolder
-        Entered by the caller in the first rank.
     state : TrainingState
         What is saved and restored.
     data_parallel : DataParallel
@@ -64,31 +63,31 @@ class Checkpointer(Callback):
         difference is reported, and the fit continues.
     validation_data : tuple of ndarray
         Empty if there is none.
-    hooks : sequence of Callback
+    folder : CheckpointFolder
+        Entered by the caller in the first rank.
+    hooks : list of Callback
         Those whose state is saved.
     """
 
-    every_rank = True
+    state: TrainingState
+    data_parallel: DataParallel
+    batches: Batches
+    metrics: Mapping[str, Any]
+    validation_data: Sequence[np.ndarray]
+    folder: CheckpointFolder
+    hooks: list[Callback]
+    every_rank: ClassVar[bool] = True
 
-    def __init__(
-        self,
-        state: TrainingState,
-        data_parallel: DataParallel,
-        batches: Batches,
-        metrics: Mapping[str, Any],
-        folder: CheckpointFolder,
-        validation_data: Sequence[np.ndarray],
-        hooks: Sequence[Callback],
-    ) -> None:
-        self.folder, self.state, self.data_parallel, self.batches = folder, state, data_parallel, batches
-        self.metrics = metrics
-        self.ranks = data_parallel.ranks
-        self.hooks = dict(_named(hook for hook in hooks if self.ranks.rank == 0 or hook.every_rank))
-        self.lr = state.optimizer.lr
+    def __post_init__(self) -> None:
+        self.ranks, self.lr = self.data_parallel.ranks, self.state.optimizer.lr
+        kinds = [type(hook).__name__ for hook in self.hooks]
+        names = [f"{kind}.{kinds[:i].count(kind)}" for i, kind in enumerate(kinds)]
+        self.named_hooks = dict(zip(names, self.hooks, strict=True))
+        batches = self.batches
         self.fixed = {"examples": batches.size, "batch_size": batches.batch_size, "seed": batches.seed}
-        self.fingerprint = self.ranks.broadcast(lambda: self._describe(validation_data))
+        self.fingerprint = self.ranks.broadcast(self._describe)
 
-    def _describe(self, validation_data: Sequence[np.ndarray]) -> dict[str, str]:
+    def _describe(self) -> dict[str, str]:
         model, optimizer = self.state.model, self.state.optimizer
         return fingerprint(
             threads=len(self.data_parallel.models),
@@ -100,7 +99,7 @@ class Checkpointer(Callback):
             loss=self.state.loss,
             metrics=dict(self.metrics),
             augment=self.batches.augment,
-            data=data_digest(*self.batches.arrays, *validation_data),
+            data=data_digest(*self.batches.arrays, *self.validation_data),
         )
 
     # --- saving -------------------------------------------------------------------------------------------
@@ -125,23 +124,21 @@ class Checkpointer(Callback):
             )
         for name, parameter in state.model.named_parameters():
             if not is_finite(parameter.value):
-                raise self.ranks.raised_everywhere(
-                    FloatingPointError(
-                        f"the weights {name!r} became non-finite in step {state.optimizer.steps} and are not "
-                        f"saved. Try a smaller learning rate."
-                    )
-                )
+                message = f"the weights {name!r} became non-finite in step {state.optimizer.steps}, not saved"
+                error = FloatingPointError(f"{message}. Try a smaller learning rate.")
+                raise self.ranks.raised_everywhere(error)
         own = [[g.bit_generator.state for g in each] for each in self.data_parallel.generators()]
         generators = [states for rank in self.ranks.all_gather(own) for states in rank]
         state.stop = any(self.ranks.all_gather(state.stop))
         if self.ranks.rank == 0:
-            arrays, callbacks = state.arrays(), {}
-            for name, hook in self.hooks.items():
-                values = hook.state_dict()
-                held = {key: value for key, value in values.items() if isinstance(value, np.ndarray)}
-                arrays |= {f"callbacks.{name}.{key}": value for key, value in held.items()}
-                if values.keys() - held.keys():
-                    callbacks[name] = {key: value for key, value in values.items() if key not in held}
+            arrays = state.arrays()
+            callbacks: dict[str, dict[str, Any]] = {}
+            for name, hook in self.named_hooks.items():
+                for key, value in hook.state_dict().items():
+                    if isinstance(value, np.ndarray):
+                        arrays[f"callbacks.{name}.{key}"] = value
+                    else:
+                        callbacks.setdefault(name, {})[key] = value
             more = {"fingerprint": self.fingerprint, "generators": generators, "callbacks": callbacks}
             self.folder.save(state.optimizer.steps, arrays, self.fixed | state.values() | more)
 
@@ -166,31 +163,28 @@ class Checkpointer(Callback):
             return
         arrays = {name: array.copy() for name, array in self.state.arrays().items()}
         values = self.state.values()
-        streams = [
-            (s.bit_generator, s.bit_generator.state) for each in self.data_parallel.generators() for s in each
-        ]
+        streams = [s.bit_generator for each in self.data_parallel.generators() for s in each]
+        before = [bits.state for bits in streams]
         try:
             self._restore(checkpoint)
             yield
             self._restore_callbacks(checkpoint)
         except BaseException:
             self.state.load(arrays, values)
-            for bits, before in streams:
-                bits.state = before
+            for bits, old in zip(streams, before, strict=True):
+                bits.state = old
             raise
 
     def _restore(self, checkpoint: Snapshot) -> None:
         """Check the whole checkpoint, then take it over; warn if the results will not be bit-identical."""
         state, values, path = self.state, checkpoint.state, checkpoint.path
-        try:
+        with _file_format_error(f"{path} is not a checkpoint of this version"):
             check_schema(values, _SCHEMA)
             if not all(map(str.isidentifier, values["fingerprint"])):
                 raise ValueError("the fingerprint must have names")
             check_int(values["optimizer"]["steps"], "steps")
             check_real(values["optimizer"]["lr_scale"], "lr_scale")
             streams = self._streams(values["generators"])
-        except (LookupError, TypeError, ValueError, OverflowError) as error:
-            raise FileFormatError(f"{path} is not a checkpoint of this version: {error!r}") from error
         for name, own in self.fixed.items():
             if values[name] != own:
                 raise ValueError(
@@ -208,14 +202,14 @@ class Checkpointer(Callback):
             state.sums = {name: state.sums.get(name, math.nan) for name in ("loss", *self.metrics)}
         for stream, bits in streams:
             stream.bit_generator.state = bits
+        then, now = values["callbacks"].keys(), values["callbacks"].keys() & self.named_hooks.keys()
+        then, now = (", ".join(sorted(names)) or "none" for names in (then, now))
         changed = differences(
-            values["fingerprint"] | {"callbacks": _listed(values["callbacks"])},
-            self.fingerprint | {"callbacks": _listed(values["callbacks"].keys() & self.hooks.keys())},
+            values["fingerprint"] | {"callbacks": then}, self.fingerprint | {"callbacks": now}
         )
         if changed and self.ranks.rank == 0:
-            warnings.warn(
-                f"resuming from {path}; results will not be bit-identical, because {changed}", stacklevel=2
-            )
+            message = f"resuming from {path}; results will not be bit-identical, because {changed}"
+            warnings.warn(message, stacklevel=2)
 
     def _streams(self, states: list[list[dict[str, Any]]]) -> list[tuple[np.random.Generator, dict]]:
         """Return this rank's random streams, each with its saved state; threads may be more or fewer."""
@@ -236,16 +230,21 @@ class Checkpointer(Callback):
         return pairs
 
     def _restore_callbacks(self, checkpoint: Snapshot) -> None:
-        for name, hook in self.hooks.items():
+        for name, hook in self.named_hooks.items():
             values = checkpoint.state["callbacks"].get(name, {})
             arrays = _under(f"callbacks.{name}.", checkpoint.arrays)
             if values or arrays:
-                try:
+                with _file_format_error(f"{checkpoint.path} holds a wrong state of {name}"):
                     hook.load_state_dict(values | arrays)
-                except (LookupError, TypeError, ValueError, OverflowError, AttributeError) as error:
-                    raise FileFormatError(
-                        f"{checkpoint.path} holds a wrong state of {name}: {error!r}"
-                    ) from error
+
+
+@contextlib.contextmanager
+def _file_format_error(message: str) -> Iterator[None]:
+    """Turn what wrong content raises into a FileFormatError with this message."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, OverflowError, AttributeError) as error:
+        raise FileFormatError(f"{message}: {error!r}") from error
 
 
 def _is_consistent(values: Mapping[str, Any], batches: Batches) -> bool:
@@ -262,19 +261,6 @@ def _is_consistent(values: Mapping[str, Any], batches: Batches) -> bool:
         and (first >= 0 and epoch - first == len(done) and done == list(range(first, epoch)))
         and all(len(curve) <= len(done) for curve in curves)
     )
-
-
-def _named(hooks: Iterable[Callback]) -> Iterator[tuple[str, Callback]]:
-    """Yield callbacks with their names: the class, and a number among those of the same class."""
-    counts: Counter[str] = Counter()
-    for hook in hooks:
-        kind = type(hook).__name__
-        yield f"{kind}.{counts[kind]}", hook
-        counts[kind] += 1
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(sorted(names)) or "none"
 
 
 def _under(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

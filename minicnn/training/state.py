@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ from minicnn.layers.base import Layer
 from minicnn.optimizers import Optimizer
 from minicnn.training.history import History
 
+_PLAIN = ("epoch", "first_epoch", "step", "seen", "sums", "stop")  # what JSON can hold as it is
 Loss = Callable[[np.ndarray, np.ndarray], tuple[float, np.ndarray]]
 
 
@@ -88,16 +90,9 @@ class TrainingState:
 
     def values(self) -> dict[str, Any]:
         """Return everything else, as JSON can hold it."""
-        return {
-            "epoch": self.epoch,
-            "first_epoch": self.first_epoch,
-            "step": self.step,
-            "seen": self.seen,
-            "sums": self.sums,
-            "history": asdict(self.history),
-            "stop": self.stop,
-            "optimizer": {"steps": self.optimizer.steps, "lr_scale": self.optimizer.lr_scale},
-        }
+        plain = {name: getattr(self, name) for name in _PLAIN}
+        optimizer = {"steps": self.optimizer.steps, "lr_scale": self.optimizer.lr_scale}
+        return plain | {"history": asdict(self.history), "optimizer": optimizer}
 
     def load(self, arrays: Mapping[str, np.ndarray], values: Mapping[str, Any]) -> None:
         """Take over what `arrays` and `values` returned; on an error nothing has changed.
@@ -112,6 +107,5 @@ class TrainingState:
         self.optimizer.lr_scale = values["optimizer"]["lr_scale"]
         for name, parameter in self.model.named_parameters():
             parameter.value = arrays[f"model.{name}"]
-        for name in ("epoch", "first_epoch", "step", "seen", "stop"):
-            setattr(self, name, values[name])
-        self.sums, self.history = dict(values["sums"]), History(**values["history"])
+        vars(self).update({name: copy.copy(values[name]) for name in _PLAIN})
+        self.history = History(**values["history"])

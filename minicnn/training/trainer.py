@@ -218,10 +218,12 @@ class Trainer:
             ProgressBar(epochs, batches.size, batches.batch_size, batches.unit, bool(verbose)) as bar,
         ):
             self._begin(batches, epochs, hooks := [*hooks, bar])
-            shared = self.state, data_parallel, batches, self.metrics
-            checkpointer = Checkpointer(*shared, folder, validation or (), hooks) if folder else None
+            fit = self.state, data_parallel, batches, self.metrics
+            hooks = [hook for hook in hooks if self.ranks.rank == 0 or hook.every_rank]
+            checkpointer = Checkpointer(*fit, validation or (), folder, hooks) if folder else None
+            hooks = [*hooks, checkpointer] if checkpointer else hooks
             validate = functools.partial(self._validate, validation)
-            return TrainingLoop(*shared, validate, hooks, checkpointer).run(epochs)
+            return TrainingLoop(*fit, validate, hooks, checkpointer).run(epochs)
 
     def lr_find(
         self,

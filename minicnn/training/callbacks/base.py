@@ -34,8 +34,8 @@ class Callback:
     """
 
     state: TrainingState
-    every_rank: bool = False
-    saved: ClassVar[dict[str, Any]] = {}
+    every_rank: ClassVar[bool] = False
+    saved: ClassVar[Mapping[str, Any]] = {}
 
     def on_train_begin(self) -> None:
         """Before the first epoch."""
