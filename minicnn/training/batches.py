@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import Any, TypeAlias
 
@@ -20,21 +19,23 @@ Augmentation: TypeAlias = "Callable[[np.ndarray, np.random.Generator], np.ndarra
 RankBatch = tuple[int, np.ndarray, np.ndarray]  # examples in the whole batch; this rank's x and y
 
 
-class Batches(ABC):
+class Batches:
     """The batches of each epoch, of which each rank gets its rows, augmented.
 
     Attributes
     ----------
     arrays : tuple of ndarray
-        The data set, where it is held in arrays.
-    size : int or None
-        An epoch's length in `unit`s, None if it is not known; `batch_size` is that of a step.
+        The data set, if it is held in arrays.
+    unit, size : str, int or None
+        What an epoch is counted in, and its length; None if it is not known.
+    batch_size : int
+        The number of units in a step.
     """
 
     arrays: tuple[np.ndarray, ...] = ()
-    unit: str
-    batch_size: int
-    size: int | None
+    unit: str = " batches"
+    size: int | None = None
+    batch_size: int = 1
 
     def __init__(self, seed: int, augment: Augmentation | None) -> None:
         self.seed, self.augment = seed, augment
@@ -48,9 +49,8 @@ class Batches(ABC):
                 x = self.augment(x, np.random.default_rng(seeds))
             yield size, x, y
 
-    @abstractmethod
     def _rank_batches(self, epoch: int, step: int, ranks: Ranks) -> Iterator[RankBatch]:
-        """Yield this rank's rows of the batches from `step` on, as they come."""
+        raise NotImplementedError
 
 
 class ArrayBatches(Batches):
@@ -76,8 +76,6 @@ class ArrayBatches(Batches):
 
 class IterableBatches(Batches):
     """Batches in the order of a re-iterable object, or of what a function of the epoch returns."""
-
-    unit, batch_size = " batches", 1
 
     def __init__(
         self, source: BatchSource, model: Layer, seed: int = 0, augment: Augmentation | None = None

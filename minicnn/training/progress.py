@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Self
 
 from minicnn.training.callbacks.base import Callback, Logs
 
@@ -17,23 +17,16 @@ class ProgressBar(Callback):
     `size` is the length of an epoch in these units, None if it is not known; `batch_size` that of a step.
     """
 
-    saved: ClassVar = {"first": int}
-
     def __init__(self, epochs: int, size: int | None, batch_size: int, unit: str, shown: bool = True) -> None:
         self.epochs, self.size, self.batch_size, self.unit = epochs, size, batch_size, unit
         self.shown = shown and on_terminal()
         self.bar: tqdm | None = None
-        self.first = 0
-
-    def on_train_begin(self) -> None:
-        """Note the first epoch."""
-        self.first = self.state.epoch
 
     def on_epoch_begin(self, epoch: int) -> None:
         """Show a new bar."""
         if not self.shown:
             return
-        title = f"epoch {epoch - self.first + 1}/{self.epochs}"
+        title = f"epoch {epoch - self.state.first_epoch + 1}/{self.epochs}"
         from tqdm import tqdm  # not above: it would add a fifth to the time of `import minicnn`
 
         share = "{n_fmt}{unit}" if self.size is None else "{percentage:3.0f}% |{bar}|"
@@ -55,7 +48,8 @@ class ProgressBar(Callback):
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Show the final numbers of the epoch and leave them on the screen."""
         if self.bar is not None:
-            self.bar.bar_format = "{desc}{postfix}, {rate_fmt}"  # the numbers take the place of the bar
+            # The numbers take the place of the bar; with those of a validation, 80 columns are full.
+            self.bar.bar_format = "{desc}{postfix}, {rate_fmt}" if len(logs) <= 2 else "{desc}{postfix}"
             self.bar.set_postfix_str(_text(logs))
             self.bar.close()
 

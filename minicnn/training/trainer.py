@@ -331,10 +331,10 @@ def _check_types(model: Any, optimizer: Any, loss: Any, metrics: Any, augment: A
         raise TypeError(f"`optimizer` must be an Optimizer object such as Adam(), got {optimizer!r}")
     if not isinstance(metrics, Mapping | None):
         raise TypeError(f"`metrics` must be a dict of functions by name, got {metrics!r}")
-    functions = {"`loss`": loss, "`augment`": augment or accuracy}
-    for name, function in (
-        functions | {f"metric {name!r}": f for name, f in (metrics or {}).items()}
-    ).items():
+    functions = {"`loss`": loss} | {f"metric {name!r}": metric for name, metric in (metrics or {}).items()}
+    if augment is not None:
+        functions["`augment`"] = augment
+    for name, function in functions.items():
         if not callable(function):
             raise TypeError(f"{name} must be a function, got {function!r}")
     for name in metrics or ():
