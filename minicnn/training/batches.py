@@ -1,4 +1,4 @@
-"""Batches of a fit: from arrays, shuffled anew in each epoch, or from the user's own iterable."""
+"""Batches of a fit: from arrays, shuffled in each epoch, or from an iterable of the user."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RankBatch = tuple[int, np.ndarray, np.ndarray]  # examples in the whole batch; t
 
 
 class Batches:
-    """The batches of each epoch, of which each rank gets its rows, augmented.
+    """The batches of each epoch; each rank gets its rows of them, augmented.
 
     Attributes
     ----------

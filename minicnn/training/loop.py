@@ -66,7 +66,7 @@ class TrainingLoop:
         self.ranks, self.parameters = self.data_parallel.ranks, self.data_parallel.parameters[0]
 
     def run(self, epochs: int) -> History:
-        """Train until the fit has so many epochs, or a callback or a signal stops it."""
+        """Train until the fit has `epochs` epochs, or a callback or a signal stops it."""
         state, ranks = self.state, self.ranks
         with self.checkpointer.resumed() if self.checkpointer else contextlib.nullcontext():
             self._notify("on_train_begin")
@@ -101,7 +101,7 @@ class TrainingLoop:
     def compute(self, x: np.ndarray, y: np.ndarray, size: int) -> dict[str, float]:
         """Compute the gradients of a batch, and return its loss and metrics; the weights do not change.
 
-        The batch has `size` examples, of which `x` are those of this rank.
+        `x` and `y` are the rows of this rank, of a batch of `size` examples.
 
         Raises
         ------

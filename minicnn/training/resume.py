@@ -110,7 +110,7 @@ class Checkpointer(Callback):
             self.save()
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        """Save, unless it is done every so many steps."""
+        """Save, unless `folder.every` says otherwise."""
         if self.folder.every is None:
             self.save()
 
