@@ -52,6 +52,10 @@ class Batches:
     def _rank_batches(self, epoch: int, step: int, ranks: Ranks) -> Iterator[RankBatch]:
         raise NotImplementedError
 
+    def is_possible(self, step: int, seen: int) -> bool:
+        """Return whether the first `step` batches of an epoch can have `seen` examples."""
+        return step <= seen
+
 
 class ArrayBatches(Batches):
     """Batches of arrays, possibly memory-mapped: only the rows of this rank are ever read."""
@@ -72,6 +76,11 @@ class ArrayBatches(Batches):
             batch = order[start : start + self.batch_size]
             rows = batch[ranks.rank :: ranks.size]
             yield len(batch), x[rows], y[rows]
+
+    def is_possible(self, step: int, seen: int) -> bool:
+        """Return whether the first `step` batches of an epoch have `seen` examples."""
+        size = len(self.arrays[0])
+        return (step - 1) * self.batch_size < size and seen == min(step * self.batch_size, size)
 
 
 class IterableBatches(Batches):
@@ -103,6 +112,29 @@ class IterableBatches(Batches):
                 f"`x` gave no batches in epoch {epoch}; it must be iterable again in each epoch (a list, not "
                 f"a generator), or a function of the epoch"
             )
+
+
+def make_batches(
+    x: np.ndarray | BatchSource,
+    y: np.ndarray | None,
+    model: Layer,
+    batch_size: int,
+    seed: int,
+    augment: Augmentation | None,
+) -> Batches:
+    """Return the batches of arrays, or without `y` those of an iterable."""
+    if y is None:
+        return IterableBatches(x, model, seed, augment)
+    return ArrayBatches(*check_pairs(x, y, model), batch_size, seed, augment)
+
+
+def check_validation(data: Any, model: Layer) -> Examples | None:
+    """Return validation data as a pair of arrays, None for None."""
+    if data is None:
+        return None
+    if not isinstance(data, tuple | list) or len(data) != 2:
+        raise TypeError("`validation_data` must be a pair (x, y)")
+    return check_pairs(data[0], data[1], model)
 
 
 def check_pairs(x: Any, y: Any, model: Layer) -> Examples:

@@ -6,7 +6,7 @@ import contextlib
 import math
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,14 +16,14 @@ from minicnn.layers.base import Layer
 from minicnn.ops.scaling import to_float
 from minicnn.optimizers import Optimizer
 from minicnn.parallel.data_parallel import DataParallel
+from minicnn.parameter import Parameter
 from minicnn.training.batches import Batches
 from minicnn.training.callbacks import Callback
 from minicnn.training.diagnosis import find_nonfinite, is_finite
+from minicnn.training.evaluation import Metric
 from minicnn.training.history import History
 from minicnn.training.resume import Checkpointer
 from minicnn.training.state import TrainingState
-
-Metric = Callable[[np.ndarray, np.ndarray], float]
 
 _claims = threading.Lock()
 _training: set[int] = set()  # ids of the layers that are being trained
@@ -68,6 +68,7 @@ class TrainingLoop:
     def run(self, epochs: int) -> History:
         """Train until the fit has `epochs` epochs, or a callback or a signal stops it."""
         state, ranks = self.state, self.ranks
+        self._begin(epochs)
         with self.checkpointer.resumed() if self.checkpointer else contextlib.nullcontext():
             self._notify("on_train_begin")
         self._sync_stop()
@@ -157,6 +158,17 @@ class TrainingLoop:
             FloatingPointError(f"{what} in epoch {state.epoch}, step {state.step}: {cause}{advice}")
         )
 
+    def _begin(self, epochs: int) -> None:
+        """Begin a new epoch 0 of this fit, the same in all ranks, with the weights of rank 0."""
+        state, ranks, batches = self.state, self.ranks, self.batches
+        ranks.assert_equal(
+            (batches.size, batches.batch_size, batches.seed, state.epoch, epochs),
+            "examples, batch size, seed, epoch and epochs must be the same in all ranks",
+        )
+        state.model.set_weights(ranks.broadcast(state.model.get_weights))
+        for hook in self.hooks:
+            hook.state = state
+
     # --- when to stop -------------------------------------------------------------------------------------
 
     @property
@@ -185,13 +197,13 @@ def _equal(a: np.ndarray, b: np.ndarray) -> bool:
 
 
 @contextlib.contextmanager
-def training_lock(model: Layer, optimizer: Optimizer) -> Iterator[None]:
+def training_lock(model: Layer, optimizer: Optimizer, parameters: Sequence[Parameter]) -> Iterator[None]:
     """Claim a model for one fit, in training mode and without dL/dx of its input; restore it afterwards.
 
     Raises
     ------
     RuntimeError
-        If a layer of it is being trained already.
+        If a layer of it is being trained already, or its weights are not these `parameters`.
     ValueError
         If the optimizer has trained another model: its state would be wrong for this one.
     """
@@ -200,6 +212,11 @@ def training_lock(model: Layer, optimizer: Optimizer) -> Iterator[None]:
         if layers & _training:
             raise RuntimeError("the model is already being trained by another fit, perhaps in another thread")
         weights = [parameter.value for parameter in model.parameters()]
+        if [*map(id, weights)] != [id(parameter.value) for parameter in parameters]:
+            raise RuntimeError(
+                "the model has other weights than when this trainer was made, perhaps because it was built "
+                "again: make a new Trainer, with a new optimizer"
+            )
         trained = [buffer() for buffer in _trained.get(optimizer, map(weakref.ref, weights))]
         if optimizer.steps and [*map(id, trained)] != [*map(id, weights)]:
             raise ValueError(

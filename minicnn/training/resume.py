@@ -29,14 +29,9 @@ from minicnn.training.state import TrainingState
 from minicnn.validation import check_int, check_real
 
 _SCHEMA = {
-    "examples": object,
-    "batch_size": object,
-    "seed": object,
+    **dict.fromkeys(("examples", "batch_size", "seed"), object),
     "fingerprint": {str: str},
-    "epoch": int,
-    "first_epoch": int,
-    "step": int,
-    "seen": int,
+    **dict.fromkeys(("epoch", "first_epoch", "step", "seen"), int),
     "sums": {str: float},
     "history": {"epoch": [int], "history": {str: [float]}},
     "stop": bool,
@@ -56,13 +51,9 @@ class Checkpointer(Callback):
         What is saved and restored.
     data_parallel : DataParallel
         Its replicas hold the random streams.
-    batches : Batches
-        The data set; its size, `batch_size` and `seed` must be those of the checkpoint.
-    metrics : dict
-        The metrics by name. These, the settings of model and optimizer, and the data decide the numbers: a
-        difference is reported, and the fit continues.
-    validation_data : tuple of ndarray
-        Empty if there is none.
+    batches, metrics, validation_data
+        With the settings of model and optimizer they decide the numbers. The size of the data set, batch size
+        and seed must be those of the checkpoint; other differences are reported, and the fit continues.
     folder : CheckpointFolder
         Entered by the caller in the first rank.
     hooks : list of Callback
@@ -83,8 +74,8 @@ class Checkpointer(Callback):
         kinds = [type(hook).__name__ for hook in self.hooks]
         names = [f"{kind}.{kinds[:i].count(kind)}" for i, kind in enumerate(kinds)]
         self.named_hooks = dict(zip(names, self.hooks, strict=True))
-        batches = self.batches
-        self.fixed = {"examples": batches.size, "batch_size": batches.batch_size, "seed": batches.seed}
+        size, batch_size, seed = self.batches.size, self.batches.batch_size, self.batches.seed
+        self.fixed = {"examples": size, "batch_size": batch_size, "seed": seed}
         self.fingerprint = self.ranks.broadcast(self._describe)
 
     def _describe(self) -> dict[str, str]:
@@ -101,8 +92,6 @@ class Checkpointer(Callback):
             augment=self.batches.augment,
             data=data_digest(*self.batches.arrays, *self.validation_data),
         )
-
-    # --- saving -------------------------------------------------------------------------------------------
 
     def on_batch_end(self, step: int, logs: Logs) -> None:
         """Save if `folder.every` steps have passed."""
@@ -142,20 +131,12 @@ class Checkpointer(Callback):
             more = {"fingerprint": self.fingerprint, "generators": generators, "callbacks": callbacks}
             self.folder.save(state.optimizer.steps, arrays, self.fixed | state.values() | more)
 
-    # --- restoring ----------------------------------------------------------------------------------------
-
     @contextlib.contextmanager
     def resumed(self) -> Iterator[None]:
         """Restore the newest checkpoint, if there is one; the callbacks' state when the block is left.
 
-        On an error before that is done, everything is put back as it was.
-
-        Raises
-        ------
-        ValueError
-            If the checkpoint is that of another fit.
-        FileFormatError
-            If it cannot come from such a fit.
+        Raises ValueError if it is of another fit, FileFormatError if it cannot come from one; everything is
+        then put back as it was.
         """
         checkpoint = self.ranks.broadcast(self.folder.latest)
         if checkpoint is None:
@@ -177,7 +158,27 @@ class Checkpointer(Callback):
 
     def _restore(self, checkpoint: Snapshot) -> None:
         """Check the whole checkpoint, then take it over; warn if the results will not be bit-identical."""
-        state, values, path = self.state, checkpoint.state, checkpoint.path
+        state, values = self.state, checkpoint.state
+        streams = self._check(checkpoint)
+        state.load(checkpoint.arrays, values)
+        if values["fingerprint"].get("lr") != self.fingerprint["lr"]:  # the user asks for this rate now
+            state.optimizer.lr_scale = 1.0
+        if state.sums:  # a metric that is new is unknown for the epoch so far
+            state.sums = {name: state.sums.get(name, math.nan) for name in ("loss", *self.metrics)}
+        for stream, bits in streams:
+            stream.bit_generator.state = bits
+        then, now = values["callbacks"].keys(), values["callbacks"].keys() & self.named_hooks.keys()
+        then, now = (", ".join(sorted(names)) or "none" for names in (then, now))
+        changed = differences(
+            values["fingerprint"] | {"callbacks": then}, self.fingerprint | {"callbacks": now}
+        )
+        if changed and self.ranks.rank == 0:
+            message = f"resuming from {checkpoint.path}; results will not be bit-identical, because {changed}"
+            warnings.warn(message, stacklevel=2)
+
+    def _check(self, checkpoint: Snapshot) -> list[tuple[np.random.Generator, dict]]:
+        """Raise unless the checkpoint is of this fit; return this rank's random streams with their states."""
+        values, path = checkpoint.state, checkpoint.path
         with _file_format_error(f"{path} is not a checkpoint of this version"):
             check_schema(values, _SCHEMA)
             if not all(map(str.isidentifier, values["fingerprint"])):
@@ -193,23 +194,8 @@ class Checkpointer(Callback):
                 )
         if not _is_consistent(values, self.batches):
             raise FileFormatError(f"the steps, examples and epochs in {path} contradict each other")
-        weights = _under("model.", checkpoint.arrays)
-        check_weights(state.model, weights, path)
-        state.load(checkpoint.arrays, values)
-        if values["fingerprint"].get("lr") != self.fingerprint["lr"]:  # the user asks for this rate now
-            state.optimizer.lr_scale = 1.0
-        if state.sums:  # a metric that is new is unknown for the epoch so far
-            state.sums = {name: state.sums.get(name, math.nan) for name in ("loss", *self.metrics)}
-        for stream, bits in streams:
-            stream.bit_generator.state = bits
-        then, now = values["callbacks"].keys(), values["callbacks"].keys() & self.named_hooks.keys()
-        then, now = (", ".join(sorted(names)) or "none" for names in (then, now))
-        changed = differences(
-            values["fingerprint"] | {"callbacks": then}, self.fingerprint | {"callbacks": now}
-        )
-        if changed and self.ranks.rank == 0:
-            message = f"resuming from {path}; results will not be bit-identical, because {changed}"
-            warnings.warn(message, stacklevel=2)
+        check_weights(self.state.model, _under("model.", checkpoint.arrays), path)
+        return streams
 
     def _streams(self, states: list[list[dict[str, Any]]]) -> list[tuple[np.random.Generator, dict]]:
         """Return this rank's random streams, each with its saved state; threads may be more or fewer."""
@@ -251,13 +237,8 @@ def _is_consistent(values: Mapping[str, Any], batches: Batches) -> bool:
     """Return whether the numbers of a fit agree with each other and with its data."""
     first, epoch, step, seen = (values[name] for name in ("first_epoch", "epoch", "step", "seen"))
     done, curves = values["history"]["epoch"], values["history"]["history"].values()
-    if batches.arrays:
-        size, batch_size = len(batches.arrays[0]), batches.batch_size
-        agree = (step - 1) * batch_size < size and seen == min(step * batch_size, size)
-    else:
-        agree = step <= seen
     return (
-        (agree and step >= 0 and bool(step) == bool(seen) == bool(values["sums"]))
+        (step >= 0 and bool(step) == bool(seen) == bool(values["sums"]) and batches.is_possible(step, seen))
         and (first >= 0 and epoch - first == len(done) and done == list(range(first, epoch)))
         and all(len(curve) <= len(done) for curve in curves)
     )

@@ -59,6 +59,16 @@ class TrainingState:
     stop: bool = False
     interrupted: bool = False
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.model, Layer):
+            raise TypeError(f"`model` must be a Layer object such as a Sequential, got {self.model!r}")
+        if self.model.input_shape is None:
+            raise RuntimeError("the model is not built: call build(input_shape) before training it")
+        if not isinstance(self.optimizer, Optimizer):
+            raise TypeError(f"`optimizer` must be an Optimizer object such as Adam(), got {self.optimizer!r}")
+        if not callable(self.loss):
+            raise TypeError(f"`loss` must be a function, see `minicnn.losses`, got {self.loss!r}")
+
     def begin_fit(self) -> None:
         """Start a fit at the next epoch, with an empty history."""
         self.first_epoch, self.history = self.epoch, History()

@@ -12,24 +12,23 @@ import numpy as np
 
 from minicnn.layers.base import Layer
 from minicnn.losses import softmax_cross_entropy
-from minicnn.metrics import accuracy
 from minicnn.optimizers import Optimizer
 from minicnn.parallel.data_parallel import DataParallel
 from minicnn.parallel.prediction import parallel_predict
 from minicnn.parallel.ranks import TIMEOUT, Ranks
 from minicnn.saving.checkpoints import CheckpointFolder
 from minicnn.training.batches import (
-    ArrayBatches,
     Augmentation,
-    Batches,
     BatchSource,
     Examples,
-    IterableBatches,
     check_pairs,
+    check_validation,
+    make_batches,
 )
-from minicnn.training.callbacks import Callback
+from minicnn.training.callbacks.base import Callback, check_callbacks
+from minicnn.training.evaluation import Metric, check_metrics, score, validate
 from minicnn.training.history import History
-from minicnn.training.loop import Metric, TrainingLoop, training_lock
+from minicnn.training.loop import TrainingLoop, training_lock
 from minicnn.training.lr_finder import RateSearch, find_rate
 from minicnn.training.progress import ProgressBar
 from minicnn.training.resume import Checkpointer
@@ -49,26 +48,22 @@ class Trainer:
     loss : callable
         `f(predictions, labels) -> (mean value, dpredictions)`, see `minicnn.losses`.
     metrics : dict of str to callable, optional
-        `f(predictions, labels) -> float`, by the names under which they are reported. By default the accuracy
-        if the loss is `softmax_cross_entropy`, else none.
+        `f(predictions, labels) -> float`, by name; the default is the accuracy for `softmax_cross_entropy`.
     seed : int
-        Seed of the order of the examples and of the augmentation. The order of epoch e is
-        `default_rng([seed, e]).permutation(n)`, whatever happened before.
+        Seed of the augmentation and the order: epoch e has `default_rng([seed, e]).permutation(n)`.
     augment : callable, optional
         `f(images, rng) -> images`, applied to each training batch, see `minicnn.datasets.augment`.
     threads : int, optional
         Number of cores that compute a step, each its shard of the batch. None: all cores available to the
-        process, respecting a container's CPU quota (rounded up). With the same number of threads a run gives
-        the same numbers, bit for bit; with another number, the same up to rounding.
-        If layers, loss and initializers are all of this package, the shards are computed in worker processes,
-        which return results faster than threads do and end with the trainer. They import the package afresh,
-        so functions of it that were replaced in this process are not replaced there.
+        process, respecting a container's CPU quota (rounded up). The same number of threads gives the same
+        numbers, bit for bit; another number, the same up to rounding.
+        If layers, loss and initializers are all of this package, worker processes compute the shards, which
+        is faster than threads. They import the package afresh, without functions replaced in this process.
     comm : mpi4py.MPI.Comm, optional
         The processes that train this model together, such as `MPI.COMM_WORLD`: each makes the same trainer
         and calls `fit` with the same arguments. Of n ranks, rank r computes rows r, r + n, r + 2n ... of each
-        batch, on one thread unless `threads` says more; all get the same weights and history. With the same
-        number of ranks a run gives the same numbers, bit for bit; two ranks compute exactly what two threads
-        do. Metrics must be means over examples. An exception in one rank ends the processes of all.
+        batch, on one thread unless `threads` says more; all get the same weights and history, those of as
+        many threads. Metrics must be means over examples. An exception in one rank ends all processes.
     rank_timeout : float, optional
         Seconds that ranks wait for a missing one before they report it and exit; None: forever.
     callbacks : sequence of Callback
@@ -79,8 +74,6 @@ class Trainer:
     state : TrainingState
         `state.epoch`, `state.step` ...; `state.stop = True`, from a callback or another thread, ends the fit
         after the step that runs.
-    ranks : Ranks
-        `ranks.rank` is the number of this process among `ranks.size`; 0 of 1 without `comm`.
 
     Examples
     --------
@@ -106,14 +99,13 @@ class Trainer:
         rank_timeout: float | None = TIMEOUT,
         callbacks: Sequence[Callback] = (),
     ) -> None:
-        _check_types(model, optimizer, loss, metrics, augment)
-        if metrics is None:
-            metrics = {"accuracy": accuracy} if loss is softmax_cross_entropy else {}
         self.state = TrainingState(model, optimizer, loss)
-        self.metrics = dict(metrics)
+        self.metrics = check_metrics(metrics, loss)
+        if augment is not None and not callable(augment):
+            raise TypeError(f"`augment` must be a function, see `minicnn.datasets`, got {augment!r}")
         self.seed, self.augment = check_int(seed, "seed"), augment
         self.threads = None if threads is None else check_int(threads, "threads", low=1)
-        self.callbacks = _check_callbacks(callbacks)
+        self.callbacks = check_callbacks(callbacks)
         self.ranks = Ranks(comm, rank_timeout)
         self._data_parallel = DataParallel(model, loss, threads, self.ranks)
 
@@ -155,12 +147,10 @@ class Trainer:
         Parameters
         ----------
         x : ndarray, shape (N, ...)
-            Examples; uint8 images stay uint8, and each batch is scaled to [0, 1] when it is used. Of
-            memory-mapped arrays (`np.load(path, mmap_mode="r")`) only the rows of a step are read, by each
-            rank its own. Or batches, pairs (x, y), and then no `y`: a list, another object that can be
-            iterated again in each epoch, or a function `f(epoch)` that returns one. They are used in the
-            order in which they come; a fit that resumes from a checkpoint skips those that it has seen, so
-            they must come in the same order again. Each rank uses its rows of each batch.
+            Examples; uint8 images are scaled to [0, 1] batch by batch. Of memory-mapped arrays only the rows
+            of a step are read. Or batches (x, y), and then no `y`: a list, another object that can be
+            iterated again in each epoch, or a function `f(epoch)` that returns one. A fit that resumes skips
+            those that it has seen, so they must come in the same order again.
         y : ndarray, shape (N,) or (N, K)
             Labels, as the loss wants them.
         epochs : int
@@ -172,15 +162,13 @@ class Trainer:
         callbacks : sequence of Callback
             Called in this order.
         checkpoint : path, optional
-            A folder for checkpoints of this fit. If it holds some, the fit resumes from the newest: a script
-            that was killed is simply started again. With equal data, settings, threads and versions it then
-            ends with the same weights and the same history, bit for bit; otherwise it warns of what differs.
-            Callbacks resume if they have a `state_dict`.
+            A folder for checkpoints of this fit. If it holds some, the fit resumes from the newest, so a
+            script that was killed is simply started again. With equal data, settings, threads and versions it
+            ends with the same weights and history, bit for bit; otherwise it warns of what differs.
         checkpoint_every : int, optional
-            Steps from one checkpoint to the next; by default one at the end of each epoch. There is always
-            one when the fit ends.
+            Steps between checkpoints, by default an epoch's; there is always one when the fit ends.
         verbose : int
-            0 shows nothing; 1 a progress bar, if the output is a terminal.
+            0: silent. 1: a progress bar, if the output is a terminal.
 
         Returns
         -------
@@ -191,39 +179,36 @@ class Trainer:
         ------
         FloatingPointError
             If a loss or gradient is not finite; it names the step and the layer. The weights are those of
-            the step before. Non-finite weights are never saved in a checkpoint.
-        OSError
-            If a checkpoint cannot be written, or another process trains into its folder.
-        ValueError
-            If the checkpoint is of another fit: other examples, batch size, seed, or weights.
-        FileFormatError
-            If there are checkpoints, but none is whole, or the newest of these cannot have come from such
-            a fit. The trainer is then as it was.
+            the step before, and non-finite ones are never saved.
+        OSError, ValueError, FileFormatError
+            If a checkpoint cannot be written, or another process trains into its folder; if it is of another
+            fit (other examples, batch size, seed, or weights); if none is whole or can come from such a fit.
         RuntimeError
-            If the model is trained in another thread, or has been built again since the trainer was made.
+            If the model is trained in another thread, or has been built again.
         """
-        self._check_weights()
-        batches, epochs = self._batches(x, y, batch_size), check_int(epochs, "epochs")
-        hooks = [*self.callbacks, *_check_callbacks(callbacks)]
-        validation = _check_validation(validation_data, self.model)
+        batches = make_batches(x, y, self.model, batch_size, self.seed, self.augment)
+        epochs = check_int(epochs, "epochs")
+        hooks = [*self.callbacks, *check_callbacks(callbacks)]
+        validation_data = check_validation(validation_data, self.model)
         if checkpoint is None and checkpoint_every is not None:
             raise ValueError(f"`checkpoint_every` needs a folder in `checkpoint`, got {checkpoint_every}")
         folder = None if checkpoint is None else CheckpointFolder(checkpoint, checkpoint_every)
         with (
             self.ranks.abort_on_error(),
             self.ranks,
-            training_lock(self.model, self.optimizer),
+            training_lock(self.model, self.optimizer, self._data_parallel.parameters[0]),
             self._data_parallel as data_parallel,
             folder if folder and self.ranks.rank == 0 else contextlib.nullcontext(),
             ProgressBar(epochs, batches.size, batches.batch_size, batches.unit, bool(verbose)) as bar,
         ):
-            self._begin(batches, epochs, hooks := [*hooks, bar])
+            hooks = [hook for hook in [*hooks, bar] if self.ranks.rank == 0 or hook.every_rank]
+            self.state.begin_fit()
             fit = self.state, data_parallel, batches, self.metrics
-            hooks = [hook for hook in hooks if self.ranks.rank == 0 or hook.every_rank]
-            checkpointer = Checkpointer(*fit, validation or (), folder, hooks) if folder else None
+            checkpointer = Checkpointer(*fit, validation_data or (), folder, hooks) if folder else None
             hooks = [*hooks, checkpointer] if checkpointer else hooks
-            validate = functools.partial(self._validate, validation)
-            return TrainingLoop(*fit, validate, hooks, checkpointer).run(epochs)
+            scoring = self.predict, self.loss, self.metrics, self.ranks
+            validation = functools.partial(validate, validation_data, *scoring)
+            return TrainingLoop(*fit, validation, hooks, checkpointer).run(epochs)
 
     def lr_find(
         self,
@@ -236,8 +221,6 @@ class Trainer:
         steps: int = 200,
     ) -> RateSearch:
         """Find a learning rate: train a copy with growing rates until the loss diverges.
-
-        The trainer does not change: neither weights nor optimizer nor random streams.
 
         Parameters
         ----------
@@ -252,106 +235,16 @@ class Trainer:
         -------
         RateSearch
             `rates`, smoothed `losses`, and a `suggestion`; `minicnn.plots.learning_rates` draws it.
-
-        Raises
-        ------
-        FloatingPointError
-            If the very first loss or gradient is not finite.
+            FloatingPointError is raised if the very first loss or gradient is not finite.
         """
-        batches = self._batches(x, y, batch_size)
+        batches = make_batches(x, y, self.model, batch_size, self.seed, self.augment)
         return find_rate(self.state, batches, self.threads, low, high, steps)
 
     def evaluate(self, x: np.ndarray, y: np.ndarray, batch_size: int = 256) -> dict[str, float]:
-        """Return the loss and the metrics over all of `x`, in evaluation mode.
-
-        Parameters
-        ----------
-        x, y : ndarray
-            As for `fit`.
-        batch_size : int
-            Examples at a time; the result does not depend on it.
-        """
+        """Return loss and metrics over all of `x`, `batch_size` examples at a time, in evaluation mode."""
         x, y = check_pairs(x, y, self.model)
-        return self.score(self.predict(x, batch_size), y)
-
-    def score(self, predictions: np.ndarray, y: np.ndarray) -> dict[str, float]:
-        """Return the loss and the metrics of these predictions."""
-        loss, _ = self.loss(predictions, y)
-        metrics = {name: float(metric(predictions, y)) for name, metric in self.metrics.items()}
-        return {"loss": float(loss)} | metrics
+        return score(self.predict(x, batch_size), y, self.loss, self.metrics)
 
     def predict(self, x: np.ndarray, batch_size: int = 256) -> np.ndarray:
         """Return the model's outputs for all of `x`, see `Layer.predict`; the threads share the work."""
         return parallel_predict(self.model, x, batch_size, self.threads)
-
-    def _batches(self, x: np.ndarray | BatchSource, y: np.ndarray | None, batch_size: int) -> Batches:
-        if y is None:
-            return IterableBatches(x, self.model, self.seed, self.augment)
-        return ArrayBatches(*check_pairs(x, y, self.model), batch_size, self.seed, self.augment)
-
-    def _check_weights(self) -> None:
-        """Raise if the model was built again: the replicas share the weights of before."""
-        known = [parameter.value for parameter in self._data_parallel.parameters[0]]
-        if [*map(id, known)] != [id(parameter.value) for parameter in self.model.parameters()]:
-            raise RuntimeError(
-                "the model has other weights than when this trainer was made, perhaps because it was built "
-                "again: make a new Trainer, with a new optimizer"
-            )
-
-    def _begin(self, batches: Batches, epochs: int, hooks: Sequence[Callback]) -> None:
-        """Begin a fit: the same in all ranks, with rank 0's weights."""
-        ranks, state = self.ranks, self.state
-        ranks.assert_equal(
-            (batches.size, batches.batch_size, self.seed, state.epoch, epochs),
-            "examples, batch size, seed, epoch and epochs must be the same in all ranks",
-        )
-        state.model.set_weights(ranks.broadcast(state.model.get_weights))
-        state.begin_fit()
-        for hook in hooks:
-            hook.state = state
-
-    def _validate(self, validation_data: Examples | None) -> dict[str, float]:
-        """Return loss and metrics of the validation data; each rank predicts a part of it."""
-        if validation_data is None:
-            return {}
-        (x, y), rank, size = validation_data, self.ranks.rank, self.ranks.size
-        own = slice(len(x) * rank // size, len(x) * (rank + 1) // size)
-        parts = self.ranks.all_gather(self.predict(x[own]))
-        # In one rank only: other processors might round, and then callbacks decide, differently.
-        results = self.ranks.broadcast(lambda: self.score(np.concatenate(parts), y))
-        return {f"val_{name}": value for name, value in results.items()}
-
-
-def _check_types(model: Any, optimizer: Any, loss: Any, metrics: Any, augment: Any) -> None:
-    if not isinstance(model, Layer):
-        raise TypeError(f"`model` must be a Layer object such as a Sequential, got {model!r}")
-    if model.input_shape is None:
-        raise RuntimeError("the model is not built: call build(input_shape) before training it")
-    if not isinstance(optimizer, Optimizer):
-        raise TypeError(f"`optimizer` must be an Optimizer object such as Adam(), got {optimizer!r}")
-    if not isinstance(metrics, Mapping | None):
-        raise TypeError(f"`metrics` must be a dict of functions by name, got {metrics!r}")
-    functions = {"`loss`": loss} | {f"metric {name!r}": metric for name, metric in (metrics or {}).items()}
-    if augment is not None:
-        functions["`augment`"] = augment
-    for name, function in functions.items():
-        if not callable(function):
-            raise TypeError(f"{name} must be a function, got {function!r}")
-    for name in metrics or ():
-        if name == "loss" or str(name).startswith("val_"):
-            raise ValueError(f"a metric must not be called 'loss' or 'val_...', got {name!r}")
-
-
-def _check_callbacks(callbacks: Any) -> tuple[Callback, ...]:
-    hooks = tuple(callbacks) if np.iterable(callbacks) else None
-    if hooks is None or not all(isinstance(hook, Callback) for hook in hooks):
-        raise TypeError(f"`callbacks` must be a list of Callback objects, got {callbacks!r}")
-    return hooks
-
-
-def _check_validation(validation_data: Any, model: Layer) -> Examples | None:
-    if validation_data is None:
-        return None
-    if not isinstance(validation_data, tuple | list) or len(validation_data) != 2:
-        raise TypeError("`validation_data` must be a pair (x, y)")
-    return check_pairs(validation_data[0], validation_data[1], model)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import numpy as np
+
 from minicnn.saving.files import check_schema
 from minicnn.training.state import TrainingState
 
@@ -63,3 +65,11 @@ class Callback:
         """Take over what `state_dict` returned; called after `on_train_begin` when a fit resumes."""
         check_schema(dict(state), self.saved)
         vars(self).update(state)
+
+
+def check_callbacks(callbacks: Any) -> list[Callback]:
+    """Return an iterable of callbacks as a list; raise TypeError for anything else."""
+    hooks = list(callbacks) if np.iterable(callbacks) else None
+    if hooks is None or not all(isinstance(hook, Callback) for hook in hooks):
+        raise TypeError(f"`callbacks` must be a list of Callback objects, got {callbacks!r}")
+    return hooks

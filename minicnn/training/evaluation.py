@@ -1,0 +1,56 @@
+"""Loss and metrics of predictions, in one place for `evaluate` and for the validation after each epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from minicnn.losses import softmax_cross_entropy
+from minicnn.metrics import accuracy
+from minicnn.parallel.ranks import Ranks
+from minicnn.training.batches import Examples
+from minicnn.training.state import Loss
+
+Metric = Callable[[np.ndarray, np.ndarray], float]
+
+
+def check_metrics(metrics: Any, loss: Loss) -> dict[str, Metric]:
+    """Return the metrics by name; for None the accuracy if the loss is `softmax_cross_entropy`, else none."""
+    if metrics is None:
+        return {"accuracy": accuracy} if loss is softmax_cross_entropy else {}
+    if not isinstance(metrics, Mapping):
+        raise TypeError(f"`metrics` must be a dict of functions by name, got {metrics!r}")
+    for name, metric in metrics.items():
+        if not callable(metric):
+            raise TypeError(f"metric {name!r} must be a function, see `minicnn.metrics`, got {metric!r}")
+        if name == "loss" or str(name).startswith("val_"):
+            raise ValueError(f"a metric must not be called 'loss' or 'val_...', got {name!r}")
+    return dict(metrics)
+
+
+def score(
+    predictions: np.ndarray, y: np.ndarray, loss: Loss, metrics: Mapping[str, Metric]
+) -> dict[str, float]:
+    """Return the loss and the metrics of these predictions."""
+    value, _ = loss(predictions, y)
+    return {"loss": float(value)} | {name: float(metric(predictions, y)) for name, metric in metrics.items()}
+
+
+def validate(
+    data: Examples | None,
+    predict: Callable[[np.ndarray], np.ndarray],
+    loss: Loss,
+    metrics: Mapping[str, Metric],
+    ranks: Ranks,
+) -> dict[str, float]:
+    """Return loss and metrics of the validation data, if there is any; each rank predicts a part of it."""
+    if data is None:
+        return {}
+    x, y = data
+    own = slice(len(x) * ranks.rank // ranks.size, len(x) * (ranks.rank + 1) // ranks.size)
+    parts = ranks.all_gather(predict(x[own]))
+    # In one rank only: other processors might round, and then callbacks decide, differently.
+    results = ranks.broadcast(lambda: score(np.concatenate(parts), y, loss, metrics))
+    return {f"val_{name}": value for name, value in results.items()}
