@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 
 from minicnn.cli.parser import Commands, add_command
+from minicnn.profiling.tables import text_width
 
 _TEXT = """\
 Check a layer: the gradients of its backward against numerical ones, and the rest of the layer contract.
@@ -35,8 +37,14 @@ def run(args: argparse.Namespace) -> int:
     from minicnn.testing.command import check_command
 
     text, ok = check_command(args.target, args.input, args.seed)
-    print(text)
+    print("\n".join(_wrapped(line) for line in text.splitlines()))
     return 0 if ok else 1
+
+
+def _wrapped(line: str) -> str:
+    """Return a line of the report in lines that fit the terminal, those of a fact below its value."""
+    indent = " " * 17 if line.startswith(" ") else ""
+    return textwrap.fill(line, text_width(), subsequent_indent=indent, break_long_words=False)
 
 
 def shape(text: str) -> tuple[int, ...]:

@@ -17,6 +17,7 @@ from minicnn.datasets import DATASETS
 from minicnn.interop.parity.report import compare_text
 from minicnn.models import MODELS, lenet5
 from minicnn.profiling import describe_machine, profile, profile_text
+from minicnn.testing import ZOO
 
 
 @pytest.fixture(autouse=True)
@@ -154,3 +155,11 @@ def test_benchmark():
     }
     text = fits(bench_text(results))
     assert all(case["name"] in text for case in cases)
+
+
+@pytest.mark.parametrize("specimen", list(ZOO.values())[:6], ids=lambda specimen: specimen.name)
+def test_the_report_of_a_broken_layer(specimen, capsys):
+    target = f"{specimen.layer.__module__}:{specimen.layer.__name__}{specimen.arguments or '()'}"
+    shape = ",".join(map(str, specimen.input_shape))
+    assert main(["check", target, "--input", shape]) == 1
+    assert f"\n{specimen.check}: " in fits(capsys.readouterr().out)
