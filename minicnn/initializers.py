@@ -116,11 +116,9 @@ def lecun_uniform(shape: Sequence[int], rng: np.random.Generator) -> np.ndarray:
 def _fans(shape: Sequence[int]) -> tuple[int, int]:
     """Return fan-in and fan-out, as Keras computes them."""
     if len(shape) < 2:
-        fan_in = fan_out = math.prod(shape)
-    else:
-        window = math.prod(shape[:-2])
-        fan_in, fan_out = window * shape[-2], window * shape[-1]
-    return max(fan_in, 1), max(fan_out, 1)
+        shape = (math.prod(shape), math.prod(shape))
+    window = math.prod(shape[:-2])
+    return max(window * shape[-2], 1), max(window * shape[-1], 1)
 
 
 def _constant(shape: Sequence[int], rng: np.random.Generator, value: float) -> np.ndarray:

@@ -118,9 +118,7 @@ def confusion_matrix(labels: Any, predictions: Any, num_classes: int | None = No
     if num_classes is None:
         num_classes = max(map(_class_count, sides))
     classes = check_int(num_classes, "num_classes", low=1)
-    truth, guess = (
-        check_class_indices(side if side.ndim == 1 else _true_classes(side), classes) for side in sides
-    )
+    truth, guess = (_class_indices(side, classes) for side in sides)
     return np.bincount(truth * classes + guess, minlength=classes**2).reshape(classes, classes)
 
 
@@ -134,9 +132,7 @@ def _scores_and_truth(predictions: Any, labels: Any) -> tuple[np.ndarray, np.nda
         )
     if scores.size == 0:
         raise ValueError("a metric needs at least one example, got none")
-    return scores, _true_classes(labels) if labels.ndim == 2 else check_class_indices(
-        labels, max(scores.shape[1], 2)
-    )
+    return scores, _class_indices(labels, _class_count(scores))
 
 
 def _predicted_classes(scores: np.ndarray) -> np.ndarray:
@@ -144,14 +140,16 @@ def _predicted_classes(scores: np.ndarray) -> np.ndarray:
     return scores.argmax(axis=1) if scores.shape[1] > 1 else (scores[:, 0] > 0).astype(np.intp)
 
 
-def _true_classes(labels: np.ndarray) -> np.ndarray:
-    """Return the class of each row of labels; a column must hold binary labels, not class indices."""
-    if labels.shape[1] == 1 and labels.dtype.kind in "iu" and not np.isin(labels, (0, 1)).all():
-        wrong = labels[~np.isin(labels, (0, 1))][0]
-        raise ValueError(
-            f"a column of labels must be binary, 0 or 1, got {wrong}; class indices must have shape (N,)"
-        )
-    return _predicted_classes(labels)
+def _class_indices(labels: np.ndarray, classes: int) -> np.ndarray:
+    """Return labels, indices or rows, as class indices; a column must be binary labels, not class indices."""
+    if labels.ndim == 2:
+        if labels.shape[1] == 1 and labels.dtype.kind in "iu" and not np.isin(labels, (0, 1)).all():
+            wrong = labels[~np.isin(labels, (0, 1))][0]
+            raise ValueError(
+                f"a column of labels must be binary, 0 or 1, got {wrong}; class indices must have shape (N,)"
+            )
+        labels = _predicted_classes(labels)
+    return check_class_indices(labels, classes)
 
 
 def _class_count(side: np.ndarray) -> int:

@@ -50,11 +50,10 @@ class Memory:
     def named_views(self) -> Iterator[tuple[str, np.ndarray]]:
         """Yield ("0.m", view) for each parameter's part of each state array, in the parameter's shape."""
         for slot, flat in self.arrays.items():
-            start = 0
+            stop = 0
             for i, (shape, _) in enumerate(self.layout):
-                stop = start + math.prod(shape)
+                start, stop = stop, stop + math.prod(shape)
                 yield f"{i}.{slot}", flat[start:stop].reshape(shape)
-                start = stop
 
 
 def describe_layout(layout: Layout) -> str:

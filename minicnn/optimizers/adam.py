@@ -6,13 +6,11 @@ import math
 
 import numpy as np
 
-from minicnn.optimizers.base import Optimizer, Rate
+from minicnn.optimizers.base import Optimizer, Rate, State
 from minicnn.validation import check_real
 
 
-def _adam(
-    self: Adam | AdamW, grad: np.ndarray, scratch: np.ndarray, rate: float, state: list[np.ndarray]
-) -> np.ndarray:
+def _adam(self: Adam | AdamW, grad: np.ndarray, scratch: np.ndarray, rate: float, state: State) -> np.ndarray:
     """Return rate * sqrt(1 - beta2^t) / (1 - beta1^t) * mean / (sqrt(mean square) + eps) for step t.
 
     The state holds sums, m = mean / (1 - beta1) and v = mean square / (1 - beta2): multiplying by these

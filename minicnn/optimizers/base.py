@@ -29,6 +29,7 @@ FLUSH_EVERY = 16  # steps
 DENORMAL_MARGIN = 2.0**20  # times the smallest normal number: more than the decay in so many steps
 
 Rate: TypeAlias = float | Schedule
+State: TypeAlias = list[np.ndarray]  # an array per slot
 
 
 class Optimizer(ABC):
@@ -75,9 +76,7 @@ class Optimizer(ABC):
         self._memory: Memory | None = None  # until the parameters are known
 
     @abstractmethod
-    def update(
-        self, grad: np.ndarray, scratch: np.ndarray, rate: float, state: list[np.ndarray]
-    ) -> np.ndarray:
+    def update(self, grad: np.ndarray, scratch: np.ndarray, rate: float, state: State) -> np.ndarray:
         """Return the update of one block of weights, which is subtracted from them.
 
         Parameters
@@ -136,12 +135,11 @@ class Optimizer(ABC):
                 np.concatenate([values[i][part] for i, part, _ in segments], out=scratch)
                 scratch *= penalty
                 grad += scratch
-            state = [flat[start : start + size] for flat in memory.arrays.values()]
+            state = {slot: flat[start : start + size] for slot, flat in memory.arrays.items()}
             if self.steps % FLUSH_EVERY == 0:
-                for slot, block in zip(self.slots, state, strict=True):
-                    if slot in self.decaying_slots:
-                        _flush_denormals(block, scratch)
-            delta = self.update(grad, scratch, rate, state)
+                for slot in self.decaying_slots:
+                    _flush_denormals(state[slot], scratch)
+            delta = self.update(grad, scratch, rate, list(state.values()))
             for i, part, place in segments:
                 value = values[i][part]
                 if keep != 1.0:

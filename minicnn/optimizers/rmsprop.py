@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from minicnn.optimizers.base import Optimizer, Rate
+from minicnn.optimizers.base import Optimizer, Rate, State
 from minicnn.validation import check_real
 
 
@@ -46,18 +46,15 @@ class RMSprop(Optimizer):
         optional = ["mean"] * self.centered + ["velocity"] * bool(self.momentum)
         self.slots = self.decaying_slots = ("square", *optional)
 
-    def update(
-        self, grad: np.ndarray, scratch: np.ndarray, rate: float, state: list[np.ndarray]
-    ) -> np.ndarray:
+    def update(self, grad: np.ndarray, scratch: np.ndarray, rate: float, state: State) -> np.ndarray:
         """Return rate * grad / sqrt(mean square + eps), plus momentum."""
         square, *others = state
         np.multiply(grad, grad, out=scratch)
-        _update_mean(square, scratch, self.rho)
+        _update_mean(square, scratch, self.rho, scratch)
         variance = square
         if self.centered:
             mean = others[0]
-            np.copyto(scratch, grad)
-            _update_mean(mean, scratch, self.rho)
+            _update_mean(mean, grad, self.rho, scratch)
             np.multiply(mean, mean, out=scratch)
             variance = np.subtract(square, scratch, out=scratch)
             np.maximum(variance, 0.0, out=variance)
@@ -73,8 +70,7 @@ class RMSprop(Optimizer):
         return velocity
 
 
-def _update_mean(mean: np.ndarray, values: np.ndarray, keep: float) -> None:
-    """Set `mean` to keep * mean + (1 - keep) * values; overwrites `values`."""
+def _update_mean(mean: np.ndarray, values: np.ndarray, keep: float, scratch: np.ndarray) -> None:
+    """Set `mean` to keep * mean + (1 - keep) * values; overwrites `scratch`, which may be `values`."""
     mean *= keep
-    values *= 1.0 - keep
-    mean += values
+    mean += np.multiply(values, 1.0 - keep, out=scratch)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from minicnn.optimizers.base import Optimizer, Rate
+from minicnn.optimizers.base import Optimizer, Rate, State
 from minicnn.validation import check_real
 
 
@@ -55,9 +55,7 @@ class SGD(Optimizer):
             raise ValueError(f"`nesterov` needs a `momentum` above 0, got {self.momentum:g}")
         self.slots = self.decaying_slots = ("velocity",) if self.momentum else ()
 
-    def update(
-        self, grad: np.ndarray, scratch: np.ndarray, rate: float, state: list[np.ndarray]
-    ) -> np.ndarray:
+    def update(self, grad: np.ndarray, scratch: np.ndarray, rate: float, state: State) -> np.ndarray:
         """Return rate * grad, plus momentum."""
         grad *= rate
         if not state:
