@@ -56,17 +56,17 @@ def softmax_cross_entropy(logits: np.ndarray, labels: Any) -> tuple[float, np.nd
     log_p = log_softmax(logits)
     if labels.ndim == 1:
         truth = (np.arange(n), check_class_indices(labels, logits.shape[1]))
-        log_likelihood = float(log_p[truth].sum(dtype=np.float64)) / n
+        log_likelihood = log_p[truth].sum(dtype=np.float64)
         dlogits = np.exp(log_p, out=log_p)
         dlogits[truth] -= 1.0
     else:
         rows, totals = _probabilities(labels, logits.dtype)
-        log_likelihood = float((rows * log_p).sum(dtype=np.float64)) / n
+        log_likelihood = (rows * log_p).sum(dtype=np.float64)
         dlogits = np.exp(log_p, out=log_p)
         dlogits *= totals  # 1, up to the rounding of the labels
         dlogits -= rows
     dlogits *= 1.0 / n
-    return 0.0 - log_likelihood, dlogits  # never -0.0
+    return 0.0 - float(log_likelihood) / n, dlogits  # never -0.0
 
 
 def mean_squared_error(predictions: np.ndarray, labels: Any) -> tuple[float, np.ndarray]:

@@ -44,8 +44,8 @@ class Parameter:
     @value.setter
     def value(self, new: Any) -> None:
         new = np.asarray(new)
-        if new.shape != self._value.shape:
-            raise ValueError(f"`value` must have the parameter's shape {self._value.shape}, got {new.shape}")
+        if new.shape != self.shape:
+            raise ValueError(f"`value` must have the parameter's shape {self.shape}, got {new.shape}")
         self._value[...] = new
 
     @property
@@ -63,10 +63,8 @@ class Parameter:
         ValueError
             If the shapes differ: a gradient that needs broadcasting is wrong.
         """
-        if np.shape(grad) != self._value.shape:
-            raise ValueError(
-                f"`grad` must have the parameter's shape {self._value.shape}, got {np.shape(grad)}"
-            )
+        if np.shape(grad) != self.shape:
+            raise ValueError(f"`grad` must have the parameter's shape {self.shape}, got {np.shape(grad)}")
         self.grad.__iadd__(grad)
 
     def zero_grad(self) -> None:
