@@ -156,4 +156,4 @@ def _class_count(side: np.ndarray) -> int:
     """Return the number of classes that an array of class indices or scores implies, at least 1."""
     if side.ndim == 2:
         return max(side.shape[1], 2)
-    return max(int(side.max()) + 1, 1) if side.dtype.kind in "iu" else 1
+    return int(side.max(initial=0)) + 1 if side.dtype.kind in "iu" else 1

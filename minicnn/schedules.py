@@ -74,10 +74,9 @@ def cosine(lr: float, steps: int, warmup: int = 0, final: float = 0.0) -> Schedu
     >>> schedule(0), schedule(5), schedule(10), round(schedule(60), 6), schedule(110), schedule(999)
     (0.0, 0.5, 1.0, 0.5, 0.0, 0.0)
     """
+    lr, final = check_real(lr, "lr"), check_real(final, "final")
     steps, warmup = check_int(steps, "steps", low=1), check_int(warmup, "warmup")
-    return ConfiguredFunction(
-        _cosine, lr=check_real(lr, "lr"), steps=steps, warmup=warmup, final=check_real(final, "final")
-    )
+    return ConfiguredFunction(_cosine, lr=lr, steps=steps, warmup=warmup, final=final)
 
 
 def _constant(step: int, lr: float) -> float:
