@@ -82,9 +82,14 @@ def check_dy(dy: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     if not isinstance(dy, np.ndarray) or dy.dtype.kind != "f":
         kind = dy.dtype if isinstance(dy, np.ndarray) else type(dy).__name__
         raise TypeError(f"dy must be an array of floats, got {kind}")
-    if dy.shape != shape:
-        raise ValueError(f"dy must have the output's shape {shape}, got {dy.shape}")
+    check_dy_shape(dy, shape)
     return dy
+
+
+def check_dy_shape(dy: np.ndarray, shape: tuple[int, ...]) -> None:
+    """Raise unless `dy` has exactly the output's shape."""
+    if np.shape(dy) != shape:
+        raise ValueError(f"dy must have the output's shape {shape}, got {np.shape(dy)}")
 
 
 def check_input_shape(input_shape: Sequence[int]) -> tuple[int, ...]:

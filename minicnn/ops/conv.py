@@ -14,6 +14,7 @@ import numpy as np
 from minicnn.ops import conv_im2col, conv_windows, conv_windows_dilated
 from minicnn.ops.padding import Pads, Pair, check_images
 from minicnn.ops.windows import WindowPlan, plan_windows, prefers_batch_last
+from minicnn.validation import check_dy_shape
 
 
 def conv2d(
@@ -117,8 +118,7 @@ def conv2d_backward(
     """
     check_images(x)
     plan = plan_windows(x, kernel, strides, padding, dilation, groups)
-    if np.shape(dy) != plan.y_shape:
-        raise ValueError(f"dy must have the output's shape {plan.y_shape}, got {np.shape(dy)}")
+    check_dy_shape(dy, plan.y_shape)
     algorithm = _select_algorithm(plan)
     dy = np.asarray(dy, x.dtype)
     dkernel = algorithm.backward_kernel(plan, dy, x) if need_dkernel else None

@@ -97,7 +97,7 @@ def _col2im(plan: WindowPlan, dy: np.ndarray, kernel: np.ndarray) -> np.ndarray:
         # Windows overlap, but the same cell of different windows does not: one += per cell is safe.
         for i in range(kh):
             for j in range(kw):
-                cells = dpadded[images, plan.input_rows(rows, i), plan.input_columns(j)]
+                cells = dpadded[images, plan.input_rows(i, rows), plan.input_columns(j)]
                 cells += dcols[..., i, j, :].transpose(1, 2, 3, 0, 4).reshape(cells.shape)
     return np.ascontiguousarray(crop(dpadded, plan.pads))  # batch-first, as x
 

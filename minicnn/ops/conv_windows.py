@@ -82,7 +82,7 @@ def backward_x(plan: WindowPlan, dy: np.ndarray, kernel: np.ndarray) -> np.ndarr
         drows = drows.reshape(-1, g, stride * steps, kh, c, n)
         # Different output rows meet the same row of the image, but not for one i.
         for i in range(kh):
-            dpadded[plan.input_rows(rows, i)] += drows[:, :, :, i].transpose(0, 2, 1, 3, 4)
+            dpadded[plan.input_rows(i, rows)] += drows[:, :, :, i].transpose(0, 2, 1, 3, 4)
     dpadded = dpadded[:, :width].reshape(height, width, g * c, n)
     return crop(batch_first(dpadded), plan.pads)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from minicnn.ops.padding import check_images
 from minicnn.ops.windows import batch_first, batch_last, is_batch_last
-from minicnn.validation import check_int
+from minicnn.validation import check_dy_shape, check_int
 
 # Bytes per array in a block of `local_response_norm`: all arrays in use together stay in the L2 cache.
 BLOCK_BYTES = 1 << 18
@@ -118,8 +118,7 @@ def local_response_norm_backward(
     """
     check_images(x)
     check_size(size)
-    if np.shape(dy) != x.shape:
-        raise ValueError(f"dy must have the output's shape {x.shape}, got {np.shape(dy)}")
+    check_dy_shape(dy, x.shape)
     last = is_batch_last(x)
     x_values, dy_values = _by_channel(x, last), _by_channel(np.asarray(dy, x.dtype), last)
     dx = np.empty_like(x_values)

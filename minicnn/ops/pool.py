@@ -7,13 +7,14 @@ cell of all windows, and whole views are combined. Results have the memory layou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
 
 from minicnn.ops.padding import Pads, Pair, check_images, check_padding, output_size, pair, resolve_padding
-from minicnn.ops.windows import crop, pad
+from minicnn.ops.windows import WindowPlan, crop, pad
+from minicnn.validation import check_dy_shape
 
 TIES = ("first", "all", "split")
 
@@ -51,8 +52,8 @@ def max_pool2d(
     array([[ 5.,  7.],
            [13., 15.]])
     """
-    window, strides, pads, size = _geometry(x, pool_size, strides, padding)
-    return _reduce(pad(x, pads, -np.inf), window, strides, size, np.maximum)
+    plan = _plan_pooling(x, pool_size, strides, padding)
+    return _reduce(plan, pad(x, plan.pads, -np.inf), np.maximum)
 
 
 def max_pool2d_backward(
@@ -100,20 +101,21 @@ def max_pool2d_backward(
     [[1.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0], [0.25, 0.25, 0.25, 0.25]]
     """
     check_ties(ties)
-    window, strides, pads, size = _geometry(x, pool_size, strides, padding)
-    _check_dy(dy, x, size)
-    if y is not None and np.shape(y) != np.shape(dy):
-        raise ValueError(f"`y` must have the shape of dy, {np.shape(dy)}, got {np.shape(y)}")
-    largest = max_pool2d(x, window, strides, pads) if y is None else y
-    padded = pad(x, pads, np.nan)  # equals nothing: padded cells never win, even among -inf
-    rest = np.empty_like(x, shape=np.shape(dy))
+    plan = _plan_pooling(x, pool_size, strides, padding)
+    check_dy_shape(dy, plan.y_shape)
+    if y is not None and np.shape(y) != plan.y_shape:
+        raise ValueError(f"`y` must have the shape of dy, {plan.y_shape}, got {np.shape(y)}")
+    largest = max_pool2d(x, pool_size, strides, padding) if y is None else y
+    padded = pad(x, plan.pads, np.nan)  # equals nothing: padded cells never win, even among -inf
+    rest = np.empty_like(x, shape=plan.y_shape)
     rest[...] = dy
     if ties == "split":
-        rest /= sum(cell == largest for cell in _cells(padded, window, strides, size))
-    overlap = strides[0] < window[0] or strides[1] < window[1]
-    tiled = window == strides and (size[0] * strides[0], size[1] * strides[1]) == padded.shape[1:3]
+        rest /= sum(cell == largest for cell in _cells(plan, padded))
+    (down, across), (kh, kw) = plan.strides, plan.kernel_shape[:2]
+    overlap = down < kh or across < kw
+    tiled = (down, across) == (kh, kw) and (plan.oh * kh, plan.ow * kw) == plan.padded_size
     dpadded = np.empty_like(padded) if tiled else np.zeros_like(padded)
-    pairs = list(zip(*(_cells(images, window, strides, size) for images in (padded, dpadded)), strict=True))
+    pairs = list(zip(_cells(plan, padded), _cells(plan, dpadded), strict=True))
     # If windows tile an image without padding, the rest belongs to the last cell: no comparison is needed. (A
     # maximum of NaN equals nothing: the last cell gets the whole gradient here, and none gets it elsewhere.)
     last = pairs.pop()[1] if ties == "first" and tiled and padded is x else None
@@ -126,7 +128,7 @@ def max_pool2d_backward(
             rest -= taken  # nothing is left for later cells of the window
     if last is not None:
         last[...] = rest
-    return crop(dpadded, pads)
+    return crop(dpadded, plan.pads)
 
 
 def avg_pool2d(
@@ -142,9 +144,9 @@ def avg_pool2d(
     array([[ 2.5,  4.5],
            [10.5, 12.5]])
     """
-    window, strides, pads, size = _geometry(x, pool_size, strides, padding)
-    y = _reduce(pad(x, pads), window, strides, size, np.add)
-    y /= _unpadded_cells(x, window, strides, pads, size)
+    plan = _plan_pooling(x, pool_size, strides, padding)
+    y = _reduce(plan, pad(x, plan.pads), np.add)
+    y /= _unpadded_cells(plan, x.dtype)
     return y
 
 
@@ -164,14 +166,13 @@ def avg_pool2d_backward(
     >>> avg_pool2d_backward(np.ones((1, 1, 1, 1)), np.zeros((1, 2, 2, 1)), 2).ravel()
     array([0.25, 0.25, 0.25, 0.25])
     """
-    window, strides, pads, size = _geometry(x, pool_size, strides, padding)
-    _check_dy(dy, x, size)
-    share = np.asarray(dy, x.dtype) / _unpadded_cells(x, window, strides, pads, size)
-    height, width = x.shape[1] + sum(pads[0]), x.shape[2] + sum(pads[1])
-    dpadded = np.zeros_like(share, shape=(len(x), height, width, x.shape[3]))
-    for dcell in _cells(dpadded, window, strides, size):
+    plan = _plan_pooling(x, pool_size, strides, padding)
+    check_dy_shape(dy, plan.y_shape)
+    share = np.asarray(dy, x.dtype) / _unpadded_cells(plan, x.dtype)
+    dpadded = np.zeros_like(share, shape=(len(x), *plan.padded_size, x.shape[3]))
+    for dcell in _cells(plan, dpadded):
         dcell += share
-    return crop(dpadded, pads)
+    return crop(dpadded, plan.pads)
 
 
 def check_ties(ties: str) -> None:
@@ -180,58 +181,48 @@ def check_ties(ties: str) -> None:
         raise ValueError(f"`ties` must be one of {', '.join(map(repr, TIES))}, got {ties!r}")
 
 
-def _geometry(
+def _plan_pooling(
     x: np.ndarray, pool_size: int | Pair, strides: int | Pair | None, padding: str | Pads
-) -> tuple[Pair, Pair, Pads, Pair]:
-    """Check the arguments; return window, strides, padding and output size."""
+) -> WindowPlan:
+    """Check the arguments and return the plan: that of a convolution in which each channel is a group."""
     check_images(x)
     window = pair(pool_size, "pool_size")
     strides = window if strides is None else pair(strides, "strides")
-    return _sizes(x.shape[1:3], window, strides, check_padding(padding))
+    return _plan(x.shape, window, strides, check_padding(padding))
 
 
 @lru_cache(maxsize=256)
-def _sizes(size: Pair, window: Pair, strides: Pair, padding: str | Pads) -> tuple[Pair, Pair, Pads, Pair]:
+def _plan(x_shape: tuple[int, int, int, int], window: Pair, strides: Pair, padding: str | Pads) -> WindowPlan:
+    size, channels = x_shape[1:3], x_shape[3]
     pads = resolve_padding(padding, size, window, strides)
     if 0 in size:
         raise ValueError(f"pooling needs images of at least one pixel, got height and width {size}")
     if max(pads[0]) >= window[0] or max(pads[1]) >= window[1]:
         raise ValueError(f"`padding` must be smaller than the window {window}, got {pads}")
-    return window, strides, pads, output_size(size, window, strides, pads)
+    oh, ow = output_size(size, window, strides, pads)
+    return WindowPlan(x_shape, (*window, 1, channels), strides, (1, 1), channels, pads, oh, ow)
 
 
-def _check_dy(dy: np.ndarray, x: np.ndarray, size: Pair) -> None:
-    expected = (x.shape[0], *size, x.shape[3])
-    if np.shape(dy) != expected:
-        raise ValueError(f"dy must have the output's shape {expected}, got {np.shape(dy)}")
-
-
-def _strided_slice(first: int, count: int, stride: int) -> slice:
-    return slice(first, first + (count - 1) * stride + 1, stride)
-
-
-def _cells(padded: np.ndarray, window: Pair, strides: Pair, size: Pair) -> Iterator[np.ndarray]:
+def _cells(plan: WindowPlan, images: np.ndarray) -> Iterator[np.ndarray]:
     """Yield the cell of all windows, a view (N, OH, OW, C), for each place in a window in row-major order."""
-    for i in range(window[0]):
-        for j in range(window[1]):
-            yield padded[:, _strided_slice(i, size[0], strides[0]), _strided_slice(j, size[1], strides[1])]
+    for i in range(plan.kernel_shape[0]):
+        for j in range(plan.kernel_shape[1]):
+            yield images[:, plan.input_rows(i), plan.input_columns(j)]
 
 
-def _reduce(padded: np.ndarray, window: Pair, strides: Pair, size: Pair, combine: Callable) -> np.ndarray:
+def _reduce(plan: WindowPlan, padded: np.ndarray, combine: np.ufunc) -> np.ndarray:
     """Combine the cells of each window, first over rows, which leaves less work for the columns."""
-    rows = padded[:, _strided_slice(0, size[0], strides[0])]
-    for i in range(1, window[0]):
-        rows = combine(rows, padded[:, _strided_slice(i, size[0], strides[0])], out=None if i == 1 else rows)
-    y = rows[:, :, _strided_slice(0, size[1], strides[1])].copy(order="K")
-    for j in range(1, window[1]):
-        combine(y, rows[:, :, _strided_slice(j, size[1], strides[1])], out=y)
+    kh, kw = plan.kernel_shape[:2]
+    rows = padded[:, plan.input_rows(0)]
+    for i in range(1, kh):
+        rows = combine(rows, padded[:, plan.input_rows(i)], out=None if i == 1 else rows)
+    y = rows[:, :, plan.input_columns(0)].copy(order="K")
+    for j in range(1, kw):
+        combine(y, rows[:, :, plan.input_columns(j)], out=y)
     return y
 
 
-def _unpadded_cells(x: np.ndarray, window: Pair, strides: Pair, pads: Pads, size: Pair) -> np.ndarray:
-    """Return the number of cells of each window that are not padding, (OH, OW, 1)."""
-    counts = []
-    for n, k, s, (before, _), out in zip(x.shape[1:3], window, strides, pads, size, strict=True):
-        first = np.arange(out) * s - before
-        counts.append(np.minimum(first + k, n) - np.maximum(first, 0))
-    return np.outer(*counts).astype(x.dtype)[:, :, None]
+def _unpadded_cells(plan: WindowPlan, dtype: np.dtype) -> np.ndarray:
+    """Return the number of cells of each window that are not padding, (1, OH, OW, 1)."""
+    ones = np.ones((1, *plan.x_shape[1:3], 1), dtype)
+    return _reduce(plan, pad(ones, plan.pads), np.add)

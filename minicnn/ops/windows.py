@@ -61,15 +61,13 @@ class WindowPlan:
         It exists for strides of 1 and at most (k - 1) * dilation rows or columns of padding on each side.
         """
         kh, kw, _, filters = self.kernel_shape
-        spans = [(k - 1) * d for k, d in zip((kh, kw), self.dilation, strict=True)]
-        (top, bottom), (left, right) = (
-            (span - before, span - after) for span, (before, after) in zip(spans, self.pads, strict=True)
-        )
-        if self.strides != (1, 1) or min(top, bottom, left, right) < 0:
+        down, across = (kh - 1) * self.dilation[0], (kw - 1) * self.dilation[1]
+        (top, bottom), (left, right) = self.pads
+        pads = (down - top, down - bottom), (across - left, across - right)
+        if self.strides != (1, 1) or min(*pads[0], *pads[1]) < 0:
             return None
         _, h, w, channels = self.x_shape
         kernel_shape = kh, kw, filters // self.groups, channels
-        pads = (top, bottom), (left, right)
         return WindowPlan(self.y_shape, kernel_shape, (1, 1), self.dilation, self.groups, pads, h, w)
 
     def blocks(self, row_bytes: int) -> Iterator[slice]:
@@ -78,15 +76,16 @@ class WindowPlan:
         for first in range(0, self.oh, rows):
             yield slice(first, min(first + rows, self.oh))
 
-    def input_rows(self, rows: slice, i: int) -> slice:
-        """Return the rows of the padded image that the kernel's row `i` meets for these output rows."""
-        first = rows.start * self.strides[0] + i * self.dilation[0]
-        return slice(first, first + (rows.stop - rows.start - 1) * self.strides[0] + 1, self.strides[0])
+    def input_rows(self, i: int, rows: slice | None = None) -> slice:
+        """Return the padded rows that the kernel's row `i` meets, for all output rows or for some."""
+        stride, offset = self.strides[0], i * self.dilation[0]
+        first, stop = (rows.start, rows.stop) if rows else (0, self.oh)
+        return slice(first * stride + offset, (stop - 1) * stride + offset + 1, stride)
 
     def input_columns(self, j: int) -> slice:
         """Return the columns of the padded image that the kernel's column `j` meets."""
-        first = j * self.dilation[1]
-        return slice(first, first + (self.ow - 1) * self.strides[1] + 1, self.strides[1])
+        stride, offset = self.strides[1], j * self.dilation[1]
+        return slice(offset, (self.ow - 1) * stride + offset + 1, stride)
 
 
 def prefers_batch_last(shape: tuple[int, ...]) -> bool:
