@@ -14,21 +14,25 @@ from minicnn.ops.activations import sigmoid, softmax
 from minicnn.validation import check_dy, check_real
 
 
-class ReLU(Layer):
+class _Elementwise(Layer):
+    """A function of each value alone, whose derivative `forward` caches and `backward` multiplies by."""
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        """Return dy times the derivative."""
+        derivative = self.cache
+        return check_dy(dy, derivative.shape) * derivative
+
+
+class ReLU(_Elementwise):
     """max(x, 0); its derivative at 0 is 0 (as TensorFlow and PyTorch)."""
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return max(x, 0)."""
-        self.cache = x > 0 if self.training else None
+        self.cache = x > 0 if self.training else None  # True multiplies as 1, False as 0
         return np.maximum(x, 0)
 
-    def backward(self, dy: np.ndarray) -> np.ndarray:
-        """Return dy where x was positive, else 0."""
-        positive = self.cache
-        return check_dy(dy, positive.shape) * positive
 
-
-class LeakyReLU(Layer):
+class LeakyReLU(_Elementwise):
     """x where x > 0, `slope` * x elsewhere (as Keras, whose default is 0.3).
 
     Parameters
@@ -46,13 +50,8 @@ class LeakyReLU(Layer):
         self.cache = factor
         return x * factor
 
-    def backward(self, dy: np.ndarray) -> np.ndarray:
-        """Return dy, multiplied by the slope where x <= 0."""
-        factor = self.cache
-        return check_dy(dy, factor.shape) * factor
 
-
-class Tanh(Layer):
+class Tanh(_Elementwise):
     """amplitude * tanh(steepness * x).
 
     Parameters
@@ -68,17 +67,12 @@ class Tanh(Layer):
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return the scaled tanh."""
         tanh = np.tanh(x * self.steepness)
-        slope = self.amplitude * self.steepness
+        slope = self.amplitude * self.steepness  # at 0
         self.cache = (1 - tanh * tanh) * slope if self.training else None
         return tanh * self.amplitude
 
-    def backward(self, dy: np.ndarray) -> np.ndarray:
-        """Return dy times amplitude * steepness * (1 - tanh^2)."""
-        slope = self.cache
-        return check_dy(dy, slope.shape) * slope
 
-
-class Sigmoid(Layer):
+class Sigmoid(_Elementwise):
     """1 / (1 + exp(-x)), without overflow."""
 
     def forward(self, x: np.ndarray) -> np.ndarray:
@@ -86,11 +80,6 @@ class Sigmoid(Layer):
         y = sigmoid(x)
         self.cache = y * (1 - y) if self.training else None
         return y
-
-    def backward(self, dy: np.ndarray) -> np.ndarray:
-        """Return dy * y * (1 - y)."""
-        slope = self.cache
-        return check_dy(dy, slope.shape) * slope
 
 
 class Softmax(Layer):
