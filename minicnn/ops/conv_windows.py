@@ -41,18 +41,19 @@ def forward(plan: WindowPlan, x: np.ndarray, kernel: np.ndarray, bias: np.ndarra
     kh, kw, c, filters = kernel.shape
     matrix = kernel.transpose(3, 1, 0, 2).reshape(g, 1, filters // g, kw * kh * c)
     padded = _padded(x, plan.pads)
-    width = padded.shape[1]
+    width, (row, column, value, image) = padded.shape[1], padded.strides
     y = np.empty((plan.oh, plan.ow, g, filters // g, n), x.dtype)
     if bias is not None:  # repeated for a whole row of pixels: sums over long runs of memory are faster
         bias = np.tile(np.repeat(bias, n), plan.ow).reshape(y.shape[1:])
     for rows in plan.blocks(g * width * kh * c * n * x.itemsize):
-        lowered = _kernel_rows(plan, padded, rows).transpose(0, 3, 2, 1, 4, 5)
-        lowered = np.ascontiguousarray(lowered)  # (rows, G, W, kh, C / G, N)
-        np.matmul(
-            matrix,
-            _window_matrices(lowered, plan.ow, plan.strides[1], kw),
-            out=y[rows].transpose(0, 2, 1, 3, 4),
+        lowered = strided_view(  # (rows, G, W, kh, C / G, N)
+            padded,
+            (rows.stop - rows.start, g, width, kh, c, n),
+            (row * plan.strides[0], c * value, column, row * plan.dilation[0], value, image),
+            rows.start * plan.strides[0] * row,
         )
+        windows = _window_matrices(np.ascontiguousarray(lowered), plan.ow, plan.strides[1], kw)
+        np.matmul(matrix, windows, out=y[rows].transpose(0, 2, 1, 3, 4))
         if bias is not None:
             y[rows] += bias
     return batch_first(y.reshape(plan.oh, plan.ow, filters, n))
@@ -129,19 +130,6 @@ def _padded(images: np.ndarray, pads: Pads) -> np.ndarray:
     # Transposed before they are padded: padded rows are often a power of two of bytes apart, and transposing
     # them causes cache conflicts.
     return batch_last(pad(batch_first(batch_last(images)), pads))
-
-
-def _kernel_rows(plan: WindowPlan, padded: np.ndarray, rows: slice) -> np.ndarray:
-    """Return the image rows that each kernel row meets, (rows, kh, W, G, C / G, N), a view."""
-    kh, _, c, _ = plan.kernel_shape
-    pixels = padded.reshape(*padded.shape[:2], plan.groups, c, -1)
-    row, *inner = pixels.strides
-    return strided_view(
-        pixels,
-        (rows.stop - rows.start, kh, *pixels.shape[1:]),
-        (row * plan.strides[0], row * plan.dilation[0], *inner),
-        rows.start * plan.strides[0] * row,
-    )
 
 
 def _split_by_stride_phase(plan: WindowPlan, x: np.ndarray, phases: int, steps: int) -> np.ndarray:
