@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from minicnn.parameter import Parameter
-
-T = TypeVar("T")
 
 
 class ParameterTree:
@@ -23,9 +21,7 @@ class ParameterTree:
         >>> [name for name, _ in Sequential([Dense(2)]).build((3,)).named_parameters()]
         ['layers.0.kernel', 'layers.0.bias']
         """
-        for name, part in self._parts():
-            if isinstance(part, Parameter):
-                yield name, part
+        return self._find(Parameter)
 
     def parameters(self) -> list[Parameter]:
         """Return all weights, trainable or not, in the order of `named_parameters`."""
@@ -57,20 +53,17 @@ class ParameterTree:
         for (_, parameter), value in zip(named, weights, strict=True):
             parameter.value = value
 
-    def _held(self, kind: type[T]) -> list[T]:
-        """Return the objects of this kind that the attributes hold, not those of objects in turn."""
-        return [found for _, found in find_objects(self.__getstate__(), kind)]
-
-    def _parts(self, prefix: str = "") -> Iterator[tuple[str, Parameter | ParameterTree]]:
-        """Yield (path, part) for every parameter and tree that this one holds, recursively."""
-        for name, part in find_objects(self.__getstate__(), (Parameter, ParameterTree)):
-            yield prefix + name, part
-            if isinstance(part, ParameterTree):
-                yield from part._parts(f"{prefix}{name}.")
+    def _find(self, *kinds: type, prefix: str = "") -> Iterator[tuple[str, Any]]:
+        """Yield (path, object) for all objects of these kinds that this one holds, recursively."""
+        for name, found in find_objects(self.__getstate__(), *kinds, ParameterTree):
+            if isinstance(found, kinds):
+                yield prefix + name, found
+            if isinstance(found, ParameterTree):
+                yield from found._find(*kinds, prefix=f"{prefix}{name}.")
 
     def _refuse_tied_weights(self) -> None:
         seen: dict[int, str] = {}
-        for name, part in self._parts():
+        for name, part in self._find(Parameter, ParameterTree):
             if id(part) in seen:
                 raise ValueError(
                     f"tied weights are not supported: {seen[id(part)]!r} and {name!r} are the same "
@@ -93,13 +86,13 @@ class ParameterTree:
         return f"{type(self).__name__}({', '.join(arguments)})"
 
 
-def find_objects(value: Any, kinds: type | tuple[type, ...], path: str = "") -> Iterator[tuple[str, Any]]:
+def find_objects(value: Any, *kinds: type, path: str = "") -> Iterator[tuple[str, Any]]:
     """Yield (path, object) for the objects of these kinds: `value` itself, or in its lists, tuples, dicts."""
     if isinstance(value, kinds):
         yield path, value
     elif isinstance(value, dict):
         for key, item in value.items():
-            yield from find_objects(item, kinds, f"{path}.{key}" if path else str(key))
+            yield from find_objects(item, *kinds, path=f"{path}.{key}" if path else str(key))
     elif isinstance(value, list | tuple):
         for i, item in enumerate(value):
-            yield from find_objects(item, kinds, f"{path}.{i}")
+            yield from find_objects(item, *kinds, path=f"{path}.{i}")

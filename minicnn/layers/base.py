@@ -11,8 +11,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import DTypeLike
 
-from minicnn.layers._prediction import detached_stream, predict_batches, replica_numbers
-from minicnn.layers._tree import ParameterTree
+from minicnn.layers._prediction import detached_stream, exclusive_use, replica_numbers
+from minicnn.layers._tree import ParameterTree, find_objects
+from minicnn.ops.scaling import to_float
 from minicnn.parameter import Parameter
 from minicnn.validation import check_examples, check_input_shape, check_int
 
@@ -77,7 +78,7 @@ class Layer(ParameterTree):
 
         By default, the sum over the layers that this one holds.
         """
-        return sum(layer.macs() for layer in self._held(Layer))
+        return sum(layer.macs() for _, layer in find_objects(self.__getstate__(), Layer))
 
     # --- building -----------------------------------------------------------------------------------------
 
@@ -119,7 +120,7 @@ class Layer(ParameterTree):
         mode = self.training
         try:
             self.init_params(shape, np.random.default_rng(rng))
-            for parameter in self._held(Parameter):
+            for _, parameter in find_objects(self.__getstate__(), Parameter):
                 parameter.cast(dtype)
             self.input_shape, self.dtype = shape, dtype
             with np.errstate(all="ignore"):  # zeros may divide by zero; only the shape matters
@@ -174,7 +175,12 @@ class Layer(ParameterTree):
         batch_size = check_int(batch_size, "batch_size", low=1)
         x, input_shape = np.asarray(x), self._require_built()
         check_examples(x, input_shape)
-        return predict_batches(self, x, batch_size)
+        with exclusive_use(self) as exclusive:
+            # A replica if another thread may use the model: a layer may keep temporaries in attributes.
+            model = self if exclusive and not self.training else self.eval_replica()
+            starts = range(0, max(len(x), 1), batch_size)
+            outputs = [model(to_float(x[i : i + batch_size], self.dtype)) for i in starts]
+        return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
 
     def _require_built(self) -> tuple[int, ...]:
         if self.input_shape is None:
@@ -214,9 +220,7 @@ class Layer(ParameterTree):
 
     def named_layers(self) -> Iterator[tuple[str, Layer]]:
         """Yield (name, layer) for all layers held by this one, recursively."""
-        for name, part in self._parts():
-            if isinstance(part, Layer):
-                yield name, part
+        return self._find(Layer)
 
     # --- copies -------------------------------------------------------------------------------------------
 
@@ -239,5 +243,4 @@ class Layer(ParameterTree):
 
     def generators(self) -> list[np.random.Generator]:
         """Return the random generators of this layer and those it holds (Dropout's), in assignment order."""
-        layers = (self, *(part for _, part in self.named_layers()))
-        return [stream for layer in layers for stream in layer._held(np.random.Generator)]
+        return [stream for _, stream in self._find(np.random.Generator)]

@@ -223,6 +223,10 @@ def _reduce(plan: WindowPlan, padded: np.ndarray, combine: np.ufunc) -> np.ndarr
 
 
 def _unpadded_cells(plan: WindowPlan, dtype: np.dtype) -> np.ndarray:
-    """Return the number of cells of each window that are not padding, (1, OH, OW, 1)."""
-    ones = np.ones((1, *plan.x_shape[1:3], 1), dtype)
-    return _reduce(plan, pad(ones, plan.pads), np.add)
+    """Return the number of cells of each window that are not padding, (OH, OW, 1)."""
+    (_, height, width, _), (kh, kw, *_) = plan.x_shape, plan.kernel_shape
+    top = np.arange(plan.oh) * plan.strides[0] - plan.pads[0][0]  # the first row of each window
+    left = np.arange(plan.ow) * plan.strides[1] - plan.pads[1][0]
+    rows = np.minimum(top + kh, height) - np.maximum(top, 0)
+    columns = np.minimum(left + kw, width) - np.maximum(left, 0)
+    return np.outer(rows, columns).astype(dtype)[:, :, None]
