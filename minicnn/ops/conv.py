@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from minicnn.ops import conv_im2col, conv_windows, conv_windows_dilated
-from minicnn.ops.padding import Pads, Pair, check_images
+from minicnn.ops.padding import Pads, Pair
 from minicnn.ops.windows import WindowPlan, plan_windows, prefers_batch_last
 from minicnn.validation import check_dy_shape
 
@@ -61,7 +61,6 @@ def conv2d(
     array([[ 8., 12.],
            [20., 24.]])
     """
-    check_images(x)
     plan = plan_windows(x, kernel, strides, padding, dilation, groups)
     filters = plan.y_shape[3:]
     if bias is not None and np.shape(bias) != filters:
@@ -116,7 +115,6 @@ def conv2d_backward(
            [2., 4., 2.],
            [1., 2., 1.]])
     """
-    check_images(x)
     plan = plan_windows(x, kernel, strides, padding, dilation, groups)
     check_dy_shape(dy, plan.y_shape)
     algorithm = _select_algorithm(plan)

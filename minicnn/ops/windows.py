@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.ops.padding import Pads, Pair, check_padding, output_size, pair, resolve_padding
+from minicnn.ops.padding import Pads, Pair, check_images, check_padding, output_size, pair, resolve_padding
 from minicnn.validation import check_int
 
 # Bytes copied for one matrix product, batch-last: small enough to stay in a core's cache until the product
@@ -152,6 +152,7 @@ def plan_windows(
     x: np.ndarray, kernel: np.ndarray, strides: Any, padding: Any, dilation: Any, groups: int
 ) -> WindowPlan:
     """Check the arguments of `conv2d` and return the plan."""
+    check_images(x)
     padding, groups = check_padding(padding), check_int(groups, "groups", low=1)
     strides, dilation = pair(strides, "strides"), pair(dilation, "dilation")
     return _plan(x.shape, np.shape(kernel), strides, padding, dilation, groups)
