@@ -37,6 +37,5 @@ def detached_stream(stream: np.random.Generator, number: int) -> np.random.Gener
     if not isinstance(seeds, np.random.SeedSequence):
         return copy.deepcopy(stream)
     key = (*seeds.spawn_key, 1 << 31, number)  # beyond any number of spawned streams
-    return np.random.Generator(
-        type(stream.bit_generator)(np.random.SeedSequence(seeds.entropy, spawn_key=key))
-    )
+    seeds = np.random.SeedSequence(seeds.entropy, spawn_key=key)
+    return np.random.Generator(type(stream.bit_generator)(seeds))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from minicnn.ops.padding import check_images
-from minicnn.ops.windows import batch_first, batch_last, is_batch_last
+from minicnn.ops.windows import batch_last, is_batch_last
 from minicnn.validation import check_dy_shape, check_int
 
 # Bytes per array in a block of `local_response_norm`: all arrays in use together stay in the L2 cache.
@@ -96,12 +96,10 @@ def local_response_norm(
     """
     check_images(x)
     check_size(size)
-    last = is_batch_last(x)
-    x_values = _by_channel(x, last)
-    y = np.empty_like(x_values)
-    for values, result in _blocks(x_values, y):
+    y = _empty(x)
+    for values, result in _blocks(x, y):
         np.multiply(values, _inverse_power(_scales(values, size, k, alpha), beta), out=result)
-    return _images(y, x.shape, last)
+    return y
 
 
 def local_response_norm_backward(
@@ -119,17 +117,15 @@ def local_response_norm_backward(
     check_images(x)
     check_size(size)
     check_dy_shape(dy, x.shape)
-    last = is_batch_last(x)
-    x_values, dy_values = _by_channel(x, last), _by_channel(np.asarray(dy, x.dtype), last)
-    dx = np.empty_like(x_values)
-    for values, dvalues, result in _blocks(x_values, dy_values, dx):
+    dx = _empty(x)
+    for values, dvalues, result in _blocks(x, np.asarray(dy, x.dtype), dx):
         scales = _scales(values, size, k, alpha)
         direct = dvalues * _inverse_power(scales, beta)
         through = _window_sums(direct * values / scales, size)
         through *= values
         through *= 2 * alpha * beta
         np.subtract(direct, through, out=result)
-    return _images(dx, x.shape, last)
+    return dx
 
 
 def check_size(size: int) -> int:
@@ -139,22 +135,21 @@ def check_size(size: int) -> int:
     return size
 
 
-def _by_channel(images: np.ndarray, last: bool) -> np.ndarray:
-    """Return images as (H * W, C, N) if they are batch-last, else as (N * H * W, C, 1); contiguous."""
-    n, h, w, c = images.shape
-    if last:
-        return batch_last(images).reshape(h * w, c, n)
-    return np.ascontiguousarray(images).reshape(n * h * w, c, 1)
+def _empty(x: np.ndarray) -> np.ndarray:
+    """Return an array for the result, batch-last if `x` is, else batch-first, and contiguous."""
+    return np.empty_like(x, order="K" if is_batch_last(x) else "C")
 
 
-def _images(values: np.ndarray, shape: tuple[int, ...], last: bool) -> np.ndarray:
-    """Return the inverse of `_by_channel`, for images of this shape, a view."""
-    n, h, w, c = shape
-    return batch_first(values.reshape(h, w, c, n)) if last else values.reshape(shape)
+def _blocks(x: np.ndarray, *others: np.ndarray) -> Iterator[list[np.ndarray]]:
+    """Yield all channels of some pixels of each array, as (pixels, C, N), or (pixels, C, 1) if batch-first.
 
-
-def _blocks(*arrays: np.ndarray) -> Iterator[list[np.ndarray]]:
-    """Yield all channels of some pixels of each array, as views."""
+    Views of the arrays that are contiguous in this layout, copies of the others.
+    """
+    n, h, w, c = x.shape
+    if is_batch_last(x):
+        arrays = [batch_last(images).reshape(h * w, c, n) for images in (x, *others)]
+    else:
+        arrays = [np.ascontiguousarray(images).reshape(n * h * w, c, 1) for images in (x, *others)]
     step = max(BLOCK_BYTES // max(arrays[0][:1].nbytes, 1), 1)
     for start in range(0, len(arrays[0]), step):
         yield [array[start : start + step] for array in arrays]
