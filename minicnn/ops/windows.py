@@ -72,7 +72,7 @@ class WindowPlan:
 
     def blocks(self, row_bytes: int) -> Iterator[slice]:
         """Yield ranges of output rows; `row_bytes` are copied for each row."""
-        rows = max(1, BLOCK_BYTES // max(row_bytes, 1))
+        rows = max(1, BLOCK_BYTES // row_bytes)
         for first in range(0, self.oh, rows):
             yield slice(first, min(first + rows, self.oh))
 
