@@ -140,6 +140,10 @@ def check_validation(data: Any, model: Layer) -> Examples | None:
 def check_pairs(x: Any, y: Any, model: Layer) -> Examples:
     """Return examples and labels as arrays: at least one, as many of each, of the model's input shape."""
     x, y = np.asanyarray(x), np.asanyarray(y)
+    for name, array in (("x", x), ("y", y)):
+        if isinstance(array, np.ma.MaskedArray) or array.dtype.kind not in "biuf":
+            kind = "a masked array" if isinstance(array, np.ma.MaskedArray) else array.dtype
+            raise TypeError(f"`{name}` must be an array of numbers, got {kind}")
     check_examples(x, model.input_shape)
     if len(x) == 0 or y.ndim == 0 or len(x) != len(y):
         raise ValueError(

@@ -25,8 +25,8 @@ def check_metrics(metrics: Any, loss: Loss) -> dict[str, Metric]:
     for name, metric in metrics.items():
         if not callable(metric):
             raise TypeError(f"metric {name!r} must be a function, see `minicnn.metrics`, got {metric!r}")
-        if name == "loss" or str(name).startswith("val_"):
-            raise ValueError(f"a metric must not be called 'loss' or 'val_...', got {name!r}")
+        if name in ("loss", "epoch") or str(name).startswith("val_"):
+            raise ValueError(f"a metric must not be called 'loss', 'epoch' or 'val_...', got {name!r}")
     return dict(metrics)
 
 

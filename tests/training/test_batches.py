@@ -102,6 +102,30 @@ def test_given_batches_go_on_from_a_checkpoint_at_the_batch_that_is_next(tmp_pat
 
 
 @pytest.mark.parametrize(
+    ("x", "y", "message"),
+    [
+        (X, np.ma.array(Y, mask=Y > 0), "`y` must be an array of numbers, got a masked array"),
+        (np.ma.array(X, mask=X > 9), Y, "`x` must be an array of numbers, got a masked array"),
+        (X, np.array(["cat", "dog"])[Y], "`y` must be an array of numbers, got <U3"),
+        (X, Y.astype(object), "`y` must be an array of numbers, got object"),
+        (X.astype(complex), Y, "`x` must be an array of numbers, got complex128"),
+        (X, np.array(["2026-01-01"] * len(Y), "M8[D]"), "`y` must be an array of numbers, got datetime64"),
+    ],
+)
+def test_what_is_no_array_of_numbers_is_refused_everywhere(x, y, message):
+    trainer = Trainer(net(), SGD())
+    for attempt in (
+        lambda: trainer.fit(x, y),
+        lambda: trainer.fit([(x, y)]),
+        lambda: trainer.fit(X, Y, validation_data=(x, y)),
+        lambda: trainer.evaluate(x, y),
+    ):
+        with pytest.raises(TypeError, match=message):
+            attempt()
+    assert trainer.optimizer.steps == 0
+
+
+@pytest.mark.parametrize(
     ("source", "error", "message"),
     [
         (X, TypeError, "`x` must be an array with labels `y`, or an iterable of batches"),

@@ -228,6 +228,24 @@ def test_a_mode_may_be_said():
         EarlyStopping(mode="best")
 
 
+@pytest.mark.parametrize("callback", [EarlyStopping, ReduceLROnPlateau, lambda name: SaveBest("best", name)])
+def test_a_quantity_of_unknown_direction_needs_a_mode_before_the_first_step(callback):
+    record = Record()
+    with pytest.raises(ValueError, match=r"cannot tell whether 'val_top2' .* pass mode='min' or mode='max'"):
+        trainer().fit(*data(), callbacks=[record, callback("val_top2")])
+    assert record.calls == ["train begin"]
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "better"),
+    [("val_loss", "auto", 1), ("mean_error", "auto", 1), ("val_accuracy", "auto", 3), ("top2", "max", 3)],
+)
+def test_the_direction_of_a_quantity(name, mode, better):
+    stopping = EarlyStopping(name, mode=mode)
+    stopping.on_train_begin()
+    assert [stopping.improved({name: value}) for value in (2, better, 2)] == [True, True, False]
+
+
 def test_checkpoint_misses_its_folder_before_the_first_epoch(tmp_path):
     record = Record()
     with pytest.raises(FileNotFoundError, match=r"no such folder: .*no \(for best.safetensors\)"):

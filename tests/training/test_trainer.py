@@ -355,9 +355,9 @@ def test_fit_says_what_validation_data_and_callbacks_must_be():
         Trainer(net(), SGD()).evaluate(x, y, batch_size=0)
 
 
-@pytest.mark.parametrize("name", ["loss", "val_accuracy"])
+@pytest.mark.parametrize("name", ["loss", "epoch", "val_accuracy"])
 def test_a_metric_must_not_take_the_name_of_something_else(name):
-    with pytest.raises(ValueError, match=f"must not be called 'loss' or 'val_...', got '{name}'"):
+    with pytest.raises(ValueError, match=f"must not be called 'loss', 'epoch' or 'val_...', got '{name}'"):
         Trainer(net(), SGD(), metrics={name: mean_squared_error})
 
 

@@ -26,7 +26,7 @@ class EarlyStopping(Monitor):
     restore_best : bool
         Whether the model ends with the weights of its best epoch, also if the fit was not stopped early.
     mode : {"auto", "min", "max"}
-        Whether lower or higher is better; "auto": higher if the name contains "acc".
+        Whether lower or higher is better; "auto" decides by the name of a loss, error or accuracy.
     """
 
     every_rank = True

@@ -17,7 +17,8 @@ class Monitor(Callback):
     monitor : str
         Key of the logs.
     mode : {"auto", "min", "max"}
-        Whether lower or higher is better; "auto": higher if the name contains "acc".
+        Whether lower or higher is better; "auto": lower for names that end in "loss" or "error", higher for
+        names that contain "acc". For other names "auto" is a ValueError when the fit begins.
     min_delta : float
         Smallest change that counts as an improvement.
 
@@ -33,11 +34,19 @@ class Monitor(Callback):
         if mode not in ("auto", "min", "max"):
             raise ValueError(f"`mode` must be 'auto', 'min' or 'max', got {mode!r}")
         self.monitor, self.mode, self.min_delta = monitor, mode, check_real(min_delta, "min_delta")
-        self.sign = -1 if mode == "max" or (mode == "auto" and "acc" in monitor) else 1
+        if mode == "auto" and "acc" in monitor:
+            mode = "max"
+        self.sign = -1 if mode == "max" else 1
+        self.known = mode != "auto" or monitor.endswith(("loss", "error"))
         self.best = math.inf
 
     def on_train_begin(self) -> None:
         """Forget earlier fits."""
+        if not self.known:
+            raise ValueError(
+                f"{type(self).__name__} cannot tell whether {self.monitor!r} is better when it is lower or "
+                f"higher: pass mode='min' or mode='max'"
+            )
         self.best = math.inf
 
     def improved(self, logs: Logs) -> bool:

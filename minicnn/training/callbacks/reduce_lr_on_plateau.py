@@ -32,7 +32,7 @@ class ReduceLROnPlateau(Monitor):
     min_lr : float
         The rate is not reduced below this.
     mode : {"auto", "min", "max"}
-        Whether lower or higher is better; "auto": higher if the name contains "acc".
+        Whether lower or higher is better; "auto" decides by the name of a loss, error or accuracy.
     """
 
     every_rank = True

@@ -20,7 +20,7 @@ class SaveBest(Monitor):
     monitor : str
         Key of the logs.
     mode : {"auto", "min", "max"}
-        Whether lower or higher is better; "auto": higher if the name contains "acc".
+        Whether lower or higher is better; "auto" decides by the name of a loss, error or accuracy.
 
     Raises
     ------
