@@ -505,3 +505,15 @@ def test_what_is_remembered_of_old_gradients_fades_to_zero_and_changes_no_weight
     unfaded, state = train(steps)
     np.testing.assert_array_equal(value, unfaded)
     assert any((array != 0).any() for name, array in state.items() if name in faded)
+
+
+def test_a_new_rate_resets_its_scale():
+    optimizer = SGD(lr=0.1)
+    optimizer.lr_scale = 0.01
+    assert optimizer.learning_rate == 0.1 * 0.01
+    assert repr(optimizer).startswith("SGD(lr=0.1,")
+    optimizer.lr = 0.05
+    assert optimizer.learning_rate == 0.05
+    optimizer.lr_scale = -1
+    with pytest.raises(ValueError, match="`lr_scale` must be"):
+        optimizer.learning_rate  # noqa: B018

@@ -48,24 +48,24 @@ def test_integer_returns_a_python_int_and_refuses_floats_and_small_numbers():
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.int32, np.int64, np.uint64])
-def test_class_numbers_are_the_same_numbers_as_indices(dtype):
+def test_class_indices_are_the_same_numbers_as_indices(dtype):
     labels = np.array([0, 9, 3], dtype)
     assert check_class_indices(labels, 10).dtype == np.intp
     assert check_class_indices(labels, 10).tolist() == [0, 9, 3]
 
 
 @pytest.mark.parametrize("wrong", [np.array([0, 10]), np.array([2, -1]), np.array([0, 2**64 - 1], np.uint64)])
-def test_class_numbers_out_of_range_are_refused_and_named(wrong):
+def test_class_indices_out_of_range_are_refused_and_named(wrong):
     with pytest.raises(ValueError, match=rf"in \[0, 10\), got {wrong[1]}$"):
         check_class_indices(wrong, 10)
 
 
-def test_class_numbers_that_are_no_integers_are_refused():
+def test_class_indices_that_are_no_integers_are_refused():
     with pytest.raises(TypeError, match="must be integers, got float64"):
         check_class_indices(np.array([1.0, 2.0]), 10)
 
 
-def test_regular_file_is_neither_nothing_nor_a_folder(tmp_path):
+def test_file_is_neither_nothing_nor_a_folder(tmp_path):
     path = tmp_path / "some.idx"
     with pytest.raises(FileNotFoundError, match=f"^no such file: {re.escape(str(path))}$"):
         check_file(path, "an IDX file")

@@ -140,6 +140,17 @@ def stop_requests(comm):
     return [fit(comm, callbacks=[RequestStop(comm, rank, "stop")])[2] for rank in (0, 1)]
 
 
+def stop_at_checkpoint(comm):
+    """The stop is requested just before a checkpoint, which tells all ranks."""
+    with tempfile.TemporaryDirectory() as own:
+        options = {"checkpoint": Path(own if comm is None else comm.bcast(own), "run"), "checkpoint_every": 1}
+        first = fit(comm, callbacks=[RequestStop(comm, 0, "stop")], **options)
+        again = fit(comm, **options)
+        if comm is not None:
+            comm.Barrier()  # rank 0 removes the folder
+    return first, again
+
+
 def early_stopping(comm):
     """The loss is scripted in rank 0: the second epoch is the best."""
 

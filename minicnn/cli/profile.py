@@ -12,7 +12,7 @@ from minicnn.runs import TrainConfig, open_run
 
 _TEXT = """\
 Time each layer of a network, forward and backward, in training steps that leave the weights as they are:
-milliseconds, multiply-adds, GFLOP/s and their share of the machine's measured peak, and bytes."""
+milliseconds, MACs, GFLOP/s and their share of the machine's measured peak, and bytes."""
 _EXAMPLE = "minicnn profile --model lenet5 --batch-size 128 --out profile.png"
 _NAMES = (*MODELS, "alexnet")
 

@@ -9,7 +9,7 @@ from minicnn.models import MODELS
 from minicnn.runs import TrainConfig
 
 _TEXT = """\
-Print the layers of a network: output shape, parameters, multiply-adds and cached bytes for one image."""
+Print the layers of a network: output shape, parameters, MACs and cached bytes for one image."""
 
 
 def add_to(commands: Commands) -> None:

@@ -13,7 +13,7 @@ __all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop"]
 
 
 class NamedOptimizer(NamedTuple):
-    """What the command line knows about an optimizer: how to make it, and its defaults for LeNet-5."""
+    """An optimizer on the command line: `make(lr=, weight_decay=)`, and the defaults for LeNet-5."""
 
     make: Callable[..., Optimizer]
     lr: float

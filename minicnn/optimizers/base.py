@@ -61,7 +61,7 @@ class Optimizer(ABC):
         Number of steps made.
     lr_scale : float
         Factor of the learning rate, 1 at first; callbacks such as `ReduceLROnPlateau` change it, and `lr`
-        stays as it was given.
+        stays as it was given. Assigning to `lr` sets it to 1.
     """
 
     slots: tuple[str, ...] = ()
@@ -72,7 +72,7 @@ class Optimizer(ABC):
         self.lr = lr if callable(lr) else check_real(lr, "lr")
         self.weight_decay = check_real(weight_decay, "weight_decay")
         self.clip_norm = None if clip_norm is None else check_real(clip_norm, "clip_norm", above_low=True)
-        self.steps, self.lr_scale = 0, 1.0
+        self.steps = 0
         self._memory: Memory | None = None  # until the parameters are known
 
     @abstractmethod
@@ -92,12 +92,22 @@ class Optimizer(ABC):
         """
 
     @property
+    def lr(self) -> Rate:
+        """The learning rate, or a schedule; assigning another one sets `lr_scale` to 1."""
+        return self._lr
+
+    @lr.setter
+    def lr(self, lr: Rate) -> None:
+        self._lr = lr  # checked at the next step
+        self.lr_scale = 1.0
+
+    @property
     def learning_rate(self) -> float:
         """The rate that the next step will use: `lr`, or what it returns for the step, times `lr_scale`."""
         scale = check_real(self.lr_scale, "lr_scale")
         if callable(self.lr):
             return check_real(self.lr(self.steps), f"lr({self.steps})") * scale
-        return check_real(self.lr, "lr") * scale
+        return check_real(self._lr, "lr") * scale
 
     def settings(self) -> dict[str, Any]:
         """Return the constructor's arguments by name."""

@@ -105,7 +105,7 @@ class Worker:
         raise TypeError("a worker cannot be copied: both copies would use the same pipe")
 
     def submit(self, x: np.ndarray, y: np.ndarray, batch: int) -> bool:
-        """Send a shard; return whether the worker computes it, which it does not while it is starting."""
+        """Send a shard; return False if the worker is still starting."""
         if x.dtype.kind in "OV" or y.dtype.kind in "OV":  # their bytes do not say what is in them
             return False
         try:

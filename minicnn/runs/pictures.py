@@ -19,7 +19,7 @@ def draw(run: Run, data: Data, result: TrainResult) -> None:
     ValueError
         If the model's outputs are not finite, or if there are none.
     """
-    from minicnn import plots  # not above: everything else about runs does without matplotlib
+    from minicnn import plots  # imported here: all else in runs does without matplotlib
 
     part, (images, labels) = data.evaluation
     probabilities = softmax(check_outputs(result.logits))

@@ -26,7 +26,7 @@ def report(run: Run, limit: int | None = None) -> str:
     ValueError
         If the model's outputs are not finite.
     """
-    from minicnn.runs.sections import SECTIONS, Evaluation  # not above: it needs matplotlib
+    from minicnn.runs.sections import SECTIONS, Evaluation  # imported here, since it needs matplotlib
 
     part, (images, labels) = load_data(run.config).evaluation
     if limit is not None:

@@ -1,4 +1,4 @@
-"""Files: named tensors with a checksum, weights, checkpoints, and what they are made of."""
+"""Files: named tensors with a checksum, weights, checkpoints, and fingerprints."""
 
 from minicnn.saving.tensors import read_tensors, write_tensors
 from minicnn.saving.weights import load_weights, save_weights

@@ -112,7 +112,10 @@ class CheckpointFolder:
         return sorted(((int(match[1]), path) for match, path in matches if match), reverse=True)
 
     def _prune(self, step: int) -> None:
-        """Keep that of `step` and a few before it; later ones are damaged, else the fit had used them."""
+        """Keep the checkpoint of `step` and the two before it.
+
+        Later files are damaged: otherwise the fit would have resumed from them.
+        """
         files = self._newest_first()
         kept = [path for other, path in files if other <= step][:KEPT]
         for _, path in files:

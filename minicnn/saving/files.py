@@ -96,7 +96,7 @@ def locked(path: Path) -> Iterator[None]:
     BlockingIOError
         If the lock is held already.
     """
-    import filelock  # not above: `import minicnn` is to take little more time than `import numpy`
+    import filelock  # imported here to keep `import minicnn` fast
 
     with contextlib.ExitStack() as stack:
         try:

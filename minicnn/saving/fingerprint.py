@@ -16,7 +16,7 @@ _BLAS = ("internal_api", "version", "architecture", "num_threads")
 
 def environment() -> dict[str, Any]:
     """Return the versions of the software, and the kernel and threads of BLAS."""
-    import threadpoolctl  # not above: `import minicnn` is to take little more time than `import numpy`
+    import threadpoolctl  # imported here to keep `import minicnn` fast
 
     pools = [pool for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
     return {
@@ -64,7 +64,7 @@ def data_digest(*arrays: np.ndarray) -> str:
     >>> data_digest(np.zeros(3))[:8]
     '11a80484'
     """
-    import hashlib  # not above, for the same reason
+    import hashlib  # imported here for the same reason
 
     sha = hashlib.sha256()
     for array in arrays:

@@ -38,7 +38,7 @@ def write_tensors(path: str | os.PathLike[str], tensors: Mapping[str, np.ndarray
     safetensors.SafetensorError
         If a dtype is not one of the format.
     """
-    import safetensors.numpy  # not above: `import minicnn` is to take little more time than `import numpy`
+    import safetensors.numpy  # imported here to keep `import minicnn` fast
 
     arrays = {name: np.asarray(array, array.dtype.newbyteorder("<"), "C") for name, array in tensors.items()}
     content = safetensors.numpy.save(arrays, {_KEY: f"{_checksum(arrays, text)} {text}"})
@@ -107,7 +107,7 @@ def _to_array(dtype: str, shape: list[int], data: bytearray) -> np.ndarray:
 
 def _checksum(arrays: Mapping[str, np.ndarray], text: str) -> str:
     """Return the SHA-256 of names, dtypes, shapes and values, in the order of the names, and of the text."""
-    import hashlib  # not above, for the same reason
+    import hashlib  # imported here for the same reason
 
     sha = hashlib.sha256()
     for name, array in sorted(arrays.items()):

@@ -147,6 +147,6 @@ def check_pairs(x: Any, y: Any, model: Layer) -> Examples:
     check_examples(x, model.input_shape)
     if len(x) == 0 or y.ndim == 0 or len(x) != len(y):
         raise ValueError(
-            f"there must be at least one example, and a label for each; got arrays of {x.shape} and {y.shape}"
+            f"x and y need the same length, at least one example; got shapes {x.shape} and {y.shape}"
         )
     return x, y

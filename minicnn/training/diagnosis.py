@@ -12,7 +12,7 @@ from minicnn.training.state import Loss
 
 
 class _FoundError(Exception):
-    """Carries the answer out of the middle of a forward or backward pass."""
+    """Ends the pass at the first non-finite value, which it describes."""
 
 
 def is_finite(*arrays: np.ndarray) -> bool:

@@ -60,7 +60,6 @@ class TrainingLoop:
     validate: Callable[[], dict[str, float]]
     hooks: list[Callback]
     checkpointer: Checkpointer | None
-    agreed_to_stop: bool = False  # of several ranks, none may stop alone
 
     def __post_init__(self) -> None:
         self.ranks, self.parameters = self.data_parallel.ranks, self.data_parallel.parameters[0]
@@ -71,7 +70,7 @@ class TrainingLoop:
         self._begin(epochs)
         with self.checkpointer.resumed() if self.checkpointer else contextlib.nullcontext():
             self._notify("on_train_begin")
-        self._sync_stop()
+        state.sync_stop(ranks)
         while state.epoch < state.first_epoch + epochs and not self.stopping:
             self._notify("on_epoch_begin", state.epoch)
             self.data_parallel.sync_replicas()
@@ -84,20 +83,25 @@ class TrainingLoop:
                 state.optimizer.step(self.parameters)
                 self._notify("on_batch_end", state.step, state.record(results, size))
             else:
-                logs = state.means()
-                ranks.stage = f"the end of epoch {state.epoch}"
-                ranks.assert_equal(
-                    ranks.weights_digest(self.parameters),
-                    "the ranks' weights differ: a callback that changes weights needs `every_rank = True`",
-                )
-                logs |= self.validate()
-                state.close_epoch(logs)
-                self._notify("on_epoch_end", state.epoch - 1, logs)
-                self._sync_stop()
+                self._end_epoch()
         if self.checkpointer:
             self.checkpointer.save()  # before `on_train_end`, which may change the weights
         self._notify("on_train_end")
         return state.history
+
+    def _end_epoch(self) -> None:
+        """Validate, and close the epoch."""
+        state, ranks = self.state, self.ranks
+        logs = state.means()
+        ranks.stage = f"the end of epoch {state.epoch}"
+        ranks.assert_equal(
+            ranks.weights_digest(self.parameters),
+            "the ranks' weights differ: a callback that changes weights needs `every_rank = True`",
+        )
+        logs |= self.validate()
+        state.close_epoch(logs)
+        self._notify("on_epoch_end", state.epoch - 1, logs)
+        state.sync_stop(ranks)
 
     def compute(self, x: np.ndarray, y: np.ndarray, size: int) -> dict[str, float]:
         """Compute the gradients of a batch, and return its loss and metrics; the weights do not change.
@@ -141,7 +145,8 @@ class TrainingLoop:
         loss, *sums, seen, stop, interrupted = self.ranks.all_reduce(self.parameters, numbers)
         if seen != size:
             raise ValueError(f"the ranks must be given the same batch, but got {seen:g} of {size} examples")
-        self._apply_stop(stop, interrupted)
+        if self.ranks.size > 1:
+            state.agree(stop, interrupted)
         if not (math.isfinite(loss) and is_finite(*(parameter.grad for parameter in self.parameters))):
             return loss, {}
         return loss, dict(zip(("loss", *values), map(float, (loss, *sums)), strict=True))
@@ -159,7 +164,7 @@ class TrainingLoop:
         )
 
     def _begin(self, epochs: int) -> None:
-        """Begin a new epoch 0 of this fit, the same in all ranks, with the weights of rank 0."""
+        """Check that the ranks agree, broadcast rank 0's weights, and give the state to the callbacks."""
         state, ranks, batches = self.state, self.ranks, self.batches
         ranks.assert_equal(
             (batches.size, batches.batch_size, batches.seed, state.epoch, epochs),
@@ -167,6 +172,8 @@ class TrainingLoop:
         )
         state.model.set_weights(ranks.broadcast(state.model.get_weights))
         for hook in self.hooks:
+            if not isinstance(getattr(hook, "state", state), TrainingState):
+                raise TypeError(f"{type(hook).__name__}.state is set by the trainer: use another name")
             hook.state = state
 
     # --- when to stop -------------------------------------------------------------------------------------
@@ -174,18 +181,8 @@ class TrainingLoop:
     @property
     def stopping(self) -> bool:
         """Whether to stop before the next step; with several ranks, only when all of them have agreed."""
-        return self.agreed_to_stop if self.ranks.size > 1 else self.state.stop or self.state.interrupted
-
-    def _sync_stop(self) -> None:
-        """Learn whether a callback or a signal in any rank wants to stop."""
-        wishes = self.ranks.all_gather((self.state.stop, self.state.interrupted))
-        self._apply_stop(*map(any, zip(*wishes, strict=True)))
-
-    def _apply_stop(self, stop: float, interrupted: float) -> None:
-        if self.ranks.size > 1:
-            self.agreed_to_stop = bool(stop or interrupted)
-            self.state.stop |= bool(stop)
-            self.state.interrupted |= bool(interrupted)
+        state = self.state
+        return state.agreed_to_stop if self.ranks.size > 1 else state.stop or state.interrupted
 
     def _notify(self, name: str, *args: Any) -> None:
         for hook in self.hooks:

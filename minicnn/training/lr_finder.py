@@ -50,7 +50,6 @@ def find_rate(
     low, high = check_real(low, "low", above_low=True), check_real(high, "high", low, above_low=True)
     growth = (high / low) ** (1 / (check_int(steps, "steps", low=2) - 1))
     model, optimizer = copy.deepcopy((state.model, state.optimizer))
-    optimizer.lr_scale = 1.0
     rates: list[float] = []
     losses: list[float] = []
     mean = 0.0
@@ -70,5 +69,7 @@ def find_rate(
             with np.errstate(all="ignore"):  # weights that overflow show in the next loss
                 optimizer.step(parameters)
     if not losses:
-        raise FloatingPointError(f"the model must have a finite loss at first, got {loss:g}")
+        raise FloatingPointError(
+            f"the loss is {loss:g} before the first step: check the data and the initial weights"
+        )
     return RateSearch(rates, losses, rates[int(np.argmin(losses))] / 10)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class ProgressBar(Callback):
-    """One bar per epoch on stderr, with loss, metrics and images per second; none if that is no terminal.
+    """One bar per epoch on stderr, with loss, metrics and images per second, if that is a terminal.
 
     `size` is the length of an epoch in these units, None if it is not known; `batch_size` that of a step.
     """
@@ -27,7 +27,7 @@ class ProgressBar(Callback):
         if not self.shown:
             return
         title = f"epoch {epoch - self.state.first_epoch + 1}/{self.epochs}"
-        from tqdm import tqdm  # not above: it would add a fifth to the time of `import minicnn`
+        from tqdm import tqdm  # imported here, since it would add a fifth to the time of `import minicnn`
 
         share = "{n_fmt}{unit}" if self.size is None else "{percentage:3.0f}% |{bar}|"
         layout = f"{{desc}} {share} {{rate_fmt}}{{postfix}}"  # fits into 80 columns

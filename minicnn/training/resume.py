@@ -1,4 +1,4 @@
-"""Checkpoints of a fit and the way back: what makes an interrupted training end bit-identical.
+"""Save and restore the full state of a fit, so that an interrupted fit ends bit-identical.
 
 Everything random is either recomputed from seed, epoch and step (the order, the augmentation), or a stream
 that continues (Dropout's, one for each replica of the model); these streams are saved, and with them the
@@ -86,7 +86,8 @@ class Checkpointer(Callback):
             dtype=model.dtype,
             model=model,
             optimizer=type(optimizer).__name__,
-            **optimizer.settings(),
+            lr=optimizer.lr,
+            **{f"optimizer_{name}": value for name, value in optimizer.settings().items() if name != "lr"},
             loss=self.state.loss,
             metrics=dict(self.metrics),
             augment=self.batches.augment,
@@ -107,10 +108,9 @@ class Checkpointer(Callback):
         """Write a checkpoint of the state between two steps; all weights must be finite."""
         state = self.state
         if state.optimizer.lr != self.lr:
-            raise ValueError(
-                f"a callback changed `optimizer.lr` from {self.lr!r} to {state.optimizer.lr!r}, which "
-                f"checkpoints do not hold; change `optimizer.lr_scale` instead"
-            )
+            message = f"a callback changed `optimizer.lr` from {self.lr!r} to {state.optimizer.lr!r}, which "
+            message += "checkpoints do not hold; change `optimizer.lr_scale` instead"
+            raise self.ranks.raised_everywhere(ValueError(message))
         for name, parameter in state.model.named_parameters():
             if not is_finite(parameter.value):
                 message = f"the weights {name!r} became non-finite in step {state.optimizer.steps}, not saved"
@@ -118,7 +118,7 @@ class Checkpointer(Callback):
                 raise self.ranks.raised_everywhere(error)
         own = [[g.bit_generator.state for g in each] for each in self.data_parallel.generators()]
         generators = [states for rank in self.ranks.all_gather(own) for states in rank]
-        state.stop = any(self.ranks.all_gather(state.stop))
+        state.sync_stop(self.ranks)
         if self.ranks.rank == 0:
             arrays = state.arrays()
             callbacks: dict[str, dict[str, Any]] = {}

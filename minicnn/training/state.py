@@ -11,6 +11,7 @@ import numpy as np
 
 from minicnn.layers.base import Layer
 from minicnn.optimizers import Optimizer
+from minicnn.parallel.ranks import Ranks
 from minicnn.training.history import History
 
 _PLAIN = ("epoch", "first_epoch", "step", "seen", "sums", "stop")  # what JSON can hold as it is
@@ -58,6 +59,7 @@ class TrainingState:
     history: History = field(default_factory=History)
     stop: bool = False
     interrupted: bool = False
+    agreed_to_stop: bool = False  # of several ranks, none may stop alone
 
     def __post_init__(self) -> None:
         if not isinstance(self.model, Layer):
@@ -73,7 +75,19 @@ class TrainingState:
         """Start a fit at the next epoch, with an empty history."""
         self.first_epoch, self.history = self.epoch, History()
         self.step, self.seen, self.sums = 0, 0, {}
-        self.stop = self.interrupted = False
+        self.stop = self.interrupted = self.agreed_to_stop = False
+
+    def agree(self, stop: float, interrupted: float) -> None:
+        """Take over what the ranks together want."""
+        self.agreed_to_stop = bool(stop or interrupted)
+        self.stop |= bool(stop)
+        self.interrupted |= bool(interrupted)
+
+    def sync_stop(self, ranks: Ranks) -> None:
+        """Learn whether a callback or a signal in any rank wants to stop."""
+        if ranks.size > 1:
+            wishes = ranks.all_gather((self.stop, self.interrupted))
+            self.agree(*map(any, zip(*wishes, strict=True)))
 
     def record(self, results: Mapping[str, float], examples: int) -> dict[str, float]:
         """Count a step with these mean results, and return the means of the epoch so far."""

@@ -65,7 +65,7 @@ class Trainer:
         batch, on one thread unless `threads` says more; all get the same weights and history, those of as
         many threads. Metrics must be means over examples. An exception in one rank ends all processes.
     rank_timeout : float, optional
-        Seconds that ranks wait for a missing one before they report it and exit; None: forever.
+        Seconds that ranks wait for a missing one before they exit; None: forever.
     callbacks : sequence of Callback
         Called in every `fit`, before those that it is given.
 
@@ -84,6 +84,9 @@ class Trainer:
     >>> trainer.evaluate(x, y)["accuracy"]
     1.0
     """
+
+    # An assignment to another name, such as `stop_training`, is an error rather than without effect.
+    __slots__ = ("_data_parallel", "augment", "callbacks", "metrics", "ranks", "seed", "state", "threads")
 
     def __init__(
         self,
@@ -152,13 +155,13 @@ class Trainer:
             iterated again in each epoch, or a function `f(epoch)` that returns one. A fit that resumes skips
             those that it has seen, so they must come in the same order again.
         y : ndarray, shape (N,) or (N, K)
-            Labels, as the loss wants them.
+            Labels in the form that the loss expects.
         epochs : int
             Number of passes over the examples.
         batch_size : int
             Examples in a step; the last step of an epoch has what is left. Ignored if `x` gives batches.
         validation_data : (x, y), optional
-            Evaluated after each epoch; reported as `val_loss`, `val_accuracy`.
+            Evaluated after each epoch, as `val_loss`, `val_accuracy`.
         callbacks : sequence of Callback
             Called in this order.
         checkpoint : path, optional
@@ -173,7 +176,7 @@ class Trainer:
         Returns
         -------
         History
-            The means of loss and metrics over each epoch's steps, as they were at these steps.
+            The means of loss and metrics over each epoch's steps.
 
         Raises
         ------
@@ -226,16 +229,13 @@ class Trainer:
         ----------
         x, y, batch_size
             As for `fit`.
-        low, high : float
-            The first and the last rate; each is the one before times a constant factor.
-        steps : int
-            Number of steps, fewer if the loss diverges.
+        low, high, steps
+            The first and the last rate, and the number of steps; it is smaller if the loss diverges.
 
         Returns
         -------
         RateSearch
             `rates`, smoothed `losses`, and a `suggestion`; `minicnn.plots.learning_rates` draws it.
-            FloatingPointError is raised if the very first loss or gradient is not finite.
         """
         batches = make_batches(x, y, self.model, batch_size, self.seed, self.augment)
         return find_rate(self.state, batches, self.threads, low, high, steps)

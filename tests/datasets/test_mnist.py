@@ -54,16 +54,16 @@ def test_load_fashion_mnist_returns_the_published_data(monkeypatch):
 
 
 @pytest.mark.parametrize("subfolder", ["", "fashion-mnist"])
-@pytest.mark.parametrize("told", ["argument", "variable", "Debian"])
-def test_load_fashion_mnist_finds_the_folder_and_checks_the_digest(tmp_path, monkeypatch, told, subfolder):
+@pytest.mark.parametrize("source", ["argument", "variable", "Debian"])
+def test_load_fashion_mnist_finds_the_folder_and_checks_the_digest(tmp_path, monkeypatch, source, subfolder):
     # That other data are refused, and by which name, tells where they were found.
     place = fill(tmp_path / "here" / subfolder)
     monkeypatch.delenv("MINICNN_DATA", raising=False)
-    monkeypatch.setattr(mnist, "_FASHION_FOLDER", place if told == "Debian" else tmp_path / "nowhere")
-    if told == "variable":
+    monkeypatch.setattr(mnist, "_FASHION_FOLDER", place if source == "Debian" else tmp_path / "nowhere")
+    if source == "variable":
         monkeypatch.setenv("MINICNN_DATA", str(tmp_path / "here"))
     with pytest.raises(FileFormatError, match=r"SHA-256 is .*, expected c59f") as caught:
-        load_fashion_mnist(tmp_path / "here" if told == "argument" else None)
+        load_fashion_mnist(tmp_path / "here" if source == "argument" else None)
     assert str(place / "train-images-idx3-ubyte.gz") in str(caught.value)
 
 

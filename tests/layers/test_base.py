@@ -254,7 +254,7 @@ def test_what_is_cached_is_not_registered():
     assert [name for name, _ in layer.named_parameters()] == ["w"]
 
 
-def test_each_replica_has_its_own_random_streams_wherever_they_are_held():
+def test_each_replica_has_its_own_generators_wherever_they_are_held():
     class Noise(Layer):
         def init_params(self, input_shape, rng):
             self.streams = {"a": [rng.spawn(1)[0]]}
@@ -433,7 +433,7 @@ def test_pickling_keeps_weights_and_drops_the_cache():
         pickle.loads(pickle.dumps(model)).backward(y)
 
 
-def test_predictions_leave_the_random_streams_as_they_were():
+def test_predictions_leave_the_generators_as_they_were():
     """Also in number: a stream that has given others to replicas gives the next replica another one."""
     x = np.ones((5, 64), np.float32)
     outputs = []

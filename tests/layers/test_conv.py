@@ -61,7 +61,7 @@ def test_conv2d_without_dx_returns_none_and_still_gives_weights_their_gradients(
     assert layer.bias.grad.item() == 4.0
 
 
-def test_conv2d_counts_multiply_adds():
+def test_conv2d_counts_macs():
     assert Conv2D(16, 5).build((14, 14, 6)).macs() == 10 * 10 * 16 * 5 * 5 * 6
     assert Conv2D(4, 3, groups=2).build((5, 5, 4)).macs() == 3 * 3 * 4 * 3 * 3 * 2
 

@@ -57,7 +57,7 @@ def test_dense_without_bias_has_none():
     np.testing.assert_array_equal(layer(np.ones((1, 3), np.float32)), [[6.0, 6.0]])
 
 
-def test_dense_counts_multiply_adds():
+def test_dense_counts_macs():
     assert Dense(10).build((84,)).macs() == 840
     assert Dense(10).build((2, 3, 84)).macs() == 6 * 840
 

@@ -55,7 +55,7 @@ def test_conv2d_does_not_depend_on_how_the_work_is_done(many, case, block_bytes,
 
 
 @given(case=conv_cases(max_stride=1))
-def test_dx_of_few_images_is_the_same_scattered_and_as_a_convolution_of_dy(case):
+def test_dx_of_conv_im2col_is_the_same_scattered_and_as_a_convolution_of_dy(case):
     x, kernel, _ = case.arrays()
     plan = windows.plan_windows(x, kernel, *case.geometry)
     dy = np.random.default_rng(case.seed + 1).standard_normal(plan.y_shape)
@@ -127,7 +127,7 @@ def test_the_shapes_decide_how_images_lie(n, channels, taken):
 
 @pytest.mark.parametrize("few_channels", [0, 16])
 @pytest.mark.parametrize(("filters", "kernel_size"), [(2, 3), (5, 3), (5, 1)])
-def test_dx_of_few_images_lies_as_x_does(filters, kernel_size, few_channels):
+def test_dx_of_conv_im2col_lies_as_x_does(filters, kernel_size, few_channels):
     x, kernel = np.ones((2, 6, 5, 4)), np.ones((kernel_size, kernel_size, 4, filters))
     with algorithm_settings(many=False, few_channels=few_channels):
         for strides in (1, 2):

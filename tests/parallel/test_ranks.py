@@ -22,7 +22,7 @@ MPIEXEC = Path(sys.executable).with_name("mpiexec")
 SCENARIOS = [
     *("plain", "double", "dropout", "empty_shards", "threads_in_ranks", "augmented", "memory_mapped"),
     *("given_batches", "regression", "which_callbacks", "stop_requests", "early_stopping", "interrupted"),
-    *("refused", "logged"),
+    *("refused", "logged", "stop_at_checkpoint"),
 ]
 
 
@@ -137,6 +137,13 @@ def test_an_error_common_to_all_ranks_is_raised_in_all(two):
     assert "the ranks' weights differ: a callback that changes weights needs" in spoilt
     assert "must be the same in all ranks, got (70, 16, 2, 0, 2), (70, 17, 2, 0, 2)" in unequal
     assert "epoch 0, step 1: the output of layers.1 (Poison) is the first non-finite value" in ill
+
+
+def test_a_stop_at_a_checkpoint_makes_no_further_step_and_resumes_to_the_same(two):
+    for first, again in two["stop_at_checkpoint"]:
+        assert first[2] == again[2] == 3
+        for ours, theirs in zip(first[0], again[0], strict=True):
+            np.testing.assert_array_equal(ours, theirs)
 
 
 @pytest.mark.parametrize("scenario", ["raises", "unequal_batches"])

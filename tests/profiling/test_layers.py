@@ -9,7 +9,7 @@ def tiny():
     return Sequential([Conv2D(4, 3), BatchNorm(), ReLU(), Flatten(), Dense(5)]).build((8, 8, 2), rng=0)
 
 
-def test_profile_counts_multiply_adds_and_bytes_of_the_batch():
+def test_profile_counts_macs_and_bytes_of_the_batch():
     rows = {row["name"]: row for row in profile(tiny(), batch_size=3, steps=2)["layers"]}
     # 6x6 outputs of 4 channels, from 3x3x2 cells; the first layer computes no dx.
     assert rows["0 Conv2D"]["macs"] == 3 * 2 * (6 * 6 * 4) * (3 * 3 * 2)

@@ -42,7 +42,7 @@ from minicnn.losses import softmax_cross_entropy
 from minicnn.metrics import accuracy
 from minicnn.parallel import data_parallel
 
-KINDS = "threads", "helpers", "statistics"
+KINDS = "threads", "workers", "statistics"
 LIVES = 5  # after so many deaths a run is let be
 PLACE = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # a killed process needs no real disk
 
@@ -96,7 +96,7 @@ def fit(folder, kind, every, doom=()):
     trainer = Trainer(
         model, Adam(), loss, seed=2, augment=distort, threads=threads, metrics={"accuracy": accuracy}
     )
-    company = [Company(folder, trainer)] if kind == "helpers" else []
+    company = [Company(folder, trainer)] if kind == "workers" else []
     log = folder / "log.csv"
     history = trainer.fit(
         *(x, y, 3, 16),

@@ -138,7 +138,7 @@ def test_what_is_no_array_of_numbers_is_refused_everywhere(x, y, message):
             ValueError,
             r"examples must have shape \(3, 3, 1\), got an array of shape \(22, 2, 3, 1\)",
         ),
-        ([(X, Y[:3])], ValueError, "a label for each"),
+        ([(X, Y[:3])], ValueError, "x and y need the same length"),
     ],
 )
 def test_what_gives_no_batches_is_refused(source, error, message):

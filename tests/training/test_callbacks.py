@@ -67,7 +67,7 @@ def test_hooks_are_called_in_order():
     ]
 
 
-def test_stop_training_ends_after_the_step_that_runs():
+def test_stop_ends_after_the_step_that_runs():
     class Stop(Record):
         def on_batch_end(self, step, logs):
             super().on_batch_end(step, logs)

@@ -78,5 +78,5 @@ def test_lr_find_refuses_what_it_cannot_search():
     with pytest.raises(ValueError, match="`steps` must be at least 2, got 1"):
         trainer.lr_find(X, Y, steps=1)
     trainer.model[0].bias.value = np.full(6, np.nan)
-    with pytest.raises(FloatingPointError, match="a finite loss at first, got nan"):
+    with pytest.raises(FloatingPointError, match="the loss is nan before the first step"):
         trainer.lr_find(X, Y)

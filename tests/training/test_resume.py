@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from minicnn import (
     EarlyStopping,
     FileFormatError,
     Flatten,
+    Optimizer,
     ReduceLROnPlateau,
     ReLU,
     SaveBest,
@@ -27,6 +29,7 @@ from minicnn import (
     Trainer,
 )
 from minicnn.saving import read_tensors, write_tensors
+from minicnn.saving.checkpoints import CheckpointFolder
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.integers(0, 200, (70, 4, 4, 1)).astype(np.uint8), RNG.integers(0, 3, 70)
@@ -248,18 +251,18 @@ def test_another_fits_checkpoint_is_refused_and_nothing_changed(folder, trainer,
         ({}, {"callbacks": []}, "callbacks changed from EarlyStopping.0 to none"),
     ],
 )
-def test_what_is_different_is_told_once_and_the_fit_goes_on(folder, trainer, options, message):
+def test_what_is_different_is_reported_once_and_the_fit_continues(folder, trainer, options, message):
     same = {"layers": lambda: [Dropout(0.5)]}
     fit(make(**same), folder, epochs=1, callbacks=[EarlyStopping(patience=9)])
     with pytest.warns(
         UserWarning, match=rf"resuming from .*; results will not be bit-identical, because {message}"
-    ) as told:
+    ) as caught:
         history = fit(make(**same | trainer), folder, epochs=2, **{"callbacks": [EarlyStopping()]} | options)
-    assert len(told) == 1
+    assert len(caught) == 1
     assert history.epoch == [0, 1]
 
 
-def test_another_version_is_told(folder, monkeypatch):
+def test_another_version_is_reported(folder, monkeypatch):
     fit(make(), folder, epochs=1)
     monkeypatch.setattr("numpy.__version__", "1.0")
     with pytest.warns(UserWarning, match=r"numpy changed from \d\S* to 1.0"):
@@ -348,7 +351,7 @@ def test_a_forged_state_with_a_right_checksum_is_refused_and_nothing_changed(fol
 def test_best_weights_of_another_shape_are_refused_when_they_come_not_when_they_are_used(folder, unforged):
     weights = {f"callbacks.EarlyStopping.0.weights.{i}": np.ones(1, np.float32) for i in range(4)}
     forge(folder / "run", unforged, ("callbacks", "EarlyStopping.0", "best"), 0.5, weights)
-    with pytest.raises(FileFormatError, match="the best weights must be those of the model"):
+    with pytest.raises(FileFormatError, match="the saved best weights do not fit the model"):
         fit(forgeable(), folder / "run", 3, remembering(folder))
 
 
@@ -365,7 +368,7 @@ def test_a_place_beyond_the_buffer_of_philox_is_refused(folder):
         fit(make(**options), folder / "run")
 
 
-def test_what_is_different_is_told_without_characters_that_a_terminal_obeys(folder, unforged):
+def test_what_is_different_is_reported_without_control_characters(folder, unforged):
     forge(folder / "run", unforged, ("fingerprint", "numpy"), "\x1b[2J")
     with pytest.warns(UserWarning, match="because numpy changed$"):
         fit(forgeable(), folder / "run", callbacks=remembering(folder))
@@ -424,7 +427,7 @@ def run_dying(runs):
     counts = json.loads(result.stdout or "{}")
     assert (counts.get("lost"), counts.get("different")) == (0, 0), f"{counts}\n{result.stderr}"
     assert counts["deaths"] >= runs // 2  # some come too late, when all is done
-    assert counts["helped"] == len(range(1, runs, 3))  # every third of them had a helper
+    assert counts["helped"] == len(range(1, runs, 3))  # every third of them had a worker
 
 
 def test_killed_at_random_moments_no_run_is_lost_or_different():
@@ -436,7 +439,7 @@ def test_killed_at_random_moments_no_run_of_a_thousand_is_lost_or_different():
     run_dying(1000)
 
 
-def test_another_rate_than_before_is_taken_and_told(folder):
+def test_another_rate_than_before_is_used_and_reported(folder):
     fit(make(), folder, epochs=1)
     again = make(lr=1e-5)
     with pytest.warns(UserWarning, match="lr changed from 0.001 to 1e-05"):
@@ -521,3 +524,60 @@ def test_an_epoch_that_goes_on_with_a_new_metric_does_not_tell_it(folder):
     assert history.keys() == {"loss", "ones"}
     assert np.isnan(history["ones"]).tolist() == [True, False]
     assert history["ones"][1] == 1.0
+
+
+class Fixed(Optimizer):
+    """An optimizer of the user's, with arguments that have the names of other things."""
+
+    def __init__(self, loss=0.5, data="x"):
+        super().__init__(0.1)
+        self.loss, self.data = loss, data
+
+    def update(self, grad, scratch, rate, state):
+        return grad * (rate * self.loss)
+
+
+def test_an_optimizer_without_a_rate_argument_resumes(folder):
+    whole, first, again = (Trainer(make().model, Fixed(), threads=1) for _ in range(3))
+    history = fit(whole)
+    with pytest.raises(ZeroDivisionError):
+        fit(first, folder, 2, [Fail(8)])
+    assert fit(again, folder, 2) == history
+    assert state(again) == state(whole)
+    with pytest.warns(UserWarning, match="because optimizer_loss changed from 0.5 to 0.25$"):
+        fit(Trainer(make().model, Fixed(loss=0.25), threads=1), folder, epochs=4)
+
+
+def test_a_stop_from_another_thread_during_a_save_is_not_lost(folder, monkeypatch):
+    trainer = make()
+    save = CheckpointFolder.save
+
+    def save_while_a_thread_stops(self, step, *args):
+        thread = threading.Thread(target=setattr, args=(trainer.state, "stop", True))
+        thread.start()
+        thread.join()
+        save(self, step, *args)
+
+    monkeypatch.setattr(CheckpointFolder, "save", save_while_a_thread_stops)
+    fit(trainer, folder, 2)
+    assert trainer.optimizer.steps == 2
+
+
+def test_a_callback_that_changes_the_rate_itself_is_an_error_that_says_what_to_change(folder):
+    class Halve(Callback):
+        def on_batch_end(self, step, logs):
+            self.state.optimizer.lr /= 2
+
+    with pytest.raises(
+        ValueError, match=r"changed `optimizer.lr` from 0.001 to .*; change `optimizer.lr_scale`"
+    ):
+        fit(make(), folder, 1, [Halve()])
+
+
+def test_a_callback_with_a_state_of_its_own_is_refused():
+    class Counts(Callback):
+        def __init__(self):
+            self.state = {"count": 0}
+
+    with pytest.raises(TypeError, match=r"Counts.state is set by the trainer: use another name"):
+        fit(make(), callbacks=[Counts()])

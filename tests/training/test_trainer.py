@@ -249,7 +249,7 @@ def test_batch_statistics_are_exact_or_refused():
             r"examples must have shape \(6, 6, 1\).* a channel axis",
         ),
         (np.zeros((3, 5, 5, 1)), np.zeros(3), {}, r"examples must have shape \(6, 6, 1\), got an array of"),
-        (np.zeros((3, 6, 6, 1)), np.zeros(2), {}, "a label for each"),
+        (np.zeros((3, 6, 6, 1)), np.zeros(2), {}, "x and y need the same length"),
         (np.zeros((0, 6, 6, 1)), np.zeros(0), {}, "at least one example"),
         (np.zeros((3, 6, 6, 1)), np.zeros(3, int), {"epochs": -1}, "`epochs` must be at least 0"),
         (np.zeros((3, 6, 6, 1)), np.zeros(3, int), {"batch_size": 0}, "`batch_size` must be at least 1"),
@@ -407,3 +407,9 @@ def test_augmentation_and_threads_are_checked_at_once():
         Trainer(net(), SGD(), threads=0)
     with pytest.raises(ValueError, match="`seed` must be at least 0, got -1"):
         Trainer(net(), SGD(), seed=-1)
+
+
+def test_a_name_that_the_trainer_does_not_have_is_refused():
+    trainer = Trainer(Dense(2).build((3,), rng=0), SGD())
+    with pytest.raises(AttributeError, match="stop_training"):
+        trainer.stop_training = True

@@ -20,11 +20,12 @@ class Callback:
     ----------
     state : TrainingState
         The state of the training (`model`, `optimizer`, `epoch`, `step`, ...), set before `on_train_begin`.
-        `self.state.stop = True` ends the fit after the step that runs.
+        `self.state.stop = True` ends the fit after the step that runs. For `evaluate` or `predict`, give the
+        callback the trainer.
     every_rank : bool
         False: with several ranks (see `Trainer`), only the first calls it, so that it may print and write.
         A callback that changes the training (weights, learning rate) must run in all ranks: True.
-    saved : dict of str to type
+    checkpointed : dict of str to type
         The attributes that a checkpoint must hold, each with its type (float, int, str, bool, or a list or
         dict of these). For anything else, override `state_dict` and `load_state_dict`.
 
@@ -37,7 +38,7 @@ class Callback:
 
     state: TrainingState
     every_rank: ClassVar[bool] = False
-    saved: ClassVar[Mapping[str, Any]] = {}
+    checkpointed: ClassVar[Mapping[str, Any]] = {}
 
     def on_train_begin(self) -> None:
         """Before the first epoch."""
@@ -59,11 +60,11 @@ class Callback:
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint must hold of this callback: names, and arrays or JSON values."""
-        return {name: getattr(self, name) for name in self.saved}
+        return {name: getattr(self, name) for name in type(self).checkpointed}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what `state_dict` returned; called after `on_train_begin` when a fit resumes."""
-        check_schema(dict(state), self.saved)
+        check_schema(dict(state), dict(type(self).checkpointed))
         vars(self).update(state)
 
 

@@ -1,4 +1,4 @@
-"""The history of a fit in a CSV file, which grows by one line per epoch."""
+"""The history of a fit, in a file that grows by one line per epoch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from minicnn.saving.files import write_atomically
+from minicnn.saving.files import explain_os_errors
 from minicnn.training.callbacks.base import Callback, Logs
 
 
@@ -19,35 +19,38 @@ class CSVLogger(Callback):
     Parameters
     ----------
     path : str or path
-        The file, replaced as a whole when an epoch ends. Values that are unknown in some epochs, as when a
-        fit is resumed with other metrics, are "nan".
+        The file. Each line is written when its epoch ends.
     """
 
-    saved: ClassVar = {"rows": [{str: float}]}
+    checkpointed: ClassVar = {"text": str}
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
-        self.rows: list[dict[str, float]] = []
+        self.path, self.text = Path(path), ""
 
     def on_train_begin(self) -> None:
         """Empty the file."""
-        self.rows = []
-        self._write()
+        self._write("", "w")
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        """Add a line; the first comes after a header."""
-        self.rows.append({"epoch": epoch, **logs})
-        self._write()
+        """Append a line; the first comes after a header."""
+        lines = io.StringIO(newline="")
+        header, *_ = self.text.partition("\r\n")
+        names = ["epoch", *logs] if not header else next(csv.reader([header]))
+        new = [name for name in logs if name not in names]
+        writer = csv.DictWriter(lines, [*names, *new], restval="nan")
+        if not header or new:  # the first epoch, or a fit resumed with other metrics
+            writer.writeheader()
+            writer.writerows(csv.DictReader(io.StringIO(self.text, newline="")))
+        writer.writerow({"epoch": epoch, **logs})
+        self._write(lines.getvalue(), "w" if new else "a")
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Write the file as it was at the checkpoint."""
         super().load_state_dict(state)
-        self._write()
+        self._write(self.text, "w")
 
-    def _write(self) -> None:
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, dict.fromkeys(name for row in self.rows for name in row), restval="nan")
-        if self.rows:
-            writer.writeheader()
-            writer.writerows(self.rows)
-        write_atomically(self.path, text.getvalue().encode())
+    def _write(self, text: str, mode: str) -> None:
+        content = text.encode()
+        with explain_os_errors(self.path), self.path.open(mode + "b") as file:
+            file.write(content)
+        self.text = text if mode == "w" else self.text + text

@@ -1,4 +1,4 @@
-"""The end of a fit that does not improve any more."""
+"""Stop training when a monitored quantity stops improving."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class EarlyStopping(Monitor):
     """
 
     every_rank = True
-    saved: ClassVar = Monitor.saved | {"waited": int}
+    checkpointed: ClassVar = Monitor.checkpointed | {"waited": int}
 
     def __init__(
         self,
@@ -73,9 +73,9 @@ class EarlyStopping(Monitor):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from the best value."""
-        super().load_state_dict({name: state[name] for name in self.saved})
-        weights = [state[f"weights.{i}"] for i in range(len(state) - len(self.saved))]
+        super().load_state_dict({name: state[name] for name in type(self).checkpointed})
+        weights = [state[f"weights.{i}"] for i in range(len(state) - len(self.checkpointed))]
         expected = [parameter.shape for parameter in self.state.model.parameters()]
         if weights and [getattr(value, "shape", None) for value in weights] != expected:
-            raise ValueError("the best weights must be those of the model")
+            raise ValueError("the saved best weights do not fit the model")
         self.best_weights = weights or None

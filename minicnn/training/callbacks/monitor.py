@@ -1,4 +1,4 @@
-"""What callbacks share that watch one of the logged quantities."""
+"""The base class of callbacks that monitor a logged quantity."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Monitor(Callback):
         The best value in this fit, negated if higher is better.
     """
 
-    saved: ClassVar[dict[str, type]] = {"best": float}
+    checkpointed: ClassVar[dict[str, type]] = {"best": float}
 
     def __init__(self, monitor: str, mode: str, min_delta: float = 0.0) -> None:
         if mode not in ("auto", "min", "max"):

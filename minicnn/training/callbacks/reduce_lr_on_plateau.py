@@ -1,4 +1,4 @@
-"""A learning rate that falls where the training stalls."""
+"""Reduce the learning rate when a monitored quantity stops improving."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class ReduceLROnPlateau(Monitor):
     cooldown : int
         Number of epochs after a reduction that do not count.
     min_lr : float
-        The rate is not reduced below this.
+        The rate is not reduced below this; a schedule of the optimizer may fall below it.
     mode : {"auto", "min", "max"}
         Whether lower or higher is better; "auto" decides by the name of a loss, error or accuracy.
     """
 
     every_rank = True
-    saved: ClassVar = Monitor.saved | {"waited": int, "cooling": int}
+    checkpointed: ClassVar = Monitor.checkpointed | {"waited": int, "cooling": int}
 
     def __init__(
         self,
