@@ -75,6 +75,8 @@ def load_layer(target: str) -> Layer:
     if not (path and colon and expression):
         raise ValueError(f"the layer must be given as FILE.py:NAME or package.module:NAME, got {target!r}")
     name, arguments, options = _parse_call(expression)
+    if path.endswith(".py") and not Path(path).exists():
+        raise ValueError(f"no such file: {path}")
     try:
         found: Any = _import(path)
     except (Exception, SystemExit) as error:

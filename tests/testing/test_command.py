@@ -105,7 +105,7 @@ def test_a_file_may_be_named_by_its_path(module, tmp_path):
         ("{}:Missing", "has no 'Missing'"),
         ("{}:np.nothing", "has no 'np.nothing'"),
         ("no_such_module_anywhere:Shift", "cannot be imported: ModuleNotFoundError"),
-        ("no_such_file.py:Shift", "cannot be imported: FileNotFoundError"),
+        ("no_such_file.py:Shift", "no such file: no_such_file.py"),
         ("broken_module_of_a_test:Shift", "cannot be imported: ZeroDivisionError"),
         ("leaving_module_of_a_test:Shift", "cannot be imported: SystemExit: 3"),
         ("{}:leaves", "cannot be created: SystemExit: 3"),
