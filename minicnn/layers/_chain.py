@@ -1,0 +1,90 @@
+"""Layers applied one after the other: what Sequential, Residual and Concatenate share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from minicnn.layers.base import Layer
+
+LOCATED = (ValueError, TypeError, RuntimeError)  # errors whose message gets the layer
+
+
+class Chain(Layer):
+    """The passes through layers applied one after the other.
+
+    Sequential inherits them. A layer with several chains keeps them as lists, which names their weights
+    "layers.0.kernel", and makes a Chain of a list for each pass.
+
+    Parameters
+    ----------
+    layers : Layer or iterable of Layer
+        In order of application.
+    """
+
+    def __init__(self, layers: Layer | Iterable[Layer] = ()) -> None:
+        single = isinstance(layers, Layer) or not np.iterable(layers)
+        self.layers: list[Layer] = [layers] if single else list(layers)  # type: ignore[list-item, arg-type]
+        for i, layer in enumerate(self.layers):
+            if not isinstance(layer, Layer):
+                got = f"the class {layer.__name__}" if isinstance(layer, type) else repr(layer)
+                raise TypeError(f"layer {i} must be a Layer object, got {got}")
+
+    @property
+    def needs_dx(self) -> bool:
+        """Whether the first layer must compute dL/dx."""
+        return self.layers[0].needs_dx if self.layers else True
+
+    @needs_dx.setter
+    def needs_dx(self, needed: bool) -> None:
+        if self.layers:
+            self.layers[0].needs_dx = needed
+
+    def init_params(self, input_shape: tuple[int, ...], rng: np.random.Generator) -> None:
+        """Build each layer for the output shape of the one before."""
+        for i, layer in enumerate(self.layers):
+            try:
+                layer.build(input_shape, rng)
+            except LOCATED as error:
+                raise _located(error, i, layer, input_shape) from error
+            input_shape = layer.output_shape
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Return the output of the last layer."""
+        x = x if self.layers else x.copy()
+        for i, layer in enumerate(self.layers):
+            try:
+                x = layer(x)
+            except LOCATED as error:
+                raise _located(error, i, layer, np.shape(x)) from error
+        return x
+
+    def backward(self, dy: np.ndarray) -> np.ndarray | None:
+        """Return dL/dx; add the gradient of every weight."""
+        dx: Any = dy if self.layers else dy.copy()
+        for i, layer in reversed(list(enumerate(self.layers))):
+            try:
+                dx = layer.backward(dx)
+            except LOCATED as error:
+                raise _located(error, i, layer, np.shape(dx)) from error
+        return dx
+
+
+def with_place(error: Exception, place: str) -> Exception:
+    """Return the error with a place in front of its message, as one of the kinds in LOCATED."""
+    kind = next(kind for kind in LOCATED if isinstance(error, kind))
+    return kind(f"{place}{error}")
+
+
+def repr_lists(items: Sequence[Any]) -> str:
+    """Return the code of a list of layers, or of lists of them, with a line for each layer."""
+    texts = [repr_lists(item) if isinstance(item, list) else repr(item) for item in items]
+    lines = "".join(f"    {line}\n" for text in texts for line in f"{text},".splitlines())
+    return f"[\n{lines}]" if lines else "[]"
+
+
+def _located(error: Exception, index: int, layer: Layer, shape: tuple[int, ...]) -> Exception:
+    """Return the error with the layer's index, its class and the shape of its argument in the message."""
+    return with_place(error, f"layer {index} ({type(layer).__name__}), given {shape}: ")
