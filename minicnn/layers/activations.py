@@ -11,6 +11,7 @@ import numpy as np
 
 from minicnn.layers.base import Layer
 from minicnn.ops.activations import sigmoid, softmax
+from minicnn.ops.normal import normal_distribution
 from minicnn.validation import check_dy, check_real
 
 
@@ -82,6 +83,73 @@ class Sigmoid(_Elementwise):
         return y
 
 
+class ELU(_Elementwise):
+    """x where x > 0, alpha * (exp(x) - 1) elsewhere (Clevert et al. 2016; as Keras).
+
+    Parameters
+    ----------
+    alpha : float
+        Minus the limit for x -> -inf, at least 0.
+    """
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        self.alpha = check_real(alpha, "alpha")
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Return x where it is positive, else alpha * (exp(x) - 1)."""
+        negative = np.expm1(np.minimum(x, 0))
+        negative *= self.alpha
+        if self.training:
+            derivative = negative + self.alpha
+            derivative[x > 0] = 1
+            self.cache = derivative
+        return np.maximum(x, 0) + negative
+
+
+class SiLU(_Elementwise):
+    """x * sigmoid(x), also called swish (Hendrycks and Gimpel 2016; Ramachandran et al. 2017).
+
+    Examples
+    --------
+    >>> SiLU().build((3,))(np.array([[-1.0, 0.0, 1.0]])).round(4)
+    array([[-0.2689,  0.    ,  0.7311]])
+    """
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Return x * sigmoid(x)."""
+        gate = sigmoid(x)
+        y = x * gate
+        self.cache = gate + y * (1 - gate) if self.training else None
+        return y
+
+
+class GELU(_Elementwise):
+    """x * P(X <= x) for a standard normal X (Hendrycks and Gimpel 2016).
+
+    Parameters
+    ----------
+    approximate : bool
+        Whether to use the tanh formula of the paper, which differs by up to 5e-4, instead of the normal
+        distribution function (as Keras, whose default is False too).
+
+    Examples
+    --------
+    >>> x = np.array([[-1.0, 0.0, 1.0]])
+    >>> GELU().build((3,))(x).round(4), GELU(approximate=True).build((3,))(x).round(4)
+    (array([[-0.1587,  0.    ,  0.8413]]), array([[-0.1588,  0.    ,  0.8412]]))
+    """
+
+    def __init__(self, approximate: bool = False) -> None:
+        self.approximate = bool(approximate)
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Return x times the probability."""
+        probability, density = _tanh_formula(x) if self.approximate else normal_distribution(x)
+        y = x * probability
+        self.cache = probability + x * density if self.training else None
+        return y
+
+
 class Softmax(Layer):
     """Probabilities along the last axis: exp(x) / sum(exp(x)).
 
@@ -99,3 +167,11 @@ class Softmax(Layer):
         y = self.cache
         check_dy(dy, y.shape)
         return y * (dy - (dy * y).sum(axis=-1, keepdims=True))
+
+
+def _tanh_formula(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return (1 + tanh(c * (x + 0.044715 x^3))) / 2, which is close to P(X <= x), and its derivative."""
+    scale, cubic = math.sqrt(2 / math.pi), 0.044715
+    squares = x * x
+    tanh = np.tanh(scale * x * (1 + cubic * squares))
+    return 0.5 * (1 + tanh), 0.5 * scale * (1 - tanh * tanh) * (1 + 3 * cubic * squares)

@@ -92,3 +92,44 @@ class GlobalAveragePool2D(Layer):
         shape = self.cache
         share = check_dy(dy, (shape[0], shape[3])) / math.prod(shape[1:3])
         return np.broadcast_to(share[:, None, None, :], shape).copy()
+
+
+class GlobalMaxPool2D(Layer):
+    """Take the maximum of each channel over the whole image: (N, H, W, C) -> (N, C).
+
+    Parameters
+    ----------
+    ties : {"split", "first", "all"}
+        How the gradient is distributed over several equal maxima, see `Pool2D`. The default is that of
+        Keras's GlobalMaxPooling2D, equal shares, while its MaxPooling2D gives all to the first.
+
+    Examples
+    --------
+    >>> GlobalMaxPool2D().build((7, 7, 64)).output_shape
+    (64,)
+    """
+
+    def __init__(self, ties: str = "split") -> None:
+        check_ties(ties)
+        self.ties = ties
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Return the maximum of each channel."""
+        check_images(x)
+        y = x.max(axis=(1, 2))
+        self.cache = x, y.copy() if self.training else None
+        return y
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        """Return dL/dx: dy at the maximum of each channel, and 0 elsewhere."""
+        x, y = self.cache
+        check_dy(dy, y.shape)
+        if self.ties == "first":
+            n, h, w, c = x.shape
+            first = x.reshape(n, h * w, c).argmax(axis=1)
+            dx = np.zeros((n, h * w, c), dy.dtype)
+            np.put_along_axis(dx, first[:, None], dy[:, None], axis=1)
+            return dx.reshape(x.shape)
+        largest = x == y[:, None, None, :]
+        share = dy / largest.sum(axis=(1, 2), dtype=dy.dtype) if self.ties == "split" else dy
+        return largest * share[:, None, None, :]

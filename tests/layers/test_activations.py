@@ -3,8 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from minicnn import LeakyReLU, ReLU, Sigmoid, Softmax, Tanh
-from minicnn.testing import check_layer
+from minicnn import ELU, GELU, LeakyReLU, ReLU, Sigmoid, SiLU, Softmax, Tanh
+from minicnn.testing import check_layer, parametrize_with_checks
 
 
 @pytest.mark.parametrize("shape", [(1,), (7,), (4, 5, 3)])
@@ -15,6 +15,17 @@ from minicnn.testing import check_layer
 )
 def test_activations_honour_the_contract(layer, shape):
     check_layer(layer, shape)
+
+
+@parametrize_with_checks(
+    [
+        (layer, shape)
+        for layer in (ELU(), ELU(0.3), ELU(0), SiLU(), GELU(), GELU(approximate=True))
+        for shape in ((7,), (4, 5, 3))
+    ]
+)
+def test_smooth_activations_honour_the_contract(layer, check):
+    check(layer)
 
 
 def both_ways(layer, x, dy):
@@ -81,3 +92,38 @@ def test_tanh_refuses_factors_that_are_no_numbers(name):
         Tanh(**{name: None})
     with pytest.raises(ValueError, match=f"`{name}` must be in"):
         Tanh(**{name: math.inf})
+
+
+def test_elu_by_hand():
+    y, dx = both_ways(ELU(2.0), [-math.log(4), 0.0, 3.0, -1000.0], [1.0, 5.0, 7.0, 1.0])
+    np.testing.assert_allclose(y, [2 * (0.25 - 1), 0, 3, -2], rtol=1e-15)
+    np.testing.assert_allclose(dx, [2 * 0.25, 10, 7, 0], rtol=1e-15)
+
+
+def test_silu_by_hand():
+    y, dx = both_ways(SiLU(), [math.log(3), 0.0, -1000.0, 1000.0], [1.0, 4.0, 1.0, 1.0])
+    np.testing.assert_allclose(y, [math.log(3) * 0.75, 0, 0, 1000], rtol=1e-15)
+    np.testing.assert_allclose(dx, [0.75 + math.log(3) * 0.75 * 0.25, 2, 0, 1], rtol=1e-15)
+
+
+def test_gelu_is_the_normal_distribution_of_the_standard_library():
+    x = np.linspace(-9, 9, 101)
+    y, dx = both_ways(GELU(), x, np.ones(101))
+    cdf = np.array([0.5 * math.erfc(-v / math.sqrt(2)) for v in x])
+    np.testing.assert_allclose(y, x * cdf, rtol=1e-13)
+    density = np.exp(-(x**2) / 2) / math.sqrt(2 * math.pi)
+    np.testing.assert_allclose(dx, cdf + x * density, rtol=1e-12, atol=1e-16)
+
+
+def test_gelu_s_tanh_formula_is_that_of_the_paper():
+    x = np.linspace(-5, 5, 101)
+    y, _ = both_ways(GELU(approximate=True), x, np.ones(101))
+    expected = [0.5 * v * (1 + math.tanh(math.sqrt(2 / math.pi) * (v + 0.044715 * v**3))) for v in x]
+    np.testing.assert_allclose(y, expected, rtol=1e-12, atol=1e-15)
+    exact, _ = both_ways(GELU(), x, np.ones(101))
+    assert 4e-4 < np.abs(y - exact).max() < 5e-4
+
+
+def test_elu_refuses_an_alpha_that_is_none():
+    with pytest.raises(ValueError, match=r"`alpha` must be in \[0, inf\), got -1"):
+        ELU(-1)

@@ -3,8 +3,8 @@ import pytest
 from cases import pool_cases
 from hypothesis import given, settings
 
-from minicnn import GlobalAveragePool2D, Pool2D
-from minicnn.testing import LayerCheckError, check_layer
+from minicnn import GlobalAveragePool2D, GlobalMaxPool2D, Pool2D
+from minicnn.testing import LayerCheckError, check_layer, parametrize_with_checks
 
 
 @pytest.mark.parametrize("mode", ["max", "avg"])
@@ -125,3 +125,28 @@ def test_pooling_refuses_wrong_arguments_in_a_sentence(make, error, message):
     with pytest.raises(error) as caught:
         make()
     assert message in str(caught.value)
+
+
+@parametrize_with_checks(
+    [(GlobalMaxPool2D(ties), shape) for ties in ("split", "first", "all") for shape in ((1, 1, 1), (4, 3, 2))]
+)
+def test_global_max_honours_the_contract(layer, check):
+    check(layer)
+
+
+@pytest.mark.parametrize(
+    ("ties", "expected"),
+    [("split", [0, 3, 3, 0]), ("first", [0, 6, 0, 0]), ("all", [0, 6, 6, 0])],
+)
+def test_global_max_by_hand_with_each_rule_for_ties(ties, expected):
+    layer = GlobalMaxPool2D(ties).build((2, 2, 1)).train()
+    x = np.array([-3.0, -1.0, -1.0, -2.0], np.float32).reshape(1, 2, 2, 1)
+    np.testing.assert_array_equal(layer(x), [[-1]])
+    np.testing.assert_array_equal(layer.backward(np.array([[6.0]], np.float32)).ravel(), expected)
+
+
+def test_global_max_refuses_unknown_ties_and_vectors():
+    with pytest.raises(ValueError, match="`ties` must be"):
+        GlobalMaxPool2D("last")
+    with pytest.raises(ValueError, match=r"images of shape \(N, H, W, C\)"):
+        GlobalMaxPool2D().build((3,))

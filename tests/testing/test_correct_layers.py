@@ -5,22 +5,30 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import minicnn
 from minicnn import (
+    ELU,
     BatchNorm,
+    Concatenate,
     Conv2D,
     Dense,
     Dropout,
     Flatten,
     GlobalAveragePool2D,
+    GlobalMaxPool2D,
     Layer,
     LeakyReLU,
     LocalResponseNorm,
     Pool2D,
     ReLU,
+    Residual,
     Sequential,
     Sigmoid,
+    SiLU,
     Softmax,
     Tanh,
+    Upsampling2D,
+    ZeroPadding2D,
 )
 from minicnn.models.historic.lenet5_1998 import PartialConv2D, Subsample
 from minicnn.testing import LayerCheckError, check_layer, parametrize_with_checks
@@ -89,6 +97,10 @@ chains = st.sampled_from(
         lambda n: Sequential([Conv2D(n, 2, padding="same"), BatchNorm(), LeakyReLU(), GlobalAveragePool2D()]),
         lambda n: Sequential([Pool2D(2, 1, "same"), Pool2D(2, 1, "same"), Conv2D(n, 1)]),
         lambda n: Sequential([Dropout(0.3), ReLU(), Dense(n), Softmax()]),
+        lambda n: Residual([Conv2D(n, 3, padding="same"), ReLU()], shortcut=[Conv2D(n, 1), BatchNorm()]),
+        lambda n: Concatenate(
+            [[], Sequential([Conv2D(n, 1), SiLU()]), [Residual(ReLU()), Pool2D(2, 1, "same")]]
+        ),
     ]
 )
 CASES = st.one_of(
@@ -98,6 +110,13 @@ CASES = st.one_of(
     *[layer_cases(kind) for kind in (Dense, Scale, PReLU, GELU, LayerNorm, Maxout, CReLU)],
     *[layer_cases(kind, image_shapes()) for kind in (GlobalAveragePool2D, ConvTanh, SqueezeExcite)],
     layer_cases(ResidualBlock),
+    layer_cases(ELU, alpha=st.sampled_from([0.0, 0.5, 1.0, 2.0])),
+    layer_cases(minicnn.GELU, approximate=st.booleans()),
+    layer_cases(minicnn.PReLU, initial_slope=st.floats(-1, 1), shared=st.booleans()),
+    layer_cases(SiLU),
+    layer_cases(GlobalMaxPool2D, image_shapes(), ties=st.sampled_from(["first", "all", "split"])),
+    layer_cases(Upsampling2D, image_shapes(), size=sizes | st.tuples(sizes, sizes)),
+    layer_cases(ZeroPadding2D, image_shapes(), padding=st.tuples(*[st.tuples(sizes, sizes)] * 2)),
     layer_cases(
         LocalResponseNorm,
         image_shapes(channels=7),

@@ -1,0 +1,56 @@
+"""Rescaling: a fixed scale and offset."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from minicnn.layers.base import Layer
+from minicnn.validation import check_dy, check_real
+
+
+class Rescaling(Layer):
+    """x * scale + offset, with numbers that are not learned (as Keras).
+
+    `Trainer` and `predict` scale uint8 images to [0, 1] before any layer sees them. A `Rescaling(1 / 255)`,
+    as many Keras models have it, therefore needs images as floats in [0, 255].
+
+    Parameters
+    ----------
+    scale, offset : float, or sequence of float
+        For all values, or one for each channel: `Rescaling(1 / std, -mean / std)` standardizes images.
+
+    Examples
+    --------
+    >>> Rescaling(2.0, offset=-1.0).build((3,))(np.array([[0.0, 0.5, 1.0]]))
+    array([[-1.,  0.,  1.]])
+    """
+
+    def __init__(self, scale: float | Sequence[float], offset: float | Sequence[float] = 0.0) -> None:
+        self.scale, self.offset = _numbers(scale, "scale"), _numbers(offset, "offset")
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Return the scaled and shifted values."""
+        for name in ("scale", "offset"):
+            numbers = getattr(self, name)
+            if isinstance(numbers, tuple) and len(numbers) != x.shape[-1]:
+                raise ValueError(
+                    f"Rescaling has {len(numbers)} numbers in `{name}`, so x must have as many channels, "
+                    f"got {x.shape}"
+                )
+        self.cache = x.shape
+        return x * np.asarray(self.scale, x.dtype) + np.asarray(self.offset, x.dtype)
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        """Return dy * scale."""
+        return check_dy(dy, self.cache) * np.asarray(self.scale, dy.dtype)
+
+
+def _numbers(value: Any, name: str) -> float | tuple[float, ...]:
+    """Return a finite number, or a tuple of them; raise otherwise."""
+    if isinstance(value, str) or not np.iterable(value):
+        return check_real(value, name, low=-math.inf)
+    return tuple(check_real(number, name, low=-math.inf) for number in value)
