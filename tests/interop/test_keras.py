@@ -6,22 +6,32 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from minicnn import (
+    ELU,
+    GELU,
     Adam,
     BatchNorm,
+    Concatenate,
     Conv2D,
     Dense,
     Dropout,
     Flatten,
     GlobalAveragePool2D,
+    GlobalMaxPool2D,
     Layer,
     LeakyReLU,
     LocalResponseNorm,
     Pool2D,
+    PReLU,
     ReLU,
+    Rescaling,
+    Residual,
     Sequential,
     Sigmoid,
+    SiLU,
     Softmax,
     Tanh,
+    Upsampling2D,
+    ZeroPadding2D,
     models,
 )
 from minicnn.interop.keras import copy_weights, from_keras, lenet5, to_keras
@@ -141,6 +151,9 @@ ANYWHERE = st.one_of(
     st.builds(Tanh, st.floats(0.5, 2, width=32), st.floats(0.5, 2, width=32)),
     st.just(1).map(lambda _: Tanh()),
     st.builds(Sigmoid),
+    st.builds(SiLU),
+    st.builds(ELU, st.floats(0, 2, width=32)),
+    st.builds(Rescaling, st.floats(0.5, 2, width=32), st.floats(-1, 1, width=32)),
     st.builds(Softmax),
     st.builds(Dropout, st.floats(0, 0.9), st.booleans()),
     st.builds(Dense, st.integers(1, 5), st.booleans()),
@@ -153,6 +166,8 @@ ON_IMAGES = st.one_of(
         LocalResponseNorm, st.sampled_from([1, 3, 5]), st.floats(0.5, 2), st.floats(0, 1), st.floats(0, 1)
     ),
     st.builds(Pool2D, WINDOWS, st.none() | st.integers(1, 2), PADS, st.sampled_from(["max", "avg"])),
+    st.builds(ZeroPadding2D, WINDOWS),
+    st.builds(Upsampling2D, st.integers(1, 2)),
     ANYWHERE,
 )
 
@@ -188,6 +203,105 @@ def test_round_trip_keeps_outputs_and_weights(model):
         np.testing.assert_allclose(
             outputs, expected, rtol=1e-5, atol=1e-5 * max(np.abs(expected).max(), 1e-6)
         )
+
+
+BRANCHED = {
+    "residual": lambda: [
+        Conv2D(4, 3),
+        Residual([Conv2D(4, 3, padding="same"), BatchNorm(), ReLU(), Conv2D(4, 3, padding="same")]),
+        Residual(
+            [Conv2D(6, 3, strides=2, padding="same"), GELU(), PReLU(shared=False), Conv2D(6, 1)],
+            shortcut=[Conv2D(6, 1, strides=2), BatchNorm()],
+        ),
+        Residual([], shortcut=[Conv2D(6, 3, padding="same"), Dropout(0.2)]),
+        Residual([Residual([PReLU(), Conv2D(6, 1)])]),
+        GlobalMaxPool2D(),
+        Residual([Dense(6), GELU(approximate=True)]),
+        Residual([]),
+    ],
+    "concatenate": lambda: [
+        Concatenate([Conv2D(3, 1), [Conv2D(2, 1), Tanh(), Conv2D(2, 3, padding="same")], []]),
+        Concatenate([[], [Rescaling([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]), Conv2D(2, 1)]]),
+        Concatenate([[Residual(Conv2D(9, 1)), Flatten()], [Flatten(), Dense(5), PReLU()]]),
+        Dense(3),
+    ],
+    # Add, Concatenate and a network that joins distant layers, as a U-Net does.
+    "nested": lambda: [
+        Concatenate(
+            [
+                [],
+                [
+                    Pool2D(2),
+                    Concatenate([[], [Pool2D(2), Conv2D(4, 3, padding="same"), SiLU(), Upsampling2D(2)]]),
+                    Residual([Conv2D(6, 3, padding="same"), ELU()]),
+                    Upsampling2D(2),
+                ],
+            ]
+        ),
+        ZeroPadding2D(((1, 0), (0, 1))),
+        Conv2D(2, 3, padding="same"),
+    ],
+}
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")  # Keras's own
+@pytest.mark.parametrize("name", BRANCHED)
+def test_branches_come_back_from_keras_and_from_a_file(name, tmp_path):
+    model = perturb(Sequential(BRANCHED[name]()).build((8, 8, 2), rng=0))
+    model.parameters()[0].trainable = False
+    twin = to_keras(model)
+    twin.save(tmp_path / "net.keras")
+    x = images((8, 8, 2))
+    np.testing.assert_allclose(twin(x).numpy(), model(x), rtol=1e-5, atol=1e-5)
+    for source in (twin, tmp_path / "net.keras"):
+        back = from_keras(source)
+        assert equal(model.get_weights(), back.get_weights())
+        if source is twin:  # Keras's files do not say which variables are frozen
+            assert [p.trainable for p in back.parameters()] == [p.trainable for p in model.parameters()]
+        np.testing.assert_allclose(back(x), model(x), rtol=1e-6, atol=1e-6)
+    other = Sequential(BRANCHED[name]()).build((8, 8, 2), rng=1)
+    copy_weights(twin, other)
+    assert equal(model.get_weights(), other.get_weights())
+    empty = to_keras(Sequential(BRANCHED[name]()).build((8, 8, 2), rng=2))
+    copy_weights(model, empty)
+    np.testing.assert_array_equal(empty(x).numpy(), twin(x).numpy())
+
+
+def test_from_keras_reads_a_residual_block_as_keras_users_write_it():
+    layers = keras.layers
+    x = keras.Input((8, 8, 3))
+    shortcut = layers.BatchNormalization()(layers.Conv2D(6, 1, strides=2, name="projection")(x))
+    y = layers.Conv2D(6, 3, strides=2, padding="same", activation="relu")(x)
+    y = layers.BatchNormalization()(layers.Conv2D(6, 3, padding="same")(y))
+    y = layers.ReLU()(layers.Add()([shortcut, y]))
+    y = layers.ReLU()(layers.add([layers.Conv2D(6, 3, padding="same")(y), y]))
+    tower = layers.Conv2D(2, 1, activation="silu")(y)
+    y = layers.Concatenate()([tower, layers.MaxPooling2D(3, 1, "same")(y)])
+    theirs = keras.Model(x, layers.Dense(2)(layers.GlobalAveragePooling2D()(y)))
+    ours = perturb(from_keras(theirs))
+    copy_weights(ours, theirs)
+    assert [type(layer).__name__ for layer in ours] == [
+        *("Residual", "ReLU", "Residual", "ReLU", "Concatenate", "GlobalAveragePool2D", "Dense")
+    ]
+    np.testing.assert_allclose(ours(images((8, 8, 3))), theirs(images((8, 8, 3))), rtol=1e-5, atol=1e-5)
+
+
+def test_from_keras_reads_layers_apart_that_it_could_also_read_as_one():
+    layers = [
+        keras.layers.Rescaling(1 / 255, offset=0.5),
+        keras.layers.Dropout(0.2),
+        keras.layers.ZeroPadding2D(1),
+        keras.layers.Conv2D(2, 3, padding="same"),
+        keras.layers.Rescaling(0.5),
+        keras.layers.Activation("relu"),
+        keras.layers.Rescaling(2.0),
+    ]
+    theirs = keras.Sequential([keras.Input((5, 5, 1)), *layers])
+    ours = from_keras(theirs)
+    assert [type(layer).__name__ for layer in ours] == [
+        *("Rescaling", "Dropout", "ZeroPadding2D", "Conv2D", "Rescaling", "ReLU", "Rescaling")
+    ]
+    np.testing.assert_allclose(ours(images((5, 5, 1))), theirs(images((5, 5, 1))), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-10), ("float32", 1e-3)])
@@ -261,6 +375,8 @@ class Mine(Layer):
         ([ReLU(), Mine(), Mine()], r"layer 1 \(Mine\)"),
         ([Sequential([ReLU(), Mine()])], r"layer 0\.1 \(Mine\)"),
         ([Pool2D(2, ties="all")], r"layer 0 \(Pool2D\).*'all'"),
+        ([GlobalMaxPool2D("first")], r"layer 0 \(GlobalMaxPool2D\).*'first'"),
+        ([ReLU(), Concatenate([[], [ReLU(), Mine()]])], r"layer 1\.1\.1 \(Mine\)"),
         ([ReLU(), Pool2D(3, 2, padding=((1, 1), (1, 1)))], r"layer 1 \(Pool2D\).*explicit padding"),
         ([Conv2D(1, 2, strides=2, dilation=2)], r"layer 0 \(Conv2D\).*not both"),
     ],
@@ -308,12 +424,13 @@ def test_from_keras_reads_activations_and_nested_models():
     ("layer", "reason"),
     [
         (keras.layers.GaussianNoise(0.1), "no such layer"),
-        (keras.layers.Conv2D(2, 3, activation="elu"), "activation"),
+        (keras.layers.Conv2D(2, 3, activation="softsign"), "activation"),
         (keras.layers.BatchNormalization(scale=False), "scale"),
         (keras.layers.BatchNormalization(axis=1), "axis"),
         (keras.layers.ReLU(max_value=6), "max_value"),
-        (keras.layers.ZeroPadding2D(1), "no such layer"),
-        (keras.layers.Rescaling(2.0), "no such layer"),
+        (keras.layers.Cropping2D(1), "no such layer"),
+        (keras.layers.UpSampling2D(2, interpolation="bilinear"), "interpolation"),
+        (keras.layers.PReLU(shared_axes=[1]), "shared_axes"),
         (keras.layers.Softmax(axis=1), "axis"),
         (keras.layers.GlobalAveragePooling2D(keepdims=True), "keepdims"),
         (keras.layers.MaxPooling2D(2, data_format="channels_first"), "data_format"),
@@ -333,6 +450,11 @@ def test_from_keras_takes_a_list_of_one_and_activations_that_are_layers():
     y = keras.layers.Dense(3, activation=keras.layers.LeakyReLU(0.25))(x)
     ours = from_keras(keras.Model([x], [keras.layers.Dense(2, activation=tf.nn.tanh)(y)]))
     assert repr(list(ours)) == "[Dense(3), LeakyReLU(slope=0.25), Dense(2), Tanh()]"
+    dense = keras.layers.Dense(3, activation=keras.layers.ELU(0.5))
+    assert repr(list(from_keras(keras.Sequential([x, dense])))) == "[Dense(3), ELU(alpha=0.5)]"
+    dense = keras.layers.Dense(3, activation=keras.layers.PReLU())  # its slopes would be lost
+    with pytest.raises(ValueError, match=r"layer 0 \(Dense .*its activation must be Keras's"):
+        from_keras(keras.Sequential([x, dense]))
 
 
 def test_from_keras_does_not_trust_the_name_of_a_function():
@@ -345,11 +467,25 @@ def test_from_keras_does_not_trust_the_name_of_a_function():
 
 def test_from_keras_refuses_what_is_no_chain():
     x = keras.Input((4,))
-    y = keras.layers.Add(name="first")([x, keras.layers.Dense(4)(x)])
-    residual = keras.Model(x, keras.layers.Add()([y, keras.layers.Dense(4)(y)]))
-    with pytest.raises(ValueError, match=r"layer 'first' \(Add\).*joins several inputs"):
-        from_keras(residual)
-    with pytest.raises(ValueError, match="one chain, from one input to one output"):
+    y = keras.layers.Multiply(name="first")([x, keras.layers.Dense(4)(x)])
+    gated = keras.Model(x, keras.layers.Add()([y, keras.layers.Dense(4)(y)]))
+    with pytest.raises(ValueError, match=r"layer 0 \(Multiply 'first'\).*joins several inputs"):
+        from_keras(gated)
+    y = keras.layers.Dense(4)(x)
+    inner = keras.layers.Multiply(name="inner")([y, y])
+    with pytest.raises(ValueError, match=r"layer 1\.0\.0 \(Multiply 'inner'\)"):
+        from_keras(keras.Model(x, keras.layers.Add()([inner, y])))
+    three = keras.layers.Add()([x, keras.layers.ReLU()(x), x])
+    with pytest.raises(ValueError, match=r"Add .* adds two inputs, this one has 3"):
+        from_keras(keras.Model(x, three))
+    one, two = (keras.layers.Dense(4, name=name)(x) for name in ("one", "two"))
+    crossed = keras.layers.Add()([keras.layers.Add()([one, two]), keras.layers.ReLU()(two)])
+    with pytest.raises(ValueError, match=r"layer 'two' \(Dense\) .* output is used by two branches"):
+        from_keras(keras.Model(x, crossed))
+    pixels = keras.Input((2, 4))
+    with pytest.raises(ValueError, match=r"Concatenate .*`axis` must be the last"):
+        from_keras(keras.Model(pixels, keras.layers.Concatenate(axis=1)([pixels, pixels])))
+    with pytest.raises(ValueError, match="from one input to one output"):
         from_keras(keras.Model(x, [x, keras.layers.Dense(4)(x)]))
     dense = keras.layers.Dense(4, name="tied")
     with pytest.raises(ValueError, match=r"layer 'tied' .* used more than once"):

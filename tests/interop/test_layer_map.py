@@ -2,7 +2,7 @@ import subprocess
 import sys
 
 from minicnn import layers, models
-from minicnn.interop.layer_map import LAYER_MAP, flat_layers
+from minicnn.interop.layer_map import LAYER_MAP, flat_layers, leaf_layers
 from minicnn.interop.layer_map.counterpart import Counterpart
 
 
@@ -33,6 +33,13 @@ def test_flat_layers_name_the_index_at_each_level():
         *(("0", "Dense"), ("1.0", "ReLU"), ("1.1", "Flatten"))
     ]
     assert [name for name, _ in flat_layers(layers.ReLU())] == ["0"]
+
+
+def test_leaf_layers_are_those_of_all_branches():
+    branches = layers.Concatenate([[], [layers.ReLU(), layers.Residual([layers.Dense(2)])]])
+    model = layers.Sequential([branches, layers.Flatten()])
+    found = [(name, type(layer).__name__) for name, layer in leaf_layers(model)]
+    assert found == [("0.1.0", "ReLU"), ("0.1.1.0.0", "Dense"), ("1", "Flatten")]
 
 
 def test_the_layers_of_all_models_have_a_row():

@@ -8,22 +8,33 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minicnn import (
+    ELU,
+    GELU,
     BatchNorm,
+    Concatenate,
     Conv2D,
     Dense,
     Dropout,
     Flatten,
     GlobalAveragePool2D,
+    GlobalMaxPool2D,
     LeakyReLU,
     LocalResponseNorm,
     Pool2D,
+    PReLU,
     ReLU,
+    Rescaling,
+    Residual,
     Sequential,
     Sigmoid,
+    SiLU,
     Softmax,
     Tanh,
+    Upsampling2D,
+    ZeroPadding2D,
 )
 from minicnn.interop.keras import to_keras
+from minicnn.interop.keras.weights import _keras_layers
 
 TOLERANCES = {"float32": 2e-5, "float64": 1e-12}
 DTYPES = st.sampled_from(sorted(TOLERANCES))
@@ -53,15 +64,20 @@ def assert_keras_agrees(layer, x, seed=0):
     with tf.GradientTape() as tape:
         tape.watch(tensor)
         expected = twin(tensor, training=True)
-    variables = [variable.value for variable in twin.trainable_variables]
+    theirs = _keras_layers(twin)  # Keras itself orders the layers of branches by their depth
+    variables = [variable.value for layer in theirs for variable in layer.trainable_variables]
     dx, *gradients = tape.gradient(expected, [tensor, *variables], output_gradients=tf.constant(dy))
     assert_close(y, expected.numpy(), tolerance, "output")
     assert_close(model.backward(dy), dx.numpy(), tolerance, "dx")
     trainable = [parameter for parameter in model.parameters() if parameter.trainable]
+    # PReLU's slopes have axes of length 1 in Keras.
     for parameter, gradient in zip(trainable, gradients, strict=True):
-        assert_close(parameter.grad, gradient.numpy(), tolerance, f"gradient of shape {parameter.shape}")
-    for weight, theirs in zip(model.get_weights(), twin.get_weights(), strict=True):
-        assert_close(weight, theirs, tolerance, f"weight of shape {weight.shape} after a training step")
+        expected = gradient.numpy().reshape(parameter.shape)
+        assert_close(parameter.grad, expected, tolerance, f"gradient of shape {parameter.shape}")
+    after = [weight for layer in theirs for weight in layer.get_weights()]
+    for weight, expected in zip(model.get_weights(), after, strict=True):
+        expected = expected.reshape(weight.shape)
+        assert_close(weight, expected, tolerance, f"weight of shape {weight.shape} after a training step")
 
 
 @settings(max_examples=10)
@@ -115,6 +131,11 @@ ELEMENTWISE = [
     lambda number: Flatten(),
     lambda number: Dropout(0.0),
     lambda number: Dropout(0.0, inverted=False),
+    lambda number: ELU(),
+    lambda number: ELU(number),
+    lambda number: SiLU(),
+    lambda number: Rescaling(number, 1 - number),
+    lambda number: Rescaling(1 + number),
 ]
 
 
@@ -127,12 +148,88 @@ def test_activations_and_flatten_equal_keras(make, n, sides, number, dtype, seed
     assert_keras_agrees(make(number / 64), x, seed)
 
 
+@pytest.mark.parametrize("approximate", [False, True])
+@pytest.mark.parametrize("dtype", sorted(TOLERANCES))
+def test_gelu_equals_tensorflow_and_keras(approximate, dtype):
+    x = np.random.default_rng(0).normal(0, 3, (4, 5, 6)).astype(dtype)
+    layer = GELU(approximate).build((5, 6), dtype=dtype)
+    # In float64 too, Keras rounds the constants of the formula to float32.
+    np.testing.assert_allclose(to_keras(layer)(x).numpy(), layer(x), rtol=1e-6, atol=1e-6)
+    tensor = tf.constant(x)
+    two, pi, cubic = (tf.constant(np.array(number, dtype)) for number in (2, np.pi, 0.044715))
+    with tf.GradientTape() as tape:
+        tape.watch(tensor)
+        if approximate:
+            gate = tf.tanh(tf.sqrt(two / pi) * (tensor + cubic * tensor**3))
+        else:
+            gate = tf.math.erf(tensor / tf.sqrt(two))
+        expected = tensor * (1 + gate) / 2
+    assert_close(layer.train()(x), expected.numpy(), TOLERANCES[dtype], "output")
+    dy = np.random.default_rng(1).normal(size=x.shape).astype(dtype)
+    dx = tape.gradient(expected, tensor, output_gradients=tf.constant(dy))
+    assert_close(layer.backward(dy), dx.numpy(), TOLERANCES[dtype], "dx")
+
+
+@pytest.mark.parametrize("shared", [True, False])
+@settings(max_examples=10)
+@given(st.integers(1, 5), IMAGES, st.sampled_from([1, 2, 3]), DTYPES, SEEDS)
+def test_prelu_equals_keras(shared, n, sides, rank, dtype, seed):
+    x = np.random.default_rng(seed).normal(size=(n, *sides[:rank])).astype(dtype)
+    assert_keras_agrees(PReLU(shared=shared), x, seed)
+
+
+@pytest.mark.parametrize("layer", [GlobalAveragePool2D(), GlobalMaxPool2D()], ids=repr)
 @settings(max_examples=5)
-@given(st.integers(1, 5), IMAGES, DTYPES, SEEDS)
-def test_global_average_equals_keras(n, sides, dtype, seed):
+@given(st.integers(1, 5), IMAGES, DTYPES, st.booleans(), SEEDS)
+def test_global_pooling_equals_keras(layer, n, sides, dtype, tied, seed):
+    x = np.random.default_rng(seed).normal(size=(n, *sides)).astype(dtype)
+    assert_keras_agrees(layer, np.rint(x) if tied else x)
+
+
+PADS = st.integers(0, 3)
+
+
+@settings(max_examples=10)
+@given(
+    st.integers(1, 3), IMAGES, PADS | st.tuples(PADS, PADS) | st.tuples(*[st.tuples(PADS, PADS)] * 2), DTYPES
+)
+def test_zero_padding_equals_keras(n, sides, padding, dtype):
     assert_keras_agrees(
-        GlobalAveragePool2D(), np.random.default_rng(seed).normal(size=(n, *sides)).astype(dtype)
+        ZeroPadding2D(padding), np.random.default_rng(0).normal(size=(n, *sides)).astype(dtype)
     )
+
+
+@settings(max_examples=10)
+@given(st.integers(1, 3), IMAGES, st.tuples(st.integers(1, 3), st.integers(1, 3)), DTYPES)
+def test_upsampling_equals_keras(n, sides, size, dtype):
+    assert_keras_agrees(Upsampling2D(size), np.random.default_rng(0).normal(size=(n, *sides)).astype(dtype))
+
+
+CONTAINERS = [
+    Residual([Conv2D(3, 3, padding="same"), ReLU(), Conv2D(2, 3, padding="same")]),
+    Residual(
+        # Without biases: behind them BatchNorm makes gradients of zero.
+        [Conv2D(4, 3, 2, "same", use_bias=False), BatchNorm(), ReLU(), Conv2D(4, 3, padding="same")],
+        shortcut=[Conv2D(4, 1, 2, use_bias=False), BatchNorm()],
+    ),
+    Residual(
+        [Residual([Conv2D(2, 1)]), ReLU()],
+        shortcut=[Concatenate([[Conv2D(1, 1)], [Conv2D(1, 3, padding="same")]])],
+    ),
+    Residual([], shortcut=[Conv2D(2, 1)]),
+    Residual([]),
+    Concatenate(
+        [Conv2D(3, 1), [Conv2D(2, 1), Tanh(), Conv2D(4, 3, padding="same")], [Pool2D(3, 1, "same")], []]
+    ),
+    Concatenate([Sequential([Conv2D(3, 1), ReLU()])]),
+    Concatenate([[Flatten(), Dense(3)], [GlobalMaxPool2D(), Residual([Dense(2)])]]),
+]
+
+
+@pytest.mark.parametrize("layer", CONTAINERS, ids=lambda layer: " ".join(repr(layer).split()))
+@pytest.mark.parametrize("dtype", sorted(TOLERANCES))
+def test_containers_equal_keras(layer, dtype):
+    assert_keras_agrees(layer, np.random.default_rng(0).normal(size=(4, 5, 6, 2)).astype(dtype))
 
 
 def test_dropout_that_is_not_inverted_equals_its_twin_but_for_the_random_numbers():

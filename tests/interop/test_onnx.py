@@ -4,21 +4,31 @@ import onnxruntime
 import pytest
 
 from minicnn import (
+    ELU,
+    GELU,
     BatchNorm,
+    Concatenate,
     Conv2D,
     Dense,
     Dropout,
     Flatten,
     GlobalAveragePool2D,
+    GlobalMaxPool2D,
     Layer,
     LeakyReLU,
     LocalResponseNorm,
     Pool2D,
+    PReLU,
     ReLU,
+    Rescaling,
+    Residual,
     Sequential,
     Sigmoid,
+    SiLU,
     Softmax,
     Tanh,
+    Upsampling2D,
+    ZeroPadding2D,
     models,
 )
 from minicnn.cli import main
@@ -66,6 +76,58 @@ NETS = {
     "rows": lambda: Sequential([Dense(5), BatchNorm(), Dense(3), Softmax()]).build(
         (6, 4), rng=0, dtype="float64"
     ),
+    "new layers": lambda: Sequential(
+        [
+            Rescaling(2.0, 0.5),
+            Conv2D(3, 3),
+            ELU(0.7),
+            Rescaling([1.0, -2.0, 0.5], [0.1, 0.2, 0.3]),
+            ZeroPadding2D(((1, 0), (2, 3))),
+            SiLU(),
+            PReLU(),
+            Conv2D(2, 3),
+            GELU(),
+            PReLU(shared=False),
+            Upsampling2D((2, 3)),
+            GELU(approximate=True),
+            GlobalMaxPool2D(),
+            Dense(4),
+            PReLU(0.1),
+            GELU(),
+        ]
+    ).build((7, 6, 2), rng=0),
+    "channels last": lambda: Sequential(
+        [
+            Rescaling([2.0, 3.0]),
+            PReLU(shared=False),
+            PReLU(),
+            Upsampling2D(),
+            ZeroPadding2D(),
+            ZeroPadding2D(0),
+        ]
+    ).build((3, 4, 2), rng=0),
+    "residual": lambda: Sequential(
+        [
+            Residual([ReLU()]),
+            Conv2D(4, 3, padding="same"),
+            Residual([Conv2D(4, 3, padding="same"), BatchNorm(), ReLU(), Conv2D(4, 3, padding="same")]),
+            Residual(
+                [Conv2D(6, 3, strides=2, padding="same")], shortcut=[Conv2D(6, 1, strides=2), BatchNorm()]
+            ),
+            Residual([Dense(6)], shortcut=[Conv2D(6, 1)]),  # channels last, and first
+            Residual([Residual([Conv2D(6, 1)])]),
+            GlobalAveragePool2D(),
+            Residual([Dense(6), ReLU()]),
+        ]
+    ).build((7, 6, 2), rng=0),
+    "concatenate": lambda: Sequential(
+        [
+            Concatenate([[], Conv2D(3, 1), [Conv2D(2, 1), Conv2D(2, 3, padding="same")]]),
+            Concatenate([Dense(2), Conv2D(2, 1), Sequential([Pool2D(3, 1, "same")])]),
+            Concatenate([ReLU()]),
+            Concatenate([[Flatten(), Dense(3)], [GlobalMaxPool2D()]]),
+        ]
+    ).build((4, 5, 2), rng=0),
     "empty": lambda: Sequential([]).build((4,)),
 }
 
@@ -110,5 +172,7 @@ class Mine(Layer):
 def test_layers_that_onnx_does_not_know_are_named():
     with pytest.raises(ValueError, match=r"layer 1\.0 \(Mine\)"):
         to_onnx(Sequential([ReLU(), Sequential([Mine()])]).build((4,)))
+    with pytest.raises(ValueError, match=r"layer 1\.2\.0 \(Mine\)"):
+        to_onnx(Sequential([ReLU(), Concatenate([[], [], Mine()])]).build((4,)))
     with pytest.raises(RuntimeError, match="built"):
         to_onnx(Sequential([ReLU()]))

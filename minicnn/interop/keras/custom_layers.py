@@ -40,7 +40,30 @@ class LocalResponseNorm(keras.layers.Layer):
         return {**super().get_config(), **settings}
 
 
-_CUSTOM_LAYERS = {"LocalResponseNorm": LocalResponseNorm}
+@keras.saving.register_keras_serializable("minicnn")
+class GELU(keras.layers.Layer):
+    """The twin of `minicnn.GELU`, as a layer: Keras has it as a function only, whose setting is not saved.
+
+    Parameters
+    ----------
+    approximate : bool
+        See `minicnn.GELU`.
+    """
+
+    def __init__(self, approximate: bool = False, **options: Any) -> None:
+        super().__init__(**options)
+        self.approximate = approximate
+
+    def call(self, x: Any) -> Any:
+        """Return the activations."""
+        return keras.activations.gelu(x, approximate=self.approximate)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments, for Keras's files."""
+        return {**super().get_config(), "approximate": self.approximate}
+
+
+_CUSTOM_LAYERS = {"GELU": GELU, "LocalResponseNorm": LocalResponseNorm}
 
 
 def keras_class(name: str) -> type[keras.Layer]:

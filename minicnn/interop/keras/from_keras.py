@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import keras
 
 from minicnn.interop.keras.custom_layers import keras_class
 from minicnn.interop.keras.to_keras import to_keras
-from minicnn.interop.keras.topology import ordered_layers
+from minicnn.interop.keras.topology import Junction, Step, leaf_layers, ordered_layers
 from minicnn.interop.keras.weights import copy_weights
 from minicnn.interop.layer_map import LAYER_MAP
 from minicnn.interop.layer_map.counterpart import activation_name, require
@@ -22,15 +22,19 @@ def from_keras(
 ) -> Sequential:
     """Return a built `Sequential` with the layers and the weights of a Keras model, bit for bit.
 
-    An activation inside a Keras layer becomes a layer of its own. The optimizer, loss, regularizers,
-    constraints and seeds are not converted. Frozen weights stay frozen. (A frozen BatchNormalization of Keras
-    normalizes by its running statistics also in training, minicnn's by those of the batch.)
+    An activation inside a Keras layer becomes a layer of its own. Branches that start from one tensor and
+    are joined by Add or Concatenate become `Residual` or `Concatenate`, also nested. The optimizer, loss,
+    regularizers, constraints and seeds are not converted. Frozen weights stay frozen. (A frozen
+    BatchNormalization of Keras normalizes by its running statistics also in training, minicnn's by those
+    of the batch.) A model that begins with `Rescaling(1 / 255)` needs its images as floats, since `fit`
+    and `predict` scale uint8 images themselves.
 
     Parameters
     ----------
     source : keras.Model or path
-        A model whose layers form one chain, or a file saved by Keras: `.keras`, or `.weights.h5` together
-        with an `architecture`. Keras reads the files with `safe_mode` on, so that no code in them is run.
+        A model whose layers form one chain, apart from such branches, or a file saved by Keras: `.keras`,
+        or `.weights.h5` together with an `architecture`. Keras reads the files with `safe_mode` on, so
+        that no code in them is run.
     architecture : keras.Model or Layer, optional
         For a `.weights.h5` file: a Keras model, or a built minicnn model, of the same architecture. It is not
         changed.
@@ -42,8 +46,8 @@ def from_keras(
     Raises
     ------
     ValueError
-        If a layer has no counterpart in minicnn (the message names the first), the layers do not form a
-        chain, the input size is not fixed, or the file is of another kind.
+        If a layer has no counterpart in minicnn (the message names the first), the layers form neither a
+        chain nor such branches, the input size is not fixed, or the file is of another kind.
     RuntimeError
         If a Keras Sequential is not built.
     TypeError
@@ -65,9 +69,9 @@ def from_keras(
         raise TypeError(f"`source` must be a Keras model or a path, got {type(source).__name__}")
     if isinstance(source, keras.Sequential) and not getattr(source, "inputs", None):
         raise RuntimeError("the Keras model is not built: call it once, or build(input_shape)")
-    layers = list(ordered_layers(source))
-    groups = list(_groups(layers))
-    model = Sequential([layer for i, group in enumerate(groups) for layer in _convert(i, group)])
+    steps = ordered_layers(source)
+    model = Sequential(_converted(steps))
+    layers = list(leaf_layers(steps))
     for layer in layers:
         if layer.weights and layers.count(layer) > 1:
             raise ValueError(f"layer {layer.name!r} has no counterpart in minicnn: it is used more than once")
@@ -76,7 +80,7 @@ def from_keras(
         raise ValueError(f"the model's input must have a fixed size, got {input_shape}")
     model.build(input_shape, dtype=next((weight.dtype for weight in source.weights), source.compute_dtype))
     copy_weights(source, model)
-    variables = [variable for group in groups for variable in group[-1].weights]
+    variables = [variable for layer in layers for variable in layer.weights]
     for parameter, variable in zip(model.parameters(), variables, strict=True):
         parameter.trainable = variable.trainable
     return model
@@ -92,23 +96,39 @@ _READERS: dict[tuple[type[keras.Layer], ...], _Reader] = {
 _ACTIVATIONS = {name: make for row in LAYER_MAP.values() for name, make in row.keras_activations.items()}
 
 
-def _groups(layers: Sequence[keras.Layer]) -> Iterator[Sequence[keras.Layer]]:
-    """Yield the layers, in one group those that `to_keras` makes of a single layer."""
+def _converted(steps: Sequence[Step], place: str = "") -> list[Layer]:
+    """Return the minicnn layers for Keras layers; `place` stands before the indices in error messages."""
     longest = max(map(len, _READERS))
+    found: list[Layer] = []
     start = 0
-    while start < len(layers):
-        lengths = [n for n in range(longest, 1, -1) if _kinds(layers[start : start + n]) in _READERS]
-        end = start + (lengths[0] if lengths else 1)
-        yield layers[start:end]
-        start = end
+    while start < len(steps):
+        # In one group those layers that `to_keras` makes of a single layer, unless their settings differ.
+        lengths = [n for n in range(longest, 1, -1) if _kinds(steps[start : start + n]) in _READERS]
+        for length in (*lengths, 1):
+            try:
+                found += _read_group(steps[start : start + length], f"{place}{start}")
+                break
+            except ValueError:
+                if length == 1:
+                    raise
+        start += length
+    return found
 
 
-def _kinds(layers: Sequence[keras.Layer]) -> tuple[type[keras.Layer], ...]:
-    return tuple(type(layer) for layer in layers)
+def _kinds(steps: Sequence[Step]) -> tuple[type, ...]:
+    return tuple(type(step) for step in steps)
 
 
-def _convert(index: int, group: Sequence[keras.Layer]) -> list[Layer]:
-    """Return the minicnn layers for a group of Keras layers."""
+def _read_group(group: Sequence[Step], place: str) -> list[Layer]:
+    """Return the minicnn layers for a group of Keras layers, or for one that joins branches."""
+    *_, last = group
+    if isinstance(last, Junction):
+        branches = [_converted(branch, f"{place}.{i}.") for i, branch in enumerate(last.branches)]
+        return _counterpart([last.layer], place, branches)
+    return _counterpart([step for step in group if not isinstance(step, Junction)], place)
+
+
+def _counterpart(group: Sequence[keras.Layer], place: str, *branches: list[list[Layer]]) -> list[Layer]:
     last = group[-1]
     try:
         for layer in group:
@@ -116,18 +136,19 @@ def _convert(index: int, group: Sequence[keras.Layer]) -> list[Layer]:
         if _kinds(group) == (keras.layers.Activation,):
             return _activation(last)
         if _kinds(group) not in _READERS:
-            raise ValueError("there is no such layer")
-        layers = _READERS[_kinds(group)](*group)
+            joint = ": it joins several inputs" if branches else ""
+            raise ValueError(f"there is no such layer{joint}")
+        layers = _READERS[_kinds(group)](*group, *branches)
         return [*layers, *_activation(last)] if hasattr(last, "kernel") else layers
     except (TypeError, ValueError) as error:
-        name = f"layer {index} ({type(group[0]).__name__} {group[0].name!r})"
+        name = f"layer {place} ({type(group[0]).__name__} {group[0].name!r})"
         raise ValueError(f"{name} has no counterpart in minicnn: {error}") from error
 
 
 def _activation(layer: keras.Layer) -> list[Layer]:
     """Return a list with the layer for the activation of a Keras layer; it is empty for "linear"."""
     function = layer.activation
-    if isinstance(function, (keras.layers.ReLU, keras.layers.LeakyReLU)):
+    if isinstance(function, (keras.layers.ReLU, keras.layers.LeakyReLU, keras.layers.ELU)):
         return _READERS[_kinds([function])](function)
     name = activation_name(layer)
     if name == "linear":

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 
 from minicnn.interop.keras.custom_layers import keras_class
+from minicnn.interop.keras.weights import set_weights
 from minicnn.interop.layer_map import LAYER_MAP, flat_layers
 from minicnn.layers import Layer
 
@@ -14,12 +17,15 @@ def to_keras(model: Layer, dtype: str | None = None) -> keras.Model:
 
     The model is functional and not compiled. Explicit padding of a convolution becomes a `ZeroPadding2D`
     before it, a scaled Tanh becomes a tanh between two `Rescaling`, and a Dropout that is not inverted
-    becomes a `Rescaling` and a Dropout. Nested `Sequential` are flattened. Local response normalization,
+    becomes a `Rescaling` and a Dropout. Nested `Sequential` are flattened, and the branches of `Residual` and
+    `Concatenate` become branches of the graph. Local response normalization,
     which Keras lacks, becomes a Keras layer of this package. Frozen weights stay frozen. Dropout masks come
     from Keras's random numbers.
 
     Keras differs in float64: `fit` and `predict` cast arrays to `keras.config.floatx()`, calling the model
-    does not; and hyper-parameters (a LeakyReLU's slope, a Tanh's scales) are rounded to float32.
+    does not; and hyper-parameters (a LeakyReLU's slope, a Tanh's scales) and GELU's constants are rounded to
+    float32. The weights of branches are in another order in `twin.get_weights()`, that of their depth;
+    `copy_weights` and `from_keras` follow the branches.
 
     Parameters
     ----------
@@ -40,7 +46,8 @@ def to_keras(model: Layer, dtype: str | None = None) -> keras.Model:
     ValueError
         If a layer has no counterpart in Keras; the message names the first. These are custom layers;
         convolutions with both strides and dilation; pooling with explicit padding other than "valid" and
-        "same"; and max pooling with `ties` other than "first", since Keras has other gradients.
+        "same"; and max pooling with other `ties` than Keras, which has "first" for windows and "split" for
+        whole images.
 
     Examples
     --------
@@ -56,19 +63,34 @@ def to_keras(model: Layer, dtype: str | None = None) -> keras.Model:
     dtype = str(model.dtype) if dtype is None else dtype
     x = y = keras.Input(model.input_shape, dtype=dtype)
     for name, layer in flat_layers(model):
-        try:
-            row = LAYER_MAP.get(type(layer))
-            if row is None or row.to_keras is None:
-                raise ValueError("Keras has no such layer")
-            for kind, settings in row.to_keras(layer):
-                twin = keras_class(kind)(**settings, dtype=dtype)
-                y = twin(y)
-        except ValueError as error:
-            raise ValueError(
-                f"layer {name} ({type(layer).__name__}) has no counterpart in Keras: {error}"
-            ) from error
-        if layer.parameters():
-            twin.set_weights(layer.get_weights())
-            for variable, parameter in zip(twin.weights, layer.parameters(), strict=True):
-                variable.trainable = parameter.trainable
+        y = _call(name, layer, y, dtype)
     return keras.Model(x, y)
+
+
+def _call(name: str, layer: Layer, y: Any, dtype: str) -> Any:
+    """Return the output of a layer's twin for the Keras tensor `y`."""
+    row = LAYER_MAP.get(type(layer))
+    if row is not None and row.branches:
+        outputs = []
+        for i, branch in enumerate(row.branches(layer)):
+            outputs.append(y)
+            for place, part in flat_layers(branch, f"{name}.{i}"):
+                outputs[-1] = _call(place, part, outputs[-1], dtype)
+        if len(outputs) == 1:  # Keras has no layer that joins a single input
+            return outputs[0]
+        y = outputs
+    try:
+        if row is None or row.to_keras is None:
+            raise ValueError("Keras has no such layer")
+        for kind, settings in row.to_keras(layer):
+            twin = keras_class(kind)(**settings, dtype=dtype)
+            y = twin(y)
+    except ValueError as error:
+        raise ValueError(
+            f"layer {name} ({type(layer).__name__}) has no counterpart in Keras: {error}"
+        ) from error
+    if layer.parameters() and not row.branches:
+        set_weights(twin, layer.get_weights())
+        for variable, parameter in zip(twin.weights, layer.parameters(), strict=True):
+            variable.trainable = parameter.trainable
+    return y

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import keras
 import numpy as np
 
-from minicnn.interop.layer_map import LAYER_MAP, flat_layers
+from minicnn.interop.keras import topology
+from minicnn.interop.layer_map import LAYER_MAP, leaf_layers
 from minicnn.layers import Layer
 
 
@@ -54,7 +55,13 @@ def copy_weights(source: Layer | keras.Model, target: Layer | keras.Model) -> No
             f"{name} of the target has no counterpart: the source has no more layers with weights"
         )
     for (_, giver), (_, taker) in zip(givers, takers, strict=True):
-        taker.set_weights(giver.get_weights())
+        set_weights(taker, giver.get_weights())
+
+
+def set_weights(layer: Layer | keras.Layer, weights: list[np.ndarray]) -> None:
+    """Copy arrays into a layer; their shapes may differ by leading axes of length 1, as PReLU's slopes do."""
+    shapes = [np.shape(weight) for weight in layer.get_weights()]
+    layer.set_weights([w.reshape(shape) for w, shape in zip(weights, shapes, strict=True)])
 
 
 def _weighted(model: Layer | keras.Model) -> Iterator[tuple[str, Layer | keras.Layer]]:
@@ -62,17 +69,25 @@ def _weighted(model: Layer | keras.Model) -> Iterator[tuple[str, Layer | keras.L
     if isinstance(model, Layer):
         if model.input_shape is None:
             raise RuntimeError("the model is not built, so it has no weights: call build(input_shape) first")
-        for place, layer in flat_layers(model):
+        for place, layer in leaf_layers(model):
             if layer.parameters():
                 yield f"layer {place} ({type(layer).__name__})", layer
         return
     if not isinstance(model, keras.Model):
         raise TypeError(f"models must be minicnn or Keras models, got {type(model).__name__}")
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            yield from _weighted(layer)
-        elif layer.weights:
+    for layer in _keras_layers(model):
+        if layer.weights:
             yield f"layer {layer.name!r} ({type(layer).__name__})", layer
+
+
+def _keras_layers(model: keras.Model) -> list[keras.Layer]:
+    """Return the layers of a model, in the order in which `from_keras` reads them."""
+    try:
+        # A layer that is called twice is listed once.
+        return list(dict.fromkeys(topology.leaf_layers(topology.ordered_layers(model))))
+    except ValueError:  # a graph that cannot be converted; its layers still have an order
+        nested = (_keras_layers(each) if isinstance(each, keras.Model) else [each] for each in model.layers)
+        return [layer for layers in nested for layer in layers]
 
 
 def _kind(layer: Layer | keras.Layer) -> str | type[Layer]:
@@ -88,7 +103,12 @@ def _check(name: str, giver: Layer | keras.Layer, other: str, taker: Layer | ker
     if _kind(giver) != _kind(taker):
         raise ValueError(f"{name} has no counterpart: in its place the target has {other}")
     shapes = [[np.shape(weight) for weight in layer.get_weights()] for layer in (giver, taker)]
-    if shapes[0] != shapes[1]:
+    if [*map(_without_ones, shapes[0])] != [*map(_without_ones, shapes[1])]:
         raise ValueError(
             f"{name} has no counterpart: its weights have shapes {shapes[0]}, those of {other} {shapes[1]}"
         )
+
+
+def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return a shape without leading axes of length 1."""
+    return shape if shape[:1] != (1,) else _without_ones(shape[1:])

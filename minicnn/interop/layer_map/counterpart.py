@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+import numpy as np
+
 from minicnn.layers import Layer
 from minicnn.ops.padding import Pair, pair, resolve_padding
 
@@ -16,10 +18,11 @@ CHANNELS_LAST: dict[str, Any] = {"data_format": "channels_last"}  # whatever the
 class OnnxGraph(Protocol):
     """The part of `minicnn.interop.onnx.graph.Graph` that rows use."""
 
+    values: list[str]
     first: bool
 
     def node(self, kind: str, *weights: Any, **attributes: Any) -> None:
-        """Append a node that takes the current value, with arrays as its further inputs."""
+        """Append a node that takes the current values, with arrays as its further inputs."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +36,16 @@ class Counterpart:
         weights. It raises ValueError for settings that Keras lacks.
     from_keras : mapping
         By the names of the Keras layers that are replaced together, in order: `f(*keras_layers)` returns
-        ours.
+        ours. For a Keras layer that joins branches, `f(keras_layer, branches)` with the layers of each.
     keras_activations : mapping
         By the name of a function in `keras.activations`: makes the layer.
     to_onnx : callable, optional
         `f(graph, layer)` appends the layer's nodes.
     onnx_channels : {"first", "last"}, optional
         Where these nodes need the channels; None if it makes no difference.
+    branches : callable, optional
+        For a layer made of branches, `f(layer)` returns the layers of each. `to_keras` and `to_onnx` are then
+        those of the layer that joins their outputs, which are its inputs.
     """
 
     to_keras: Callable[[Any], list[KerasSpec]] | None = None
@@ -47,6 +53,7 @@ class Counterpart:
     keras_activations: Mapping[str, Callable[[], Layer]] = field(default_factory=dict)
     to_onnx: Callable[[OnnxGraph, Any], None] | None = None
     onnx_channels: Literal["first", "last"] | None = None
+    branches: Callable[[Any], list[list[Layer]]] | None = None
 
 
 Rows = dict[type[Layer], Counterpart]
@@ -84,3 +91,11 @@ def onnx_windows(layer: Any, span: Pair) -> dict[str, Any]:
     strides = span if layer.strides is None else pair(layer.strides, "strides")
     (top, bottom), (left, right) = resolve_padding(layer.padding, layer.input_shape[:2], span, strides)
     return {"strides": strides, "pads": [top, left, bottom, right]}
+
+
+def channel_values(graph: OnnxGraph, values: Any) -> np.ndarray:
+    """Return one value for each channel, or for each value of an example, as the graph's layout has them."""
+    values = np.asarray(values, np.float32)
+    if graph.first and values.ndim:
+        values = values.reshape(*(1,) * (3 - values.ndim), *values.shape).transpose(2, 0, 1)
+    return values

@@ -14,7 +14,7 @@ from minicnn.interop.layer_map.counterpart import (
     require,
     short,
 )
-from minicnn.layers import GlobalAveragePool2D, Layer, Pool2D
+from minicnn.layers import GlobalAveragePool2D, GlobalMaxPool2D, Layer, Pool2D
 from minicnn.ops.padding import Pair, pair, resolve_padding
 
 
@@ -51,13 +51,19 @@ def _to_onnx(graph: OnnxGraph, layer: Pool2D) -> None:
         graph.node("AveragePool", **geometry, count_include_pad=0)
 
 
-def _global_from_keras(pool: Any) -> list[Layer]:
+def _global_from_keras(pool: Any, kind: type[Layer]) -> list[Layer]:
     require(pool, keepdims=False)
-    return [GlobalAveragePool2D()]
+    return [kind()]
 
 
-def _global_to_onnx(graph: OnnxGraph, layer: GlobalAveragePool2D) -> None:
-    graph.node("GlobalAveragePool")
+def _global_max_to_keras(layer: GlobalMaxPool2D) -> list[KerasSpec]:
+    if layer.ties != "split":
+        raise ValueError(f"its gradient is shared by tied maxima, this one's goes to {layer.ties!r}")
+    return [("GlobalMaxPooling2D", CHANNELS_LAST)]
+
+
+def _global_to_onnx(graph: OnnxGraph, kind: str) -> None:
+    graph.node(kind)
     graph.node("Flatten", axis=1)
     graph.first = False
 
@@ -74,8 +80,14 @@ ROWS: Rows = {
     ),
     GlobalAveragePool2D: Counterpart(
         to_keras=lambda layer: [("GlobalAveragePooling2D", CHANNELS_LAST)],
-        from_keras={("GlobalAveragePooling2D",): _global_from_keras},
-        to_onnx=_global_to_onnx,
+        from_keras={("GlobalAveragePooling2D",): lambda pool: _global_from_keras(pool, GlobalAveragePool2D)},
+        to_onnx=lambda graph, layer: _global_to_onnx(graph, "GlobalAveragePool"),
+        onnx_channels="first",
+    ),
+    GlobalMaxPool2D: Counterpart(
+        to_keras=_global_max_to_keras,
+        from_keras={("GlobalMaxPooling2D",): lambda pool: _global_from_keras(pool, GlobalMaxPool2D)},
+        to_onnx=lambda graph, layer: _global_to_onnx(graph, "GlobalMaxPool"),
         onnx_channels="first",
     ),
 }

@@ -1,4 +1,4 @@
-"""An ONNX graph of nodes that follow each other."""
+"""An ONNX graph, built node by node."""
 
 from __future__ import annotations
 
@@ -10,26 +10,31 @@ from onnx import helper, numpy_helper
 
 
 class Graph:
-    """A chain of nodes: the output of each is the input of the next.
+    """Nodes that follow each other: the output of each is the input of the next.
 
-    `first` says where the channels are: first, as ONNX's convolution and pooling need them, or last, as in
-    minicnn. They are moved only when the next layer needs it. `scope` is the prefix of the nodes' names.
+    `values` has the name of the current value, or those of several that the next node joins. `first` says
+    where the channels are: first, as ONNX's convolution and pooling need them, or last, as in minicnn.
+    They are moved only when the next layer needs it. `scope` is the prefix of the nodes' names.
     """
 
     def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []
         self.weights: list[onnx.TensorProto] = []
-        self.value, self.first, self.scope = "x", False, ""
+        self.values, self.first, self.scope = ["x"], False, ""
 
     def node(self, kind: str, *weights: Any, output: str | None = None, **attributes: Any) -> None:
-        """Append a node that takes the current value, with arrays as its further inputs."""
+        """Append a node that takes the current values, with arrays as its further inputs.
+
+        Arrays of integers remain integers; all others become float32.
+        """
         name = f"{self.scope}/{kind}_{len(self.nodes)}".lstrip("/")
-        inputs = [self.value]
-        for i, weight in enumerate(weights):
+        inputs = list(self.values)
+        for i, weight in enumerate(map(np.asarray, weights)):
             inputs.append(f"{name}/{i}")
-            self.weights.append(numpy_helper.from_array(np.asarray(weight, np.float32), inputs[-1]))
-        self.value = output or f"{name}/y"
-        self.nodes.append(helper.make_node(kind, inputs, [self.value], name, **attributes))
+            array = weight if weight.dtype == np.int64 else weight.astype(np.float32)
+            self.weights.append(numpy_helper.from_array(array, inputs[-1]))
+        self.values = [output or f"{name}/y"]
+        self.nodes.append(helper.make_node(kind, inputs, self.values, name, **attributes))
 
     def channels_first(self, ndim: int) -> None:
         """Move the channels to axis 1, unless they are there."""
