@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 
 from minicnn.insight.trace import Trace
-from minicnn.layers import Conv2D, Layer, Pool2D, Sequential
+from minicnn.layers import Concatenate, Conv2D, Layer, Pool2D, Residual, Sequential, ZeroPadding2D
+from minicnn.layers.resize import zero_pads
 from minicnn.ops.padding import pair, resolve_padding
 from minicnn.ops.scaling import to_float
 from minicnn.validation import check_int
@@ -48,8 +50,8 @@ def receptive_field(model: Sequential, layer: int, row: int, column: int) -> Win
     model : Sequential
         Built.
     layer : int
-        Index of the layer. It and all layers before it must be convolutions, pooling, or layers that act on
-        each value or pixel separately.
+        Index of the layer. It and all layers before it must be convolutions, pooling, padding, layers that
+        act on each value or pixel separately, or a Residual or Concatenate of such layers.
     row, column : int
         The cell.
 
@@ -59,16 +61,8 @@ def receptive_field(model: Sequential, layer: int, row: int, column: int) -> Win
     >>> receptive_field(lenet5().build((28, 28, 1), rng=0), 3, 0, 0)  # the second convolution, 'valid'
     (slice(-2, 12, None), slice(-2, 12, None))
     """
-    (top, left), (bottom, right) = (row, column), (row, column)
     layers = Trace(model, np.zeros((1, *(model.input_shape or ())), model.dtype)).layers
-    for one in reversed(layers[: layer + 1]):
-        window, strides, pads = _geometry(one)
-        top, left = (first * s - p[0] for first, s, p in zip((top, left), strides, pads, strict=True))
-        bottom, right = (
-            last * s - p[0] + k - 1
-            for last, s, p, k in zip((bottom, right), strides, pads, window, strict=True)
-        )
-    return slice(top, bottom + 1), slice(left, right + 1)
+    return _seen_by(layers[: layer + 1], (slice(row, row + 1), slice(column, column + 1)))
 
 
 def strongest_patches(
@@ -114,6 +108,26 @@ def strongest_patches(
     return Patches(np.stack(pixels), strength[best], best, windows)
 
 
+def _seen_by(layers: Iterable[Layer], window: Window) -> Window:
+    """Return the rows and columns of the input on which a window of the last layer's output depends."""
+    for layer in reversed(list(layers)):
+        if isinstance(layer, Residual | Concatenate):
+            parts = [_seen_by(branch, window) for branch in layer.branch_layers()]
+            rows, columns = (
+                slice(min(part.start for part in axis), max(part.stop for part in axis))
+                for axis in zip(*parts, strict=True)
+            )
+        elif isinstance(layer, Sequential):
+            rows, columns = _seen_by(layer, window)
+        else:
+            rows, columns = (
+                slice(part.start * s - p[0], (part.stop - 1) * s - p[0] + k)
+                for part, k, s, p in zip(window, *_geometry(layer), strict=True)
+            )
+        window = (rows, columns)
+    return window
+
+
 def _geometry(layer: Layer) -> tuple[tuple[int, int], tuple[int, int], tuple[tuple[int, int], ...]]:
     """Return the window, the strides and the padding of a layer."""
     if isinstance(layer, Conv2D):
@@ -124,11 +138,13 @@ def _geometry(layer: Layer) -> tuple[tuple[int, int], tuple[int, int], tuple[tup
     elif isinstance(layer, Pool2D):
         window = pair(layer.pool_size, "pool_size")
         strides = window if layer.strides is None else pair(layer.strides, "strides")
+    elif isinstance(layer, ZeroPadding2D):
+        return (1, 1), (1, 1), zero_pads(layer.padding)
     elif layer.output_shape == layer.input_shape and len(layer.output_shape) == 3:
         return (1, 1), (1, 1), ((0, 0), (0, 0))
     else:
         raise ValueError(
-            f"the layers up to `layer` must be convolutions, pooling, or act on each value separately, "
+            f"the layers up to `layer` must be convolutions, pooling, padding, or act on each value, "
             f"got {layer!r}"
         )
     height, width = (layer.input_shape or ())[:2]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import copy
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from minicnn.layers import Layer, Sequential
+from minicnn.layers import Concatenate, Layer, Residual, Sequential
 from minicnn.ops.scaling import to_float
 
 
@@ -17,7 +17,8 @@ class Trace:
     Parameters
     ----------
     model : Sequential
-        A built model, which is not changed. Nested Sequential are flattened.
+        A built model, which is not changed. Nested Sequential are flattened; Residual and Concatenate are
+        single layers.
     x : ndarray, shape (N, ...)
         uint8 images, which are scaled to [0, 1], or floats.
     training : bool
@@ -39,7 +40,7 @@ class Trace:
     ------
     ValueError
         If the batch has another shape than the model's input; or, in evaluation mode, if a composite layer
-        other than Sequential contains Dropout or BatchNorm, whose gradients are then not available.
+        of a class outside the package contains Dropout or BatchNorm, whose gradients are then not available.
 
     Examples
     --------
@@ -62,7 +63,10 @@ class Trace:
             raise ValueError(f"`x` must have shape {('N', *model.input_shape)}, got {np.shape(x)}")
         self.layers = _flat(copy.deepcopy(model))  # a replica would share BatchNorm's running averages
         for layer in self.layers:
-            layer.train(training or not _differs_in_training(layer)).zero_grad()
+            layer.train().zero_grad()
+            for part in _leaves(layer) if not training else ():
+                if _differs_in_training(part):
+                    _differentiate_in_evaluation(part)
         self.x = x = to_float(x, model.dtype)
         self.outputs = [x := layer(x) for layer in self.layers]
         self.dx = np.zeros_like(self.x)
@@ -75,14 +79,10 @@ class Trace:
         dy : ndarray, shape of the last output
             The gradient with respect to the last output.
         """
-        gradients = [dy]
-        for layer, x in reversed(list(zip(self.layers, [self.x, *self.outputs], strict=False))):
-            if layer.training:
-                layer.needs_dx = True
-                dy = layer.backward(dy)
-            else:  # these layers are affine in each value
-                dy = dy * (layer(np.ones_like(x)) - layer(np.zeros_like(x)))
-            gradients.append(dy)
+        gradients: list[Any] = [dy]
+        for layer in reversed(self.layers):
+            layer.needs_dx = True
+            gradients.append(layer.backward(gradients[-1]))
         self.dx = gradients.pop()
         return gradients[::-1]
 
@@ -123,12 +123,38 @@ def blocks(model: Sequential) -> list[Block]:
 
 
 def _has_kernel(layer: Layer) -> bool:
-    """Whether the layer has weights that combine values, not only scale them."""
-    return any(parameter.trainable and parameter.value.ndim > 1 for parameter in layer.parameters())
+    """Whether the layer has weights that combine values, not only scale each."""
+    return any(
+        parameter.trainable and parameter.value.ndim > 1 and parameter.shape != layer.input_shape
+        for parameter in layer.parameters()
+    )
 
 
 def _flat(layer: Layer) -> list[Layer]:
     return [part for one in layer for part in _flat(one)] if isinstance(layer, Sequential) else [layer]
+
+
+def _leaves(layer: Layer) -> list[Layer]:
+    """Return the layers inside containers of the package, at any depth, or the layer itself."""
+    if isinstance(layer, Residual | Concatenate):
+        return [leaf for branch in layer.branch_layers() for part in branch for leaf in _leaves(part)]
+    return [leaf for part in layer for leaf in _leaves(part)] if isinstance(layer, Sequential) else [layer]
+
+
+def _differentiate_in_evaluation(layer: Layer) -> None:
+    """Switch a layer that is affine in each value to evaluation mode, with a backward for that mode."""
+    forward = layer.eval().forward
+    inputs: list[np.ndarray] = []
+
+    def recorded_forward(x: np.ndarray) -> np.ndarray:
+        inputs[:] = [x]
+        return forward(x)
+
+    def backward(dy: np.ndarray) -> np.ndarray:
+        (x,) = inputs
+        return dy * (forward(np.ones_like(x)) - forward(np.zeros_like(x)))
+
+    layer.forward, layer.backward = recorded_forward, backward  # type: ignore[method-assign]
 
 
 def _differs_in_training(layer: Layer) -> bool:

@@ -1,7 +1,18 @@
 import numpy as np
 import pytest
 
-from minicnn import Conv2D, Dense, Flatten, Pool2D, ReLU, Sequential
+from minicnn import (
+    Concatenate,
+    Conv2D,
+    Dense,
+    Flatten,
+    Pool2D,
+    ReLU,
+    Residual,
+    Sequential,
+    Upsampling2D,
+    ZeroPadding2D,
+)
 from minicnn.insight import Trace, receptive_field, strongest_patches
 
 
@@ -15,20 +26,35 @@ def net():
     return Sequential([*layers, Flatten(), Dense(2)]).build((13, 9, 1), rng=0, dtype=np.float64)
 
 
+def branched():
+    layers = [
+        ZeroPadding2D(((1, 0), (0, 2))),
+        Residual([Conv2D(1, 3, padding="same"), ReLU(), Residual(Conv2D(1, (1, 3), padding="same"))]),
+        Concatenate(
+            [[], Sequential([Pool2D(2, 1, ((0, 1), (1, 0)), "avg")]), Conv2D(1, 3, 1, ((0, 2), (2, 0)))]
+        ),
+        Residual([Conv2D(2, 2, 2)], shortcut=[Conv2D(2, 1, 2)]),
+    ]
+    return Sequential([*layers, Flatten(), Dense(2)]).build((13, 10, 1), rng=0, dtype=np.float64)
+
+
+@pytest.mark.parametrize("net", [net, branched])
 @pytest.mark.parametrize("cell", [(0, 0), (2, 3), (3, 5)])
-def test_receptive_field_holds_the_pixels_that_change_the_cell(cell):
+def test_receptive_field_holds_the_pixels_that_change_the_cell(cell, net):
     model = net()
     for layer in model.layers[:4]:
         for parameter in layer.parameters():
             parameter.value = np.ones(parameter.shape)  # nothing cancels, ReLU lets everything through
-    model.layers[2].mode = "avg"
+    if isinstance(model.layers[2], Pool2D):
+        model.layers[2].mode = "avg"
     rows, columns = receptive_field(model, 3, *cell)
-    base = Trace(model, np.zeros((1, 13, 9, 1))).outputs[3][0][cell]
-    pixels = np.eye(13 * 9).reshape(-1, 13, 9, 1)
-    changed = (Trace(model, pixels).outputs[3][:, *cell, 0] != base[0]).reshape(13, 9)
+    height, width, _ = model.input_shape
+    base = Trace(model, np.zeros((1, height, width, 1))).outputs[3][0][cell]
+    pixels = np.eye(height * width).reshape(-1, height, width, 1)
+    changed = (Trace(model, pixels).outputs[3][:, *cell, 0] != base[0]).reshape(height, width)
     seen_rows, seen_columns = np.nonzero(changed.any(axis=1))[0], np.nonzero(changed.any(axis=0))[0]
-    assert (max(rows.start, 0), min(rows.stop, 13)) == (seen_rows[0], seen_rows[-1] + 1)
-    assert (max(columns.start, 0), min(columns.stop, 9)) == (seen_columns[0], seen_columns[-1] + 1)
+    assert (max(rows.start, 0), min(rows.stop, height)) == (seen_rows[0], seen_rows[-1] + 1)
+    assert (max(columns.start, 0), min(columns.stop, width)) == (seen_columns[0], seen_columns[-1] + 1)
 
 
 def test_strongest_patches_find_a_pattern_where_it_was_hidden():
@@ -69,3 +95,9 @@ def test_patches_need_maps_and_windows():
         receptive_field(model, 4, 0, 0)
     with pytest.raises(ValueError, match="`images` must hold at least 1 image, got none"):
         strongest_patches(model, images[:0], 0, 0)
+
+
+def test_receptive_field_refuses_containers_of_other_layers():
+    model = Sequential([Residual([Pool2D(2), Upsampling2D(2)])]).build((4, 4, 1))
+    with pytest.raises(ValueError, match=r"must be convolutions, pooling, .* got Upsampling2D\(\)"):
+        receptive_field(model, 0, 0, 0)

@@ -3,13 +3,16 @@ import pytest
 
 from minicnn import (
     BatchNorm,
+    Concatenate,
     Conv2D,
     Dense,
     Dropout,
     Flatten,
     Layer,
     Pool2D,
+    PReLU,
     ReLU,
+    Residual,
     Sequential,
 )
 from minicnn.insight import Trace, blocks
@@ -74,6 +77,42 @@ def test_trace_takes_dropout_and_batchnorm_as_for_an_answer():
     np.testing.assert_allclose(trace.dx, [[1.5, 5.0]], rtol=1e-12)
 
 
+def branched():
+    layers = [
+        Conv2D(4, 3),
+        Residual([BatchNorm(), ReLU(), Residual([Conv2D(4, 3, padding="same")]), BatchNorm(), Dropout(0.5)]),
+        Concatenate([[], [Sequential([Dropout(0.5), Conv2D(3, 1), BatchNorm()])]]),
+        Flatten(),
+        Dense(2),
+    ]
+    model = Sequential(layers).build((6, 5, 1), rng=0, dtype=np.float64)
+    rng = np.random.default_rng(0)
+    for parameter in model.parameters():
+        parameter.value = parameter.value + rng.uniform(0.1, 0.5, parameter.shape)
+    return model
+
+
+def test_trace_gradients_inside_containers_are_those_of_an_answer():
+    model, rng = branched(), np.random.default_rng(1)
+    x, dy, direction = (rng.standard_normal(shape) for shape in ((2, 6, 5, 1), (2, 2), (2, 6, 5, 1)))
+    trace = Trace(model, x)
+    assert [type(layer).__name__ for layer in trace.layers] == [type(layer).__name__ for layer in model]
+    np.testing.assert_array_equal(trace.outputs[-1], model.predict(x))
+    trace.backward(dy)
+    moved = [(model.predict(x + h * direction) * dy).sum() for h in (1e-6, -1e-6)]
+    assert (trace.dx * direction).sum() == pytest.approx((moved[0] - moved[1]) / 2e-6, rel=1e-7)
+
+
+def test_trace_of_containers_in_training_mode_is_that_of_training():
+    model, rng = branched(), np.random.default_rng(1)
+    x, dy = rng.standard_normal((4, 6, 5, 1)), rng.standard_normal((4, 2))
+    trace = Trace(model, x, training=True)
+    trace.backward(dy)
+    model.train()
+    np.testing.assert_array_equal(trace.outputs[-1], model(x))
+    np.testing.assert_array_equal(trace.dx, model.backward(dy))
+
+
 def test_trace_refuses_composite_layers_with_dropout():
     class Twice(Layer):
         def init_params(self, input_shape, rng):
@@ -92,6 +131,19 @@ def test_trace_demands_a_batch_for_a_built_model():
         Trace(net(), np.zeros((6, 6, 1)))
     with pytest.raises(RuntimeError, match="call build"):
         Trace(Sequential([ReLU()]), np.zeros((1, 2)))
+
+
+def test_a_container_is_one_block_and_slopes_of_pixels_are_no_kernel():
+    layers = [
+        Conv2D(3, 3),
+        PReLU(shared=False),
+        Residual([Conv2D(3, 1)]),
+        ReLU(),
+        Residual([ReLU()]),
+        Pool2D(2),
+    ]
+    found = blocks(Sequential(layers).build((6, 6, 3), rng=0))
+    assert found == [("0 Conv2D", 0, 1), ("2 Residual", 2, 4)]
 
 
 def test_blocks_begin_with_a_kernel_and_keep_its_shape():
