@@ -61,6 +61,10 @@ def slopes() -> Iterator[tuple[str, Any, Any]]:
     yield "maximum(0, x) at 0: slope 0", slope(lambda x: tf.maximum(0.0, x), 0.0), 0
     yield "LeakyReLU: 0.3", keras.layers.LeakyReLU().negative_slope, 0.3
     yield "leaky_relu: 0.2", slope(tf.nn.leaky_relu, -1.0), 0.2
+    prelu = keras.layers.PReLU()
+    prelu.build((None, 2, 3, 4))
+    yield "PReLU: 0 for each value", prelu.get_weights()[0], np.zeros((2, 3, 4))
+    yield "GELU: with erf", keras.activations.gelu(tf.constant(1.0)), 0.8413447
 
 
 def optimizers() -> Iterator[tuple[str, Any, Any]]:

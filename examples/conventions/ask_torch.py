@@ -73,6 +73,8 @@ def slopes() -> Iterator[tuple[str, Any, Any]]:
     yield "clamp(x, min=0) at 0: slope 1", slope(lambda x: torch.clamp(x, min=0), zero), 1
     yield "maximum(x, 0) at 0: slope 1/2", slope(lambda x: torch.maximum(x, torch.zeros(())), zero), 0.5
     yield "LeakyReLU: 0.01", nn.LeakyReLU().negative_slope, 0.01
+    yield "PReLU: 0.25 for all", nn.PReLU().weight.detach(), (0.25,)
+    yield "GELU: with erf", F.gelu(torch.ones(())), 0.8413447
 
 
 def optimizers() -> Iterator[tuple[str, Any, Any]]:
