@@ -3,6 +3,7 @@
 from minicnn.ops.activations import log_softmax, sigmoid, softmax
 from minicnn.ops.conv import conv2d, conv2d_backward
 from minicnn.ops.memory import retain_freed_memory
+from minicnn.ops.normal import normal_distribution
 from minicnn.ops.normalization import (
     batch_norm,
     batch_norm_backward,
@@ -28,6 +29,7 @@ __all__ = [
     "log_softmax",
     "max_pool2d",
     "max_pool2d_backward",
+    "normal_distribution",
     "output_size",
     "prefers_batch_last",
     "resolve_padding",
