@@ -53,9 +53,8 @@ class PReLU(Layer):
         axes = tuple(range(x.ndim - self.slope.value.ndim))
         # In float64: in float32, a sum over a million pixels would not be accurate.
         self.slope.add_grad((dy * np.minimum(x, 0)).sum(axis=axes, dtype=np.float64))
-        dx = dy * self._slope(x)
-        np.copyto(dx, dy, where=x > 0)
-        return dx
+        positive = x > 0
+        return dy * (positive + ~positive * self._slope(x))
 
     def _slope(self, x: np.ndarray) -> np.ndarray:
         """Return the slopes in the dtype of x; raise ValueError if x has another shape than they need."""

@@ -35,6 +35,6 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
     >>> sigmoid(np.array([-1000.0, 0.0, 1000.0]))
     array([0. , 0.5, 1. ])
     """
-    e = np.exp(-np.abs(x))
-    y = 1.0 / (1.0 + e)
-    return np.where(x >= 0, y, e * y)
+    # For x >= 0 this is 1 / (1 + exp(-x)), for x < 0 it is exp(x) / (1 + exp(x)): exp never overflows.
+    # Where signs are mixed, a second exp takes less time than a selection by np.where.
+    return np.exp(np.minimum(x, 0)) * (1.0 / (1.0 + np.exp(-np.abs(x))))
