@@ -275,13 +275,14 @@ def test_from_keras_reads_a_residual_block_as_keras_users_write_it():
     y = layers.BatchNormalization()(layers.Conv2D(6, 3, padding="same")(y))
     y = layers.ReLU()(layers.Add()([shortcut, y]))
     y = layers.ReLU()(layers.add([layers.Conv2D(6, 3, padding="same")(y), y]))
+    y = y + layers.Conv2D(6, 1)(y)
     tower = layers.Conv2D(2, 1, activation="silu")(y)
     y = layers.Concatenate()([tower, layers.MaxPooling2D(3, 1, "same")(y)])
     theirs = keras.Model(x, layers.Dense(2)(layers.GlobalAveragePooling2D()(y)))
     ours = perturb(from_keras(theirs))
     copy_weights(ours, theirs)
     assert [type(layer).__name__ for layer in ours] == [
-        *("Residual", "ReLU", "Residual", "ReLU", "Concatenate", "GlobalAveragePool2D", "Dense")
+        *("Residual", "ReLU", "Residual", "ReLU", "Residual", "Concatenate", "GlobalAveragePool2D", "Dense")
     ]
     np.testing.assert_allclose(ours(images((8, 8, 3))), theirs(images((8, 8, 3))), rtol=1e-5, atol=1e-5)
 
@@ -551,6 +552,21 @@ def test_copy_weights_names_the_first_layer_without_counterpart(layers, reason):
     with pytest.raises(ValueError, match=reason):
         copy_weights(Sequential(layers).build((5,), rng=0), twin)
     assert equal(twin.get_weights(), before)
+
+
+def test_copy_weights_takes_models_that_cannot_be_converted():
+    x = keras.Input((4,))
+    one, two = keras.layers.Dense(3, name="one"), keras.layers.Dense(2, name="two")
+    hidden = one(x)
+    ours = perturb(Sequential([Dense(3), Dense(2)]).build((4,), rng=0))
+    for theirs in (
+        keras.Model(x, keras.ops.exp(two(keras.ops.square(hidden)))),  # with operations
+        keras.Model(x, [two(hidden), hidden]),  # with two outputs
+        keras.Model(x, two(keras.layers.Multiply()([hidden, one(x)]))),  # with a layer that is called twice
+    ):
+        theirs.set_weights([np.zeros(weight.shape) for weight in theirs.get_weights()])
+        copy_weights(ours, theirs)
+        assert equal(theirs.get_weights(), ours.get_weights())
 
 
 def test_models_must_be_models():

@@ -93,7 +93,7 @@ class _Graph:
             before = self._before(tensor)
             if len(inputs) > 1:
                 branches = [self._steps(each, before) for each in inputs]
-                found.append(Junction(layer, branches))
+                found.append(Junction(_as_layer(layer), branches))
             else:
                 found.append(layer)
             tensor = before
@@ -123,3 +123,9 @@ def _origin(tensor: Any) -> tuple[keras.Layer, list[Any]]:
     """Return the layer that made a tensor, and the inputs of that call of it, from Keras's record."""
     layer, node, _ = tensor._keras_history
     return layer, layer._inbound_nodes[node].input_tensors
+
+
+def _as_layer(operation: Any) -> keras.Layer:
+    """Return the layer that does the same if the operation is the `+` of two tensors, else the operation."""
+    is_sum = type(operation).__name__ == "Add" and type(operation).__module__.startswith("keras.")
+    return keras.layers.Add(name=operation.name) if is_sum else operation

@@ -83,8 +83,9 @@ def _weighted(model: Layer | keras.Model) -> Iterator[tuple[str, Layer | keras.L
 def _keras_layers(model: keras.Model) -> list[keras.Layer]:
     """Return the layers of a model, in the order in which `from_keras` reads them."""
     try:
-        # A layer that is called twice is listed once.
-        return list(dict.fromkeys(topology.leaf_layers(topology.ordered_layers(model))))
+        steps = topology.leaf_layers(topology.ordered_layers(model))
+        # A layer that is called twice is listed once, an operation such as keras.ops.exp never.
+        return [layer for layer in dict.fromkeys(steps) if isinstance(layer, keras.Layer)]
     except ValueError:  # a graph that cannot be converted; its layers still have an order
         nested = (_keras_layers(each) if isinstance(each, keras.Model) else [each] for each in model.layers)
         return [layer for layers in nested for layer in layers]
