@@ -1,20 +1,36 @@
 """2-D convolution (cross-correlation) as matrix products of windows, and its three gradients.
 
-The arguments are checked here, and one of three algorithms is selected by the shapes alone: batch-first for
-small batches, batch-last for large ones. Inputs of any memory layout are accepted, and copied if necessary.
+The arguments are checked here, and the algorithms are selected by the shapes alone: batch-first for small
+batches, batch-last for large ones, and for the gradients Winograd's where it is faster. Inputs of any memory
+layout are accepted, and copied if necessary.
 """
 
 from __future__ import annotations
 
-from types import ModuleType
-from typing import Any
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from minicnn.ops import conv_im2col, conv_windows, conv_windows_dilated
+from minicnn.ops import (
+    conv_im2col,
+    conv_rows,
+    conv_windows,
+    conv_windows_dilated,
+    winograd,
+    winograd_im2col,
+    winograd_windows,
+)
 from minicnn.ops.padding import Pads, Pair
 from minicnn.ops.windows import WindowPlan, plan_windows, prefers_batch_last
 from minicnn.validation import check_dy_shape
+
+# Where the algorithms for many channels begin to be faster, measured with OpenBLAS.
+MIN_CHANNELS = 8  # channels, and filters
+MIN_TERMS = 64  # columns times channels of one row of the kernel, for `conv_rows`
+MIN_PAIRS = 256  # channels times filters, for Winograd's gradients
+MIN_WORK = 1 << 18  # the same, times pixels and images
 
 
 def conv2d(
@@ -126,8 +142,53 @@ def conv2d_backward(
     return dx, dkernel, dbias
 
 
-def _select_algorithm(plan: WindowPlan) -> ModuleType:
-    """Return the module whose functions compute the convolution of these shapes fastest."""
+class Algorithm(NamedTuple):
+    """The functions that compute a convolution and its gradients."""
+
+    forward: Callable[[WindowPlan, np.ndarray, np.ndarray, np.ndarray | None], np.ndarray]
+    backward_x: Callable[[WindowPlan, np.ndarray, np.ndarray], np.ndarray]
+    backward_kernel: Callable[[WindowPlan, np.ndarray, np.ndarray], np.ndarray]
+    backward_bias: Callable[[np.ndarray], np.ndarray]
+
+
+def _select_algorithm(plan: WindowPlan) -> Algorithm:
+    """Return the functions that compute the convolution of these shapes fastest."""
     if not prefers_batch_last(plan.x_shape):
-        return conv_im2col
-    return conv_windows if plan.dilation[1] == 1 else conv_windows_dilated
+        gradients = winograd_im2col if _suits_winograd(plan) else conv_im2col
+        bias = conv_im2col.backward_bias
+        return Algorithm(conv_im2col.forward, gradients.backward_x, gradients.backward_kernel, bias)
+    base = conv_windows if plan.dilation[1] == 1 else conv_windows_dilated
+    forward = conv_rows.forward if _suits_rows(plan) else base.forward
+    if _suits_winograd(plan):
+        backward_x, backward_kernel = winograd_windows.backward_x, winograd_windows.backward_kernel
+    else:
+        dx_plan = plan.input_gradient_plan()
+        by_rows = dx_plan is not None and _suits_rows(dx_plan)
+        backward_x, backward_kernel = (conv_rows if by_rows else base).backward_x, base.backward_kernel
+    return Algorithm(forward, backward_x, backward_kernel, conv_windows.backward_bias)
+
+
+def _suits_rows(plan: WindowPlan) -> bool:
+    """Return whether one product for each row of the kernel is faster than copying the rows of windows."""
+    kh, kw, c, filters = plan.kernel_shape
+    if plan.groups > 1 or plan.dilation[1] > 1 or kh == 1:
+        return False
+    return min(c, filters) >= MIN_CHANNELS and kw * c >= MIN_TERMS
+
+
+def _suits_winograd(plan: WindowPlan) -> bool:
+    """Return whether Winograd's algorithm computes the gradients, and computes them faster."""
+    kh, _, c, filters = plan.kernel_shape
+    if (plan.strides, plan.dilation, plan.groups) != ((1, 1), (1, 1), 1) or not 3 <= kh <= 5:
+        return False
+    if plan.input_gradient_plan() is None:
+        return False
+    # Rows of pixels are multiplied `points` times in a tile, otherwise kh times in each row of the output. A
+    # fifth fewer are needed: the last tile may be almost empty.
+    points = winograd.ROWS + kh - 1
+    tiles = -(-max(plan.x_shape[1], plan.oh) // winograd.ROWS)
+    if points * tiles >= 0.8 * kh * plan.oh:
+        return False
+    # The transforms take time for each channel and filter, the products for each pair of them.
+    large = math.prod(plan.y_shape) * c >= MIN_WORK
+    return large and min(c, filters) >= MIN_CHANNELS and c * filters >= MIN_PAIRS

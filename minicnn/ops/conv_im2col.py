@@ -24,7 +24,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from minicnn.ops.windows import WindowPlan, crop, pad, strided_view
+from minicnn.ops.windows import WindowPlan, crop, pad, rotated_kernel, strided_view
 
 # Bytes of windows in a block: they are still in a core's cache, with the kernel and the result, when they are
 # multiplied.
@@ -71,7 +71,7 @@ def backward_x(plan: WindowPlan, dy: np.ndarray, kernel: np.ndarray) -> np.ndarr
     """Return dx (N, H, W, C)."""
     few_filters = plan.kernel_shape[3] <= min(plan.x_shape[3], MAX_ROTATED_FILTERS)
     if few_filters and (dx_plan := plan.input_gradient_plan()) is not None:
-        return forward(dx_plan, dy, _rotated_kernel(plan, kernel), None)
+        return forward(dx_plan, dy, rotated_kernel(plan, kernel), None)
     return _col2im(plan, dy, kernel)
 
 
@@ -136,13 +136,6 @@ def _pixels(plan: WindowPlan, block: np.ndarray) -> np.ndarray:
     For y it is a writable view: a block of whole images, or of rows of one, is contiguous.
     """
     return np.ascontiguousarray(block).reshape(-1, plan.groups, plan.group_filters).transpose(1, 0, 2)
-
-
-def _rotated_kernel(plan: WindowPlan, kernel: np.ndarray) -> np.ndarray:
-    """Return the kernel (kh, kw, F / G, C) of dx: rotated by 180 degrees, channels and filters exchanged."""
-    kh, kw, c, _ = plan.kernel_shape
-    rotated = kernel[::-1, ::-1].reshape(kh, kw, c, plan.groups, plan.group_filters)
-    return np.ascontiguousarray(rotated.transpose(0, 1, 4, 3, 2)).reshape(kh, kw, plan.group_filters, -1)
 
 
 def _matrix(plan: WindowPlan, kernel: np.ndarray) -> np.ndarray:

@@ -32,7 +32,7 @@ import math
 import numpy as np
 
 from minicnn.ops.padding import Pads
-from minicnn.ops.windows import WindowPlan, batch_first, batch_last, crop, pad, strided_view
+from minicnn.ops.windows import WindowPlan, batch_first, batch_last, crop, pad, rotated_kernel, strided_view
 
 
 def forward(plan: WindowPlan, x: np.ndarray, kernel: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
@@ -40,7 +40,7 @@ def forward(plan: WindowPlan, x: np.ndarray, kernel: np.ndarray, bias: np.ndarra
     n, g = plan.x_shape[0], plan.groups
     kh, kw, c, filters = kernel.shape
     matrix = kernel.transpose(3, 1, 0, 2).reshape(g, 1, filters // g, kw * kh * c)
-    padded = _padded(x, plan.pads)
+    padded = padded_batch_last(x, plan.pads)
     width, (row, column, value, image) = padded.shape[1], padded.strides
     y = np.empty((plan.oh, plan.ow, g, filters // g, n), x.dtype)
     if bias is not None:  # repeated for a whole row of pixels: sums over long runs of memory are faster
@@ -61,13 +61,18 @@ def forward(plan: WindowPlan, x: np.ndarray, kernel: np.ndarray, bias: np.ndarra
 
 def backward_x(plan: WindowPlan, dy: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     """Return dx (N, H, W, C), batch-last in memory."""
+    # 1x1 kernels need no copy, and in groups the sums below take longer than the products: here dx is faster
+    # as the convolution of dy with the rotated kernel.
+    rotate = kernel.shape[0] == 1 or plan.groups > 1
+    if rotate and (dx_plan := plan.input_gradient_plan()) is not None:
+        return forward(dx_plan, dy, rotated_kernel(plan, kernel), None)
     n, g, stride = plan.x_shape[0], plan.groups, plan.strides[1]
     kh, kw, c, filters = kernel.shape
     height, width = plan.padded_size
     steps = -(-width // stride)  # columns of each phase
     reach = -(-kw // stride)  # largest number of windows that contain a column
     # Zeros before and after each row of dy stand for the windows that the columns at the edges do not have.
-    wide = _padded(dy, ((0, 0), (reach - 1, steps - plan.ow)))
+    wide = padded_batch_last(dy, ((0, 0), (reach - 1, steps - plan.ow)))
     wide = wide.reshape(plan.oh, -1, g, filters // g, n).transpose(0, 2, 1, 3, 4)
     wide = np.ascontiguousarray(wide)  # (OH, G, W, F / G, N)
     dpadded = np.zeros((height, stride * steps, g, c, n), dy.dtype)
@@ -125,7 +130,7 @@ def backward_bias(dy: np.ndarray) -> np.ndarray:
     return (np.ones(len(pixels), pixels.dtype) @ pixels).reshape(filters, n).sum(axis=1)
 
 
-def _padded(images: np.ndarray, pads: Pads) -> np.ndarray:
+def padded_batch_last(images: np.ndarray, pads: Pads) -> np.ndarray:
     """Return images (N, H, W, C) with zeros around them as (H, W, C, N), contiguous; read-only."""
     # Transposed before they are padded: padded rows are often a power of two of bytes apart, and transposing
     # them causes cache conflicts.

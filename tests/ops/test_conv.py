@@ -66,9 +66,7 @@ def test_dx_of_conv_im2col_is_the_same_scattered_and_as_a_convolution_of_dy(case
             patch.setattr(conv_im2col, "FEW_CHANNELS", few_channels)
             assert_close(conv_im2col.backward_x(plan, dy, kernel), expected)
     if (turned := plan.input_gradient_plan()) is not None:  # also where there are more filters than channels
-        assert_close(
-            conv_im2col.forward(turned, dy, conv_im2col._rotated_kernel(plan, kernel), None), expected
-        )
+        assert_close(conv_im2col.forward(turned, dy, windows.rotated_kernel(plan, kernel), None), expected)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,93 @@
+"""Winograd's gradients of large batches, batch-last: windows slide over the transformed rows in memory.
+
+As in `minicnn.ops.conv_windows`, the columns of a window are contiguous, (kw * C, N), in one row of pixels.
+The transformed rows B x are rows of pixels as well, one for each point, and nothing is copied but for the
+transform.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from minicnn.ops.conv_rows import SMALL_PRODUCT, small_parts
+from minicnn.ops.windows import WindowPlan, batch_first, batch_last, rotated_kernel, strided_view
+from minicnn.ops.winograd import ROWS, tiles, transforms
+
+BLOCK_BYTES = 800_000  # bytes of products before they are added: they are still in a core's cache then
+
+# Images times pixels that one small product of dkernel sums over: with more of them, OpenBLAS is slower.
+# Large products sum over a whole row of pixels.
+TERMS = 128
+
+
+def backward_x(plan: WindowPlan, dy: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """Return dx (N, H, W, C), batch-last in memory: the convolution of dy with the rotated kernel."""
+    dx_plan = plan.input_gradient_plan()
+    assert dx_plan is not None
+    n, h, w, c = plan.x_shape
+    kh, kw, filters, _ = dx_plan.kernel_shape
+    a, b, g = transforms(ROWS, kh, dy.dtype)
+    gk = (g @ rotated_kernel(plan, kernel).reshape(kh, -1)).reshape(-1, kw * filters, c)
+    parts = small_parts(c, kw * filters * n)
+    gk = np.ascontiguousarray(gk.swapaxes(1, 2)).reshape(-1, 1, parts, c // parts, kw * filters)
+    dx = np.empty((h, w, c * n), dy.dtype)
+    count = min(w, max(1, BLOCK_BYTES // (len(g) * dx[0, 0].nbytes)))  # columns of pixels at a time
+    products = np.empty((len(g), count, parts, c // parts, n), dy.dtype)
+    for rows, bdy in _transformed(dx_plan, batch_last(dy), b, w + kw - 1):
+        point, pixel, value, image = bdy.strides
+        windows = strided_view(bdy, (len(g), w, 1, kw * filters, n), (point, pixel, 0, value, image))
+        for q in range(0, w, count):
+            some = products[:, : min(count, w - q)]
+            np.matmul(gk, windows[:, q : q + count], out=some)
+            some = some.reshape(len(g), -1, c * n).transpose(1, 0, 2)
+            np.matmul(a.T[: rows.stop - rows.start], some, out=dx[rows, q : q + count].transpose(1, 0, 2))
+    return batch_first(dx.reshape(h, w, c, n))
+
+
+def backward_kernel(plan: WindowPlan, dy: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Return dkernel (kh, kw, C, F)."""
+    n, _, ow, filters = plan.y_shape
+    kh, kw, c, _ = plan.kernel_shape
+    a, b, g = transforms(ROWS, kh, x.dtype)
+    count = ow  # columns of pixels in a product
+    if c * filters * TERMS <= SMALL_PRODUCT:
+        count = min(ow, max(1, TERMS // n))
+    parts = -(-ow // count)
+    count = -(-ow // parts)
+    # Zeros make up for the columns that the last part lacks.
+    tile = np.zeros((ROWS, parts * count, n, filters), x.dtype)
+    ady = np.empty((len(g), parts, 1, count * n, filters), x.dtype)
+    dgk = np.zeros((len(g), kw, filters, c), x.dtype)
+    block = min(parts, max(1, BLOCK_BYTES // dgk.nbytes))
+    # The products sum over images and pixels, so these are rows of the matrices: (H, W, N, C).
+    pixels = np.ascontiguousarray(x.transpose(1, 2, 0, 3))
+    for rows, bx in _transformed(plan, pixels, b, parts * count + kw - 1):
+        size = rows.stop - rows.start
+        tile[:size, :ow] = dy[:, rows].transpose(1, 2, 0, 3)
+        np.matmul(a[:, :size], tile[:size].reshape(size, -1), out=ady.reshape(len(g), -1))
+        point, pixel, image, channel = bx.strides
+        windows = strided_view(
+            bx, (len(g), parts, kw, count * n, c), (point, count * pixel, pixel, image, channel)
+        )
+        for p in range(0, parts, block):
+            dgk += (ady[:, p : p + block].swapaxes(3, 4) @ windows[:, p : p + block]).sum(axis=1)
+    return (g.T @ dgk.reshape(len(g), -1)).reshape(kh, kw, filters, c).swapaxes(2, 3)
+
+
+def _transformed(
+    plan: WindowPlan, pixels: np.ndarray, b: np.ndarray, width: int
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield ranges of output rows, and the rows of the padded image that they need, multiplied by B.
+
+    `pixels` are (H, W, ..., ...), the result is (points, width, ..., ...); the next tile overwrites it.
+    """
+    h, w, *values = pixels.shape
+    left = plan.pads[1][0]
+    bx = np.zeros((len(b), width, math.prod(values)), pixels.dtype)
+    image = pixels.reshape(h, w, -1).transpose(1, 0, 2)
+    for rows, inputs, columns in tiles(plan, b):
+        np.matmul(columns, image[:, inputs], out=bx[:, left : left + w].transpose(1, 0, 2))
+        yield rows, bx.reshape(len(b), width, *values)
