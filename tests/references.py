@@ -42,6 +42,22 @@ def naive_conv2d_backward(dy, x, kernel, strides, pads, dilation, groups):
     return dx, dkernel, dbias
 
 
+def cellwise_conv2d_backward(dy, x, kernel, strides, pads):
+    """dx and dkernel, cell of the kernel by cell: quick enough for many channels; one group, no dilation."""
+    h, w = x.shape[1:3]
+    (top, bottom), (left, right) = pads
+    padded = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)))
+    dpadded, dkernel = np.zeros(padded.shape), np.zeros(kernel.shape)
+    oh, ow = dy.shape[1:3]
+    for i, j in np.ndindex(kernel.shape[:2]):
+        cells = np.s_[
+            :, i : i + (oh - 1) * strides[0] + 1 : strides[0], j : j + (ow - 1) * strides[1] + 1 : strides[1]
+        ]
+        dpadded[cells] += np.einsum("nhwf,cf->nhwc", dy, kernel[i, j])
+        dkernel[i, j] = np.einsum("nhwc,nhwf->cf", padded[cells], dy, optimize=True)
+    return dpadded[:, top : top + h, left : left + w], dkernel
+
+
 def naive_windows(x, window, strides, pads):
     """Yield (index of the output cell, indices of the real input cells in row-major order)."""
     n, h, w, c = x.shape

@@ -187,7 +187,7 @@ def _suits_winograd(plan: WindowPlan) -> bool:
     # fifth fewer are needed: the last tile may be almost empty.
     points = winograd.ROWS + kh - 1
     tiles = -(-max(plan.x_shape[1], plan.oh) // winograd.ROWS)
-    if points * tiles >= 0.8 * kh * plan.oh:
+    if 5 * points * tiles >= 4 * kh * plan.oh:
         return False
     # The transforms take time for each channel and filter, the products for each pair of them.
     large = math.prod(plan.y_shape) * c >= MIN_WORK

@@ -47,7 +47,10 @@ def backward_kernel(plan: WindowPlan, dy: np.ndarray, x: np.ndarray) -> np.ndarr
 
 
 def _blocks(plan: WindowPlan, x: np.ndarray, b: np.ndarray) -> Iterator[tuple[slice, slice, np.ndarray]]:
-    """Yield images, a tile of output rows, and the transformed windows that they need."""
+    """Yield images, a tile of output rows, and the transformed windows that they need.
+
+    The windows are (points, pixels, kw * C); the next block overwrites them.
+    """
     n, _, w, c = x.shape
     (kh, kw), left = plan.kernel_shape[:2], plan.pads[1][0]
     x = np.ascontiguousarray(x)
@@ -57,11 +60,13 @@ def _blocks(plan: WindowPlan, x: np.ndarray, b: np.ndarray) -> Iterator[tuple[sl
     bx = np.zeros((len(b), count, w + sum(plan.pads[1]), c), x.dtype)  # its columns of padding stay zero
     point, image, column, channel = bx.strides
     windows = strided_view(bx, (len(b), count, plan.ow, kw, c), (point, image, column, column, channel))
+    cols = np.empty((len(b), count * plan.ow, kw * c), x.dtype)
     for start in range(0, n, count):
         images = slice(start, min(start + count, n))
         size = images.stop - start
+        some = cols[:, : size * plan.ow]
         for rows, inputs, columns in tiles(plan, b):
             transformed = columns @ x[images, inputs].reshape(size, -1, w * c)
-            transformed = transformed.reshape(size, len(b), w, c).swapaxes(0, 1)
-            bx[:, :size, left : left + w] = transformed
-            yield images, rows, windows[:, :size].reshape(len(b), size * plan.ow, kw * c)
+            bx[:, :size, left : left + w] = transformed.reshape(size, len(b), w, c).swapaxes(0, 1)
+            some.reshape(len(b), size, plan.ow, kw, c)[...] = windows[:, :size]
+            yield images, rows, some

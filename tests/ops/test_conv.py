@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from references import naive_conv2d, naive_conv2d_backward
 
-from minicnn.ops import conv, conv_im2col, windows
+from minicnn.ops import conv, conv_im2col, conv_rows, windows, winograd_im2col, winograd_windows
 from minicnn.ops.conv import conv2d, conv2d_backward
 
 
@@ -51,6 +51,27 @@ def test_conv2d_and_gradients_equal_loops(case):
 @given(case=conv_cases(max_stride=4), block_bytes=st.integers(1, 3000), few_channels=st.integers(0, 5))
 def test_conv2d_does_not_depend_on_how_the_work_is_done(many, case, block_bytes, few_channels):
     with algorithm_settings(many, block_bytes, few_channels), memory_full_of_nan():
+        check_against_loops(case)
+
+
+@pytest.mark.parametrize("many", [False, True])
+@given(
+    case=conv_cases(max_stride=2, max_dilation=2, max_groups=2) | conv_cases(1, 1, 1),
+    block_bytes=st.integers(1, 3000),
+    small_product=st.integers(1, 300),
+)
+def test_the_algorithms_for_many_channels_equal_loops(many, case, block_bytes, small_product):
+    """With the limits of the rule taken away, so that few channels take them, too."""
+    with algorithm_settings(many, block_bytes), memory_full_of_nan(), pytest.MonkeyPatch.context() as patch:
+        for limit in ("MIN_CHANNELS", "MIN_TERMS", "MIN_PAIRS", "MIN_WORK"):
+            patch.setattr(conv, limit, 1)
+        for module in (conv_rows, winograd_windows, winograd_im2col):
+            patch.setattr(module, "BLOCK_BYTES", block_bytes)
+        for module in (conv_rows, winograd_windows):
+            patch.setattr(module, "SMALL_PRODUCT", small_product)
+        patch.setattr(conv_rows, "MIN_PART", 1)
+        patch.setattr(winograd_windows, "TERMS", 4)
+        patch.setattr(winograd_im2col, "MIN_BLOCK_PIXELS", 1)
         check_against_loops(case)
 
 
@@ -262,3 +283,71 @@ def test_conv2d_backward_refuses_another_dy():
         ValueError, match=r"dy must have the output's shape \(1, 2, 2, 1\), got \(1, 3, 3, 1\)"
     ):
         conv2d_backward(np.zeros((1, 3, 3, 1)), np.zeros((1, 3, 3, 1)), np.zeros((2, 2, 1, 1)))
+
+
+def flat_images(n, channels, rng, dtype):
+    """Images whose pixels are all the same, so that all their windows are equal."""
+    return (
+        np.repeat(rng.standard_normal((n, 1, 1, channels)), 144, axis=1)
+        .reshape(n, 12, 12, channels)
+        .astype(dtype)
+    )
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@given(
+    n=st.integers(8, 70),
+    channels=st.sampled_from([1, 3, 6, 8, 16, 24, 32]),
+    filters=st.sampled_from([1, 6, 8, 17, 32, 64]),
+    kernel_size=st.integers(1, 5),
+    strides=st.integers(1, 2),
+    dilation=st.integers(1, 2),
+    seed=st.integers(0, 2**16),
+)
+def test_equal_windows_give_equal_bits_batch_last(
+    n, channels, filters, kernel_size, strides, dilation, seed, dtype
+):
+    """Max pooling then sees exact ties. Each window is the same column of a product of the same shape."""
+    rng = np.random.default_rng(seed)
+    x = flat_images(n, channels, rng, dtype)
+    kernel = rng.standard_normal((kernel_size, kernel_size, channels, filters)).astype(dtype)
+    bias = rng.standard_normal(filters).astype(dtype)
+    with algorithm_settings(many=True):
+        y = conv2d(x, kernel, bias, strides, "valid", dilation)
+    np.testing.assert_array_equal(y, np.broadcast_to(y[:, :1, :1], y.shape))
+
+
+@pytest.mark.parametrize("many", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@given(
+    n=st.integers(1, 40),
+    channels=st.sampled_from([1, 3, 6, 8, 16, 32]),
+    filters=st.sampled_from([1, 6, 17, 32]),
+    kernel_size=st.integers(1, 5),
+    padding=st.sampled_from(["valid", "same"]),
+    seed=st.integers(0, 2**16),
+)
+def test_a_window_of_zeros_gives_exactly_the_bias(
+    many, dtype, n, channels, filters, kernel_size, padding, seed
+):
+    """ReLU then passes no gradient where its input would be zero but for rounding."""
+    rng = np.random.default_rng(seed)
+    x = np.zeros((n, 9, 8, channels), dtype)
+    x[:, 7:] = rng.standard_normal((n, 2, 8, channels))
+    kernel = rng.standard_normal((kernel_size, kernel_size, channels, filters)).astype(dtype)
+    bias = rng.standard_normal(filters).astype(dtype)
+    with algorithm_settings(many):
+        y = conv2d(x, kernel, bias, 1, padding)
+    zeros = y[:, : 8 - kernel_size]
+    np.testing.assert_array_equal(zeros, np.broadcast_to(bias, zeros.shape))
+
+
+@given(n=st.integers(1, 9), channels=st.sampled_from([1, 6, 32]), filters=st.sampled_from([1, 6, 64]))
+def test_equal_windows_are_equal_up_to_rounding_batch_first(n, channels, filters):
+    """All windows are rows of one matrix, and OpenBLAS multiplies its last rows by other instructions."""
+    rng = np.random.default_rng(n)
+    x = flat_images(n, channels, rng, np.float32)
+    kernel = rng.standard_normal((3, 3, channels, filters)).astype(np.float32)
+    with algorithm_settings(many=False):
+        y = conv2d(x, kernel)
+    assert_close(y, np.broadcast_to(y[:, :1, :1], y.shape), 1e-6)
