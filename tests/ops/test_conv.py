@@ -317,6 +317,24 @@ def test_equal_windows_give_equal_bits_batch_last(
     np.testing.assert_array_equal(y, np.broadcast_to(y[:, :1, :1], y.shape))
 
 
+@given(
+    n=st.integers(8, 40),
+    channels=st.sampled_from([3, 8, 24, 32]),
+    filters=st.sampled_from([6, 8, 64]),
+    kernel_size=st.integers(1, 5),
+    seed=st.integers(0, 2**16),
+)
+def test_zeros_of_padding_and_of_the_image_give_equal_bits_batch_last(
+    n, channels, filters, kernel_size, seed
+):
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((n, 7, 6, channels)).astype(np.float32)
+    kernel = rng.standard_normal((kernel_size, kernel_size, channels, filters)).astype(np.float32)
+    padded = np.pad(x, ((0, 0), (2, 1), (1, 2), (0, 0)))
+    with algorithm_settings(many=True):
+        np.testing.assert_array_equal(conv2d(x, kernel, None, 1, ((2, 1), (1, 2))), conv2d(padded, kernel))
+
+
 @pytest.mark.parametrize("many", [False, True])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @given(
