@@ -6,6 +6,7 @@ import numpy as np
 
 from minicnn.initializers import Initializer, he_normal, zeros
 from minicnn.layers.base import Layer
+from minicnn.ops.sums import channel_sums, sum_products
 from minicnn.parameter import Parameter
 from minicnn.validation import check_dy, check_int
 
@@ -64,9 +65,9 @@ class Dense(Layer):
         x = self.cache
         check_dy(dy, (*x.shape[:-1], self.units))
         rows, drows = x.reshape(-1, x.shape[-1]), dy.reshape(-1, self.units)
-        self.kernel.add_grad(rows.T @ drows)
+        self.kernel.add_grad(sum_products(rows, drows))
         if self.bias is not None:
-            self.bias.add_grad(drows.sum(axis=0))
+            self.bias.add_grad(channel_sums(drows))
         return dy @ self.kernel.value.T.astype(dy.dtype, copy=False) if self.needs_dx else None
 
     def macs(self) -> int:

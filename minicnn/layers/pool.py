@@ -9,6 +9,7 @@ import numpy as np
 from minicnn.layers.base import Layer
 from minicnn.ops.padding import Pads, Pair, check_images, check_padding, pair
 from minicnn.ops.pool import avg_pool2d, avg_pool2d_backward, check_ties, max_pool2d, max_pool2d_backward
+from minicnn.ops.sums import pixel_means
 from minicnn.validation import check_dy
 
 
@@ -85,7 +86,7 @@ class GlobalAveragePool2D(Layer):
         """Return the mean of each channel."""
         check_images(x)
         self.cache = x.shape
-        return x.mean(axis=(1, 2))
+        return pixel_means(x)
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """Return dL/dx: dy / (H * W) at each pixel."""

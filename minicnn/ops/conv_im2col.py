@@ -24,6 +24,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from minicnn.ops.sums import channel_sums, sum_products
 from minicnn.ops.windows import WindowPlan, crop, pad, rotated_kernel, strided_view
 
 # Bytes of windows in a block: they are still in a core's cache, with the kernel and the result, when they are
@@ -58,13 +59,13 @@ def backward_kernel(plan: WindowPlan, dy: np.ndarray, x: np.ndarray) -> np.ndarr
     kh, kw, c, filters = plan.kernel_shape
     dmatrix = np.zeros((plan.groups, kh * kw * c, plan.group_filters), x.dtype)
     for block, cols in _im2col_blocks(plan, x):
-        dmatrix += cols.transpose(0, 2, 1) @ _pixels(plan, dy[block])
+        dmatrix += sum_products(cols, _pixels(plan, dy[block]))
     return dmatrix.transpose(1, 0, 2).reshape(kh, kw, c, filters)
 
 
 def backward_bias(dy: np.ndarray) -> np.ndarray:
     """Return dbias (F,)."""
-    return np.ascontiguousarray(dy).sum(axis=(0, 1, 2))
+    return channel_sums(np.ascontiguousarray(dy))
 
 
 def backward_x(plan: WindowPlan, dy: np.ndarray, kernel: np.ndarray) -> np.ndarray:

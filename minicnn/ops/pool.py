@@ -7,6 +7,7 @@ cell of all windows, and whole views are combined. Results have the memory layou
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from functools import lru_cache
 
@@ -16,6 +17,7 @@ from minicnn.ops.padding import Pads, Pair, check_images, check_padding, output_
 from minicnn.ops.windows import WindowPlan, crop, pad
 from minicnn.validation import check_dy_shape
 
+MAX_CELLS = 256  # of a window, up to which its cells are added in the dtype of the images
 TIES = ("first", "all", "split")
 
 
@@ -145,9 +147,10 @@ def avg_pool2d(
            [10.5, 12.5]])
     """
     plan = _plan_pooling(x, pool_size, strides, padding)
-    y = _reduce(plan, pad(x, plan.pads), np.add)
-    y /= _unpadded_cells(plan, x.dtype)
-    return y
+    dtype = _sum_dtype(plan, x.dtype)
+    y = _reduce(plan, pad(x.astype(dtype, copy=False), plan.pads), np.add)
+    y /= _unpadded_cells(plan, dtype)
+    return y.astype(x.dtype, copy=False)
 
 
 def avg_pool2d_backward(
@@ -168,11 +171,17 @@ def avg_pool2d_backward(
     """
     plan = _plan_pooling(x, pool_size, strides, padding)
     check_dy_shape(dy, plan.y_shape)
-    share = np.asarray(dy, x.dtype) / _unpadded_cells(plan, x.dtype)
+    dtype = _sum_dtype(plan, x.dtype)
+    share = np.asarray(dy, dtype) / _unpadded_cells(plan, dtype)
     dpadded = np.zeros_like(share, shape=(len(x), *plan.padded_size, x.shape[3]))
     for dcell in _cells(plan, dpadded):
         dcell += share
-    return crop(dpadded, plan.pads)
+    return crop(dpadded, plan.pads).astype(x.dtype, copy=False)
+
+
+def _sum_dtype(plan: WindowPlan, dtype: np.dtype) -> np.dtype:
+    """Return the dtype for sums over windows: of large windows, float32 would lose digits."""
+    return np.result_type(dtype, np.float64) if math.prod(plan.kernel_shape[:2]) > MAX_CELLS else dtype
 
 
 def check_ties(ties: str) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from minicnn.layers import Conv2D, Dense, Flatten, Layer, Sequential, Tanh
 from minicnn.ops.conv import conv2d, conv2d_backward
 from minicnn.ops.pool import avg_pool2d, avg_pool2d_backward
+from minicnn.ops.sums import channel_sums
 from minicnn.parameter import Parameter
 
 # Table I: the maps of S2 that each of the sixteen maps of C3 is connected to.
@@ -85,8 +86,8 @@ class Subsample(Layer):
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """Return dL/dx; add the gradients of factor and bias."""
         x, sums = self.cache
-        self.factor.add_grad((dy * sums).sum(axis=(0, 1, 2)))
-        self.bias.add_grad(dy.sum(axis=(0, 1, 2)))
+        self.factor.add_grad(channel_sums(dy * sums))
+        self.bias.add_grad(channel_sums(dy))
         return avg_pool2d_backward(dy * (4 * self.factor.value).astype(dy.dtype), x, 2)
 
 
