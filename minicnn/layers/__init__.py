@@ -7,7 +7,7 @@ from minicnn.layers.conv import Conv2D
 from minicnn.layers.dense import Dense
 from minicnn.layers.dropout import Dropout
 from minicnn.layers.flatten import Flatten
-from minicnn.layers.normalization import BatchNorm, LocalResponseNorm
+from minicnn.layers.normalization import BatchNorm, GroupNorm, LayerNorm, LocalResponseNorm
 from minicnn.layers.pool import GlobalAveragePool2D, GlobalMaxPool2D, Pool2D
 from minicnn.layers.prelu import PReLU
 from minicnn.layers.rescaling import Rescaling
@@ -26,7 +26,9 @@ __all__ = [
     "Flatten",
     "GlobalAveragePool2D",
     "GlobalMaxPool2D",
+    "GroupNorm",
     "Layer",
+    "LayerNorm",
     "LeakyReLU",
     "LocalResponseNorm",
     "PReLU",

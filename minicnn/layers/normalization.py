@@ -1,23 +1,58 @@
-"""Batch normalisation, and the local response normalisation of AlexNet."""
+"""Batch, group, layer and local response normalization."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from minicnn.layers.base import Layer
-from minicnn.ops.normalization import (
-    batch_norm,
-    batch_norm_backward,
-    check_size,
-    local_response_norm,
-    local_response_norm_backward,
-)
+from minicnn.ops.norm_batch import batch_norm, batch_norm_backward, normalize
+from minicnn.ops.norm_group import group_norm, group_norm_backward
+from minicnn.ops.norm_layer import layer_norm, layer_norm_backward
+from minicnn.ops.normalization import check_size, local_response_norm, local_response_norm_backward
 from minicnn.parameter import Parameter
-from minicnn.validation import check_dy, check_real
+from minicnn.validation import check_dy, check_int, check_real
 
 
-class BatchNorm(Layer):
-    """Normalise each channel over the batch, then scale and shift it (Ioffe and Szegedy 2015; as Keras).
+class _ScaleAndShift(Layer):
+    """Base of the normalizations that end with a learned scale and shift of each channel.
+
+    Parameters
+    ----------
+    eps : float
+        Added to the variance.
+    scale, center : bool
+        Whether the scale (gamma) and the shift (beta) are learned; otherwise they are 1 and 0.
+    """
+
+    def __init__(self, eps: float, scale: bool, center: bool) -> None:
+        self.eps = check_real(eps, "eps", above_low=True)
+        self.scale, self.center = scale, center
+
+    def init_params(self, input_shape: tuple[int, ...], rng: np.random.Generator) -> None:
+        """Create gamma and beta, if they are learned."""
+        channels = input_shape[-1]
+        self.channels = channels
+        self.gamma = Parameter(np.ones(channels)) if self.scale else None
+        self.beta = Parameter(np.zeros(channels)) if self.center else None
+
+    def _weights(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return gamma and beta for an input of the right shape, in its dtype."""
+        if x.ndim < 2 or x.shape[-1] != self.channels:
+            raise ValueError(
+                f"{type(self).__name__} needs x of shape (N, ..., {self.channels}), got {x.shape}"
+            )
+        gamma = np.ones(self.channels) if self.gamma is None else self.gamma.value
+        beta = np.zeros(self.channels) if self.beta is None else self.beta.value
+        return gamma.astype(x.dtype, copy=False), beta.astype(x.dtype, copy=False)
+
+    def _add_grads(self, dgamma: np.ndarray, dbeta: np.ndarray) -> None:
+        for parameter, gradient in ((self.gamma, dgamma), (self.beta, dbeta)):
+            if parameter is not None:
+                parameter.add_grad(gradient)
+
+
+class BatchNorm(_ScaleAndShift):
+    """Normalize each channel over the batch, then scale and shift it (Ioffe and Szegedy 2015; as Keras).
 
     In training the statistics are those of the batch, over all axes but the last, and update running
     averages; in evaluation the running averages are used. They are saved with the weights.
@@ -28,10 +63,12 @@ class BatchNorm(Layer):
         Weight of the old running average in each update, in [0, 1).
     eps : float
         Added to the variance.
+    scale, center : bool
+        Whether gamma and beta are learned; otherwise they are 1 and 0, and the attributes None.
 
     Attributes
     ----------
-    gamma, beta : Parameter, shape (C,)
+    gamma, beta : Parameter, shape (C,), or None
         Scale and shift.
     running_mean, running_var : Parameter, shape (C,), not trainable
         Running averages; the variance is the biased one, as in Keras.
@@ -39,39 +76,136 @@ class BatchNorm(Layer):
 
     batch_dependent = True
 
-    def __init__(self, momentum: float = 0.99, eps: float = 1e-3) -> None:
+    def __init__(
+        self, momentum: float = 0.99, eps: float = 1e-3, scale: bool = True, center: bool = True
+    ) -> None:
+        super().__init__(eps, scale, center)
         self.momentum = check_real(momentum, "momentum", high=1)
-        self.eps = check_real(eps, "eps", above_low=True)
 
     def init_params(self, input_shape: tuple[int, ...], rng: np.random.Generator) -> None:
         """Create scale, shift and running statistics, in Keras's order."""
-        channels = input_shape[-1]
-        self.gamma = Parameter(np.ones(channels))
-        self.beta = Parameter(np.zeros(channels))
-        self.running_mean = Parameter(np.zeros(channels), trainable=False)
-        self.running_var = Parameter(np.ones(channels), trainable=False)
+        super().init_params(input_shape, rng)
+        self.running_mean = Parameter(np.zeros(self.channels), trainable=False)
+        self.running_var = Parameter(np.ones(self.channels), trainable=False)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """Return the normalised batch."""
-        if x.ndim < 2 or x.shape[-1] != self.gamma.size:
-            raise ValueError(f"BatchNorm needs x of shape (N, ..., {self.gamma.size}), got {x.shape}")
-        gamma, beta, mean, var = (p.value.astype(x.dtype, copy=False) for p in self.parameters())
+        """Return the normalized batch."""
+        gamma, beta = self._weights(x)
         if not self.training:
-            return (x - mean) * (gamma / np.sqrt(var + self.eps)) + beta
-        y, normalized, mean, var = batch_norm(x, gamma, beta, self.eps)
-        self.cache = normalized, var
+            mean, var = (p.value.astype(x.dtype, copy=False) for p in (self.running_mean, self.running_var))
+            return normalize(x, mean, var, gamma, beta, self.eps)
+        y, mean, var = batch_norm(x, gamma, beta, self.eps)
+        self.cache = x, mean, var
         for running, new in ((self.running_mean, mean), (self.running_var, var)):
             running.value += (1 - self.momentum) * (new - running.value)
         return y
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """Return dL/dx, through the batch statistics too; add the gradients of gamma and beta."""
-        normalized, var = self.cache
-        check_dy(dy, normalized.shape)
-        gamma = self.gamma.value.astype(dy.dtype, copy=False)
-        dx, dgamma, dbeta = batch_norm_backward(dy, normalized, gamma, var, self.eps)
-        self.gamma.add_grad(dgamma)
-        self.beta.add_grad(dbeta)
+        x, mean, var = self.cache
+        gamma, _ = self._weights(x)
+        dx, *gradients = batch_norm_backward(check_dy(dy, x.shape), x, gamma, mean, var, self.eps)
+        self._add_grads(*gradients)
+        return dx
+
+
+class GroupNorm(_ScaleAndShift):
+    """Normalize each group of channels of each image, then scale and shift each channel (Wu and He 2018).
+
+    The examples of a batch do not influence each other, so the size of the batch does not matter. As Keras's
+    `GroupNormalization`.
+
+    Parameters
+    ----------
+    groups : int
+        Number of groups of neighboring channels, a divisor of C. One group for all channels is a layer
+        normalization of the whole image; one for each is instance normalization.
+    eps : float
+        Added to the variance.
+    scale, center : bool
+        Whether gamma and beta are learned; otherwise they are 1 and 0, and the attributes None.
+
+    Attributes
+    ----------
+    gamma, beta : Parameter, shape (C,), or None
+        Scale and shift.
+
+    Examples
+    --------
+    >>> layer = GroupNorm(2).build((4,))
+    >>> layer(np.array([[1.0, 3.0, 10.0, 10.0]])).round(2)
+    array([[-1.,  1.,  0.,  0.]])
+    """
+
+    def __init__(self, groups: int = 32, eps: float = 1e-3, scale: bool = True, center: bool = True) -> None:
+        super().__init__(eps, scale, center)
+        self.groups = check_int(groups, "groups", low=1)
+
+    def init_params(self, input_shape: tuple[int, ...], rng: np.random.Generator) -> None:
+        """Create scale and shift."""
+        if input_shape[-1] % self.groups:
+            raise ValueError(
+                f"GroupNorm with {self.groups} groups needs a number of channels divisible by {self.groups}, "
+                f"got input_shape {input_shape}"
+            )
+        super().init_params(input_shape, rng)
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Return the normalized images."""
+        y, statistics = group_norm(x, self.groups, *self._weights(x), self.eps)
+        self.cache = x, statistics
+        return y
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        """Return dL/dx, through the statistics too; add the gradients of gamma and beta."""
+        x, statistics = self.cache
+        gamma, _ = self._weights(x)
+        dy = check_dy(dy, x.shape)
+        dx, *gradients = group_norm_backward(dy, x, self.groups, gamma, statistics, self.eps)
+        self._add_grads(*gradients)
+        return dx
+
+
+class LayerNorm(_ScaleAndShift):
+    """Normalize along the last axis, then scale and shift each channel (Ba, Kiros and Hinton 2016).
+
+    As Keras's `LayerNormalization`: each pixel of an image has statistics of its own. (PyTorch's and the
+    paper's, over all axes but the batch, are `GroupNorm(1)`, but for gamma and beta.)
+
+    Parameters
+    ----------
+    eps : float
+        Added to the variance.
+    scale, center : bool
+        Whether gamma and beta are learned; otherwise they are 1 and 0, and the attributes None.
+
+    Attributes
+    ----------
+    gamma, beta : Parameter, shape (C,), or None
+        Scale and shift.
+
+    Examples
+    --------
+    >>> LayerNorm().build((2,))(np.array([[1.0, 3.0], [40.0, 20.0]])).round(2)
+    array([[-1.,  1.],
+           [ 1., -1.]])
+    """
+
+    def __init__(self, eps: float = 1e-3, scale: bool = True, center: bool = True) -> None:
+        super().__init__(eps, scale, center)
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Return the normalized values."""
+        y, statistics = layer_norm(x, *self._weights(x), self.eps)
+        self.cache = x, statistics
+        return y
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        """Return dL/dx, through the statistics too; add the gradients of gamma and beta."""
+        x, statistics = self.cache
+        gamma, _ = self._weights(x)
+        dx, *gradients = layer_norm_backward(check_dy(dy, x.shape), x, gamma, statistics)
+        self._add_grads(*gradients)
         return dx
 
 

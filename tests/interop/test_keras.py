@@ -17,7 +17,9 @@ from minicnn import (
     Flatten,
     GlobalAveragePool2D,
     GlobalMaxPool2D,
+    GroupNorm,
     Layer,
+    LayerNorm,
     LeakyReLU,
     LocalResponseNorm,
     Pool2D,
@@ -145,6 +147,9 @@ WINDOWS = st.tuples(st.integers(1, 3), st.integers(1, 3))
 PADS = st.sampled_from(["same", "valid"])
 ANYWHERE = st.one_of(
     st.builds(BatchNorm, st.floats(0, 0.9), st.floats(1e-4, 0.1)),
+    st.builds(BatchNorm, scale=st.booleans(), center=st.booleans()),
+    st.builds(GroupNorm, st.just(1), st.floats(1e-4, 0.1), st.booleans(), st.booleans()),
+    st.builds(LayerNorm, st.floats(1e-4, 0.1), st.booleans(), st.booleans()),
     st.builds(ReLU),
     # Keras rounds settings of these to float32, also in float64: they are given as such.
     st.builds(LeakyReLU, st.floats(0.015625, 0.5, width=32)),
@@ -409,6 +414,24 @@ def test_frozen_weights_stay_frozen():
     assert [parameter.trainable for parameter in from_keras(twin).parameters()] == expected
 
 
+def test_from_keras_reads_one_group_for_each_channel_and_layers_without_scale():
+    layers = [
+        keras.layers.GroupNormalization(-1),
+        keras.layers.BatchNormalization(scale=False),
+        keras.layers.LayerNormalization(axis=3, center=False),
+    ]
+    theirs = keras.Sequential([keras.Input((6, 5, 4)), *layers])
+    rng = np.random.default_rng(0)
+    theirs.set_weights([rng.uniform(0.5, 1, weight.shape) for weight in theirs.get_weights()])
+    ours = from_keras(theirs)
+    assert [repr(layer) for layer in ours] == [
+        "GroupNorm(groups=4)",
+        "BatchNorm(scale=False)",
+        "LayerNorm(center=False)",
+    ]
+    np.testing.assert_allclose(ours.predict(images((6, 5, 4))), theirs(images((6, 5, 4))), atol=2e-6)
+
+
 def test_from_keras_reads_activations_and_nested_models():
     inner = keras.Sequential([keras.Input((6, 6, 3)), keras.layers.Conv2D(4, 3, activation="tanh")])
     x = keras.Input((8, 8, 1))
@@ -426,8 +449,10 @@ def test_from_keras_reads_activations_and_nested_models():
     [
         (keras.layers.GaussianNoise(0.1), "no such layer"),
         (keras.layers.Conv2D(2, 3, activation="softsign"), "activation"),
-        (keras.layers.BatchNormalization(scale=False), "scale"),
         (keras.layers.BatchNormalization(axis=1), "axis"),
+        (keras.layers.GroupNormalization(2, axis=1), "axis"),
+        (keras.layers.LayerNormalization(axis=2), "axis"),
+        (keras.layers.LayerNormalization(axis=(1, 2, 3)), "axis"),
         (keras.layers.ReLU(max_value=6), "max_value"),
         (keras.layers.Cropping2D(1), "no such layer"),
         (keras.layers.UpSampling2D(2, interpolation="bilinear"), "interpolation"),

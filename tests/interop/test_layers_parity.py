@@ -18,6 +18,8 @@ from minicnn import (
     Flatten,
     GlobalAveragePool2D,
     GlobalMaxPool2D,
+    GroupNorm,
+    LayerNorm,
     LeakyReLU,
     LocalResponseNorm,
     Pool2D,
@@ -35,6 +37,7 @@ from minicnn import (
 )
 from minicnn.interop.keras import to_keras
 from minicnn.interop.keras.weights import _keras_layers
+from minicnn.ops.windows import batch_first, batch_last
 
 TOLERANCES = {"float32": 2e-5, "float64": 1e-12}
 DTYPES = st.sampled_from(sorted(TOLERANCES))
@@ -111,6 +114,33 @@ def test_dense_equals_keras(n, sides, rank, units, use_bias, dtype, seed):
 def test_batch_norm_equals_keras(n, sides, rank, momentum, eps, dtype, seed):
     x = np.random.default_rng(seed).normal(2, 3, (n, *sides[:rank])).astype(dtype)
     assert_keras_agrees(BatchNorm(momentum, eps), x, seed)
+
+
+OPTIONS = {"eps": st.floats(0.05, 1), "scale": st.booleans(), "center": st.booleans()}
+
+
+@settings(max_examples=10)
+@given(st.integers(4, 7), IMAGES, st.sampled_from([1, 3]), st.builds(BatchNorm, **OPTIONS), DTYPES, SEEDS)
+def test_batch_norm_with_options_equals_keras(n, sides, rank, layer, dtype, seed):
+    x = np.random.default_rng(seed).normal(2, 3, (n, *sides[-rank:])).astype(dtype)
+    assert_keras_agrees(layer, x, seed)
+
+
+@settings(max_examples=10)
+@given(st.integers(1, 9), IMAGES, st.integers(1, 4), st.integers(1, 3), st.booleans(), SEEDS, st.data())
+def test_group_norm_equals_keras(n, sides, groups, size, last, seed, data):
+    # In float64 only: of a few values, dx is the small difference of large terms, the more so with small eps.
+    x = np.random.default_rng(seed).normal(2, 3, (n, *sides[:2], groups * size))
+    x = batch_first(batch_last(x)) if last else x
+    assert_keras_agrees(data.draw(st.builds(GroupNorm, st.just(groups), **OPTIONS)), x, seed)
+
+
+@settings(max_examples=10)
+@given(st.integers(1, 9), IMAGES, st.builds(LayerNorm, **OPTIONS), st.integers(1, 4), SEEDS)
+def test_layer_norm_equals_keras(n, sides, layer, rank, seed):
+    x = np.random.default_rng(seed).normal(2, 3, (n, *sides[-rank:]))
+    x = batch_first(batch_last(x)) if rank == 4 else x
+    assert_keras_agrees(layer, x, seed)
 
 
 @settings(max_examples=10)

@@ -14,7 +14,9 @@ from minicnn import (
     Flatten,
     GlobalAveragePool2D,
     GlobalMaxPool2D,
+    GroupNorm,
     Layer,
+    LayerNorm,
     LeakyReLU,
     LocalResponseNorm,
     Pool2D,
@@ -72,6 +74,20 @@ NETS = {
             Dropout(0.3, inverted=False),
         ]
     ).build((6, 5, 3), rng=0),
+    "normalizations": lambda: Sequential(
+        [
+            GroupNorm(2),
+            BatchNorm(scale=False),
+            LayerNorm(eps=0.1, center=False),
+            Conv2D(6, 2),
+            GroupNorm(6, center=False),
+            GroupNorm(1, scale=False),
+            Flatten(),
+            LayerNorm(),
+            Dense(8),
+            GroupNorm(4),
+        ]
+    ).build((5, 6, 4), rng=0),
     "global": lambda: Sequential([Dense(5), GlobalAveragePool2D(), Dense(3)]).build((5, 6, 2), rng=0),
     "rows": lambda: Sequential([Dense(5), BatchNorm(), Dense(3), Softmax()]).build(
         (6, 4), rng=0, dtype="float64"

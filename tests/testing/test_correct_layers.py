@@ -16,6 +16,7 @@ from minicnn import (
     Flatten,
     GlobalAveragePool2D,
     GlobalMaxPool2D,
+    GroupNorm,
     Layer,
     LeakyReLU,
     LocalResponseNorm,
@@ -117,6 +118,10 @@ CASES = st.one_of(
     layer_cases(GlobalMaxPool2D, image_shapes(), ties=st.sampled_from(["first", "all", "split"])),
     layer_cases(Upsampling2D, image_shapes(), size=sizes | st.tuples(sizes, sizes)),
     layer_cases(ZeroPadding2D, image_shapes(), padding=st.tuples(*[st.tuples(sizes, sizes)] * 2)),
+    *[
+        layer_cases(kind, scale=st.booleans(), center=st.booleans(), eps=st.sampled_from([1e-3, 0.1]))
+        for kind in (BatchNorm, GroupNorm, minicnn.LayerNorm)
+    ],
     layer_cases(
         LocalResponseNorm,
         image_shapes(channels=7),

@@ -69,8 +69,9 @@ def require(keras_layer: Any, **settings: Any) -> None:
 
 def require_last_axis(keras_layer: Any) -> None:
     """Raise ValueError unless a Keras layer works along the last axis."""
-    if keras_layer.axis != -1 and keras_layer.axis != len(keras_layer.output.shape) - 1:
-        raise ValueError(f"`axis` must be the last, got {keras_layer.axis}")
+    axis = keras_layer.axis
+    if axis not in (-1, [-1], last := len(keras_layer.output.shape) - 1, [last]):
+        raise ValueError(f"`axis` must be the last, got {axis}")
 
 
 def activation_name(keras_layer: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from minicnn.layers.base import Layer
-from minicnn.ops.normalization import batch_norm, batch_norm_backward
+from minicnn.ops.norm_batch import batch_norm, batch_norm_backward
 from minicnn.parameter import Parameter
 from minicnn.testing.zoo.specimen import broken
 
@@ -37,15 +37,15 @@ class WithStatistics(Layer):
         """Normalise by the batch, or by the running averages."""
         if not self.training:
             return self.normalize(x, self.mean.value, self.var.value)
-        y, normalized, mean, var = batch_norm(x, self.gamma.value, self.beta.value, EPS)
-        self.cache = normalized, var
+        y, mean, var = batch_norm(x, self.gamma.value, self.beta.value, EPS)
+        self.cache = x, mean, var
         self.update(mean, var)
         return y
 
     def backward(self, dy):
         """Return dx; add the gradients of scale and shift."""
-        normalized, var = self.cache
-        dx, dgamma, dbeta = batch_norm_backward(dy, normalized, self.gamma.value, var, EPS)
+        x, mean, var = self.cache
+        dx, dgamma, dbeta = batch_norm_backward(dy, x, self.gamma.value, mean, var, EPS)
         self.gamma.add_grad(dgamma)
         self.beta.add_grad(dbeta)
         return dx
@@ -76,9 +76,9 @@ class StatisticsAsConstants(WithStatistics):
     """Batch normalisation whose gradient treats the batch mean and variance as constants."""
 
     def backward(self, dy):
-        _, var = self.cache
+        *_, var = self.cache
         super().backward(dy)
-        return dy * self.gamma.value / np.sqrt(var + EPS)
+        return dy * self.gamma.value / np.sqrt(var.astype(dy.dtype) + EPS)
 
 
 @broken("modes", (4, 5, 2))
@@ -86,11 +86,11 @@ class AveragesInEval(WithStatistics):
     """Running averages are updated in eval mode too, so each prediction changes the next."""
 
     def forward(self, x):
-        y, normalized, mean, var = batch_norm(x, self.gamma.value, self.beta.value, EPS)
+        y, mean, var = batch_norm(x, self.gamma.value, self.beta.value, EPS)
         self.update(mean, var)
         if not self.training:
             return self.normalize(x, self.mean.value, self.var.value)
-        self.cache = normalized, var
+        self.cache = x, mean, var
         return y
 
 
@@ -99,8 +99,8 @@ class BatchStatisticsInEval(WithStatistics):
     """Eval mode uses the statistics of the batch, so a prediction depends on the other examples."""
 
     def forward(self, x):
-        y, normalized, mean, var = batch_norm(x, self.gamma.value, self.beta.value, EPS)
-        self.cache = normalized, var
+        y, mean, var = batch_norm(x, self.gamma.value, self.beta.value, EPS)
+        self.cache = x, mean, var
         if self.training:
             self.update(mean, var)
         return y
@@ -117,8 +117,8 @@ class StatisticsNotSaved(WithStatistics):
     def forward(self, x):
         if not self.training:
             return self.normalize(x, *(average.astype(x.dtype) for average in self.averages))
-        y, normalized, mean, var = batch_norm(x, self.gamma.value, self.beta.value, EPS)
-        self.cache = normalized, var
+        y, mean, var = batch_norm(x, self.gamma.value, self.beta.value, EPS)
+        self.cache = x, mean, var
         self.averages = mean.copy(), var.copy()
         return y
 
@@ -130,8 +130,8 @@ class StatisticsNeverMove(WithStatistics):
     def forward(self, x):
         if not self.training:
             return self.normalize(x, self.mean.value, self.var.value)
-        y, normalized, _, var = batch_norm(x, self.gamma.value, self.beta.value, EPS)
-        self.cache = normalized, var
+        y, mean, var = batch_norm(x, self.gamma.value, self.beta.value, EPS)
+        self.cache = x, mean, var
         return y
 
 
@@ -143,8 +143,8 @@ class RootForgottenInEval(WithStatistics):
         if not self.training:
             z = (x - self.mean.value) / (self.var.value + EPS)
             return z * self.gamma.value + self.beta.value
-        y, normalized, mean, var = batch_norm(x, self.gamma.value, self.beta.value, EPS)
-        self.cache = normalized, var
+        y, mean, var = batch_norm(x, self.gamma.value, self.beta.value, EPS)
+        self.cache = x, mean, var
         self.update(mean, var)
         return y
 
