@@ -3,9 +3,9 @@
 Replicas share the weights, but neither caches nor gradients. The gradients are summed in a fixed order: the
 same number of threads gives the same numbers, bit for bit.
 
-Models with the user's code run on threads, since NumPy releases Python's lock in its longer operations. But
-passing the lock on takes longer than many of the short ones. So where model and loss are this package's own
-code, other processes compute the shards, see `minicnn.parallel.workers`.
+NumPy releases Python's lock in its longer operations, so that shards can be computed by threads. But passing
+the lock on takes longer than many of the short ones. So where model and loss can be sent to other processes,
+these compute the shards, see `minicnn.parallel.workers`; with the same numbers.
 """
 
 from __future__ import annotations
@@ -18,12 +18,11 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from minicnn.layers.base import Layer
-from minicnn.ops.scaling import to_float
 from minicnn.parallel.cores import blas_threads, resolve_threads
-from minicnn.parallel.pickling import pickled_model, structure_digest
+from minicnn.parallel.pickling import structure_digest
 from minicnn.parallel.ranks import Ranks
-from minicnn.parallel.workers import ShardResult, Worker
-from minicnn.parameter import Parameter
+from minicnn.parallel.shard import ShardResult, compute_shard
+from minicnn.parallel.worker_pool import WorkerPool, generator_states
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
 # Input values of the smallest shard for which a worker saves time (16 images of MNIST). Threads wait for each
 # other, so their shards must be twice as large.
 SMALLEST_SHARD = 12_500
-MICROBATCH, MICROBATCH_VALUES = 64, 50_000  # the least examples and input values of a microbatch
-PREDICTION_BYTES = 1 << 16  # of shared memory for the predictions of a shard
 
 
 class DataParallel:
@@ -49,6 +46,8 @@ class DataParallel:
         If the model has a `batch_dependent` layer (BatchNorm), BLAS uses the threads instead.
     ranks : Ranks, optional
         The ranks that share each batch.
+    workers : {"auto", "processes", "threads"}
+        What computes the shards, see `Trainer`.
 
     Attributes
     ----------
@@ -56,11 +55,18 @@ class DataParallel:
         The model for each shard, and its parameters; those of the first model get the batch's gradients.
     is_parallel : bool
         Whether batches are split, over threads or ranks.
-    is_builtin : bool
-        Whether model and loss are this package's own code: workers compute them, in microbatches.
+    worker_pool : WorkerPool
+        The processes that compute shards.
     """
 
-    def __init__(self, model: Layer, loss: Callable, threads: int | None, ranks: Ranks | None = None) -> None:
+    def __init__(
+        self,
+        model: Layer,
+        loss: Callable,
+        threads: int | None,
+        ranks: Ranks | None = None,
+        workers: str = "auto",
+    ) -> None:
         self.ranks = ranks or Ranks()
         rank, size = self.ranks.rank, self.ranks.size
         whole_batch = _batch_dependent(model)
@@ -80,11 +86,11 @@ class DataParallel:
         for i in self.replicas:
             self.models[i].needs_dx = False
         self.parameters = [replica.parameters() for replica in self.models]
-        self.workers: dict[int, Worker] = {}
         self.is_parallel = len(self.models) > 1 or size > 1
         self.structure_digest = structure_digest(model) if self.is_parallel else None
-        self.pickled_model = pickled_model(self.models[-1], loss) if self.is_parallel else None
-        self.is_builtin = self.pickled_model is not None
+        self.worker_pool = WorkerPool(workers, self.models, self.parameters, loss, warns=rank == 0)
+        if self.is_parallel:
+            self.worker_pool.update()
         self.blas_threads = max(threads // len(self.models), 1)
         self.pool: Executor | None = None
         self._open = contextlib.ExitStack()
@@ -93,6 +99,7 @@ class DataParallel:
         from concurrent.futures import ThreadPoolExecutor  # imported here to keep `import minicnn` fast
 
         self.sync_replicas()
+        self.worker_pool.verify_again()
         pool = ThreadPoolExecutor(max(len(self.models) - 1, 1), "minicnn-shard")
         self.pool = self._open.enter_context(pool)
         self._open.enter_context(blas_threads(self.blas_threads))  # more would compete for the same cores
@@ -109,8 +116,16 @@ class DataParallel:
         and generators. They stay as they are if the model cannot be copied or compared.
         """
         digest = structure_digest(self.model) if self.is_parallel else None
-        if digest is None or digest == self.structure_digest:
+        if digest is None:
             return
+        if digest != self.structure_digest:
+            self._copy_structure()
+            self.structure_digest = digest
+            self.worker_pool.update()
+        else:
+            self.worker_pool.update_code()
+
+    def _copy_structure(self) -> None:
         if whole_batch := _batch_dependent(self.model):
             name = whole_batch[0]
             raise ValueError(
@@ -125,12 +140,6 @@ class DataParallel:
                 kept[id(generator)] = generators.pop(0) if generators else generator.spawn(index)[-1]
             with contextlib.suppress(TypeError):  # from a part that cannot be copied
                 self.models[i] = copy.deepcopy(self.model, kept)
-        for worker in self.workers.values():
-            worker.detach()
-        self.workers = {}
-        self.structure_digest = digest
-        self.pickled_model = pickled_model(self.models[-1], self.loss)
-        self.is_builtin = self.pickled_model is not None
 
     def forward_backward(self, x: np.ndarray, y: np.ndarray, batch: int | None = None) -> ShardResult:
         """Return mean loss and predictions for a batch, and set the gradients of the first model.
@@ -141,10 +150,13 @@ class DataParallel:
         """
         count = max(min(len(self.models), len(x), x.size // self.smallest_shard), 1)
         batch = len(x) if batch is None else batch
+        if min(len(x), x.size // SMALLEST_SHARD) > 1:
+            self.worker_pool.warn_once()
         if count > 1:  # the memory layout that workers see; another would round sums differently
             x, y = np.ascontiguousarray(x), np.ascontiguousarray(y)
+        rest = batch, self.worker_pool.is_builtin
         shards = [
-            (self.models[i], self.parameters[i], self.loss, x[i::count], y[i::count], batch, self.is_builtin)
+            (self.models[i], self.parameters[i], self.loss, x[i::count], y[i::count], *rest)
             for i in range(count)
         ]
         with self._other_shards(shards) as results:
@@ -163,7 +175,7 @@ class DataParallel:
     @property
     def smallest_shard(self) -> int:
         """Input values of the smallest shard."""
-        return SMALLEST_SHARD * (1 if self.is_builtin else 2)
+        return SMALLEST_SHARD * (1 if self.worker_pool.is_sendable else 2)
 
     def generators(self) -> list[list[np.random.Generator]]:
         """Return the random generators of each model, whose states change in every step."""
@@ -174,8 +186,10 @@ class DataParallel:
         """Compute all shards but the first during the block; a result is None where a worker has failed."""
         if self.pool is None:
             raise RuntimeError("DataParallel must be entered first: use a `with` statement")
-        indices = range(1, len(shards))
-        workers = {i: worker for i in indices if (worker := self._submit(i, *shards[i][3:6]))}
+        indices, pool = range(1, len(shards)), self.worker_pool
+        pool.update_loss()
+        workers = {i: worker for i in indices if (worker := pool.submit(i, *shards[i][3:]))}
+        states = {i: generator_states(self.models[i]) for i in workers if not workers[i].verified}
         futures: dict[int, Future] = {}
         results: dict[int, ShardResult | None] = {}
         try:
@@ -188,59 +202,10 @@ class DataParallel:
                 future.exception()  # waits: no shard may still run when an exception is raised
             results |= {i: worker.result() for i, worker in workers.items()}
         results |= {i: future.result() for i, future in futures.items()}
-
-    def _submit(self, index: int, x: np.ndarray, y: np.ndarray, batch: int) -> Worker | None:
-        """Send a shard to its worker, which is started if necessary; None if a thread must compute it."""
-        worker = self.workers.get(index)
-        if worker is not None and worker.closed and not worker.ready:
-            self.pickled_model = None  # it ended before it was ready, and so would the next one
-        if worker is not None and worker.arena.capacity < x.nbytes + y.nbytes:
-            worker.detach()
-        if self.pickled_model is None:
-            return None
-        if worker is None or worker.closed:
-            arguments = self.models[index], self.parameters[index], self.pickled_model
-            try:
-                worker = Worker(*arguments, capacity=x.nbytes + y.nbytes + PREDICTION_BYTES)
-            except (OSError, ValueError):
-                self.pickled_model = None
-                return None
-            self.workers[index] = worker
-        return worker if worker.submit(x, y, batch) else None
-
-
-def compute_shard(
-    model: Layer,
-    parameters: Sequence[Parameter],
-    loss: Callable,
-    x: np.ndarray,
-    y: np.ndarray,
-    batch: int,
-    split: bool,
-) -> ShardResult:
-    """Run forward, loss and backward for a shard of a batch of `batch` examples.
-
-    Loss and gradients are the shard's contribution to the means over the batch. If `split` is true, a large
-    shard is computed in microbatches, whose arrays fit into the cache.
-    """
-    for parameter in parameters:
-        parameter.zero_grad()
-    if len(x) == 0:  # there are more ranks than examples
-        return 0.0, np.empty(0)
-    count = max(min(len(x) // MICROBATCH, x.size // MICROBATCH_VALUES), 1) if split else 1
-    total, outputs = 0.0, []
-    with np.errstate(all="ignore"):  # an overflow is found and reported by the training loop
-        for i in range(count):
-            rows = slice(len(x) * i // count, len(x) * (i + 1) // count)
-            predictions = model(to_float(x[rows], model.dtype))
-            value, dpredictions = loss(predictions, y[rows])
-            if len(predictions) != batch:
-                share = len(predictions) / batch
-                value, dpredictions = value * share, dpredictions * share
-            model.backward(dpredictions)
-            total += value
-            outputs.append(predictions)
-    return total, outputs[0] if count == 1 else np.concatenate(outputs)
+        for i, worker in workers.items():
+            if not worker.verified or (results[i] is None and not worker.closed):
+                before = states.get(i) or generator_states(self.models[i])
+                results[i] = pool.verify(worker, results[i], shards[i], before)
 
 
 def _batch_dependent(model: Layer) -> list[str]:

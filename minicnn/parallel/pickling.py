@@ -1,23 +1,23 @@
-"""Pickles a model and a loss for a worker process, and finds out whether a model's structure has changed.
+"""Pickles model and loss for a worker process, and finds out whether a model's structure has changed.
 
-A worker imports this package only. Models and losses with code of the user (a layer, a loss, an initializer)
-are not pickled; they are trained on threads.
+Pickles have neither the values of the weights, which are in shared memory, nor the states of the generators,
+which a worker gets with each shard.
 """
 
 from __future__ import annotations
 
-import io
 import os
 import pickle
 import select
 import sys
 import types
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from minicnn.layers.base import Layer
+from minicnn.parallel.builtin_pickling import builtin_pickle
 from minicnn.parameter import Parameter
 
 # Parameters of the largest model for which workers are used. The weights are copied to each worker in every
@@ -27,20 +27,53 @@ LARGEST_MODEL = 1 << 21
 LARGEST_HASHED = 1 << 20  # bytes; larger arrays count as changed only if they were replaced
 
 
-def pickled_model(model: Layer, loss: Callable) -> bytes | None:
-    """Return `(model, loss)` pickled for a worker, or None where there can be no worker for them."""
-    small = sum(parameter.size for parameter in model.parameters()) <= LARGEST_MODEL
-    if not (small and _can_start_workers()):
-        return None
-    file = io.BytesIO()
-    try:
-        _BuiltinPickler(file).dump((model, loss))
-    except Exception:  # the `__reduce__` of a user's class may raise anything
-        return None
-    return file.getvalue()
+class PickledModel(NamedTuple):
+    """A model and its loss for workers.
+
+    Attributes
+    ----------
+    model, loss : bytes
+        The pickles.
+    is_builtin : bool
+        Whether both are this package's own code.
+    """
+
+    model: bytes
+    loss: bytes
+    is_builtin: bool
 
 
-def _can_start_workers() -> bool:
+def pickled_model(model: Layer, loss: Callable) -> PickledModel:
+    """Return the pickles of model and loss.
+
+    Raises
+    ------
+    pickle.PicklingError
+        If one of them cannot be pickled; it says which, and why.
+    """
+    parts = builtin_pickle(model), builtin_pickle(loss)
+    if all(parts):
+        return PickledModel(*parts, is_builtin=True)
+    return PickledModel(parts[0] or _user_pickle(model, model), pickled_loss(model, loss), is_builtin=False)
+
+
+def pickled_loss(model: Layer, loss: Callable) -> bytes:
+    """Return the pickle of the loss of a model, see `pickled_model`."""
+    return builtin_pickle(loss) or _user_pickle(loss, model)
+
+
+def _user_pickle(part: Any, model: Layer) -> bytes:
+    from minicnn.parallel.user_pickling import user_pickle  # here, since it imports cloudpickle
+
+    return user_pickle(part, model)
+
+
+def is_small(model: Layer) -> bool:
+    """Return whether workers can be faster than threads for a model of this size."""
+    return sum(parameter.size for parameter in model.parameters()) <= LARGEST_MODEL
+
+
+def can_start_workers() -> bool:
     """Return whether this process can start a Python interpreter and exchange messages with it."""
     return (
         os.name == "posix"
@@ -52,30 +85,16 @@ def _can_start_workers() -> bool:
     )
 
 
-def structure_digest(model: Layer) -> bytes | None:
-    """Return a digest of the model except its weights and random streams; None if it cannot be pickled."""
+def structure_digest(model: Any) -> bytes | None:
+    """Return a digest of a model except its weights and random streams; None if it cannot be pickled."""
     import hashlib  # imported here to keep `import minicnn` fast
 
     digest = hashlib.sha256()
     try:
         _StructurePickler(types.SimpleNamespace(write=digest.update)).dump(model)
-    except Exception:  # as above
+    except Exception:  # the `__reduce__` of a user's class may raise anything
         return None
     return digest.digest()
-
-
-class _BuiltinPickler(pickle.Pickler):
-    """Pickles objects of this package and of NumPy, and raises PicklingError for all others."""
-
-    def reducer_override(self, obj: Any) -> Any:
-        module = getattr(obj, "__module__", None) or type(obj).__module__
-        if module.partition(".")[0] not in ("minicnn", "numpy", "copyreg", "builtins"):
-            raise pickle.PicklingError(f"{obj!r} belongs neither to minicnn nor to NumPy")
-        if isinstance(obj, type) and module.startswith("minicnn"):
-            functions = [value for value in vars(obj).values() if isinstance(value, types.FunctionType)]
-            if any(function.__module__.partition(".")[0] != "minicnn" for function in functions):
-                raise pickle.PicklingError(f"{obj!r} has a method that was replaced")
-        return NotImplemented
 
 
 class _StructurePickler(pickle.Pickler):

@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import pickle
 import sys
+from collections.abc import Callable
 from multiprocessing.connection import Connection
+from typing import Any
 
+from minicnn.layers.base import Layer
 from minicnn.parallel.cores import blas_threads
-from minicnn.parallel.data_parallel import compute_shard
+from minicnn.parallel.shard import compute_shard
 from minicnn.parallel.shared_memory import attach
-from minicnn.parallel.workers import DISCONNECTED, PACKAGE_FILE, wait_for_message
+from minicnn.parallel.workers import DISCONNECTED, PACKAGE_FILE, Failure, NewModel, wait_for_message
 
 IDLE_TIMEOUT = 60.0  # seconds without a shard after which a worker ends; a new one starts when it is needed
 
@@ -19,21 +22,51 @@ def main(pipe_descriptor: int, memory: int, idle_timeout: float = IDLE_TIMEOUT) 
     """Compute shards until none arrives for `idle_timeout` seconds, or the process that trains has ended."""
     pipe = Connection(pipe_descriptor)
     with contextlib.suppress(*DISCONNECTED):
-        model, loss = pickle.load(sys.stdin.buffer)
-        parameters, generators = model.parameters(), model.generators()
-        _, arena = attach(parameters, memory, values=True)
+        try:
+            model, loss = pickle.load(sys.stdin.buffer), pickle.load(sys.stdin.buffer)
+            task = ShardTask(model, loss, memory)
+        except Exception as error:  # the user's code is imported here
+            pipe.send(_failure(error))
+            return
         with blas_threads(1):
             pipe.send(PACKAGE_FILE)
             while wait_for_message(pipe, idle_timeout):
-                x, y, batch, states = pipe.recv()
-                arena.clear()
-                x, y = arena.read(x), arena.read(y)
-                for generator, state in zip(generators, states, strict=True):
-                    generator.bit_generator.state = state
+                message = pipe.recv()
                 try:
-                    value, predictions = compute_shard(model, parameters, loss, x, y, batch, split=True)
-                except Exception:  # the process that trains computes the shard again, and raises it there
-                    pipe.send(None)
-                else:
-                    states = [generator.bit_generator.state for generator in generators]
-                    pipe.send_bytes(pickle.dumps((value, arena.write(predictions), states)))
+                    if isinstance(message, NewModel):
+                        task = task.replaced(message)
+                    else:
+                        pipe.send_bytes(pickle.dumps(task.compute(*message)))
+                except Exception as error:  # the process that trains computes the shard, and raises it there
+                    pipe.send(_failure(error))
+                    if isinstance(message, NewModel):
+                        return
+
+
+class ShardTask:
+    """What a worker computes: a model and its loss, with weights and arrays in the shared memory."""
+
+    def __init__(self, model: Layer, loss: Callable, memory: int) -> None:
+        self.model, self.loss, self.memory = model, loss, memory
+        self.parameters, self.generators = model.parameters(), model.generators()
+        _, self.arena = attach(self.parameters, memory, values=True)
+
+    def replaced(self, new: NewModel) -> ShardTask:
+        """Return the task with another model or loss."""
+        if new.loss is not None:
+            self.loss = pickle.loads(new.loss)
+        return self if new.model is None else ShardTask(pickle.loads(new.model), self.loss, self.memory)
+
+    def compute(self, x: Any, y: Any, batch: int, split: bool, states: list) -> tuple[float, Any, list]:
+        """Return loss and predictions of a shard, and the states of the generators after it."""
+        self.arena.clear()
+        x, y = self.arena.read(x), self.arena.read(y)
+        for generator, state in zip(self.generators, states, strict=True):
+            generator.bit_generator.state = state
+        value, predictions = compute_shard(self.model, self.parameters, self.loss, x, y, batch, split)
+        states = [generator.bit_generator.state for generator in self.generators]
+        return value, self.arena.write(predictions), states
+
+
+def _failure(error: Exception) -> Failure:
+    return Failure(f"{type(error).__name__}: {' '.join(str(error).split())}")

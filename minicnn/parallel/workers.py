@@ -1,7 +1,8 @@
 """Workers: processes that compute shards, since only one thread of a process runs Python code at a time.
 
-A worker is a Python interpreter that gets the model once. Through a pipe it receives a shard in each step and
-sends back loss and predictions; weights, examples and gradients are in shared memory.
+A worker is a Python interpreter that gets the model when it starts, and again when its structure has changed.
+Through a pipe it receives a shard in each step and sends back loss and predictions; weights, examples and
+gradients are in shared memory.
 
 Training does not depend on workers. A shard is sent to a worker only when that has started; if the worker
 fails or dies, this process computes the shard itself, with the same numbers or the same exception.
@@ -19,11 +20,13 @@ import sys
 import time
 import weakref
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from minicnn.layers.base import Layer
+from minicnn.parallel.pickling import PickledModel
+from minicnn.parallel.shard import ShardResult
 from minicnn.parallel.shared_memory import attach, shared_file
 from minicnn.parameter import Parameter
 
@@ -31,14 +34,12 @@ if TYPE_CHECKING:
     import subprocess
     from multiprocessing.connection import Connection
 
-ShardResult = tuple[float, np.ndarray]  # the shard's part of the batch's mean loss, its predictions
-
 SPIN_SECONDS = 2e-3  # of polling without sleeping, since a process that sleeps wakes up late
 DISCONNECTED = (OSError, EOFError)  # raised by a pipe whose other end was closed
 PACKAGE_FILE = os.path.abspath(__file__)  # sent by a worker, to show that it has imported this same package
+# The worker must find this same package, even if the working directory has changed since the import.
+_IMPORT_PATH = [os.path.abspath(path) for path in sys.path if isinstance(path, str)]
 _ENVIRONMENT = {
-    # The worker must find this same package, even if the working directory has changed since the import.
-    "PYTHONPATH": os.pathsep.join(os.path.abspath(path) for path in sys.path if isinstance(path, str)),
     "MINICNN_WORKER": "1",
     **dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
 }
@@ -53,8 +54,8 @@ class Worker:
         The replica. Its gradients move to shared memory, and its generators follow the worker's.
     parameters : sequence of Parameter
         All parameters of the replica.
-    pickled : bytes
-        Model and loss, see `minicnn.parallel.pickling`.
+    pickled : PickledModel
+        Model and loss.
     capacity : int
         Bytes of shared memory for the arrays of a shard.
 
@@ -66,6 +67,12 @@ class Worker:
         Whether the worker has ended, and this object is of no further use.
     pending : bool
         Whether a shard was submitted whose result was not fetched yet.
+    verified : bool
+        Whether its results need no comparison with those of this process.
+    pickled : PickledModel or None
+        The model and loss that it has; None if they may be out of date when it has started.
+    error : str
+        The exception that the worker raised last.
 
     Raises
     ------
@@ -73,7 +80,9 @@ class Worker:
         If there is too little memory, or the process cannot be started.
     """
 
-    def __init__(self, model: Layer, parameters: Sequence[Parameter], pickled: bytes, capacity: int) -> None:
+    def __init__(
+        self, model: Layer, parameters: Sequence[Parameter], pickled: PickledModel, capacity: int
+    ) -> None:
         # Imported here to keep `import minicnn` fast.
         import subprocess
         import tempfile
@@ -84,7 +93,7 @@ class Worker:
             self.shared_values, self.arena = attach(parameters, memory, values=False)
             self.pipe, worker_pipe = Pipe()
             with worker_pipe, tempfile.TemporaryFile() as stdin:
-                stdin.write(pickled)
+                stdin.write(pickled.model + pickled.loss)
                 stdin.seek(0)
                 descriptors = worker_pipe.fileno(), memory
                 program = f"from minicnn.parallel.worker_main import main; main{descriptors}"
@@ -94,35 +103,54 @@ class Worker:
                     stdout=subprocess.DEVNULL,
                     pass_fds=descriptors,
                     process_group=0,  # Ctrl-C must reach only the process that trains
-                    env=os.environ | _ENVIRONMENT,
+                    env=os.environ | _ENVIRONMENT | {"PYTHONPATH": os.pathsep.join(_import_path())},
                 )
         self.owner = os.getpid()
         # Runs when called, when this object is garbage, or when the interpreter exits.
         self.close = weakref.finalize(self, _close, self.pipe, self.process, self.owner)
         self.ready, self.closed, self.pending = False, False, False
+        self.verified = pickled.is_builtin
+        self.pickled: PickledModel | None = pickled if self.verified else None
+        self.error = ""
 
     def __reduce__(self) -> Any:
         raise TypeError("a worker cannot be copied: both copies would use the same pipe")
 
-    def submit(self, x: np.ndarray, y: np.ndarray, batch: int) -> bool:
+    def has_started(self) -> bool:
+        """Return whether the worker has loaded model and loss, and is ready for shards."""
+        try:
+            if self.pending or os.getpid() != self.owner:
+                raise BrokenPipeError("the last result was not fetched, or this process is a fork")
+            if not self.ready and not self.closed and self.pipe.poll():
+                message = self.pipe.recv()
+                self.ready = message == PACKAGE_FILE
+                if not self.ready:
+                    self.error = message.text if isinstance(message, Failure) else ""
+                    raise BrokenPipeError("the worker cannot load the model, or has another minicnn")
+        except DISCONNECTED:
+            self.detach()
+        return self.ready and not self.closed
+
+    def load(self, model: bytes | None, loss: bytes | None) -> None:
+        """Replace the model or the loss of a worker that has started."""
+        try:
+            self.pipe.send_bytes(pickle.dumps(NewModel(model, loss)))
+        except DISCONNECTED:
+            self.detach()
+
+    def submit(self, x: np.ndarray, y: np.ndarray, batch: int, split: bool = True) -> bool:
         """Send a shard; return False if the worker is still starting."""
         if x.dtype.kind in "OV" or y.dtype.kind in "OV":  # their bytes do not say what is in them
             return False
         try:
-            if self.pending or os.getpid() != self.owner:
-                raise BrokenPipeError("the last result was not fetched, or this process is a fork")
-            if not self.ready:
-                if not self.pipe.poll():
-                    return False
-                self.ready = self.pipe.recv() == PACKAGE_FILE
-                if not self.ready:
-                    raise BrokenPipeError("the worker has imported another package called minicnn")
+            if not self.has_started():
+                return False
             self.pending = True
             for parameter, shared_value in zip(self.parameters, self.shared_values, strict=True):
                 shared_value[...] = parameter.value
             states = [generator.bit_generator.state for generator in self.generators]
             self.arena.clear()
-            shard = self.arena.write(x), self.arena.write(y), batch, states
+            shard = self.arena.write(x), self.arena.write(y), batch, split, states
             self.pipe.send_bytes(pickle.dumps(shard))
         except DISCONNECTED:
             self.detach()
@@ -140,7 +168,8 @@ class Worker:
             self.detach()
             return None
         self.pending = False
-        if result is None:
+        if isinstance(result, Failure):
+            self.error = result.text
             return None
         loss, predictions, states = result
         for generator, state in zip(self.generators, states, strict=True):
@@ -152,7 +181,26 @@ class Worker:
         self.closed = True
         self.close()
         for parameter in self.parameters:
-            parameter.rebind(None, np.zeros_like(parameter.value))
+            parameter.rebind(None, parameter.grad.copy())
+
+
+class NewModel(NamedTuple):
+    """A message to a worker: pickles of what it computes from now on; None where that has not changed."""
+
+    model: bytes | None
+    loss: bytes | None
+
+
+class Failure(NamedTuple):
+    """A message from a worker: the exception that it raised."""
+
+    text: str
+
+
+def _import_path() -> list[str]:
+    """Return where a worker looks for modules: where this process does."""
+    now = [path for path in sys.path if isinstance(path, str)]
+    return [*dict.fromkeys([*filter(os.path.isabs, now), *_IMPORT_PATH, *map(os.path.abspath, now)])]
 
 
 def wait_for_message(pipe: Connection, seconds: float) -> bool:

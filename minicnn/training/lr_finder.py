@@ -44,7 +44,13 @@ class RateSearch:
 
 
 def find_rate(
-    state: TrainingState, batches: Batches, threads: int | None, low: float, high: float, steps: int
+    state: TrainingState,
+    batches: Batches,
+    threads: int | None,
+    workers: str,
+    low: float,
+    high: float,
+    steps: int,
 ) -> RateSearch:
     """Train a copy of the model with rates from `low` to `high`, see `Trainer.lr_find`."""
     low, high = check_real(low, "low", above_low=True), check_real(high, "high", low, above_low=True)
@@ -54,7 +60,7 @@ def find_rate(
     losses: list[float] = []
     mean = 0.0
     epochs = (batches.epoch(epoch, 0, Ranks()) for epoch in itertools.count(state.epoch))
-    with DataParallel(model.train(), state.loss, threads) as data_parallel:
+    with DataParallel(model.train(), state.loss, threads, workers=workers) as data_parallel:
         parameters = data_parallel.parameters[0]
         for _, x, y in itertools.islice(itertools.chain.from_iterable(epochs), steps):
             loss, _ = data_parallel.forward_backward(x, y)

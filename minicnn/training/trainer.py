@@ -86,7 +86,17 @@ class Trainer:
     """
 
     # An assignment to another name, such as `stop_training`, is an error rather than without effect.
-    __slots__ = ("_data_parallel", "augment", "callbacks", "metrics", "ranks", "seed", "state", "threads")
+    __slots__ = (
+        "_data_parallel",
+        "augment",
+        "callbacks",
+        "metrics",
+        "ranks",
+        "seed",
+        "state",
+        "threads",
+        "workers",
+    )
 
     def __init__(
         self,
@@ -98,6 +108,7 @@ class Trainer:
         seed: int = 0,
         augment: Augmentation | None = None,
         threads: int | None = None,
+        workers: str = "auto",
         comm: Any = None,
         rank_timeout: float | None = TIMEOUT,
         callbacks: Sequence[Callback] = (),
@@ -108,9 +119,10 @@ class Trainer:
             raise TypeError(f"`augment` must be a function, see `minicnn.datasets`, got {augment!r}")
         self.seed, self.augment = check_int(seed, "seed"), augment
         self.threads = None if threads is None else check_int(threads, "threads", low=1)
+        self.workers = workers
         self.callbacks = check_callbacks(callbacks)
         self.ranks = Ranks(comm, rank_timeout)
-        self._data_parallel = DataParallel(model, loss, threads, self.ranks)
+        self._data_parallel = DataParallel(model, loss, threads, self.ranks, workers)
 
     @property
     def model(self) -> Layer:
@@ -238,7 +250,7 @@ class Trainer:
             `rates`, smoothed `losses`, and a `suggestion`; `minicnn.plots.learning_rates` draws it.
         """
         batches = make_batches(x, y, self.model, batch_size, self.seed, self.augment)
-        return find_rate(self.state, batches, self.threads, low, high, steps)
+        return find_rate(self.state, batches, self.threads, self.workers, low, high, steps)
 
     def evaluate(self, x: np.ndarray, y: np.ndarray, batch_size: int = 256) -> dict[str, float]:
         """Return loss and metrics over all of `x`, `batch_size` examples at a time, in evaluation mode."""

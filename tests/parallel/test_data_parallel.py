@@ -7,7 +7,8 @@ from threadpoolctl import threadpool_info
 from minicnn import SGD, Callback, Dense, Dropout, Flatten, Layer, Parameter, Sequential, Tanh, Trainer
 from minicnn.losses import softmax_cross_entropy
 from minicnn.parallel import data_parallel
-from minicnn.parallel.data_parallel import DataParallel, compute_shard
+from minicnn.parallel.data_parallel import DataParallel
+from minicnn.parallel.shard import compute_shard
 
 
 @pytest.mark.parametrize(
@@ -18,13 +19,14 @@ def test_a_batch_is_split_where_each_shard_is_large_enough(monkeypatch, smallest
     monkeypatch.setattr(data_parallel, "SMALLEST_SHARD", smallest)  # doubled on threads; an example has 36
     model = Sequential([Flatten(), Dense(2)]).build((6, 6, 1), rng=0).train()
     x, y = np.ones((examples, 6, 6, 1), np.float32), np.zeros(examples, int)
-    seen = []
+    seen, lock = [], threading.Lock()
 
     def loss(predictions, labels):
-        seen.append(len(predictions))
+        with lock:  # so that it cannot be sent to a worker
+            seen.append(len(predictions))
         return softmax_cross_entropy(predictions, labels)
 
-    with DataParallel(model, loss, 3) as parallel:
+    with DataParallel(model, loss, 3, workers="threads") as parallel:
         parallel.forward_backward(x, y)
     assert len(seen) == split_into
     assert sum(seen) == examples
@@ -57,10 +59,12 @@ def test_ranks_and_threads_use_microbatches_unless_there_is_code_of_the_user():
         rank, size = 0, 2
 
     model = Sequential([Flatten(), Dense(2)]).build((6, 6, 1), rng=0)
-    assert DataParallel(model, softmax_cross_entropy, 2).is_builtin
-    assert DataParallel(model, softmax_cross_entropy, 1, TwoRanks).is_builtin
-    assert not DataParallel(model, softmax_cross_entropy, 1).is_builtin
-    assert not DataParallel(model, lambda p, labels: softmax_cross_entropy(p, labels), 2).is_builtin
+    assert DataParallel(model, softmax_cross_entropy, 2).worker_pool.is_builtin
+    assert DataParallel(model, softmax_cross_entropy, 1, TwoRanks).worker_pool.is_builtin
+    assert not DataParallel(model, softmax_cross_entropy, 1).worker_pool.is_builtin
+    assert not DataParallel(
+        model, lambda p, labels: softmax_cross_entropy(p, labels), 2
+    ).worker_pool.is_builtin
 
 
 class Times(Layer):
@@ -96,11 +100,11 @@ def test_a_change_of_a_layer_applies_to_all_shards(monkeypatch, workers, when):
         trainer = Trainer(model, SGD(0.0), threads=threads)
         if when == "between":
             trainer.fit(x, y, batch_size=64)
-            for worker in trainer._data_parallel.workers.values():
+            for worker in trainer._data_parallel.worker_pool.workers.values():
                 worker.pipe.poll(30)
             trainer.fit(x, y, batch_size=64)
-            ready = [worker.ready for worker in trainer._data_parallel.workers.values()]
-            assert ready == [True] * (workers and threads == 2)
+            ready = [worker.ready for worker in trainer._data_parallel.worker_pool.workers.values()]
+            assert ready == [True] * (threads == 2)
         if when == "exchanged":
             model.layers[1] = Tanh().build((36,))
         elif workers:
@@ -114,11 +118,14 @@ def test_a_change_of_a_layer_applies_to_all_shards(monkeypatch, workers, when):
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)
 
 
-def test_shards_of_a_users_layer_are_twice_as_large_also_if_it_was_added_later():
+def test_shards_of_a_layer_that_cannot_be_sent_are_twice_as_large_also_if_it_was_added_later():
+    class Locked(Times):
+        lock = threading.Lock()
+
     model = Sequential([Flatten(), Dense(3)]).build((6, 6, 1), rng=0).train()
     parallel = DataParallel(model, softmax_cross_entropy, 2)
     assert parallel.smallest_shard == 1
-    model.layers[0:1] = [Flatten(), Times(2.0)]
+    model.layers[0:1] = [Flatten(), Locked(2.0)]
     parallel.sync_replicas()
     assert parallel.smallest_shard == 2
 

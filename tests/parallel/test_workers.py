@@ -5,6 +5,7 @@ import copy
 import gc
 import io
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -29,7 +30,7 @@ from minicnn import (
     Trainer,
 )
 from minicnn.losses import softmax_cross_entropy
-from minicnn.parallel import data_parallel, pickling, workers
+from minicnn.parallel import data_parallel, pickling, worker_pool, workers
 from minicnn.parallel.data_parallel import DataParallel
 from minicnn.parallel.pickling import pickled_model
 from minicnn.parallel.shared_memory import attach, shared_file
@@ -69,17 +70,16 @@ def assert_same(these, those):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("count", [2, 3])
 def test_workers_compute_what_threads_compute_bit_for_bit(count, dtype):
-    with DataParallel(make(dtype), softmax_cross_entropy, count) as threads:
-        threads.pickled_model = None
+    with DataParallel(make(dtype), softmax_cross_entropy, count, workers="threads") as threads:
         expected = [step(threads) for _ in range(4)]
         states = [[stream.bit_generator.state for stream in own] for own in threads.generators()]
     with DataParallel(make(dtype), softmax_cross_entropy, count) as parallel:
         assert_same(step(parallel), expected[0])  # by threads, while the workers start
-        for worker in parallel.workers.values():
+        for worker in parallel.worker_pool.workers.values():
             wait_for(worker)
         for one in expected[1:]:
             assert_same(step(parallel), one)
-        assert all(worker.ready and not worker.closed for worker in parallel.workers.values())
+        assert all(worker.ready and not worker.closed for worker in parallel.worker_pool.workers.values())
         assert [[stream.bit_generator.state for stream in own] for own in parallel.generators()] == states
 
 
@@ -87,14 +87,13 @@ def test_workers_compute_what_threads_compute_bit_for_bit(count, dtype):
 def parallel():
     with DataParallel(make(), softmax_cross_entropy, 2) as parallel:
         step(parallel)
-        wait_for(parallel.workers[1])
+        wait_for(parallel.worker_pool.workers[1])
         yield parallel
 
 
 @pytest.fixture
 def expected():
-    with DataParallel(make(), softmax_cross_entropy, 2) as threads:
-        threads.pickled_model = None
+    with DataParallel(make(), softmax_cross_entropy, 2, workers="threads") as threads:
         step(threads)
         return [step(threads), step(threads)]
 
@@ -102,7 +101,7 @@ def expected():
 def test_a_worker_gets_changed_weights(parallel):
     parallel.models[0].set_weights([np.zeros_like(weight) for weight in parallel.models[0].get_weights()])
     loss, predictions, *_ = step(parallel)
-    assert parallel.workers[1].ready
+    assert parallel.worker_pool.workers[1].ready
     np.testing.assert_array_equal(predictions, 0)
     assert loss == pytest.approx(np.log(3))
 
@@ -111,36 +110,36 @@ def test_a_worker_gets_changed_weights(parallel):
     ("capacity", "first"), [(0, EXAMPLES), (1 << 16, 2)], ids=["predictions", "examples"]
 )
 def test_a_shard_that_exceeds_the_capacity_gives_the_same_numbers(monkeypatch, capacity, first):
-    monkeypatch.setattr(data_parallel, "PREDICTION_BYTES", capacity)
+    monkeypatch.setattr(worker_pool, "PREDICTION_BYTES", capacity)
     found = []
     for with_workers in (False, True):
         with DataParallel(make(), softmax_cross_entropy, 2) as parallel:
             if not with_workers:
-                parallel.pickled_model = None
+                parallel.worker_pool.pickled = None
             results = step(parallel, X[:first], Y[:first])
             for _ in range(3):
                 if with_workers:
-                    wait_for(parallel.workers[1])
+                    wait_for(parallel.worker_pool.workers[1])
                 results += [*step(parallel), *step(parallel, X[:2], Y[:2])]
             found.append(results)
-    assert parallel.workers[1].ready
+    assert parallel.worker_pool.workers[1].ready
     assert_same(*found)
 
 
 def test_a_killed_worker_changes_nothing_and_is_replaced(parallel, expected):
-    first = parallel.workers[1]
+    first = parallel.worker_pool.workers[1]
     kill(first)
     assert_same(step(parallel), expected[0])
     assert first.closed
     assert_same(step(parallel), expected[1])
-    wait_for(parallel.workers[1])
+    wait_for(parallel.worker_pool.workers[1])
     step(parallel)
-    assert parallel.workers[1].ready
-    assert not parallel.workers[1].closed
+    assert parallel.worker_pool.workers[1].ready
+    assert not parallel.worker_pool.workers[1].closed
 
 
 def test_threads_compute_where_a_worker_cannot_be_replaced(monkeypatch, parallel, expected):
-    kill(parallel.workers[1])
+    kill(parallel.worker_pool.workers[1])
     assert_same(step(parallel), expected[0])
 
     def full(*_, **__):
@@ -148,7 +147,7 @@ def test_threads_compute_where_a_worker_cannot_be_replaced(monkeypatch, parallel
 
     monkeypatch.setattr(subprocess, "Popen", full)
     assert_same(step(parallel), expected[1])
-    assert parallel.pickled_model is None
+    assert parallel.worker_pool.pickled is None
 
 
 def kill(worker):
@@ -157,7 +156,7 @@ def kill(worker):
 
 
 def test_a_worker_killed_while_it_computes_changes_nothing(parallel, expected, monkeypatch):
-    worker = parallel.workers[1]
+    worker = parallel.worker_pool.workers[1]
     submit = worker.submit
 
     def submit_and_kill(*shard):
@@ -178,7 +177,7 @@ def test_an_exception_in_a_worker_is_raised_here_with_its_traceback(parallel, ex
         parallel.forward_backward(X, labels)
     names = [frame.name for frame in traceback.extract_tb(caught.tb)]
     assert "softmax_cross_entropy" in names
-    assert not parallel.workers[1].closed
+    assert not parallel.worker_pool.workers[1].closed
     streams = [stream for own in parallel.generators() for stream in own]
     for stream, fresh in zip(streams, [s for own in second_step_streams() for s in own], strict=True):
         stream.bit_generator.state = fresh
@@ -186,30 +185,29 @@ def test_an_exception_in_a_worker_is_raised_here_with_its_traceback(parallel, ex
 
 
 def second_step_streams():
-    with DataParallel(make(), softmax_cross_entropy, 2) as threads:
-        threads.pickled_model = None
+    with DataParallel(make(), softmax_cross_entropy, 2, workers="threads") as threads:
         step(threads)
         return [[stream.bit_generator.state for stream in own] for own in threads.generators()]
 
 
 def test_a_result_that_was_not_fetched_is_not_taken_for_the_next(parallel, expected):
-    first = parallel.workers[1]
+    first = parallel.worker_pool.workers[1]
     assert first.submit(X[:2] + 1, Y[:2], 2)  # then Ctrl-C comes before the result
     assert_same(step(parallel), expected[0])
     assert_same(step(parallel), expected[1])
     assert first.closed
-    assert parallel.workers[1] is not first
+    assert parallel.worker_pool.workers[1] is not first
 
 
 def test_a_trainer_with_workers_is_not_copied_and_its_pipe_stays_open():
     trainer = Trainer(make(), Adam(), threads=2)
     trainer.fit(X, Y, batch_size=EXAMPLES, verbose=0)
-    wait_for(trainer._data_parallel.workers[1])
+    wait_for(trainer._data_parallel.worker_pool.workers[1])
     with pytest.raises(TypeError):
         copy.deepcopy(trainer)
     gc.collect()
     trainer.fit(X, Y, batch_size=EXAMPLES, verbose=0)
-    assert trainer._data_parallel.workers[1].ready
+    assert trainer._data_parallel.worker_pool.workers[1].ready
 
 
 def test_the_memory_layout_of_x_changes_nothing():
@@ -219,10 +217,10 @@ def test_the_memory_layout_of_x_changes_nothing():
         x = np.random.default_rng(0).standard_normal((24, 5, 8, 9)).astype(np.float32).transpose(0, 2, 3, 1)
         with DataParallel(model, softmax_cross_entropy, 2) as parallel:
             if not with_workers:
-                parallel.pickled_model = None
+                parallel.worker_pool.pickled = None
             step(parallel, x)
             if with_workers:
-                wait_for(parallel.workers[1])
+                wait_for(parallel.worker_pool.workers[1])
             found.append(step(parallel, x))
     assert_same(*found)
 
@@ -233,36 +231,37 @@ class Number:
 
 
 def test_objects_are_not_sent(parallel):
-    assert not parallel.workers[1].submit(X, np.array([Number()] * EXAMPLES), EXAMPLES)
-    assert not parallel.workers[1].closed
+    assert not parallel.worker_pool.workers[1].submit(X, np.array([Number()] * EXAMPLES), EXAMPLES)
+    assert not parallel.worker_pool.workers[1].closed
 
 
 def test_a_layer_with_a_replaced_method_is_not_sent(monkeypatch):
     forward = Dense.forward
     monkeypatch.setattr(Dense, "forward", lambda self, x: 2 * forward(self, x))
     model = make()
-    assert pickled_model(model, softmax_cross_entropy) is None
+    with pytest.raises(pickle.PicklingError, match=r"layers\.5 \(Dense\) cannot be sent .* was replaced"):
+        pickled_model(model, softmax_cross_entropy)
 
 
 def test_a_worker_with_another_minicnn_is_not_used(monkeypatch, expected):
     with DataParallel(make(), softmax_cross_entropy, 2) as parallel:
         step(parallel)
-        wait_for(parallel.workers[1])
+        wait_for(parallel.worker_pool.workers[1])
         monkeypatch.setattr(workers, "PACKAGE_FILE", "/another/minicnn/parallel/workers.py")
         assert_same(step(parallel), expected[0])
-        assert parallel.workers[1].closed
+        assert parallel.worker_pool.workers[1].closed
         assert_same(step(parallel), expected[1])
-        assert parallel.pickled_model is None
+        assert parallel.worker_pool.pickled is None
 
 
 def test_a_worker_has_no_workers(monkeypatch):
     model = make()
     monkeypatch.setenv("MINICNN_WORKER", "1")
-    assert pickled_model(model, softmax_cross_entropy) is None
+    assert DataParallel(model, softmax_cross_entropy, 2).worker_pool.pickled is None
 
 
 def test_a_death_that_the_pipe_does_not_report_is_noticed(parallel, expected, monkeypatch):
-    worker = parallel.workers[1]
+    worker = parallel.worker_pool.workers[1]
     submit = worker.submit
 
     def submit_and_kill(*shard):
@@ -298,7 +297,7 @@ class Silent:
 def test_a_worker_ends_with_its_trainer():
     trainer = Trainer(make(), Adam(), threads=2)
     trainer.fit(X, Y, batch_size=EXAMPLES, verbose=0)
-    process = trainer._data_parallel.workers[1].process
+    process = trainer._data_parallel.worker_pool.workers[1].process
     assert process.poll() is None
     del trainer
     assert process.poll() is not None
@@ -312,7 +311,7 @@ def test_a_worker_ends_when_the_training_process_is_killed():
         "data_parallel.SMALLEST_SHARD = 1\n"
         "trainer = Trainer(Dense(2).build((3,)), Adam(), threads=2)\n"
         "trainer.fit(np.ones((4, 3)), np.zeros(4, int), verbose=0)\n"
-        "worker = trainer._data_parallel.workers[1]\n"
+        "worker = trainer._data_parallel.worker_pool.workers[1]\n"
         "assert worker.pipe.poll(60)\n"
         "print(worker.process.pid, flush=True)\n"
         "time.sleep(60)\n"
@@ -344,7 +343,7 @@ def test_a_fork_does_not_use_the_worker_of_its_parent(parallel, expected):
             parallel.pool._shutdown = True  # its threads are not in the fork
             parallel.pool = Immediately()
             assert_same(step(parallel), expected[0])
-            same = parallel.workers[1].closed or not parallel.workers[1].ready
+            same = parallel.worker_pool.workers[1].closed or not parallel.worker_pool.workers[1].ready
         finally:
             os.write(writer, b"1" if same else b"0")
             os._exit(0)
@@ -352,7 +351,7 @@ def test_a_fork_does_not_use_the_worker_of_its_parent(parallel, expected):
     assert os.read(reader, 1) == b"1"
     os.close(reader), os.close(writer)
     assert_same(step(parallel), expected[0])
-    assert parallel.workers[1].ready
+    assert parallel.worker_pool.workers[1].ready
 
 
 class Immediately:
@@ -376,45 +375,75 @@ class Doubled(Dense):
         return 2 * super().forward(x)
 
 
-def own_initializer(shape, rng):
-    return np.zeros(shape)
+def make_locked_loss():
+    lock = threading.Lock()
+
+    def loss(predictions, labels):
+        with lock:
+            return softmax_cross_entropy(predictions, labels)
+
+    return loss
+
+
+class Locked(Doubled):
+    """A layer with a lock of its own, of which each replica makes another."""
+
+    def __init__(self, units):
+        super().__init__(units)
+        self.lock = threading.Lock()
+
+    def __deepcopy__(self, memo):
+        twin = Locked.__new__(Locked)
+        memo[id(self)] = twin
+        vars(twin).update(copy.deepcopy(self.__getstate__() | {"lock": None}, memo))
+        twin.lock = threading.Lock()
+        return twin
 
 
 @pytest.mark.parametrize(
-    ("layer", "loss"),
+    ("layer", "loss", "reason"),
     [
-        (Doubled(3), softmax_cross_entropy),
-        (Dense(3, kernel_initializer=own_initializer), softmax_cross_entropy),
-        (Dense(3), lambda predictions, labels: softmax_cross_entropy(predictions, labels)),
+        (Locked(3), softmax_cross_entropy, r"layers\.1 \(Locked\) .* cannot pickle '_thread\.lock'"),
+        (Dense(3), make_locked_loss(), "the loss .* cannot pickle '_thread.lock'"),
     ],
-    ids=["layer", "initializer", "loss"],
+    ids=["layer", "loss"],
 )
-def test_code_of_the_user_runs_on_threads_with_larger_shards(layer, loss):
+def test_what_cannot_be_sent_runs_on_threads_with_larger_shards(layer, loss, reason):
     model = Sequential([Flatten(), layer]).build((8, 8, 1), rng=0).train()
     with DataParallel(model, loss, 2) as parallel:
-        assert parallel.pickled_model is None
+        assert parallel.worker_pool.pickled is None
         assert parallel.smallest_shard == 2
+        with pytest.warns(UserWarning, match=f"training on threads, .*{reason}.*workers='threads'"):
+            step(parallel)
+        step(parallel)  # no second warning
+        assert not parallel.worker_pool.workers
+    with DataParallel(model, loss, 2, workers="threads") as parallel:
         step(parallel)
-        assert not parallel.workers
+        assert parallel.smallest_shard == 2
+    with pytest.raises(ValueError, match=f"`workers` must be 'auto' or 'threads' for this model: {reason}"):
+        DataParallel(model, loss, 2, workers="processes")
 
 
 def test_large_models_run_on_threads(monkeypatch):
     model = make()
-    assert pickled_model(model, softmax_cross_entropy)
+    assert DataParallel(model, softmax_cross_entropy, 2).worker_pool.pickled
     monkeypatch.setattr(pickling, "LARGEST_MODEL", 100)
-    assert pickled_model(model, softmax_cross_entropy) is None
+    assert DataParallel(model, softmax_cross_entropy, 2).worker_pool.pickled is None
+    assert DataParallel(model, softmax_cross_entropy, 2, workers="processes").worker_pool.pickled
 
 
 @pytest.mark.parametrize("system", ["nt", "frozen", "embedded"])
 def test_threads_compute_where_no_interpreter_can_be_started(monkeypatch, system):
-    if system == "nt":
-        monkeypatch.setattr(workers.os, "name", "nt")
-    elif system == "frozen":
-        monkeypatch.setattr(sys, "frozen", True, raising=False)
-    else:
-        monkeypatch.setattr(sys, "executable", "")
     model = make()
-    assert pickled_model(model, softmax_cross_entropy) is None
+    with monkeypatch.context() as patch:
+        if system == "nt":
+            patch.setattr(workers.os, "name", "nt")
+        elif system == "frozen":
+            patch.setattr(sys, "frozen", True, raising=False)
+        else:
+            patch.setattr(sys, "executable", "")
+        possible = DataParallel(model, softmax_cross_entropy, 2).worker_pool.pickled is not None
+    assert not possible
 
 
 @pytest.mark.parametrize("executable", ["/does/not/exist", "/bin/false"])
@@ -422,18 +451,19 @@ def test_a_worker_that_does_not_start_is_tried_once(monkeypatch, executable, exp
     monkeypatch.setattr(sys, "executable", executable)
     with DataParallel(make(), softmax_cross_entropy, 2) as parallel:
         step(parallel)
-        if parallel.workers:
-            parallel.workers[1].process.wait()
+        if parallel.worker_pool.workers:
+            parallel.worker_pool.workers[1].process.wait()
         assert_same(step(parallel), expected[0])
         assert_same(step(parallel), expected[1])
-        assert parallel.pickled_model is None
+        assert parallel.worker_pool.pickled is None
 
 
 @contextlib.contextmanager
 def main_in_a_thread(model, **options):
     """Run `main` in this process, where a debugger sees it; yield its pipe and memory."""
     pipe, worker_pipe = Pipe()
-    packed_model = io.BytesIO(pickled_model(model, softmax_cross_entropy))
+    packed = pickled_model(model, softmax_cross_entropy)
+    packed_model = io.BytesIO(packed.model + packed.loss)
     with (
         pipe,
         worker_pipe,
@@ -464,6 +494,7 @@ def test_a_worker_computes_shards_and_reports_a_failure():
     parameters = model.parameters()
     worker = Worker.__new__(Worker)  # without the process
     worker.parameters, worker.generators = parameters, model.generators()
+    worker.error = ""
     worker.owner, worker.ready, worker.closed, worker.pending = os.getpid(), False, False, False
     with main_in_a_thread(model) as (worker.pipe, memory):
         worker.shared_values, worker.arena = attach(parameters, memory, values=False)

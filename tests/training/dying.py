@@ -74,7 +74,7 @@ class Company(Callback):
         self.folder, self.trainer = folder, trainer
 
     def on_batch_begin(self, step):
-        for worker in self.trainer._data_parallel.workers.values():
+        for worker in self.trainer._data_parallel.worker_pool.workers.values():
             if not worker.ready and worker.pipe.poll(60):
                 (self.folder / "helped").touch()
 

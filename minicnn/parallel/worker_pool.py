@@ -1,0 +1,221 @@
+"""The workers of a training: when they are started, what they compute, and when threads take their place."""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from minicnn.layers.base import Layer
+from minicnn.parallel.held_values import HeldValues
+from minicnn.parallel.pickling import (
+    PickledModel,
+    can_start_workers,
+    is_small,
+    pickled_loss,
+    pickled_model,
+)
+from minicnn.parallel.shard import ShardResult, compute_shard
+from minicnn.parallel.workers import Worker
+from minicnn.parameter import Parameter
+
+MODES = ("auto", "processes", "threads")
+PREDICTION_BYTES = 1 << 16  # of shared memory for the predictions of a shard
+LARGEST_LOSS = 1 << 16  # bytes of the largest pickled loss that is compared in every step
+
+
+class WorkerPool:
+    """One worker for each replica of a model but the first; started when its first shard comes.
+
+    Parameters
+    ----------
+    mode : {"auto", "processes", "threads"}
+        See `Trainer`.
+    models, parameters : list
+        The replicas, and the parameters of each. An exchanged replica has the same parameters.
+    loss : callable
+        The loss.
+    warns : bool
+        Whether to warn if the user's code is the reason that there are no workers.
+
+    Attributes
+    ----------
+    workers : dict of int to Worker
+        By the index of the replica.
+    pickled : PickledModel or None
+        Model and loss; None if threads compute all shards.
+    is_builtin, is_sendable : bool
+        Whether model and loss are this package's own code, so that shards are computed in microbatches; and
+        whether workers could compute them, so that shards may be small. These decide how sums are rounded,
+        so they depend neither on the mode nor on what happens to workers.
+    """
+
+    def __init__(
+        self,
+        mode: str,
+        models: list[Layer],
+        parameters: Sequence[Sequence[Parameter]],
+        loss: Callable,
+        warns: bool = True,
+    ) -> None:
+        if mode not in MODES:
+            raise ValueError(f"`workers` must be 'auto', 'processes' or 'threads', got {mode!r}")
+        self.mode, self.models, self.parameters, self.loss = mode, models, parameters, loss
+        self.workers: dict[int, Worker] = {}
+        self.pickled: PickledModel | None = None
+        self.loss_values = HeldValues(loss)
+        self.is_builtin = self.is_sendable = False
+        self.problem, self.warns = "", warns  # why the user's code runs on threads
+        self.has_failed = False  # the user's code did not run in a worker as it does here
+
+    def update(self) -> None:
+        """Pickle the model and the loss, which may have changed, and decide whether there can be workers."""
+        possible, pickled, problem = can_start_workers() and is_small(self.models[0]), None, ""
+        try:
+            pickled = pickled_model(self.models[-1], self.loss)
+        except pickle.PicklingError as error:
+            problem = str(error)
+        self.is_sendable = possible and pickled is not None
+        self.is_builtin = self.is_sendable and pickled is not None and pickled.is_builtin
+        for i, worker in self.workers.items():
+            worker.generators = self.models[i].generators()
+        if len(self.models) == 1 or self.mode == "threads" or self.has_failed:
+            return
+        if self.mode == "processes" and (problem or not can_start_workers()):
+            problem = problem or "this system cannot start them"
+            raise ValueError(f"`workers` must be 'auto' or 'threads' for this model: {problem}")
+        if pickled != self.pickled:  # workers get it when it is another object
+            self.pickled = pickled if possible or self.mode == "processes" else None
+        self.problem = problem if possible else ""
+
+    def update_code(self) -> None:
+        """Notice changes of the user's code and of the globals that it uses, where the model is the same."""
+        if self.pickled and not self.pickled.is_builtin:
+            self.update()
+
+    def update_loss(self) -> None:
+        """Notice a change of what the user's loss holds, which threads see at once."""
+        known = self.pickled
+        if known is None or known.is_builtin or len(known.loss) > LARGEST_LOSS:
+            return
+        if not self.loss_values.have_changed():
+            return
+        try:
+            loss = pickled_loss(self.models[0], self.loss)
+        except pickle.PicklingError as error:
+            self._give_up(str(error))
+        else:
+            if loss != known.loss:
+                self.pickled = known._replace(loss=loss)
+
+    def submit(self, index: int, x: np.ndarray, y: np.ndarray, batch: int, split: bool) -> Worker | None:
+        """Send a shard to its worker, which is started if necessary; None if a thread must compute it."""
+        worker = self.workers.get(index)
+        if worker is not None and worker.closed and not worker.ready:
+            # It ended before it was ready, and so would the next one.
+            self._give_up(worker.error or "a worker ended before it was ready")
+        if worker is not None and worker.arena.capacity < x.nbytes + y.nbytes:
+            worker.detach()
+        if self.pickled is None:
+            return None
+        if worker is None or worker.closed:
+            arguments = self.models[index], self.parameters[index], self.pickled
+            try:
+                worker = Worker(*arguments, capacity=x.nbytes + y.nbytes + PREDICTION_BYTES)
+            except (OSError, ValueError):
+                self.pickled = None
+                return None
+            self.workers[index] = worker
+        return worker if self._load(worker, index) and worker.submit(x, y, batch, split) else None
+
+    def _load(self, worker: Worker, index: int) -> bool:
+        """Send a worker the model and the loss if they have changed; return whether it has started."""
+        if self.pickled is None or not worker.has_started():
+            return False
+        known, current = worker.pickled, self.pickled
+        if known is not current:
+            # Not `current.model`: what its layers keep in attributes may have changed on threads meanwhile.
+            model = None
+            try:
+                if not known or known.model != current.model:
+                    model = pickled_model(self.models[index], self.loss).model
+            except pickle.PicklingError as error:
+                self._give_up(str(error))
+                return False
+            if not current.is_builtin and (known is None or known.is_builtin):
+                worker.verified = False
+            worker.load(model, None if known and known.loss == current.loss else current.loss)
+            worker.pickled = current
+        return True
+
+    def verify_again(self) -> None:
+        """Compare the next result of each worker with the user's code with that of this process."""
+        for worker in self.workers.values():
+            worker.verified = self.pickled is not None and self.pickled.is_builtin
+
+    def verify(
+        self, worker: Worker, result: ShardResult | None, shard: tuple, states: Sequence[dict]
+    ) -> ShardResult:
+        """Compute a worker's shard here as well, and do without workers if the results differ.
+
+        The user's code may depend on more than is sent: on globals of a module, on random numbers from
+        elsewhere.
+
+        Parameters
+        ----------
+        worker : Worker
+            The worker.
+        result : ShardResult or None
+            Its result; None if it failed.
+        shard : tuple
+            The arguments of `compute_shard`.
+        states : sequence of dict
+            The states of the replica's generators before the shard.
+
+        Returns
+        -------
+        ShardResult
+            The result of this process.
+        """
+        model, parameters = shard[:2]
+        found = result and _bytes(result, model, parameters)
+        for generator, state in zip(model.generators(), states, strict=True):
+            generator.bit_generator.state = state
+        own = compute_shard(*shard)
+        if found == _bytes(own, model, parameters):
+            worker.verified = True
+        elif result or not worker.closed:  # it was not killed
+            differ = (
+                "a layer or the loss gives other numbers in a worker (random numbers or changed globals?)"
+            )
+            self._give_up(differ if result else f"in a worker, {worker.error}")
+        return own
+
+    def _give_up(self, problem: str) -> None:
+        """Use no more workers."""
+        if self.pickled and not self.pickled.is_builtin:
+            self.problem, self.has_failed = problem, True
+        self.pickled = None
+        for worker in self.workers.values():
+            worker.detach()
+
+    def warn_once(self) -> None:
+        """Warn if the user's code is the reason that threads compute shards."""
+        if self.problem and self.warns:
+            self.warns = False
+            text = f"training on threads, which may be slower than worker processes: {self.problem}; "
+            warnings.warn(f"{text}set workers='threads' if this is as it should be", stacklevel=2)
+
+
+def generator_states(model: Layer) -> list[dict]:
+    """Return the states of the model's generators."""
+    return [dict(generator.bit_generator.state) for generator in model.generators()]
+
+
+def _bytes(result: ShardResult, model: Layer, parameters: Sequence[Parameter]) -> list:
+    """Return copies of all that a shard computes, to be compared bit by bit."""
+    loss, predictions = result
+    grads = [parameter.grad.tobytes() for parameter in parameters]
+    return [np.float64(loss).tobytes(), predictions.tobytes(), *grads, repr(generator_states(model))]
