@@ -23,6 +23,7 @@ from minicnn.parameter import Parameter
 
 MODES = ("auto", "processes", "threads")
 PREDICTION_BYTES = 1 << 16  # of shared memory for the predictions of a shard
+MOST_FAILED_STARTS = 3  # of workers that were killed before they were ready
 LARGEST_LOSS = 1 << 16  # bytes of the largest pickled loss that is compared in every step
 
 
@@ -68,6 +69,7 @@ class WorkerPool:
         self.loss_values = HeldValues(loss)
         self.is_builtin = self.is_sendable = False
         self.problem, self.warns = "", warns  # why the user's code runs on threads
+        self.failed_starts = 0
         self.has_failed = False  # the user's code did not run in a worker as it does here
 
     def update(self) -> None:
@@ -114,8 +116,10 @@ class WorkerPool:
         """Send a shard to its worker, which is started if necessary; None if a thread must compute it."""
         worker = self.workers.get(index)
         if worker is not None and worker.closed and not worker.ready:
-            # It ended before it was ready, and so would the next one.
-            self._give_up(worker.error or "a worker ended before it was ready")
+            self.failed_starts += 1
+            killed = (worker.process.returncode or 0) < 0  # otherwise the next one would end as well
+            if worker.error or not killed or self.failed_starts > MOST_FAILED_STARTS:
+                self._give_up(worker.error or "a worker ended before it was ready")
         if worker is not None and worker.arena.capacity < x.nbytes + y.nbytes:
             worker.detach()
         if self.pickled is None:

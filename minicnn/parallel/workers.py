@@ -125,8 +125,9 @@ class Worker:
                 message = self.pipe.recv()
                 self.ready = message == PACKAGE_FILE
                 if not self.ready:
-                    self.error = message.text if isinstance(message, Failure) else ""
-                    raise BrokenPipeError("the worker cannot load the model, or has another minicnn")
+                    other = "it has imported another package called minicnn"
+                    self.error = message.text if isinstance(message, Failure) else other
+                    raise BrokenPipeError(self.error)
         except DISCONNECTED:
             self.detach()
         return self.ready and not self.closed

@@ -77,6 +77,18 @@ class Counts(Times):
         return super().backward(dy) / (1 + 0.1 * self.calls)
 
 
+class Noisy(Times):
+    """Has a generator of the old kind, which `Layer.generators` does not find."""
+
+    def __init__(self):
+        super().__init__()
+        self.random = np.random.RandomState(0)
+
+    def forward(self, x):
+        noise = self.random.random_sample(x.shape) if self.training else 0
+        return super().forward(x) + np.float32(noise)
+
+
 def closure(factor=2.0):
     def loss(predictions, labels):
         value, dpredictions = softmax_cross_entropy(predictions, labels)
@@ -108,7 +120,7 @@ LOSSES = {
 }
 
 
-@pytest.mark.parametrize("make_layer", [Times, Counts, ReLU])
+@pytest.mark.parametrize("make_layer", [Times, Counts, Noisy, ReLU])
 @pytest.mark.parametrize("kind", LOSSES)
 def test_workers_compute_what_threads_compute(make_layer, kind):
     assert_same_numbers(make_layer, LOSSES[kind])

@@ -458,6 +458,33 @@ def test_a_worker_that_does_not_start_is_tried_once(monkeypatch, executable, exp
         assert parallel.worker_pool.pickled is None
 
 
+@pytest.mark.parametrize("kills", [3, 4])
+def test_a_worker_that_is_killed_while_it_starts_is_replaced(kills, expected):
+    with DataParallel(make(), softmax_cross_entropy, 2) as parallel:
+        step(parallel)
+        for _ in range(kills):
+            states = generator_states(parallel)
+            kill(parallel.worker_pool.workers[1])
+            step(parallel)  # notices it
+            step(parallel)  # starts another
+            restore(parallel, states)
+        if kills == 3:
+            wait_for(parallel.worker_pool.workers[1])
+        assert_same(step(parallel), expected[0])
+        assert_same(step(parallel), expected[1])
+        assert (parallel.worker_pool.pickled is None) == (kills == 4)
+
+
+def generator_states(parallel):
+    return [stream.bit_generator.state for own in parallel.generators() for stream in own]
+
+
+def restore(parallel, states):
+    streams = [stream for own in parallel.generators() for stream in own]
+    for stream, state in zip(streams, states, strict=True):
+        stream.bit_generator.state = state
+
+
 @contextlib.contextmanager
 def main_in_a_thread(model, **options):
     """Run `main` in this process, where a debugger sees it; yield its pipe and memory."""
