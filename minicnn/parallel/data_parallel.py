@@ -3,33 +3,35 @@
 Replicas share the weights, but neither caches nor gradients. The gradients are summed in a fixed order: the
 same number of threads gives the same numbers, bit for bit.
 
-NumPy releases Python's lock in its longer operations, so that shards can be computed by threads. But passing
-the lock on takes longer than many of the short ones. So where model and loss can be sent to other processes,
-these compute the shards, see `minicnn.parallel.workers`; with the same numbers.
+Threads can compute shards, since NumPy releases Python's lock in longer operations; but passing the lock on
+takes longer than many short ones. So workers do, where model and loss can be sent to other processes.
 """
 
 from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from minicnn.layers.base import Layer
+from minicnn.ops.scaling import to_float
 from minicnn.parallel.cores import blas_threads, resolve_threads
 from minicnn.parallel.pickling import structure_digest
 from minicnn.parallel.ranks import Ranks
-from minicnn.parallel.shard import ShardResult, compute_shard
 from minicnn.parallel.worker_pool import WorkerPool, generator_states
+from minicnn.parallel.workers import ShardResult
+from minicnn.parameter import Parameter
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
 
-# Input values of the smallest shard for which a worker saves time (16 images of MNIST). Threads wait for each
-# other, so their shards must be twice as large.
+# Input values of the smallest shard for which a worker saves time (16 images of MNIST), a thread with twice.
 SMALLEST_SHARD = 12_500
+MICROBATCH, MICROBATCH_VALUES = 64, 50_000  # the least examples and input values of a microbatch
 
 
 class DataParallel:
@@ -44,10 +46,8 @@ class DataParallel:
     threads : int, optional
         The number of shards. None: the number of cores this process may use, or 1 if there are several ranks.
         If the model has a `batch_dependent` layer (BatchNorm), BLAS uses the threads instead.
-    ranks : Ranks, optional
-        The ranks that share each batch.
-    workers : {"auto", "processes", "threads"}
-        What computes the shards, see `Trainer`.
+    ranks, workers
+        See `Trainer`.
 
     Attributes
     ----------
@@ -205,7 +205,43 @@ class DataParallel:
         for i, worker in workers.items():
             if not worker.verified or (results[i] is None and not worker.closed):
                 before = states.get(i) or generator_states(self.models[i])
-                results[i] = pool.verify(worker, results[i], shards[i], before)
+                compute = functools.partial(compute_shard, *shards[i])
+                replica = self.models[i], self.parameters[i]
+                results[i] = pool.verify(worker, results[i], compute, *replica, before)
+
+
+def compute_shard(
+    model: Layer,
+    parameters: Sequence[Parameter],
+    loss: Callable,
+    x: np.ndarray,
+    y: np.ndarray,
+    batch: int,
+    split: bool,
+) -> ShardResult:
+    """Run forward, loss and backward for a shard of a batch of `batch` examples.
+
+    Loss and gradients are the shard's contribution to the means over the batch. If `split` is true, a large
+    shard is computed in microbatches, whose arrays fit into the cache.
+    """
+    for parameter in parameters:
+        parameter.zero_grad()
+    if len(x) == 0:  # there are more ranks than examples
+        return 0.0, np.empty(0)
+    count = max(min(len(x) // MICROBATCH, x.size // MICROBATCH_VALUES), 1) if split else 1
+    total, outputs = 0.0, []
+    with np.errstate(all="ignore"):  # an overflow is found and reported by the training loop
+        for i in range(count):
+            rows = slice(len(x) * i // count, len(x) * (i + 1) // count)
+            predictions = model(to_float(x[rows], model.dtype))
+            value, dpredictions = loss(predictions, y[rows])
+            if len(predictions) != batch:
+                share = len(predictions) / batch
+                value, dpredictions = value * share, dpredictions * share
+            model.backward(dpredictions)
+            total += value
+            outputs.append(predictions)
+    return total, outputs[0] if count == 1 else np.concatenate(outputs)
 
 
 def _batch_dependent(model: Layer) -> list[str]:

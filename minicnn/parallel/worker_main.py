@@ -11,7 +11,7 @@ from typing import Any
 
 from minicnn.layers.base import Layer
 from minicnn.parallel.cores import blas_threads
-from minicnn.parallel.shard import compute_shard
+from minicnn.parallel.data_parallel import compute_shard
 from minicnn.parallel.shared_memory import attach
 from minicnn.parallel.workers import DISCONNECTED, PACKAGE_FILE, Failure, NewModel, wait_for_message
 

@@ -17,8 +17,7 @@ from minicnn.parallel.pickling import (
     pickled_loss,
     pickled_model,
 )
-from minicnn.parallel.shard import ShardResult, compute_shard
-from minicnn.parallel.workers import Worker
+from minicnn.parallel.workers import ShardResult, Worker
 from minicnn.parameter import Parameter
 
 MODES = ("auto", "processes", "threads")
@@ -160,7 +159,13 @@ class WorkerPool:
             worker.verified = self.pickled is not None and self.pickled.is_builtin
 
     def verify(
-        self, worker: Worker, result: ShardResult | None, shard: tuple, states: Sequence[dict]
+        self,
+        worker: Worker,
+        result: ShardResult | None,
+        compute: Callable[[], ShardResult],
+        model: Layer,
+        parameters: Sequence[Parameter],
+        states: Sequence[dict],
     ) -> ShardResult:
         """Compute a worker's shard here as well, and do without workers if the results differ.
 
@@ -173,8 +178,10 @@ class WorkerPool:
             The worker.
         result : ShardResult or None
             Its result; None if it failed.
-        shard : tuple
-            The arguments of `compute_shard`.
+        compute : callable
+            Computes the shard here.
+        model, parameters : Layer, sequence of Parameter
+            The replica.
         states : sequence of dict
             The states of the replica's generators before the shard.
 
@@ -183,11 +190,10 @@ class WorkerPool:
         ShardResult
             The result of this process.
         """
-        model, parameters = shard[:2]
         found = result and _bytes(result, model, parameters)
         for generator, state in zip(model.generators(), states, strict=True):
             generator.bit_generator.state = state
-        own = compute_shard(*shard)
+        own = compute()
         if found == _bytes(own, model, parameters):
             worker.verified = True
         elif result or not worker.closed:  # it was not killed

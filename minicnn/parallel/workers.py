@@ -26,7 +26,6 @@ import numpy as np
 
 from minicnn.layers.base import Layer
 from minicnn.parallel.pickling import PickledModel
-from minicnn.parallel.shard import ShardResult
 from minicnn.parallel.shared_memory import attach, shared_file
 from minicnn.parameter import Parameter
 
@@ -43,6 +42,8 @@ _ENVIRONMENT = {
     "MINICNN_WORKER": "1",
     **dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
 }
+
+ShardResult = tuple[float, np.ndarray]  # the shard's part of the batch's mean loss, its predictions
 
 
 class Worker:

@@ -57,13 +57,15 @@ class Trainer:
         Number of cores that compute a step, each its shard of the batch. None: all cores available to the
         process, respecting a container's CPU quota (rounded up). The same number of threads gives the same
         numbers, bit for bit; another number, the same up to rounding.
-        If layers, loss and initializers are all of this package, worker processes compute the shards, which
-        is faster than threads. They import the package afresh, without functions replaced in this process.
+    workers : {"auto", "processes", "threads"}
+        What computes the shards but the first: processes, or threads if model or loss cannot be sent to them
+        (a warning says why; "processes" is an error then). Other attributes of a layer than its parameters
+        stay in the replica of the shard.
     comm : mpi4py.MPI.Comm, optional
         The processes that train this model together, such as `MPI.COMM_WORLD`: each makes the same trainer
         and calls `fit` with the same arguments. Of n ranks, rank r computes rows r, r + n, r + 2n ... of each
-        batch, on one thread unless `threads` says more; all get the same weights and history, those of as
-        many threads. Metrics must be means over examples. An exception in one rank ends all processes.
+        batch, on one thread unless `threads` says more; all get the same weights and history. Metrics must be
+        means over examples. An exception in one rank ends all processes.
     rank_timeout : float, optional
         Seconds that ranks wait for a missing one before they exit; None: forever.
     callbacks : sequence of Callback
@@ -72,8 +74,7 @@ class Trainer:
     Attributes
     ----------
     state : TrainingState
-        `state.epoch`, `state.step` ...; `state.stop = True`, from a callback or another thread, ends the fit
-        after the step that runs.
+        `state.epoch`, `state.step` ...; `state.stop = True`, from anywhere, ends the fit after the step.
 
     Examples
     --------
@@ -86,17 +87,7 @@ class Trainer:
     """
 
     # An assignment to another name, such as `stop_training`, is an error rather than without effect.
-    __slots__ = (
-        "_data_parallel",
-        "augment",
-        "callbacks",
-        "metrics",
-        "ranks",
-        "seed",
-        "state",
-        "threads",
-        "workers",
-    )
+    __slots__ = ("_data_parallel", "augment", "callbacks", "metrics", "ranks", "seed", "state", "threads")
 
     def __init__(
         self,
@@ -119,7 +110,6 @@ class Trainer:
             raise TypeError(f"`augment` must be a function, see `minicnn.datasets`, got {augment!r}")
         self.seed, self.augment = check_int(seed, "seed"), augment
         self.threads = None if threads is None else check_int(threads, "threads", low=1)
-        self.workers = workers
         self.callbacks = check_callbacks(callbacks)
         self.ranks = Ranks(comm, rank_timeout)
         self._data_parallel = DataParallel(model, loss, threads, self.ranks, workers)
@@ -179,7 +169,7 @@ class Trainer:
         checkpoint : path, optional
             A folder for checkpoints of this fit. If it holds some, the fit resumes from the newest, so a
             script that was killed is simply started again. With equal data, settings, threads and versions it
-            ends with the same weights and history, bit for bit; otherwise it warns of what differs.
+            ends with the same weights and history, bit for bit; else it warns of what differs.
         checkpoint_every : int, optional
             Steps between checkpoints, by default an epoch's; there is always one when the fit ends.
         verbose : int
@@ -193,13 +183,12 @@ class Trainer:
         Raises
         ------
         FloatingPointError
-            If a loss or gradient is not finite; it names the step and the layer. The weights are those of
-            the step before, and non-finite ones are never saved.
+            If a loss or gradient is not finite; it names the layer. The weights are those before the step.
         OSError, ValueError, FileFormatError
             If a checkpoint cannot be written, or another process trains into its folder; if it is of another
             fit (other examples, batch size, seed, or weights); if none is whole or can come from such a fit.
         RuntimeError
-            If the model is trained in another thread, or has been built again.
+            If the model is trained in another thread, or was built again.
         """
         batches = make_batches(x, y, self.model, batch_size, self.seed, self.augment)
         epochs = check_int(epochs, "epochs")
@@ -244,13 +233,12 @@ class Trainer:
         low, high, steps
             The first and the last rate, and the number of steps; it is smaller if the loss diverges.
 
-        Returns
-        -------
-        RateSearch
-            `rates`, smoothed `losses`, and a `suggestion`; `minicnn.plots.learning_rates` draws it.
+        Returns a `RateSearch`: `rates`, smoothed `losses`, and a `suggestion`.
         """
         batches = make_batches(x, y, self.model, batch_size, self.seed, self.augment)
-        return find_rate(self.state, batches, self.threads, self.workers, low, high, steps)
+        return find_rate(
+            self.state, batches, self.threads, self._data_parallel.worker_pool.mode, low, high, steps
+        )
 
     def evaluate(self, x: np.ndarray, y: np.ndarray, batch_size: int = 256) -> dict[str, float]:
         """Return loss and metrics over all of `x`, `batch_size` examples at a time, in evaluation mode."""

@@ -7,8 +7,7 @@ from threadpoolctl import threadpool_info
 from minicnn import SGD, Callback, Dense, Dropout, Flatten, Layer, Parameter, Sequential, Tanh, Trainer
 from minicnn.losses import softmax_cross_entropy
 from minicnn.parallel import data_parallel
-from minicnn.parallel.data_parallel import DataParallel
-from minicnn.parallel.shard import compute_shard
+from minicnn.parallel.data_parallel import DataParallel, compute_shard
 
 
 @pytest.mark.parametrize(
