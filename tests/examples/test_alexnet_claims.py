@@ -51,7 +51,7 @@ def test_a_claim_is_tried_reported_and_drawn(claims, tmp_path, capsys):
         # No image was learned, which says nothing against ReLU.
         ("relu", "0.004", "undecided: 4 runs did not come so far"),
         # The pixels are the better neighbours, though nearer.
-        ("looking", "0.02", "not distinguishable from chance"),
+        ("looking", "0.01", "not distinguishable from chance"),
     ],
 )
 def test_a_claim_that_cannot_be_tried_has_no_verdict(claims, tmp_path, claim, size, verdict):
