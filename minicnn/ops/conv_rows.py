@@ -16,6 +16,8 @@ outputs, and a window of zeros gives exactly the bias.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from minicnn.ops.conv_windows import padded_batch_last
@@ -32,7 +34,8 @@ def forward(plan: WindowPlan, x: np.ndarray, kernel: np.ndarray, bias: np.ndarra
     kh, kw, c, _ = plan.kernel_shape
     (top, _), sides = plan.pads
     padded = padded_batch_last(x, ((0, 0), sides))  # rows of zeros need no product
-    row, pixel, value, image = padded.strides
+    # From the shape: NumPy leaves the strides of axes of length 1 open.
+    row, pixel, value, image = (padded.itemsize * math.prod(padded.shape[i:]) for i in (1, 2, 3, 4))
     windows = strided_view(
         padded, (len(padded), ow, 1, kw * c, n), (row, plan.strides[1] * pixel, 0, value, image)
     )
