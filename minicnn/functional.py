@@ -8,8 +8,6 @@ conventions that differ from the layers:
 - `pool_backward` gives the gradient to *every* tied maximum (TensorFlow and PyTorch: to the first).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

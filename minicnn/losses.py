@@ -5,8 +5,6 @@ shape and dtype of the predictions, ready for `model.backward`. Softmax and sigm
 loss: combined with the logarithm they stay finite where each alone would overflow.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Metrics: accuracy, top-k accuracy and the confusion matrix."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -4,8 +4,6 @@ Any function `step -> float` is a schedule; the ones returned here also pickle, 
 that created them.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import TypeAlias

@@ -1,7 +1,5 @@
 """Checks of arguments. Messages say what was expected, then what was given."""
 
-from __future__ import annotations
-
 import functools
 import math
 import operator

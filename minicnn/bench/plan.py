@@ -1,7 +1,5 @@
 """The benchmarks, their cases, and the frameworks that take part."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any

@@ -1,7 +1,5 @@
 """The process of a worker, and requests to it."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

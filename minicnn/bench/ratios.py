@@ -1,7 +1,5 @@
 """Statistics of repeated measurements: medians, ratios of pairs, and slopes of growth."""
 
-from __future__ import annotations
-
 import math
 import statistics
 from collections.abc import Sequence

@@ -5,8 +5,6 @@ environment with nothing but the framework. Arguments: the framework, the number
 the data, and the packages of the framework.
 """
 
-from __future__ import annotations
-
 import importlib.metadata
 import importlib.util
 import json

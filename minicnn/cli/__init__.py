@@ -4,8 +4,6 @@ Exit status: 0 for success; 1 if a check failed; 2 for wrong input, with a messa
 after Ctrl-C and SIGTERM.
 """
 
-from __future__ import annotations
-
 import io
 import os
 import signal

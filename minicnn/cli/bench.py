@@ -1,7 +1,5 @@
 """`minicnn bench`."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path

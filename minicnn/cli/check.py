@@ -1,7 +1,5 @@
 """`minicnn check`."""
 
-from __future__ import annotations
-
 import argparse
 import textwrap
 

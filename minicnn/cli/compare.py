@@ -1,7 +1,5 @@
 """`minicnn compare`."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 from typing import Any

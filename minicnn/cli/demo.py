@@ -1,7 +1,5 @@
 """`minicnn demo`."""
 
-from __future__ import annotations
-
 import argparse
 
 from minicnn.cli.parser import Commands, add_command

@@ -1,7 +1,5 @@
 """Errors to be reported in one line, without a traceback."""
 
-from __future__ import annotations
-
 import os
 
 # Raised for wrong input or a full disk. Any other error is a bug and keeps its traceback.

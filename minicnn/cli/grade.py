@@ -1,7 +1,5 @@
 """`minicnn grade`."""
 
-from __future__ import annotations
-
 import argparse
 
 from minicnn.cli.parser import Commands, add_command

@@ -1,7 +1,5 @@
 """The messages of `minicnn train`: what is trained, each epoch, the result, and the next commands."""
 
-from __future__ import annotations
-
 import shlex
 import sys
 import time

@@ -1,7 +1,5 @@
 """Output of the commands: files of results, and text that fits the terminal."""
 
-from __future__ import annotations
-
 import shutil
 import textwrap
 from collections.abc import Callable

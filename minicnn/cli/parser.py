@@ -1,7 +1,5 @@
 """The argument parser: errors in one line with a suggestion, help that is filled to the terminal's width."""
 
-from __future__ import annotations
-
 import argparse
 import textwrap
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """`minicnn predict`."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 

@@ -1,7 +1,5 @@
 """`minicnn profile`."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

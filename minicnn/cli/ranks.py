@@ -1,7 +1,5 @@
 """Commands that run on several ranks: only rank 0 prints, and an error on one rank ends all."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import sys

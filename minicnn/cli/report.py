@@ -1,7 +1,5 @@
 """`minicnn report`."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """`minicnn train`."""
 
-from __future__ import annotations
-
 import argparse
 import dataclasses
 import sys

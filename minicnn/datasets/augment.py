@@ -4,8 +4,6 @@ Each pixel of a new image is interpolated at a position in the old one. The posi
 affine map per image and a smooth random displacement field; one bilinear lookup computes all images.
 """
 
-from __future__ import annotations
-
 import functools
 import math
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ MNIST's digits were cropped, scaled to fit into 20x20 pixels with their proporti
 pixels with the centre of mass in the middle, white on black. A net trained on MNIST needs such images.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 WORK_SIZE = 400  # pixels; longer sides are first reduced to this, which averages noise away

@@ -1,7 +1,5 @@
 """Data sets in the format of MNIST: a folder of four IDX files with MNIST's names."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from pathlib import Path

@@ -5,8 +5,6 @@ declared size is first compared with the size of the file, and memory grows only
 result is exactly the content of the file; otherwise `FileFormatError` says what is wrong.
 """
 
-from __future__ import annotations
-
 import gzip
 import io
 import math

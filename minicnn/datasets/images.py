@@ -4,8 +4,6 @@ Files may be broken or malicious: only a few formats are accepted, sizes are lim
 decoded, and all problems raise one error.
 """
 
-from __future__ import annotations
-
 import io
 import os
 import struct

@@ -3,8 +3,6 @@
 Each load checks the SHA-256 of the published content, so results are comparable with published ones.
 """
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

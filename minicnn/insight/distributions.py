@@ -1,7 +1,5 @@
 """Distributions of activations and gradients in each layer during training."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

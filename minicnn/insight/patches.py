@@ -1,7 +1,5 @@
 """The image patches that activate a filter most, each as large as its receptive field."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import NamedTuple
 

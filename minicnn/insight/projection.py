@@ -1,7 +1,5 @@
 """The features of images in the last hidden layer, and their principal components."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from minicnn.insight.trace import Trace, blocks

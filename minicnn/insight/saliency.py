@@ -4,8 +4,6 @@ All explain the logit of one class for one image; the logit, since a probability
 the image.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

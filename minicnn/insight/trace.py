@@ -1,7 +1,5 @@
 """Forward and backward passes one layer at a time, to inspect everything between the layers."""
 
-from __future__ import annotations
-
 import copy
 from typing import Any, NamedTuple
 

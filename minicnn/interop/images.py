@@ -1,7 +1,5 @@
 """The image sizes that LeNet-5 takes, in all frameworks."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

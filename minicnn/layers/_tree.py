@@ -1,7 +1,5 @@
 """Parameters and layers are found in the attributes that hold them; nothing is registered."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Iterator, Sequence
 from typing import Any

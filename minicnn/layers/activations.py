@@ -3,8 +3,6 @@
 No layer caches the array that it returns, since the caller may write into it.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

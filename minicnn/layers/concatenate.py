@@ -1,7 +1,5 @@
 """Concatenate: branches of layers side by side."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Flatten: from images to vectors."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

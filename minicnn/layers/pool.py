@@ -1,7 +1,5 @@
 """Pooling layers: over windows, and over whole images."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Rescaling: a fixed scale and offset."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Residual: layers with a shortcut around them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import numpy as np

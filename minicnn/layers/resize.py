@@ -1,7 +1,5 @@
 """Layers that enlarge images: by zeros around them, or by repeating their pixels."""
 
-from __future__ import annotations
-
 import operator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Sequential: layers applied one after the other."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 
 from minicnn.layers._chain import Chain, repr_lists

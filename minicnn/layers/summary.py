@@ -1,7 +1,5 @@
 """Parameters, MACs and cached bytes of each layer, and the table that `Sequential.summary` returns."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple

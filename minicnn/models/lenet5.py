@@ -1,7 +1,5 @@
 """LeNet-5 in its modern form."""
 
-from __future__ import annotations
-
 from minicnn.layers import Conv2D, Dense, Flatten, Pool2D, ReLU, Sequential
 
 

@@ -1,7 +1,5 @@
 """Softmax and sigmoid, for layers and losses; accurate where exp alone would overflow."""
 
-from __future__ import annotations
-
 import numpy as np
 
 

@@ -5,8 +5,6 @@ batches, batch-last for large ones, and for the gradients Winograd's where it is
 layout are accepted, and copied if necessary.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple

@@ -17,8 +17,6 @@ The matrix of all windows is kh * kw times as large as the images (Chellapilla, 
 is built in blocks of some images, or of some rows of one.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 

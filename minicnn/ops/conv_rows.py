@@ -14,8 +14,6 @@ Each window of an image is the same column of a product of the same shape. So eq
 outputs, and a window of zeros gives exactly the bias.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -25,8 +25,6 @@ height is free, except for dkernel, where the rows are then multiplied one by on
 to `minicnn.ops.conv_windows_dilated`.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

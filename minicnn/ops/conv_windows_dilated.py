@@ -8,8 +8,6 @@ q * s + d, q * s + 2d, ...
 Dilation in height does not need this: `conv_windows` copies the rows of a window one by one.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Alignment of arrays, and the reuse of freed memory."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import DTypeLike
 

@@ -7,8 +7,6 @@ dgamma, dbeta = gradient_sums(dy, x, mean, var, eps)
 dx = input_gradient(dy, x, gamma, mean, var, dgamma / count, dbeta / count, eps)
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from minicnn.ops import norm_kernels, norm_rows

@@ -1,7 +1,5 @@
 """Group normalization and its gradients."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from minicnn.ops import norm_kernels

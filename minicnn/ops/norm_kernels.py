@@ -6,8 +6,6 @@ added at the end, so that a large mean costs no digits. The normalized values ar
 pass computes them again from x, which is faster than reading one more array.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

@@ -5,8 +5,6 @@ many operations as the formula has: the block stays in the cache. In memory it i
 (pixels, C, N) batch-last.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

@@ -12,8 +12,6 @@ So `minicnn.ops.norm_kernels` adds rows, and repeats statistics over a whole row
 long stretches of memory, even with few channels.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ There NumPy's calls take longer than the arithmetic, so whole arrays are used, i
 The formulas are those of `minicnn.ops.norm_kernels`.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 

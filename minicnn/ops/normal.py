@@ -1,7 +1,5 @@
 """The standard normal distribution, for GELU; NumPy has no error function."""
 
-from __future__ import annotations
-
 import functools
 import math
 

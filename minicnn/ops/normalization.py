@@ -1,7 +1,5 @@
 """Local response normalization and its gradient."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

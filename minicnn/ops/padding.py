@@ -1,7 +1,5 @@
 """Shape arithmetic of sliding windows, for convolution and pooling: pairs, padding, output sizes."""
 
-from __future__ import annotations
-
 import operator
 from typing import Any, TypeAlias
 

@@ -5,8 +5,6 @@ cell of all windows, and whole views are combined. Results have the memory layou
 `minicnn.ops.windows`.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from functools import lru_cache

@@ -1,7 +1,5 @@
 """Conversion of uint8 images to floats."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import DTypeLike
 

@@ -6,8 +6,6 @@ of a block are added by a product with ones, for which BLAS keeps several partia
 blocks are added in float64. That takes no longer than NumPy's sum.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 # Rows that are added at once: by NumPy's sum, a product with ones, a product of small and of large matrices.

@@ -26,8 +26,6 @@ in dy reaches all m rows of the tiles that contain it in dx, but no other image.
 derives all this and measures the error.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from fractions import Fraction

@@ -8,8 +8,6 @@ in place of kh * kw * C. There is a matrix for each point:
     dkernel = G.T @ (sum of  cols.T @ A dy)  over blocks of images and tiles of rows
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

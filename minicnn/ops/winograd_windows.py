@@ -5,8 +5,6 @@ The transformed rows B x are rows of pixels as well, one for each point, and not
 transform.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 

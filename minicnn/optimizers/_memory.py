@@ -1,7 +1,5 @@
 """The memory of an optimizer: state arrays over all parameters end to end, and their division into blocks."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Iterator
 from typing import TypeAlias

@@ -6,8 +6,6 @@ cost of a NumPy call, large ones are processed in blocks that stay in the cache,
 only two blocks of memory are needed, however large the net.
 """
 
-from __future__ import annotations
-
 import inspect
 import math
 from abc import ABC, abstractmethod

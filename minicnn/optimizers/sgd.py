@@ -1,7 +1,5 @@
 """Stochastic gradient descent: plain, with momentum, or with Nesterov momentum."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from minicnn.optimizers.base import Optimizer, Rate, State

@@ -1,7 +1,5 @@
 """The number of cores this process may use, and a limit on the number of BLAS threads."""
 
-from __future__ import annotations
-
 import contextlib
 import math
 import os

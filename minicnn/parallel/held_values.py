@@ -1,7 +1,5 @@
 """The values that a function of the user holds, found quickly enough to look for changes in every step."""
 
-from __future__ import annotations
-
 import contextlib
 import operator
 import types

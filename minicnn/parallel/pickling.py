@@ -4,8 +4,6 @@ Pickles have neither the values of the weights, which are in shared memory, nor 
 which a worker gets with each shard.
 """
 
-from __future__ import annotations
-
 import os
 import pickle
 import select

@@ -1,7 +1,5 @@
 """Prediction on several threads."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from minicnn.layers.base import Layer

@@ -5,8 +5,6 @@ gradients, and then each rank makes the same update. So all ranks keep equal wei
 Without a communicator there is one rank, and no method here costs anything.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import sys

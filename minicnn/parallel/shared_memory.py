@@ -1,7 +1,5 @@
 """Memory shared with a worker: the weights and gradients of a replica, and an arena for a shard's arrays."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 from collections.abc import Iterator, Sequence

@@ -5,8 +5,6 @@ value, with the globals they use: those of scripts and notebooks (`__main__`), l
 functions, and modules that a new interpreter would not find.
 """
 
-from __future__ import annotations
-
 import functools
 import io
 import pickle

@@ -4,8 +4,6 @@ MPI itself would wait for ever. While a rank waits, its watchdog reports this to
 reports to all others. So when the timeout is over, it is known which ranks have not arrived.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import sys

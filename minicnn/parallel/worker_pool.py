@@ -1,7 +1,5 @@
 """The workers of a training: when they are started, what they compute, and when threads take their place."""
 
-from __future__ import annotations
-
 import pickle
 import warnings
 from collections.abc import Callable, Sequence

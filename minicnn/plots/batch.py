@@ -1,7 +1,5 @@
 """Training images with their labels, before and after augmentation."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import numpy as np

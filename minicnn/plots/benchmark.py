@@ -1,7 +1,5 @@
 """The benchmark: ratios of time, memory and size, and the growth of time with size."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

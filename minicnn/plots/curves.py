@@ -1,7 +1,5 @@
 """Loss and error of each epoch."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes

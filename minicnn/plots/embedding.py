@@ -1,7 +1,5 @@
 """Images in the feature space of the last hidden layer, projected to two dimensions."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

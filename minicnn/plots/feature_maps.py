@@ -1,7 +1,5 @@
 """The kernels of a convolution, and the output of each layer for an image."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The comparison of frameworks: loss curves, their differences, and costs."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

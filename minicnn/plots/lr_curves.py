@@ -1,7 +1,5 @@
 """Distributions inside each layer during training, and the learning rate search."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The misclassified images with the highest confidence."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

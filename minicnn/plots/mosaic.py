@@ -1,7 +1,5 @@
 """Many small maps side by side in one array."""
 
-from __future__ import annotations
-
 import numpy as np
 
 

@@ -1,7 +1,5 @@
 """Which pixels decide a prediction, and which patches activate a filter most."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The common style of all plots: colors, text sizes, and axes of new figures."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

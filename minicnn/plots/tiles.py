@@ -1,7 +1,5 @@
 """A grid of small images on one axes, each with a caption."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The installed size of packages."""
 
-from __future__ import annotations
-
 import functools
 import re
 from importlib import metadata

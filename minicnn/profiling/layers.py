@@ -1,7 +1,5 @@
 """The time of each layer, forward and backward, in a training step."""
 
-from __future__ import annotations
-
 import copy
 import math
 import statistics

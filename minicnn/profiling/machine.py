@@ -1,7 +1,5 @@
 """The speed of this machine: BLAS and its kernel, the measured peak, and limiting environment variables."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """The memory of a process and its children."""
 
-from __future__ import annotations
-
 import contextlib
 import sys
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """The data of a run: a data set, by name or folder, split and padded for the model."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

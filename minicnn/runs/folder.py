@@ -5,8 +5,6 @@
 checked when it is read, and none of it can name code to run.
 """
 
-from __future__ import annotations
-
 import os
 from dataclasses import dataclass
 from pathlib import Path

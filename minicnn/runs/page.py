@@ -1,7 +1,5 @@
 """HTML of a self-contained page, which loads nothing and opens without a network."""
 
-from __future__ import annotations
-
 import base64
 import html
 import io

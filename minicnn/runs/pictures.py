@@ -1,7 +1,5 @@
 """The pictures in a run's folder: learning curves, confusion matrix, mistakes."""
 
-from __future__ import annotations
-
 from minicnn.metrics import confusion_matrix
 from minicnn.ops.activations import softmax
 from minicnn.runs.data import Data, class_names

@@ -1,7 +1,5 @@
 """The records of a run: JSON files and the history. They are checked when they are read."""
 
-from __future__ import annotations
-
 import csv
 import json
 import math

@@ -1,7 +1,5 @@
 """The report of a run: an HTML page with its configuration, its result and pictures of what it learned."""
 
-from __future__ import annotations
-
 from minicnn.runs.data import load_data
 from minicnn.runs.folder import Run
 from minicnn.runs.page import page

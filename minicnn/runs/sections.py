@@ -1,7 +1,5 @@
 """The sections of a report, each of them a function that yields fragments of HTML."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Training a run: fit, save, evaluate once, and write the result."""
 
-from __future__ import annotations
-
 import contextlib
 import math
 import signal

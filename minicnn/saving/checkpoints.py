@@ -4,8 +4,6 @@ A checkpoint is one file, `step-00000120.safetensors`: named arrays and a JSON o
 `minicnn.saving.tensors`). `minicnn.training.resume` defines their content.
 """
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import os

@@ -1,7 +1,5 @@
 """Atomic writing, locks, and JSON from untrusted files."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import json

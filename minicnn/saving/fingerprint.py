@@ -1,7 +1,5 @@
 """The fingerprint of a run: versions, BLAS and its threads, processor, settings, data."""
 
-from __future__ import annotations
-
 import platform
 import re
 from typing import Any

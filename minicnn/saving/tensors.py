@@ -5,8 +5,6 @@ values. It checks that the two fit together. This module adds a checksum, a limi
 takes, and the refusal of duplicate names and unknown fields, which the library ignores.
 """
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Mapping

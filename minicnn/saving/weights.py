@@ -1,7 +1,5 @@
 """Weights in safetensors files, written atomically and read without trust."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 

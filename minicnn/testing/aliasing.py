@@ -1,7 +1,5 @@
 """Ownership of arrays: arguments belong to the caller, and so do results once they are returned."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from minicnn.layers.base import Layer

@@ -1,7 +1,5 @@
 """Repeated and scaled calls of backward: linearity, accumulation, the cache, and backward without dx."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from minicnn.testing.layer_under_test import (

@@ -1,7 +1,5 @@
 """`check_layer`: all checks of a layer in one call."""
 
-from __future__ import annotations
-
 import copy
 import inspect
 from collections.abc import Callable, Collection, Iterator, Sequence

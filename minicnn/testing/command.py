@@ -1,7 +1,5 @@
 """The command `minicnn check package.module:LayerClass --input 8,7,3`."""
 
-from __future__ import annotations
-
 import ast
 import copy
 import importlib

@@ -1,7 +1,5 @@
 """The basic contract: the layer builds, both passes run, shapes and dtypes are right."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """Correct layers as users write them: examples, and test cases for false alarms."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Independence of the examples in a batch: neighbours, shards, and extreme values."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from minicnn.layers.base import Layer

@@ -10,8 +10,6 @@ disagreement counts only if differences with shrinking steps converge to another
 converge, another point is tried; if no point helps, the gradient must lie between the one-sided derivatives.
 """
 
-from __future__ import annotations
-
 import copy
 from enum import Enum
 

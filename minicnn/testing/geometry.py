@@ -5,8 +5,6 @@ a layer with the attributes `padding`, `strides` and `kernel_size` or `pool_size
 are.
 """
 
-from __future__ import annotations
-
 import copy
 import math
 from typing import Any

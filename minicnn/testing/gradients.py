@@ -1,7 +1,5 @@
 """The three gradient checks: at generic points, with tied inputs, and at exact zeros."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

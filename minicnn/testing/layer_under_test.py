@@ -4,8 +4,6 @@ Every run works on a fresh copy of the same built layer. So a Dropout draws the 
 BatchNorm starts from the same running statistics, and no run influences the next one.
 """
 
-from __future__ import annotations
-
 import copy
 import zlib
 from collections.abc import Callable

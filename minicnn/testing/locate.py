@@ -1,7 +1,5 @@
 """Find the element of a wrong gradient with the largest error, and guess the usual cause."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

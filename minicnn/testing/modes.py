@@ -1,7 +1,5 @@
 """Independence of results: from the mode, from earlier calls, from the global random stream."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The checks as pytest tests, one for each layer and check, as in scikit-learn."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any

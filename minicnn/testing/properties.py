@@ -5,8 +5,6 @@ wrong in the same way as its backward. Each assertion takes plain functions, and
 the property does not hold.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Comparison of a layer with a reference that is known to be right."""
 
-from __future__ import annotations
-
 from minicnn.layers.base import Layer
 from minicnn.testing.layer_under_test import LayerUnderTest, run
 from minicnn.testing.report import require_equal

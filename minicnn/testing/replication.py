@@ -1,7 +1,5 @@
 """Copies of a layer: replicas, other instances, saved weights, pickles, and its repr."""
 
-from __future__ import annotations
-
 import copy
 import inspect
 import io

@@ -1,7 +1,5 @@
 """The report of a failing layer: failures, the error that carries them, and comparisons that raise it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 

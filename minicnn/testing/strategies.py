@@ -4,8 +4,6 @@ They draw shapes, arguments and a seed, and NumPy generates the values from it. 
 smallest shape. They need hypothesis: `pip install 'minicnn-numpy[testing]'`.
 """
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass

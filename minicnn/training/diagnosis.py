@@ -1,7 +1,5 @@
 """Finding where the first non-finite number of a training step came from."""
 
-from __future__ import annotations
-
 import copy
 import math
 

@@ -1,7 +1,5 @@
 """Loss and metrics of predictions, in one place for `evaluate` and for the validation after each epoch."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

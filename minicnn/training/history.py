@@ -1,7 +1,5 @@
 """The record of a fit, epoch by epoch, in Keras's form."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field

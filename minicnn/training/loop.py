@@ -1,7 +1,5 @@
 """The training loop: epochs, batches, steps, and the callbacks between them."""
 
-from __future__ import annotations
-
 import contextlib
 import math
 import threading

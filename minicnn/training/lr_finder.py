@@ -4,8 +4,6 @@ The range test of Smith, "Cyclical learning rates for training neural networks" 
 exponentially, as in fastai. It trains copies, so that the trainer does not change.
 """
 
-from __future__ import annotations
-
 import copy
 import itertools
 from dataclasses import dataclass

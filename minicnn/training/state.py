@@ -1,7 +1,5 @@
 """The state of a training between two steps: what the loop advances, callbacks see and checkpoints hold."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field

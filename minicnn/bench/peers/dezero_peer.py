@@ -1,7 +1,5 @@
 """DeZero, the framework of the book "Deep Learning from Scratch 3"; training only."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Keras on TensorFlow."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import keras

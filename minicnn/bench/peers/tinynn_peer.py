@@ -1,7 +1,5 @@
 """tinynn; training only."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

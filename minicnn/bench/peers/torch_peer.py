@@ -1,7 +1,5 @@
 """PyTorch: eager, with its fused Adam."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Layers that Keras lacks, and Keras classes by name."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import keras

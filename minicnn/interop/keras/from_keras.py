@@ -1,7 +1,5 @@
 """Conversion of Keras models to minicnn."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """LeNet-5 in Keras."""
 
-from __future__ import annotations
-
 import keras
 
 from minicnn.interop.images import image_shape

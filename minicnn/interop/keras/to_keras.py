@@ -1,7 +1,5 @@
 """Conversion of minicnn models to Keras."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import keras

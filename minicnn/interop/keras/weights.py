@@ -1,7 +1,5 @@
 """Copying weights between minicnn and Keras models."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import keras

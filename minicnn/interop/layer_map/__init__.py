@@ -4,8 +4,6 @@ Neither Keras nor onnx is imported here: rows name Keras's layers and ONNX's ope
 cannot be exported.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 from minicnn.interop.layer_map import (

@@ -1,7 +1,5 @@
 """Activations. In Keras they are layers, or arguments of other layers."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

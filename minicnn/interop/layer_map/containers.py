@@ -1,7 +1,5 @@
 """Layers made of branches. In Keras and ONNX, branches are part of the graph, and one layer joins them."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from minicnn.interop.layer_map.counterpart import Counterpart, Rows, require_last_axis

@@ -1,7 +1,5 @@
 """Convolution."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from minicnn.interop.layer_map.counterpart import (

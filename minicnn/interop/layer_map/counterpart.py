@@ -1,7 +1,5 @@
 """A row of the layer map, and the functions that rows share."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol

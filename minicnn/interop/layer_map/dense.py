@@ -1,7 +1,5 @@
 """Dense, and the layers that stand around it: Flatten and Dropout."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from minicnn.interop.layer_map.counterpart import (

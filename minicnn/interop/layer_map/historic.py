@@ -1,7 +1,5 @@
 """The layers of the LeNet-5 of 1998, which Keras lacks."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from minicnn.interop.layer_map.counterpart import Counterpart, OnnxGraph, Rows

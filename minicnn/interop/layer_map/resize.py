@@ -1,7 +1,5 @@
 """Zero padding, upsampling and rescaling."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Export of models as ONNX files, for onnxruntime and other ONNX runtimes."""
 
-from __future__ import annotations
-
 import os
 
 from minicnn.layers import Layer

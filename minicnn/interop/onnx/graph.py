@@ -1,7 +1,5 @@
 """An ONNX graph, built node by node."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The nodes of a model's layers, in order."""
 
-from __future__ import annotations
-
 from minicnn.interop.layer_map import LAYER_MAP, flat_layers
 from minicnn.interop.onnx.graph import Graph
 from minicnn.layers import Layer

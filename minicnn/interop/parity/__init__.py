@@ -4,8 +4,6 @@ Each framework runs in its own process (`worker`), so that times, memory and cra
 are compared in this process, which imports none of the frameworks.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import tempfile
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Differences between arrays, and between curves."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

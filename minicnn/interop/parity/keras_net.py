@@ -1,7 +1,5 @@
 """LeNet-5 for the comparison, in Keras."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import keras

@@ -1,7 +1,5 @@
 """Running a worker, and reading its results."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """LeNet-5 for the comparison, in TensorFlow 2."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

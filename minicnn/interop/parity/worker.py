@@ -4,8 +4,6 @@ Arguments: the framework, the folder of the task, and the time when the process 
 are measured first, before the rest of the comparison enlarges the process.
 """
 
-from __future__ import annotations
-
 import importlib
 import json
 import statistics

@@ -1,7 +1,5 @@
 """LeNet-5 as a TensorFlow 1 graph."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from typing import Any

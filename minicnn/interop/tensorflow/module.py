@@ -1,7 +1,5 @@
 """LeNet-5 as a TensorFlow 2 module."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The layers and weight shapes that the graph and the module share."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any

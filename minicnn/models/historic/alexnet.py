@@ -4,8 +4,6 @@
 networks", NIPS 2012.
 """
 
-from __future__ import annotations
-
 from functools import partial
 
 from minicnn.initializers import normal, ones

@@ -4,8 +4,6 @@ Geometries are drawn, values come from a seed, so a failing case shrinks to the 
 small integers or have three digits, so a case can be printed and typed again.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product

@@ -4,8 +4,6 @@ Events are lines of JSON in a separate file, so that nothing the learner's code 
 be mistaken for one. The parent process reads them, and stops this process if it hangs.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import json
 import os

@@ -1,7 +1,5 @@
 """Compare one call of a learner's function with the expected results, and print the case as Python code."""
 
-from __future__ import annotations
-
 import traceback
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """Known conventions of the textbook functions: what padding "same" means, and which tied maximum gets dA."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

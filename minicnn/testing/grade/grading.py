@@ -1,7 +1,5 @@
 """The grade of a file of textbook functions, and the report of it."""
 
-from __future__ import annotations
-
 import textwrap
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The child process that tests a learner's functions: start it, read its events, stop it if it hangs."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

@@ -1,7 +1,5 @@
 """Search for a failing case of a learner's function, and shrink it to the smallest one."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Broken activations: wrong derivatives, in-place operations on arguments, unstable softmax."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

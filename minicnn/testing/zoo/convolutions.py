@@ -1,7 +1,5 @@
 """Broken convolutions: misplaced windows, sums over wrong axes, flipped kernels."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from minicnn.layers.base import Layer

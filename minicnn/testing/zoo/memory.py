@@ -1,7 +1,5 @@
 """Broken state: stale caches, shared arrays, hidden weights, updates outside the optimizer."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from minicnn.layers.base import Layer

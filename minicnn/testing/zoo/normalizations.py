@@ -1,7 +1,5 @@
 """Broken normalisations and dropouts: wrong statistics, and ignored modes."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from minicnn.layers.base import Layer

@@ -1,7 +1,5 @@
 """Broken poolings: ties, padding, overlapping windows, wrong divisors."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from minicnn.layers.base import Layer

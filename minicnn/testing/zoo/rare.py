@@ -1,7 +1,5 @@
 """Bugs in rare situations: one example, black images, eval mode, large values, other memory orders."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from minicnn.layers.base import Layer

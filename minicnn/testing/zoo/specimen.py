@@ -1,7 +1,5 @@
 """The entries of the zoo: broken layers, each with its bug and the check that rejects it."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """The base of all callbacks, with Keras's hooks, which the training loop calls."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, ClassVar
 

@@ -1,7 +1,5 @@
 """The history of a fit, in a file that grows by one line per epoch."""
 
-from __future__ import annotations
-
 import csv
 import io
 import os

@@ -1,7 +1,5 @@
 """Stop training when a monitored quantity stops improving."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, ClassVar
 

@@ -1,7 +1,5 @@
 """The base class of callbacks that monitor a logged quantity."""
 
-from __future__ import annotations
-
 import math
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """Reduce the learning rate when a monitored quantity stops improving."""
 
-from __future__ import annotations
-
 import math
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """The weights of the best epoch, in a file."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 
