@@ -8,15 +8,19 @@ from minicnn.datasets.augment import Augment
 from minicnn.datasets.digits import digit_from_pixels
 from minicnn.datasets.folder import Split, is_idx_folder, load_idx_folder
 from minicnn.datasets.idx import read_idx, write_idx
+from minicnn.datasets.image_folder import load_image_folder
+from minicnn.datasets.image_reader import ImageReader
 from minicnn.datasets.images import load_digit_image
 from minicnn.datasets.mnist import FASHION_MNIST_CLASSES, load_fashion_mnist, load_mnist
 
 __all__ = [
     "Augment",
+    "ImageReader",
     "digit_from_pixels",
     "load_digit_image",
     "load_fashion_mnist",
     "load_idx_folder",
+    "load_image_folder",
     "load_mnist",
     "read_idx",
     "write_idx",

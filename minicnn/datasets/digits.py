@@ -20,8 +20,9 @@ def digit_from_pixels(pixels: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     pixels : ndarray (H, W), or (H, W, C) with 1, 3 or 4 channels: grey, RGB, RGBA
-        uint8, uint16, bool, or floats in [0, 1]. The digit may be darker or lighter than its background.
-        Transparent pixels become white.
+        uint8, uint16 (also if only the lower 10, 12 or 14 bits are used), bool, or floats in [0, 1]. The
+        digit may be darker or lighter than its background.
+        Transparent pixels become white, or black if white would hide a light digit.
 
     Returns
     -------
@@ -76,13 +77,22 @@ def _grey(pixels: np.ndarray) -> np.ndarray:
     if not (pixels.min() >= 0 and pixels.max() <= white):  # also False for NaN
         raise ValueError(f"float `pixels` must be in [0, 1], got {pixels.min()} to {pixels.max()}")
     grey = pixels.astype(np.float32)
-    grey /= white
+    grey /= _used_white(pixels) if pixels.dtype == np.uint16 else white
     if pixels.ndim == 2:
         return grey
     if pixels.shape[2] == 1:
         return grey[..., 0]
     luma = grey[..., :3] @ np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as Pillow's "L"
-    return luma if pixels.shape[2] == 3 else 1 - (1 - luma) * grey[..., 3]
+    if pixels.shape[2] == 3:
+        return luma
+    on_white = 1 - (1 - luma) * grey[..., 3]
+    # Light ink, which white paper would hide, is put on black.
+    return on_white if on_white.min() < 1 - _MIN_CONTRAST else luma * grey[..., 3]
+
+
+def _used_white(pixels: np.ndarray) -> int:
+    """Return the white of uint16 pixels: cameras with 10, 12 or 14 bits use the lower part of the range."""
+    return next(white for bits in (10, 12, 14, 16) if pixels.max() <= (white := (1 << bits) - 1))
 
 
 def _ink(grey: np.ndarray) -> np.ndarray:
@@ -93,7 +103,10 @@ def _ink(grey: np.ndarray) -> np.ndarray:
         deviation = -deviation
     strongest = float(deviation.max())
     if strongest < max(_MIN_CONTRAST, 8 * noise):
-        raise ValueError("no digit found: it must stand out from its background")
+        hint = ""
+        if 8 * noise <= strongest and strongest:
+            hint = f"; its contrast is {strongest:.2g} of the range from black to white, so scale the values"
+        raise ValueError(f"no digit found: it must stand out from its background{hint}")
     deviation[deviation < max(_CUTOFF * strongest, 4 * noise)] = 0
     return deviation / strongest
 

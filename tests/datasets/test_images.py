@@ -1,4 +1,5 @@
 import io
+import re
 import struct
 import sys
 import warnings
@@ -58,6 +59,9 @@ def assert_is_the_seven(found, tolerance=0):
         ("seven.bmp", "RGB", 0),
         ("seven.pgm", "L", 0),
         ("seven.pgm", "I;16", 0),
+        ("seven.webp", "RGB", 2),
+        ("seven.tif", "L", 0),
+        ("seven.tif", "I;16", 0),
     ],
 )
 def test_load_digit_image_reads_the_usual_formats(tmp_path, name, mode, tolerance):
@@ -82,6 +86,37 @@ def test_what_is_transparent_is_white(tmp_path):
     palette.putpalette([0, 0, 0, 0, 0, 0])
     assert_is_the_seven(load_digit_image(saved(tmp_path, palette, "palette.png", transparency=1)))
     assert_is_the_seven(load_digit_image(saved(tmp_path, palette, "palette.gif", transparency=1)))
+
+
+@pytest.mark.parametrize("name", ["ink.png", "ink.webp", "ink.tif"])
+@pytest.mark.parametrize("level", [0, 255, 250])
+def test_ink_on_a_transparent_ground_is_found_whatever_its_brightness(tmp_path, name, level):
+    ink = Image.new("RGBA", drawing().size, (level, level, level, 0))
+    ink.putalpha(drawing().point(lambda value: 255 - value))
+    assert_is_the_seven(
+        load_digit_image(saved(tmp_path, ink, name, **({"lossless": True} if "webp" in name else {}))), 1
+    )
+    assert_is_the_seven(digit_from_pixels(np.asarray(ink)), 1)
+
+
+def test_a_picture_without_ink_says_that_it_was_transparent(tmp_path):
+    path = saved(tmp_path, Image.new("LA", (60, 60), (255, 0)), "nothing.png")
+    with pytest.raises(ValueError, match=r"no digit found.*its transparent pixels became white"):
+        load_digit_image(path)
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14])
+def test_cameras_use_the_lower_bits_of_sixteen(tmp_path, bits):
+    values = np.rint(np.asarray(drawing()) / 255 * (2**bits - 1)).astype(np.uint16)
+    assert_is_the_seven(load_digit_image(saved(tmp_path, Image.fromarray(values), "camera.png")), 1)
+    assert_is_the_seven(digit_from_pixels(values), 1)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.uint8])
+def test_low_contrast_is_named_as_the_reason(dtype):
+    pixels = (np.asarray(drawing()) / 255 * (0.04 if dtype == np.float32 else 10)).astype(dtype)
+    with pytest.raises(ValueError, match=r"no digit found.*contrast is 0\.0[34]\d* of the range"):
+        digit_from_pixels(pixels)
 
 
 @pytest.mark.parametrize(
@@ -131,13 +166,25 @@ def lying_png(width, height, content=b"", bits=8, colour=0):
 
 SOUND = encoded(drawing())
 BROKEN = {
-    "empty": (b"", "cannot identify"),
-    "text": (b"seven", "cannot identify"),
-    "PostScript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "cannot identify"),
-    "cut off": (SOUND[: len(SOUND) // 2], ""),
-    "end cut off": (SOUND[:-12], ""),
+    "empty": (b"", "it is empty"),
+    "text": (b"seven", "it is of none of these formats"),
+    "PostScript": (
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
+        "it is a PostScript document; convert it to PNG or JPEG",
+    ),
+    "HEIC": (
+        b"\0\0\0\x24ftypheic\0\0\0\0",
+        "it is a HEIC picture, as phones write them; convert it to PNG or JPEG",
+    ),
+    "an icon": (encoded(drawing(), "ICO"), "it is an icon"),
+    "a pointer": (b"version https://git-lfs.github.com/spec/v1\noid", "git lfs pull"),
+    "cut off": (SOUND[: len(SOUND) // 2], "it ends too early"),
+    "end cut off": (SOUND[:-12], "it ends too early"),
+    "WebP cut off": (encoded(drawing(), "WEBP")[:25], "it ends too early"),
+    "TIFF cut off": (encoded(drawing(), "TIFF")[:100], "more than it can contain"),
+    "GIF cut off": (encoded(drawing(), "GIF")[:10], "its header is damaged or ends too early"),
     "wrong checksum": (SOUND[:60] + bytes([SOUND[60] ^ 1]) + SOUND[61:], ""),
-    "JPEG cut off": (encoded(drawing(), "JPEG")[:600], "truncated"),
+    "JPEG cut off": (encoded(drawing(), "JPEG")[:600], "it ends too early"),
     "50 megapixels and one row": (
         encoded(Image.new("1", (10_000, 5_001))),
         "10000 x 5001 pixels, more than the limit of 50000000",
@@ -159,6 +206,7 @@ def test_load_digit_image_refuses_a_broken_file(tmp_path, kind):
     with pytest.raises(FileFormatError, match=r"picture is not a valid image \(PNG, JPEG, ") as caught:
         load_digit_image(path)
     assert message in str(caught.value)
+    assert not re.search("BytesIO|unpack|0x|object", str(caught.value))
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from fuzz.mutations import in_gzip, in_png, in_safetensors
 from references import idx_content
 
 from minicnn import FileFormatError
-from minicnn.datasets import load_digit_image, read_idx
+from minicnn.datasets import ImageReader, load_digit_image, read_idx
 from minicnn.runs import read_history, read_result
 from minicnn.saving import read_tensors
 from minicnn.saving.checkpoints import CheckpointFolder
@@ -92,6 +92,8 @@ def read_array(path):
 
 
 def read_picture(path):
+    pixels = ImageReader((28, 28), 3)(path)
+    assert (pixels.dtype, pixels.shape) == (np.uint8, (28, 28, 3))
     try:
         digit = load_digit_image(path)
     except FileFormatError:
@@ -99,9 +101,9 @@ def read_picture(path):
     except ValueError as error:
         if "no digit found" not in str(error):
             raise
-        return "an empty picture"
+        return pixels.tobytes()
     assert (digit.dtype, digit.shape, digit.max()) == (np.uint8, (28, 28, 1), 255)
-    return digit.tobytes()
+    return pixels.tobytes() + digit.tobytes()
 
 
 def read_csv(path):
