@@ -10,6 +10,7 @@ import numpy as np
 
 from minicnn.insight.trace import Trace, blocks
 from minicnn.layers import Sequential
+from minicnn.layers._claims import reading
 from minicnn.ops.scaling import to_float
 from minicnn.validation import check_class_indices, check_int
 
@@ -63,18 +64,19 @@ def occlusion(
     size = check_int(size, "size", low=1)
     whole = to_float(np.asarray(image)[np.newaxis], model.dtype)
     height, width = whole.shape[1:3]
-    logit = float(_logits(model, whole, label)[0])
     decrease = np.zeros((height, width))
-    for top in range(1 - size, height):  # one row at a time, to limit memory
-        windows = [
-            (slice(max(top, 0), top + size), slice(max(left, 0), left + size))
-            for left in range(1 - size, width)
-        ]
-        covered = np.repeat(whole, len(windows), axis=0)
-        for image, window in zip(covered, windows, strict=True):
-            image[window] = background
-        for window, change in zip(windows, logit - _logits(model, covered, label), strict=True):
-            decrease[window] += change
+    with reading(model, copied=True) as (model, _):
+        logit = float(_logits(model, whole, label)[0])
+        for top in range(1 - size, height):  # one row at a time, to limit memory
+            windows = [
+                (slice(max(top, 0), top + size), slice(max(left, 0), left + size))
+                for left in range(1 - size, width)
+            ]
+            covered = np.repeat(whole, len(windows), axis=0)
+            for image, window in zip(covered, windows, strict=True):
+                image[window] = background
+            for window, change in zip(windows, logit - _logits(model, covered, label), strict=True):
+                decrease[window] += change
     return decrease / size**2  # the number of squares that covered each pixel
 
 

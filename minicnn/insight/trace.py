@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minicnn.layers import Concatenate, Layer, Residual, Sequential
+from minicnn.layers._claims import reading
 from minicnn.ops.scaling import to_float
 
 
@@ -59,7 +60,8 @@ class Trace:
             raise RuntimeError("the model is not built: call build(input_shape) first")
         if np.shape(x)[1:] != model.input_shape:
             raise ValueError(f"`x` must have shape {('N', *model.input_shape)}, got {np.shape(x)}")
-        self.layers = _flat(copy.deepcopy(model))  # a replica would share BatchNorm's running averages
+        with reading(model):
+            self.layers = _flat(copy.deepcopy(model))  # a replica would share BatchNorm's running averages
         for layer in self.layers:
             layer.train().zero_grad()
             for part in _leaves(layer) if not training else ():

@@ -1,31 +1,19 @@
-"""What makes `Layer.predict` safe when several threads predict at once."""
+"""Random streams for predictions, which leave those of the model unchanged."""
 
 from __future__ import annotations
 
 import copy
 import itertools
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import numpy as np
 
-_active: set[int] = set()  # ids of the models in use
-_lock = threading.Lock()
-replica_numbers = itertools.count()
+_numbers = itertools.count()
 
 
-@contextmanager
-def exclusive_use(model: object) -> Iterator[bool]:
-    """Yield whether no other thread is in such a block with this model."""
-    with _lock:
-        exclusive = id(model) not in _active
-        _active.add(id(model))
-    try:
-        yield exclusive
-    finally:
-        if exclusive:
-            _active.discard(id(model))
+def detached_streams(streams: list[np.random.Generator]) -> dict[int, np.random.Generator]:
+    """Return a detached stream for each of these, by their ids; in each call other ones."""
+    number = next(_numbers)
+    return {id(stream): detached_stream(stream, number) for stream in streams}
 
 
 def detached_stream(stream: np.random.Generator, number: int) -> np.random.Generator:

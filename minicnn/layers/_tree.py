@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from minicnn.layers._claims import changing, reading
 from minicnn.parameter import Parameter
 
 
@@ -32,7 +33,8 @@ class ParameterTree:
 
     def get_weights(self) -> list[np.ndarray]:
         """Return copies of all weights, in Keras's order."""
-        return [parameter.value.copy() for parameter in self.parameters()]
+        with reading(self):
+            return [parameter.value.copy() for parameter in self.parameters()]
 
     def set_weights(self, weights: Sequence[np.ndarray]) -> None:
         """Copy `weights`, a list as `get_weights` returns it, into the layer: all, or none on an error.
@@ -48,8 +50,9 @@ class ParameterTree:
         for (name, parameter), value in zip(named, weights, strict=True):
             if np.shape(value) != parameter.shape:
                 raise ValueError(f"{name!r} must have shape {parameter.shape}, got {np.shape(value)}")
-        for (_, parameter), value in zip(named, weights, strict=True):
-            parameter.value = value
+        with changing(self):
+            for (_, parameter), value in zip(named, weights, strict=True):
+                parameter.value = value
 
     def _find(self, *kinds: type, prefix: str = "") -> Iterator[tuple[str, Any]]:
         """Yield (path, object) for all objects of these kinds that this one holds, recursively."""

@@ -11,7 +11,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import DTypeLike
 
-from minicnn.layers._prediction import detached_stream, exclusive_use, replica_numbers
+from minicnn.layers._claims import check_thread, reading
+from minicnn.layers._prediction import detached_streams
 from minicnn.layers._tree import ParameterTree, find_objects
 from minicnn.ops.scaling import to_float
 from minicnn.parameter import Parameter
@@ -111,6 +112,7 @@ class Layer(ParameterTree):
         TypeError
             If `dtype` is not float32 or float64, or the input shape is not a sequence of integers.
         """
+        check_thread(self)
         outer = _outer_dtype.get()
         dtype = np.dtype(dtype) if outer is None else outer
         if dtype not in (np.float32, np.float64):
@@ -146,13 +148,14 @@ class Layer(ParameterTree):
                 f"`x` must be an array of floats, got {kind}; only fit, evaluate and predict scale uint8 "
                 f"images: to call a layer, pass images.astype('float32') / 255"
             )
+        check_thread(self)
         self._cache = _EMPTY
         return self.forward(x)
 
     def predict(self, x: np.ndarray, batch_size: int = 256) -> np.ndarray:
         """Return the outputs for all of `x`, computed in batches and in evaluation mode.
 
-        Several threads may predict with one model at once, also while another one trains it.
+        Several threads may predict at once; while another one trains, with the weights between two steps.
 
         Parameters
         ----------
@@ -175,9 +178,9 @@ class Layer(ParameterTree):
         batch_size = check_int(batch_size, "batch_size", low=1)
         x, input_shape = np.asarray(x), self._require_built()
         check_examples(x, input_shape)
-        with exclusive_use(self) as exclusive:
+        with reading(self, copied=True) as (model, exclusive):
             # A replica if another thread may use the model: a layer may keep temporaries in attributes.
-            model = self if exclusive and not self.training else self.eval_replica()
+            model = model if exclusive and not model.training else model.eval_replica()
             starts = range(0, max(len(x), 1), batch_size)
             outputs = [model(to_float(x[i : i + batch_size], self.dtype)) for i in starts]
         return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
@@ -209,6 +212,7 @@ class Layer(ParameterTree):
 
     def train(self, mode: bool = True) -> Self:
         """Switch this layer and those it holds to training mode."""
+        check_thread(self)
         self.training = mode
         for _, layer in self.named_layers():
             layer.training = mode
@@ -232,14 +236,13 @@ class Layer(ParameterTree):
         """
         return self._copy({id(stream): stream.spawn(1)[0] for stream in self.generators()})
 
-    def eval_replica(self) -> Self:
-        """Return a replica in evaluation mode; this layer and its random streams are left unchanged."""
-        number = next(replica_numbers)
-        streams = {id(stream): detached_stream(stream, number) for stream in self.generators()}
-        return self._copy(streams).eval()
+    def eval_replica(self, shared: bool = True) -> Self:
+        """Return a replica in evaluation mode, without `shared` one whose weights are copies."""
+        copies = {} if shared else {id(p): Parameter(p.value, p.trainable) for p in self.parameters()}
+        return self._copy(detached_streams(self.generators()) | copies).eval()
 
     def _copy(self, memo: dict[int, Any]) -> Self:
-        return copy.deepcopy(self, memo | {id(part): part.replica() for part in self.parameters()})
+        return copy.deepcopy(self, {id(part): part.replica() for part in self.parameters()} | memo)
 
     def generators(self) -> list[np.random.Generator]:
         """Return the random generators of this layer and those it holds (Dropout's), in assignment order."""

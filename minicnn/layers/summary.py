@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from minicnn.layers._claims import reading
 from minicnn.layers._tree import find_objects
 from minicnn.layers.base import Layer
 
@@ -37,7 +38,8 @@ def layer_costs(model: Layer, layers: Sequence[Layer]) -> list[LayerCost]:
     if shape is None:
         raise RuntimeError("the model is not built yet: call build(input_shape) before its summary")
     # A copy, to leave BatchNorm's running statistics unchanged; both are copied at once, to stay one model.
-    model, layers = copy.deepcopy((model, layers))
+    with reading(model):
+        model, layers = copy.deepcopy((model, layers))
     with np.errstate(all="ignore"):
         model.train()(np.zeros((1, *shape), model.dtype))
     seen: set[int] = set()

@@ -1,6 +1,7 @@
 """The number of cores this process may use, and a limit on the number of BLAS threads."""
 
 import contextlib
+import importlib
 import math
 import os
 import threading
@@ -10,8 +11,12 @@ from pathlib import Path
 
 from minicnn.validation import check_int
 
-_lock = threading.Lock()
-_active_limits: list[int] = []  # of all `blas_threads` blocks that are running now
+_lock = threading.RLock()
+_active_limits: list[tuple[int, int]] = []  # thread and count of the `blas_threads` blocks that run now
+_IMPORTED_LATER = (
+    *("concurrent.futures.thread", "multiprocessing.connection", "subprocess", "tempfile"),
+    *("numpy.ma", "numpy.random", "threadpoolctl"),
+)
 _original_limits = contextlib.ExitStack()  # restores what was in force before the first of them
 
 
@@ -23,6 +28,7 @@ def available_threads() -> int:
 
 def resolve_threads(threads: int | None, ranks: int = 1) -> int:
     """Return the argument `threads`; its default is all cores, or 1 if several ranks share the machine."""
+    import_modules()
     if threads is None:
         return available_threads() if ranks == 1 else 1
     return check_int(threads, "threads", low=1)
@@ -43,22 +49,45 @@ def _cpu_quota(folder: Path = Path("/sys/fs/cgroup")) -> float:
     return math.inf
 
 
+def import_modules() -> None:
+    """Import what a fit needs; `import minicnn` does not, to be fast.
+
+    A fork of the process during an import in another thread would wait for ever at the same import.
+    """
+    with _lock:
+        for name in _IMPORTED_LATER:
+            importlib.import_module(name)
+
+
 @contextlib.contextmanager
 def blas_threads(count: int) -> Iterator[None]:
     """Limit BLAS to `count` threads; of several blocks at the same time, the lowest limit applies."""
     from threadpoolctl import threadpool_limits  # imported here to keep `import minicnn` fast
 
+    block = threading.get_ident(), count
     with _lock:
-        limits = threadpool_limits(min([count, *_active_limits]), "blas")
+        limits = threadpool_limits(min([count, *(limit for _, limit in _active_limits)]), "blas")
         if not _active_limits:
             _original_limits.callback(limits.restore_original_limits)
-        _active_limits.append(count)
+        _active_limits.append(block)
     try:
         yield
     finally:
         with _lock:
-            _active_limits.remove(count)
+            _active_limits.remove(block)
             if _active_limits:
-                threadpool_limits(min(_active_limits), "blas")
+                threadpool_limits(min(limit for _, limit in _active_limits), "blas")
             else:
                 _original_limits.close()
+
+
+def _forget_other_threads() -> None:
+    """In a forked process, only the thread that called `fork` goes on."""
+    _active_limits[:] = [block for block in _active_limits if block[0] == threading.get_ident()]
+    _lock.release()
+
+
+if hasattr(os, "register_at_fork"):  # the fork waits until no other thread sets limits
+    os.register_at_fork(
+        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_forget_other_threads
+    )

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from minicnn.layers._claims import current_thread, serve
 from minicnn.layers.base import Layer
 from minicnn.ops.scaling import to_float
 from minicnn.parallel.cores import blas_threads, resolve_threads
@@ -100,7 +101,8 @@ class DataParallel:
 
         self.sync_replicas()
         self.worker_pool.verify_again()
-        pool = ThreadPoolExecutor(max(len(self.models) - 1, 1), "minicnn-shard")
+        shards, thread = max(len(self.models) - 1, 1), current_thread()
+        pool = ThreadPoolExecutor(shards, "minicnn-shard", initializer=serve, initargs=(thread,))
         self.pool = self._open.enter_context(pool)
         self._open.enter_context(blas_threads(self.blas_threads))  # more would compete for the same cores
         return self

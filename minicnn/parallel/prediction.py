@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from minicnn.layers._claims import current_thread, reading, serve
 from minicnn.layers.base import Layer
 from minicnn.parallel.cores import blas_threads, resolve_threads
 from minicnn.validation import check_int
@@ -22,8 +23,12 @@ def parallel_predict(
         with np.errstate(**errors):
             return replica.predict(part, batch_size)
 
-    # A layer of the user may keep intermediate results in attributes, so threads cannot share a model.
-    replicas = [model.eval_replica() for _ in parts]
-    with ThreadPoolExecutor(threads) as pool, blas_threads(1):
-        outputs = list(pool.map(predict, replicas, parts))
+    thread = current_thread()
+    with (
+        reading(model, copied=True) as (model, _),
+        ThreadPoolExecutor(threads, initializer=serve, initargs=(thread,)) as pool,
+        blas_threads(1),
+    ):
+        # A layer of the user may keep intermediate results in attributes, so threads cannot share a model.
+        outputs = list(pool.map(predict, [model.eval_replica() for _ in parts], parts))
     return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)

@@ -11,6 +11,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from minicnn.layers import Sequential
+from minicnn.layers._claims import reading
 from minicnn.layers.summary import LayerCost, layer_costs
 from minicnn.losses import softmax_cross_entropy
 from minicnn.optimizers import Adam
@@ -63,8 +64,10 @@ def profile(
         raise TypeError(f"`model` must be a Sequential, got {model!r}")
     rows = _rows(model, batch_size)
     machine = describe_machine(threads)
+    with reading(model):
+        twin = copy.deepcopy(model)
     with threadpool_limits(threads, "blas"), np.errstate(all="ignore"):
-        times = _timed_steps(copy.deepcopy(model), batch_size, steps)
+        times = _timed_steps(twin, batch_size, steps)
     # (steps, rows, 2) -> (rows, 2)
     medians = [tuple(map(statistics.median, zip(*pairs, strict=True))) for pairs in zip(*times, strict=True)]
     total = sum(map(sum, medians))

@@ -20,7 +20,8 @@ def save_weights(model: Layer, path: str | os.PathLike[str]) -> None:
         A safetensors file. It is replaced as a whole or not at all, even on a crash or a full disk.
     """
     _check_built(model)
-    write_tensors(path, {name: parameter.value for name, parameter in model.named_parameters()})
+    names = [name for name, _ in model.named_parameters()]
+    write_tensors(path, dict(zip(names, model.get_weights(), strict=True)))
 
 
 def load_weights(model: Layer, path: str | os.PathLike[str], checked: bool = True) -> None:
@@ -46,8 +47,7 @@ def load_weights(model: Layer, path: str | os.PathLike[str], checked: bool = Tru
     _check_built(model)
     tensors, _ = read_tensors(path, checked)
     check_weights(model, tensors, path)
-    for name, parameter in model.named_parameters():
-        parameter.value = tensors[name]
+    model.set_weights([tensors[name] for name, _ in model.named_parameters()])
 
 
 def check_weights(model: Layer, tensors: Mapping[str, np.ndarray], path: str | os.PathLike[str]) -> None:

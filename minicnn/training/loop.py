@@ -2,7 +2,6 @@
 
 import contextlib
 import math
-import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from minicnn.layers._claims import changing, claim, claimed_parts
 from minicnn.layers.base import Layer
 from minicnn.ops.scaling import to_float
 from minicnn.optimizers import Optimizer
@@ -23,8 +23,6 @@ from minicnn.training.history import History
 from minicnn.training.resume import Checkpointer
 from minicnn.training.state import TrainingState
 
-_claims = threading.Lock()
-_training: set[int] = set()  # ids of the layers that are being trained
 # The weights' buffers that an optimizer has trained; a model that is built again has other ones.
 _trained: weakref.WeakKeyDictionary[Optimizer, list[weakref.ref[np.ndarray]]] = weakref.WeakKeyDictionary()
 
@@ -77,8 +75,9 @@ class TrainingLoop:
                     break
                 ranks.stage = f"epoch {state.epoch}, step {state.step}"
                 self._notify("on_batch_begin", state.step)
-                results = self.compute(x, y, size)
-                state.optimizer.step(self.parameters)
+                with changing(state.model):
+                    results = self.compute(x, y, size)
+                    state.optimizer.step(self.parameters)
                 self._notify("on_batch_end", state.step, state.record(results, size))
             else:
                 self._end_epoch()
@@ -192,20 +191,20 @@ def _equal(a: np.ndarray, b: np.ndarray) -> bool:
 
 
 @contextlib.contextmanager
-def training_lock(model: Layer, optimizer: Optimizer, parameters: Sequence[Parameter]) -> Iterator[None]:
+def training_lock(
+    model: Layer, optimizer: Optimizer, hooks: Sequence[Callback], parameters: Sequence[Parameter]
+) -> Iterator[None]:
     """Claim a model for one fit, in training mode and without dL/dx of its input; restore it afterwards.
 
     Raises
     ------
     RuntimeError
-        If a layer of it is being trained already, or its weights are not these `parameters`.
+        If another fit uses a layer of it, the optimizer or a callback, or its weights are not these
+        `parameters`.
     ValueError
         If the optimizer has trained another model: its state would be wrong for this one.
     """
-    layers = {id(layer) for layer in (model, *(layer for _, layer in model.named_layers()))}
-    with _claims:
-        if layers & _training:
-            raise RuntimeError("the model is already being trained by another fit, perhaps in another thread")
+    with claim([*claimed_parts(model), optimizer, *hooks]):
         weights = [parameter.value for parameter in model.parameters()]
         if [*map(id, weights)] != [id(parameter.value) for parameter in parameters]:
             raise RuntimeError(
@@ -219,12 +218,9 @@ def training_lock(model: Layer, optimizer: Optimizer, parameters: Sequence[Param
                 f"again ({optimizer.steps} steps); make a new optimizer for each trainer"
             )
         _trained[optimizer] = [*map(weakref.ref, weights)]
-        _training.update(layers)
-    training, needs_dx = model.training, model.needs_dx
-    try:
-        model.train().needs_dx = False
-        yield
-    finally:
-        model.train(training).needs_dx = needs_dx
-        with _claims:
-            _training.difference_update(layers)
+        training, needs_dx = model.training, model.needs_dx
+        try:
+            model.train().needs_dx = False
+            yield
+        finally:
+            model.train(training).needs_dx = needs_dx

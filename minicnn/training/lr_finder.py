@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from minicnn.layers._claims import reading
 from minicnn.parallel.data_parallel import DataParallel
 from minicnn.parallel.ranks import Ranks
 from minicnn.training.batches import Batches
@@ -53,7 +54,8 @@ def find_rate(
     """Train a copy of the model with rates from `low` to `high`, see `Trainer.lr_find`."""
     low, high = check_real(low, "low", above_low=True), check_real(high, "high", low, above_low=True)
     growth = (high / low) ** (1 / (check_int(steps, "steps", low=2) - 1))
-    model, optimizer = copy.deepcopy((state.model, state.optimizer))
+    with reading(state.model):
+        model, optimizer = copy.deepcopy((state.model, state.optimizer))
     rates: list[float] = []
     losses: list[float] = []
     mean = 0.0

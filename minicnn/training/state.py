@@ -127,7 +127,6 @@ class TrainingState:
         own = {name.removeprefix("optimizer."): a for name, a in arrays.items() if name[:10] == "optimizer."}
         self.optimizer.load_state_dict(own, values["optimizer"]["steps"], self.model.parameters())
         self.optimizer.lr_scale = values["optimizer"]["lr_scale"]
-        for name, parameter in self.model.named_parameters():
-            parameter.value = arrays[f"model.{name}"]
+        self.model.set_weights([arrays[f"model.{name}"] for name, _ in self.model.named_parameters()])
         vars(self).update({name: copy.copy(values[name]) for name in _PLAIN})
         self.history = History(**values["history"])

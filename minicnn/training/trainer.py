@@ -200,7 +200,7 @@ class Trainer:
         with (
             self.ranks.abort_on_error(),
             self.ranks,
-            training_lock(self.model, self.optimizer, self._data_parallel.parameters[0]),
+            training_lock(self.model, self.optimizer, hooks, self._data_parallel.parameters[0]),
             self._data_parallel as data_parallel,
             folder if folder and self.ranks.rank == 0 else contextlib.nullcontext(),
             ProgressBar(epochs, batches.size, batches.batch_size, batches.unit, bool(verbose)) as bar,

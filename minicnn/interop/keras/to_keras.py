@@ -8,6 +8,7 @@ from minicnn.interop.keras.custom_layers import keras_class
 from minicnn.interop.keras.weights import set_weights
 from minicnn.interop.layer_map import LAYER_MAP, flat_layers
 from minicnn.layers import Layer
+from minicnn.layers._claims import reading
 
 
 def to_keras(model: Layer, dtype: str | None = None) -> keras.Model:
@@ -60,8 +61,9 @@ def to_keras(model: Layer, dtype: str | None = None) -> keras.Model:
         raise RuntimeError("the model is not built: call build(input_shape) first")
     dtype = str(model.dtype) if dtype is None else dtype
     x = y = keras.Input(model.input_shape, dtype=dtype)
-    for name, layer in flat_layers(model):
-        y = _call(name, layer, y, dtype)
+    with reading(model, copied=True) as (source, _):
+        for name, layer in flat_layers(source):
+            y = _call(name, layer, y, dtype)
     return keras.Model(x, y)
 
 

@@ -3,6 +3,7 @@
 import os
 
 from minicnn.layers import Layer
+from minicnn.layers._claims import reading
 from minicnn.saving.files import write_atomically
 
 try:
@@ -53,7 +54,8 @@ def to_onnx(model: Layer) -> onnx.ModelProto:
     if model.input_shape is None:
         raise RuntimeError("the model is not built: call build(input_shape) first")
     graph = Graph()
-    append_nodes(graph, model)
+    with reading(model, copied=True) as (source, _):
+        append_nodes(graph, source)
     graph.channels_last(len(model.output_shape) + 1)
     graph.node("Identity", output="y")
     ends = [

@@ -1,0 +1,266 @@
+"""Which thread may change a layer: a fit claims its model, and other threads read it between two steps.
+
+A reader that began before the fit has the layers themselves, or replicas that share the weights: the fit
+waits for it before its first change. A reader that comes later waits for the end of the step that runs, and
+takes a copy. So predictions, evaluations and saved weights are those of one moment between two steps.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar, cast
+
+T = TypeVar("T")
+
+_condition = threading.Condition()  # guards all that follows
+_claims: dict[int, Claim] = {}  # by the ids of the objects that a fit has claimed
+_readers: dict[Reader, None] = {}  # in the order of their arrival
+_local = threading.local()
+
+
+class Reader:
+    """A thread that uses a model as it is, without a copy of the weights."""
+
+    def __init__(self, model: Any) -> None:
+        self.model, self.thread = model, current_thread()
+
+    def layers(self) -> set[int]:
+        """Return the ids of the model's layers."""
+        return {id(part) for part in _layers(self.model)}
+
+    def parts(self) -> set[int]:
+        """Return the ids of the layers and of the weights' buffers."""
+        return {id(part) for part in claimed_parts(self.model)}
+
+
+class Claim:
+    """The hold of one fit on its model, optimizer and callbacks.
+
+    Attributes
+    ----------
+    thread : int
+        The thread of the fit.
+    started : bool
+        Whether the readers from before have ended.
+    changing : bool
+        Whether a step runs.
+    """
+
+    def __init__(self, objects: Sequence[Any]) -> None:
+        self.objects = objects  # held, so that no other object gets one of the ids
+        self.thread = current_thread()
+        self.started = self.changing = False
+        self._wanted = False  # the next step waits for the readers
+        self._reading = self._queue = self._turn = 0
+
+    @contextlib.contextmanager
+    def change(self) -> Iterator[None]:
+        """Change weights and layers in the block, while no other thread reads them."""
+        if self.changing or self.thread != current_thread():  # an outer block, or a shard of the step
+            yield
+            return
+        with _condition:
+            self._wanted = True
+            try:
+                _condition.wait_for(lambda: not self._reading)
+                self.changing = True
+            finally:
+                self._wanted = False
+        try:
+            yield
+        finally:
+            self.rest()
+
+    def rest(self) -> None:
+        """Let those read who have waited; readers that come later cannot delay the next step again."""
+        with _condition:
+            self.changing = False
+            self._reading += self._queue
+            self._queue = 0
+            self._turn += 1
+            _condition.notify_all()
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[None]:
+        """Hold the fit between two steps during the block."""
+        with _condition:
+            turn = self._turn
+            if self.changing or self._wanted:
+                self._queue += 1
+                try:
+                    _condition.wait_for(lambda: turn != self._turn)
+                except BaseException:
+                    if turn == self._turn:
+                        self._queue -= 1
+                    else:
+                        self._leave()
+                    raise
+            else:
+                self._reading += 1
+        try:
+            yield
+        finally:
+            with _condition:
+                self._leave()
+
+    def _leave(self) -> None:
+        self._reading -= 1
+        _condition.notify_all()
+
+
+@contextlib.contextmanager
+def claim(objects: Sequence[Any]) -> Iterator[None]:
+    """Claim objects for the fit in the block, which begins when their readers in other threads have ended.
+
+    Raises
+    ------
+    RuntimeError
+        If another fit has claimed one of them.
+    """
+    own = Claim(objects)
+    ids = {*map(id, objects)}
+    try:
+        with _condition:
+            for taken in objects:
+                if id(taken) in _claims:
+                    raise RuntimeError(_refusal(taken))
+            _claims.update(dict.fromkeys(ids, own))
+            _condition.wait_for(lambda: not any(_delays(reader, ids) for reader in _readers))
+            own.started = True
+        yield
+    finally:
+        with _condition:
+            for key in ids:
+                if _claims.get(key) is own:
+                    del _claims[key]
+        own.rest()
+
+
+@contextlib.contextmanager
+def reading(model: T, copied: bool = False) -> Iterator[tuple[T, bool]]:
+    """Read a model that no fit in another thread changes during the block.
+
+    Yields the model, and whether no other thread is in such a block with one of its layers. If a fit in
+    another thread has claimed the model, the fit holds still during the block, which must be short; with
+    `copied`, only until a copy for predictions is made, which the block gets.
+    """
+    with _registered(Reader(model)) as (fit, free):
+        if fit is None:
+            yield model, free
+            return
+        with fit.read():
+            if not copied:
+                yield model, False
+                return
+            model = cast(Any, model).eval_replica(shared=False)
+    yield model, True
+
+
+@contextlib.contextmanager
+def _registered(reader: Reader) -> Iterator[tuple[Claim | None, bool]]:
+    """Delay fits that begin in the block; yields the claim of one that has begun, and `reading`'s flag."""
+    with _condition:
+        fit, others = _foreign_claim(reader.model), [*_readers]
+        _readers[reader] = None
+    try:
+        layers = reader.layers() if others else set()
+        yield fit, all(layers.isdisjoint(other.layers()) for other in others)
+    finally:
+        with _condition:
+            _readers.pop(reader, None)
+            if _claims:
+                _condition.notify_all()
+
+
+@contextlib.contextmanager
+def changing(model: Any) -> Iterator[None]:
+    """Change the weights of a model in the block; other threads read them before or after it.
+
+    Raises
+    ------
+    RuntimeError
+        If a fit in another thread has claimed the model.
+    """
+    own = _claims.get(id(model)) if _claims else None
+    if own is None:
+        check_thread(model)
+        yield
+        return
+    if own.thread != current_thread():
+        raise RuntimeError(_FOREIGN)
+    with own.change():
+        yield
+
+
+def check_thread(model: Any) -> None:
+    """Raise RuntimeError if a fit in another thread trains this layer."""
+    if _claims:
+        fit = _claims.get(id(model))
+        if fit is not None and fit.started and fit.thread != current_thread():
+            raise RuntimeError(_FOREIGN)
+
+
+def serve(thread: int) -> None:
+    """Let the current thread compute shards for the fit in `thread`."""
+    _local.serves = thread
+
+
+def current_thread() -> int:
+    """Return the ident of this thread, or of that for which it computes."""
+    return getattr(_local, "serves", None) or threading.get_ident()
+
+
+def claimed_parts(model: Any) -> list[Any]:
+    """Return the layers of a model and the buffers of its weights."""
+    return [*_layers(model), *(parameter.value for parameter in model.parameters())]
+
+
+_FOREIGN = (
+    "the model is being trained in another thread: meanwhile call predict, evaluate or save_weights, which "
+    "read it between two steps, or change it in a callback"
+)
+
+
+def _layers(model: Any) -> list[Any]:
+    return [model, *(layer for _, layer in model.named_layers())]
+
+
+def _foreign_claim(model: Any) -> Claim | None:
+    """Return the claim of a fit in another thread on a part of the model."""
+    if not _claims:
+        return None
+    found = (_claims.get(id(part)) for part in claimed_parts(model))
+    return next((fit for fit in found if fit and fit.thread != current_thread()), None)
+
+
+def _delays(reader: Reader, ids: set[int]) -> bool:
+    return reader.thread != current_thread() and not ids.isdisjoint(reader.parts())
+
+
+def _refusal(taken: Any) -> str:
+    if hasattr(taken, "named_layers"):
+        return "the model is already being trained by another fit, perhaps in another thread"
+    if hasattr(taken, "dtype"):
+        return "the model shares weights with one that is being trained by another fit"
+    return (
+        f"the {type(taken).__name__} object is already in use by another fit, perhaps in another thread: "
+        f"make one for each fit"
+    )
+
+
+def _forget_other_threads() -> None:
+    """In a forked process, only the thread that called `fork` goes on."""
+    global _condition
+    _condition = threading.Condition()
+    current = current_thread()
+    for key in [key for key, fit in _claims.items() if fit.thread != current]:
+        del _claims[key]
+    for reader in [reader for reader in _readers if reader.thread != current]:
+        del _readers[reader]
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_other_threads)
