@@ -6,12 +6,15 @@ affine map per image and a smooth random displacement field; one bilinear lookup
 
 import functools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from minicnn.validation import check_real
 
+Background = float | Sequence[float] | str  # a str is "edge"
 _BLOCK = 1 << 14  # values distorted at a time: temporary arrays stay in the cache and reuse memory
 
 
@@ -19,8 +22,8 @@ _BLOCK = 1 << 14  # values distorted at a time: temporary arrays stay in the cac
 class Augment:
     """Distort each image of a batch at random and independently; a callable ``(images, rng) -> images``.
 
-    All amounts are limits of uniform distributions, symmetric around "unchanged". Pixels outside an image are
-    0, so the background must be dark, as in MNIST.
+    All amounts are limits of uniform distributions, symmetric around "unchanged". `AugmentPhotos` is for
+    colour pictures.
 
     Parameters
     ----------
@@ -38,6 +41,9 @@ class Augment:
         Pixels: the sigma of the Gaussian that smooths the noise of the elastic field.
     flip : bool
         Whether to mirror each image left to right with probability 1/2. Not for digits.
+    background : float, sequence of float, or "edge"
+        What is outside an image: a value for all channels, one for each, or its nearest pixel. The default,
+        0, is for images on a dark ground, as MNIST's.
 
     Raises
     ------
@@ -65,6 +71,7 @@ class Augment:
     elastic: float = 0.0
     elastic_sigma: float = 4.0
     flip: bool = False
+    background: Background = 0.0
 
     def __post_init__(self) -> None:
         for name in ("shift", "rotation", "shear", "elastic"):
@@ -73,12 +80,13 @@ class Augment:
         check_real(self.elastic_sigma, "elastic_sigma", low=0.1, high=1e6)
         if not isinstance(self.flip, bool):
             raise TypeError(f"`flip` must be a bool, got {self.flip!r}")
+        check_background(self.background)
 
     def __call__(self, images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Return distorted copies of `images`, uint8 or float (N, H, W, C), in the same shape and dtype."""
         if not isinstance(rng, np.random.Generator):
             raise TypeError(f"`rng` must be a np.random.Generator, got {type(rng).__name__}")
-        _check_images(images)
+        check_images(images)
         amounts = (self.shift, self.rotation, self.shear, self.scale, self.elastic, self.flip)
         if not any(amounts) or not images.size:
             return np.array(images)
@@ -105,7 +113,7 @@ class Augment:
             bend_rows, bend_columns = elastic_field(n, height, width, self.elastic_sigma, rng)
             rows += self.elastic * bend_rows
             columns += self.elastic * bend_columns
-        return warp(images, rows, columns)
+        return warp(images, rows, columns, self.background)
 
 
 def affine_maps(angle: np.ndarray, shear: np.ndarray, stretch: np.ndarray, shift: np.ndarray) -> np.ndarray:
@@ -150,8 +158,10 @@ def positions(maps: np.ndarray, height: int, width: int) -> tuple[np.ndarray, np
     return rows, columns
 
 
-def warp(images: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Interpolate `images` (N, H, W, C) bilinearly at real positions; outside they are 0.
+def warp(
+    images: np.ndarray, rows: np.ndarray, columns: np.ndarray, background: Background = 0.0
+) -> np.ndarray:
+    """Interpolate `images` (N, H, W, C) bilinearly at real positions; outside is the background.
 
     Parameters
     ----------
@@ -166,9 +176,13 @@ def warp(images: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarra
         In the dtype of `images`; rounded if it is uint8.
     """
     n, height, width, channels = images.shape
-    # One line of zeros before and two after: positions clipped to the border have all four neighbours.
-    padded = np.zeros((n, height + 3, width + 3, channels), np.result_type(images.dtype, np.float32))
-    padded[:, 1:-2, 1:-2] = images
+    # One line of background before and two after: positions clipped to the border have all four neighbours.
+    dtype = np.result_type(images.dtype, np.float32)
+    if background == "edge":
+        padded = np.pad(images.astype(dtype), [(0, 0), (1, 2), (1, 2), (0, 0)], mode="edge")
+    else:
+        padded = np.full((n, height + 3, width + 3, channels), background, dtype)
+        padded[:, 1:-2, 1:-2] = images
     rows, columns = np.clip(rows + 1.0, 0.0, height + 1.0), np.clip(columns + 1.0, 0.0, width + 1.0)
     top, left = np.floor(rows), np.floor(columns)
     rows -= top
@@ -199,7 +213,15 @@ def _blend(start: np.ndarray, end: np.ndarray, part: np.ndarray) -> np.ndarray:
     return end
 
 
-def _check_images(images: np.ndarray) -> None:
+def check_background(background: Any) -> None:
+    """Raise unless this is a number, a sequence of numbers for the channels, or "edge"."""
+    if background != "edge":
+        several = isinstance(background, Sequence) and not isinstance(background, str)
+        for value in background if several else (background,):
+            check_real(value, "background", low=-math.inf)
+
+
+def check_images(images: np.ndarray) -> None:
     """Raise unless `images` is a batch of images."""
     dtype = getattr(images, "dtype", np.dtype(object))
     if not isinstance(images, np.ndarray) or (dtype != np.uint8 and dtype.kind != "f"):

@@ -3,8 +3,6 @@
 Names come from strangers: no file outside the folder is read, and the order is the same on every machine.
 """
 
-from __future__ import annotations
-
 import csv
 import os
 import unicodedata

@@ -1,7 +1,5 @@
 """Folders of pictures as arrays."""
 
-from __future__ import annotations
-
 import os
 import sys
 import warnings

@@ -1,0 +1,136 @@
+"""Data sets in NumPy's archives, as Keras and many others publish them.
+
+The files are read without pickle, which could run any code, and what an archive declares is compared with its
+size before anything is allocated.
+"""
+
+import math
+import os
+import tokenize
+import zipfile
+import zlib
+
+import numpy as np
+
+from minicnn.datasets.folder import Split
+from minicnn.datasets.picture_files import shown
+from minicnn.errors import FileFormatError
+from minicnn.validation import check_file
+
+_MAX_RATIO = 1032  # deflate cannot compress better than 1032:1
+_MAX_HEADER = 1 << 14  # bytes
+_ARCHIVE_ERRORS = (
+    OSError,
+    EOFError,
+    KeyError,
+    NotImplementedError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+_HEADER_ERRORS = (ValueError, SyntaxError, TypeError, tokenize.TokenError)
+
+
+def load_npz(path: str | os.PathLike[str]) -> tuple[Split, Split]:
+    """Load a data set from an ``.npz`` file with the arrays x_train, y_train, x_test and y_test.
+
+    Returns
+    -------
+    (x_train, y_train), (x_test, y_test)
+        Images (N, H, W, C): uint8, also if the file holds such numbers as other integers, or float. Their
+        labels, integers (N,). A missing channel axis is added, a second axis of labels of size 1 removed.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    FileFormatError
+        If the file is no such archive, if an array is missing, has another shape or type, or needs pickle.
+
+    Examples
+    --------
+    >>> path = getfixture("tmp_path") / "set.npz"
+    >>> x, y = np.zeros((5, 8, 8), np.uint8), np.arange(5)
+    >>> np.savez(path, x_train=x, y_train=y, x_test=x[:2], y_test=y[:2])
+    >>> (x_train, y_train), (x_test, y_test) = load_npz(path)
+    >>> x_train.shape, y_test
+    ((5, 8, 8, 1), array([0, 1]))
+    """
+    splits = read_npz(path)
+    if "test" not in splits:
+        raise FileFormatError(f"{shown(path)} has no arrays x_test and y_test")
+    return splits["train"], splits["test"]
+
+
+def read_npz(path: str | os.PathLike[str]) -> dict[str, Split]:
+    """Return the part "train" of a file, and "val" and "test" if it has them; raises as `load_npz`."""
+    file = check_file(path, "an .npz file")
+    try:
+        with zipfile.ZipFile(file) as archive:
+            names = {info.filename.removesuffix(".npy") for info in archive.infolist()}
+            parts = ["train", *(part for part in ("val", "test") if {f"x_{part}", f"y_{part}"} & names)]
+            missing = [name for part in parts for name in (f"x_{part}", f"y_{part}") if name not in names]
+            if missing:
+                has = ", ".join(sorted(map(ascii, names))) or "none"
+                raise FileFormatError(f"it has no array {', '.join(missing)}; its arrays are {has:.300}")
+            splits = {part: (_images(archive, f"x_{part}"), _labels(archive, f"y_{part}")) for part in parts}
+        _check_shapes(splits)
+    except (*_ARCHIVE_ERRORS, *_HEADER_ERRORS) as error:
+        reason = str(error) if isinstance(error, FileFormatError) else f"its content is damaged ({error})"
+        raise FileFormatError(f"{shown(file)} is not a data set of arrays (.npz): {reason}") from error
+    return splits
+
+
+def _check_shapes(splits: dict[str, Split]) -> None:
+    shape = splits["train"][0].shape[1:]
+    for part, (x, y) in splits.items():
+        if len(x) != len(y):
+            raise FileFormatError(f"x_{part} has {len(x)} images, but y_{part} {len(y)} labels")
+        if x.shape[1:] != shape:
+            raise FileFormatError(f"images of x_train have shape {shape}, those of x_{part} {x.shape[1:]}")
+
+
+def _images(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    images = _array(archive, name)
+    if images.ndim not in (3, 4) or images.dtype.kind not in "biuf":
+        raise FileFormatError(
+            f"{name} must be images, numbers (N, H, W) or (N, H, W, C), got {images.dtype} {images.shape}"
+        )
+    if images.dtype.kind in "bf":
+        images = images.astype(np.float32) if images.dtype != np.float64 else images
+    elif images.dtype != np.uint8:
+        if images.size and not 0 <= images.min() <= images.max() <= 255:
+            raise FileFormatError(
+                f"{name} must be integers from 0 to 255, or floats, got {images.min()} to {images.max()}"
+            )
+        images = images.astype(np.uint8)
+    return images if images.ndim == 4 else images[..., np.newaxis]
+
+
+def _labels(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    labels = _array(archive, name)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        hint = "; one column for each class is not read" if labels.ndim == 2 else ""
+        raise FileFormatError(f"{name} must be integers (N,), got {labels.dtype} {labels.shape}{hint}")
+    if labels.min(initial=0) < 0:
+        raise FileFormatError(f"{name} must be labels of at least 0, got {labels.min()}")
+    return labels
+
+
+def _array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    """Return an array of an archive, whose size has been compared with that of the file."""
+    info = archive.getinfo(f"{name}.npy")
+    if info.file_size > info.compress_size * _MAX_RATIO:
+        raise FileFormatError(f"{name} declares {info.file_size} bytes, more than the file can contain")
+    with archive.open(info) as file:
+        version = np.lib.format.read_magic(file)
+        read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        shape, _, dtype = read[version](file, max_header_size=_MAX_HEADER)
+        if dtype.hasobject:
+            raise FileFormatError(f"{name} holds Python objects, which are never read: they can run any code")
+        if file.tell() + math.prod(shape) * dtype.itemsize != info.file_size:
+            raise FileFormatError(f"{name} declares shape {shape}, which does not fit its size")
+    with archive.open(info) as file:
+        return np.lib.format.read_array(file, allow_pickle=False, max_header_size=_MAX_HEADER)
