@@ -13,7 +13,7 @@ from minicnn.bench.process import Process
 from minicnn.bench.rounds import Rounds, Start
 from minicnn.datasets import load_mnist
 from minicnn.models import lenet5
-from minicnn.parallel.cores import available_threads
+from minicnn.parallel.cores import available_threads, resolve_threads
 from minicnn.profiling import describe_machine, gemm_peak
 from minicnn.validation import check_int
 
@@ -66,30 +66,33 @@ def bench(
     _check_names(pythons or {}, PEERS, "pythons")
     rounds = check_int(rounds, "rounds", low=1)
     limit = None if limit is None else check_int(limit, "limit", low=12)  # AlexNet's kernel has 11 rows
-    threads = _check_threads(threads)
-    interpreters = dict.fromkeys(PEERS, sys.executable) | dict(pythons or {})
+    threads, pythons = _check_threads(threads), pythons or {}
     with tempfile.TemporaryDirectory() as folder:
         _write_data(Path(folder), limit)
 
         def start(name: str, threads: int) -> Process:
-            return Process(name, PEERS[name][0], threads, Path(folder), interpreters[name])
+            return Process(name, PEERS[name][0], threads, Path(folder), pythons.get(name, sys.executable))
 
         versions, missing = _installed_peers(["minicnn", *(n for n in PEERS if n in peers)], start)
         plan = Plan(tuple(versions), threads, limit)
         cases = [case for name in BENCHMARKS if name in benchmarks for case in plan.cases[name]()]
-        results: dict[str, Any] = {
+        return {
             "settings": {"rounds": rounds, "limit": limit, "threads": threads},
             **_describe_speed(threads, cases),
             "peers": versions,
             "missing": missing,
-            "interrupted": False,
+            **_run(Rounds(cases, rounds, start, log)),
         }
-        runs = Rounds(cases, rounds, start, log)
-        try:
-            runs.run()
-        except KeyboardInterrupt:
-            results["interrupted"] = True
-        return results | {"failed": runs.failed, "cases": runs.results()}
+
+
+def _run(rounds: Rounds) -> dict[str, Any]:
+    """Return the results of all rounds, or of those until Ctrl-C."""
+    interrupted = False
+    try:
+        rounds.run()
+    except KeyboardInterrupt:
+        interrupted = True
+    return {"interrupted": interrupted, "failed": rounds.failed, "cases": rounds.results()}
 
 
 def _check_names(names: Collection[str], known: Mapping[str, Any], argument: str) -> None:
@@ -100,8 +103,7 @@ def _check_names(names: Collection[str], known: Mapping[str, Any], argument: str
 
 def _check_threads(threads: int | None) -> int:
     """Return the number of threads; more than there are cores would wait for each other."""
-    cores = available_threads()
-    threads = cores if threads is None else check_int(threads, "threads", low=1)
+    threads, cores = resolve_threads(threads), available_threads()
     if threads > cores:
         raise ValueError(f"`threads` must be at most {cores}, the number of available cores, got {threads}")
     return threads

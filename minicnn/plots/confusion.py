@@ -53,25 +53,12 @@ def confusion_matrix(
     ValueError
         If the matrix is not square, or the number of names differs.
     """
-    matrix = np.asarray(matrix)
-    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not matrix.size:
-        raise ValueError(f"`matrix` must be square, got an array of shape {matrix.shape}")
-    classes = len(matrix)
-    names = [str(number) for number in range(classes)] if class_names is None else list(class_names)
-    if len(names) != classes:
-        raise ValueError(f"`class_names` must have {classes} names, got {len(names)}")
-    wrong = int(matrix.sum() - np.trace(matrix))
+    matrix, names = _check(np.asarray(matrix), class_names)
+    classes, wrong = len(matrix), int(matrix.sum() - np.trace(matrix))
     right = np.trace(matrix) / max(matrix.sum(), 1)
     title = f"Accuracy {100 * right:.2f} %, {wrong:,} of {counted(matrix.sum(), 'image')} wrong"
-    names = [shorten(name, 20) for name in names]
     longest = max(map(len, names)) if classes <= _MAX_WRITTEN else 2
-    if ax is None:
-        side = max(_CELL * min(classes, _MAX_WRITTEN), 2.5)
-        beside = 1.5 + _TEXT_LETTER * longest
-        (ax,) = new_axes(beside + max(side, _TITLE_LETTER * len(title)), beside + side)
-        ax.set_anchor(
-            "W"
-        )  # the title starts at the left edge of the cells, and may need all the width to their right
+    ax = _new_cells(classes, longest, title) if ax is None else ax
     rates = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     ax.imshow(_colours(rates))
     if classes <= _MAX_WRITTEN:
@@ -86,6 +73,26 @@ def confusion_matrix(
     ax.hlines(edges, edges[0], edges[-1], color=FAINT, linewidth=0.5)
     ax.vlines(edges, edges[0], edges[-1], color=FAINT, linewidth=0.5)
     return figure_of(ax)
+
+
+def _check(matrix: np.ndarray, class_names: Sequence[str] | None) -> tuple[np.ndarray, list[str]]:
+    """Return the matrix and the names of its classes, shortened, if they fit together."""
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not matrix.size:
+        raise ValueError(f"`matrix` must be square, got an array of shape {matrix.shape}")
+    names = [str(number) for number in range(len(matrix))] if class_names is None else class_names
+    if len(names) != len(matrix):
+        raise ValueError(f"`class_names` must have {len(matrix)} names, got {len(names)}")
+    return matrix, [shorten(name, 20) for name in names]
+
+
+def _new_cells(classes: int, longest: int, title: str) -> Axes:
+    """Return axes in a new figure, large enough for the cells, names of `longest` letters, and the title."""
+    side = max(_CELL * min(classes, _MAX_WRITTEN), 2.5)
+    beside = 1.5 + _TEXT_LETTER * longest
+    (ax,) = new_axes(beside + max(side, _TITLE_LETTER * len(title)), beside + side)
+    # The title starts at the left edge of the cells, and may need all the width to their right.
+    ax.set_anchor("W")
+    return ax
 
 
 def _colours(rates: np.ndarray) -> np.ndarray:

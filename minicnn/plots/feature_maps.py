@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 
 from minicnn.insight import Trace
 from minicnn.layers import Sequential
@@ -63,13 +64,16 @@ def kernels(kernel: np.ndarray, limit: int = 16, ax: Axes | None = None) -> Figu
         ticks(np.arange(count) * pitch + (size - 1) / 2, [str(number) for number in range(count)])
     ax.tick_params(labelsize=SMALL)
     ax.spines[:].set_visible(False)
-    slender = max(15.0, 3 * len(whole) / whole.shape[1])
+    _colour_bar(ax, image, slender=max(15.0, 3 * len(whole) / whole.shape[1]))
+    return figure_of(ax)
+
+
+def _colour_bar(ax: Axes, image: AxesImage, slender: float) -> None:
     left = (0.0, 0.5)  # leaves room for the title right of the kernels
     bar = figure_of(ax).colorbar(image, ax=ax, shrink=0.8, aspect=slender, pad=0.02, panchor=left)
     bar.set_label("weight", fontsize=SMALL, color=INK)
     bar.ax.tick_params(labelsize=SMALL, colors=INK, length=0)
     bar.outline.set_visible(False)
-    return figure_of(ax)
 
 
 def feature_maps(
@@ -99,11 +103,7 @@ def feature_maps(
     -------
     Figure
     """
-    trace = Trace(model, np.asarray(image)[np.newaxis])
-    rows = [("image", trace.x[0])]
-    for i, (layer, output) in enumerate(zip(trace.layers, trace.outputs, strict=True)):
-        if not np.array_equal(output[0].ravel(), rows[-1][1].ravel()):
-            rows.append((f"{i} {type(layer).__name__}", output[0]))
+    rows = _layer_outputs(model, image)
     drawings = [_grid(values, limit) for _, values in rows]
     values = rows[-1][1]
     names = [str(k) for k in range(len(values))] if class_names is None else class_names
@@ -123,6 +123,16 @@ def feature_maps(
         long = max(map(len, names)) > 1  # a cell is as wide as one letter
         ax.tick_params("x", labelsize=SMALL, length=0, colors=INK, rotation=90 if long else 0)
     return figure_of(axes[0])
+
+
+def _layer_outputs(model: Sequential, image: np.ndarray) -> list[tuple[str, np.ndarray]]:
+    """Return name and values of the image, and of each layer that does not only change the shape."""
+    trace = Trace(model, np.asarray(image)[np.newaxis])
+    rows = [("image", trace.x[0])]
+    for i, (layer, output) in enumerate(zip(trace.layers, trace.outputs, strict=True)):
+        if not np.array_equal(output[0].ravel(), rows[-1][1].ravel()):
+            rows.append((f"{i} {type(layer).__name__}", output[0]))
+    return rows
 
 
 def _grid(values: np.ndarray, limit: int) -> tuple[np.ndarray, int]:

@@ -65,18 +65,23 @@ def distributions(record: Distributions, axes: np.ndarray | None = None) -> Figu
         middle.set_yscale("log")
         middle.set_ylim(bottom, 2 * largest)
         below.set_ylim(0, 100)
-        first = block == 0
-        dress(above, "", "", "activation" if first else "")
-        above.set_title(name, fontsize=TEXT, color=INK, loc="left")
-        dress(middle, "", "", "|dL/dweight| (nats)" if first else "")
-        dress(below, "", "step", "dead channels (%)" if first else "")
-        for ax in column:
-            ax.grid(axis="y", color=FAINT, linewidth=0.6)
-            ax.set_axisbelow(True)
-            ax.tick_params(which="both", labelsize=SMALL)
-            ax.margins(x=0)
-        below.xaxis.set_major_locator(MaxNLocator(3, integer=True))
+        _dress_column(column, name, first=block == 0)
     return figure_of(axes[0][0])
+
+
+def _dress_column(column: np.ndarray, name: str, first: bool) -> None:
+    """Set the labels and ticks of a block's axes; the first block has the labels of all rows."""
+    above, middle, below = column
+    dress(above, "", "", "activation" if first else "")
+    above.set_title(name, fontsize=TEXT, color=INK, loc="left")
+    dress(middle, "", "", "|dL/dweight| (nats)" if first else "")
+    dress(below, "", "step", "dead channels (%)" if first else "")
+    for ax in column:
+        ax.grid(axis="y", color=FAINT, linewidth=0.6)
+        ax.set_axisbelow(True)
+        ax.tick_params(which="both", labelsize=SMALL)
+        ax.margins(x=0)
+    below.xaxis.set_major_locator(MaxNLocator(3, integer=True))
 
 
 def _band(ax: Axes, steps: Sequence[int], quantiles: np.ndarray, colour: str) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from minicnn.layers import Layer
 from minicnn.losses import softmax_cross_entropy
 from minicnn.metrics import accuracy
-from minicnn.parallel.cores import available_threads
+from minicnn.parallel.cores import resolve_threads
 from minicnn.parallel.prediction import parallel_predict
 from minicnn.parallel.ranks import TIMEOUT
 from minicnn.profiling import peak_memory_mb
@@ -88,15 +88,8 @@ def train(
             remove_temporaries(run.folder)
         trainer = _make_trainer(run, len(data.train[0]), comm, rank_timeout)
         clock = _Clock()
-        history = trainer.fit(
-            *data.train,
-            run.config.epochs,
-            run.config.batch_size,
-            validation_data=data.validation,
-            callbacks=[stop, clock, CSVLogger(run.folder / HISTORY), *callbacks],
-            checkpoint=run.folder / CHECKPOINTS,
-            checkpoint_every=run.checkpoint_every,
-            verbose=verbose,
+        history = _fit(
+            trainer, run, data, [stop, clock, CSVLogger(run.folder / HISTORY), *callbacks], verbose
         )
         if trainer.state.interrupted:  # perhaps only another rank has received the signal
             stop.received = stop.received or signal.SIGTERM
@@ -117,6 +110,19 @@ def _make_trainer(run: Run, images: int, comm: Any, rank_timeout: float | None) 
         threads=config.threads,
         comm=comm,
         rank_timeout=rank_timeout,
+    )
+
+
+def _fit(trainer: Trainer, run: Run, data: Data, callbacks: Sequence[Callback], verbose: int) -> History:
+    return trainer.fit(
+        *data.train,
+        run.config.epochs,
+        run.config.batch_size,
+        validation_data=data.validation,
+        callbacks=callbacks,
+        checkpoint=run.folder / CHECKPOINTS,
+        checkpoint_every=run.checkpoint_every,
+        verbose=verbose,
     )
 
 
@@ -143,7 +149,7 @@ def _costs(run: Run, trainer: Trainer, images: int, seconds: float) -> dict[str,
         "parameters": sum(parameter.size for parameter in run.model.parameters()),
         "seed": run.config.seed,
         "ranks": ranks,
-        "threads": trainer.threads or (available_threads() if ranks == 1 else 1),
+        "threads": resolve_threads(trainer.threads, ranks),
         "environment": environment(),
     }
 

@@ -63,24 +63,15 @@ def compare(
     """
     steps, batch_size = check_int(steps, "steps", low=1), check_int(batch_size, "batch_size", low=1)
     test_images, seed = check_int(test_images, "test_images", low=1), check_int(seed, "seed")
-    missing = {name: INSTALL for name, packages in NEEDED.items() if not all(map(_is_installed, packages))}
-    outcomes: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         _write_task(Path(folder), steps, batch_size, seed, test_images)
-        for name in [name for name in NEEDED if name not in missing]:
-            try:
-                outcomes[name] = run_worker(name, Path(folder))
-            except RuntimeError as error:
-                missing[name] = str(error)
-    if "minicnn" in missing:
-        raise RuntimeError(f"minicnn itself does not run: {missing['minicnn']}")
-    names = [name for name in NEEDED if name in outcomes]
-    ours, others = outcomes["minicnn"], {name: outcomes[name] for name in names[1:]}
+        outcomes, missing = _run_workers(Path(folder))
+    ours, others = outcomes["minicnn"], {name: outcomes[name] for name in outcomes if name != "minicnn"}
     return {
         "settings": {"steps": steps, "batch_size": batch_size, "seed": seed},
         "missing": missing,
         "layers": {name: compare_layers(ours["arrays"], theirs["arrays"]) for name, theirs in others.items()},
-        "curves": {name: outcomes[name]["curves"] for name in names},
+        "curves": {name: outcome["curves"] for name, outcome in outcomes.items()},
         "curve_differences": {
             name: {
                 dtype: compare_curves(ours["curves"][dtype], curve)
@@ -88,11 +79,26 @@ def compare(
             }
             for name, theirs in others.items()
         },
-        "rounding": {name: compare_curves(*outcomes[name]["curves"].values()) for name in names},
+        "rounding": {name: compare_curves(*each["curves"].values()) for name, each in outcomes.items()},
         "costs": {
-            name: {**outcomes[name]["costs"], "installed_mb": installed_mb(*NEEDED[name])} for name in names
+            name: {**outcome["costs"], "installed_mb": installed_mb(*NEEDED[name])}
+            for name, outcome in outcomes.items()
         },
     }
+
+
+def _run_workers(folder: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    """Run the installed frameworks; return the results by name, and why a framework has none."""
+    missing = {name: INSTALL for name, packages in NEEDED.items() if not all(map(_is_installed, packages))}
+    outcomes: dict[str, Any] = {}
+    for name in [name for name in NEEDED if name not in missing]:
+        try:
+            outcomes[name] = run_worker(name, folder)
+        except RuntimeError as error:
+            missing[name] = str(error)
+    if "minicnn" in missing:
+        raise RuntimeError(f"minicnn itself does not run: {missing['minicnn']}")
+    return outcomes, missing
 
 
 def _is_installed(package: str) -> bool:
