@@ -471,6 +471,66 @@ def test_from_keras_names_the_first_layer_without_counterpart(layer, reason):
         from_keras(model)
 
 
+@pytest.mark.parametrize("kind", [keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"depth_multiplier": 2, "strides": 2, "padding": "same", "activation": "tanh"},
+        {"depth_multiplier": 3, "dilation_rate": 2, "use_bias": False},
+    ],
+)
+def test_from_keras_reads_convolutions_of_each_channel(kind, settings):
+    filters = {"filters": 5} if kind is keras.layers.SeparableConv2D else {}
+    theirs = keras.Sequential([keras.Input((8, 7, 3)), kind(kernel_size=(3, 2), **filters, **settings)])
+    rng = np.random.default_rng(0)
+    theirs.set_weights([rng.normal(size=weight.shape) for weight in theirs.get_weights()])
+    ours, x = from_keras(theirs), images((8, 7, 3))
+    np.testing.assert_allclose(ours.predict(x), theirs(x), atol=2e-5)
+    labels = rng.normal(size=theirs(x).shape).astype(np.float32)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean((theirs(x) - labels) ** 2)
+    _, dy = mean_squared_error(ours.train()(x), labels)
+    ours.backward(dy)
+    expected = tape.gradient(loss, theirs.trainable_weights)
+    for parameter, grad in zip(ours.parameters(), expected, strict=True):
+        np.testing.assert_allclose(parameter.grad, grad.numpy().reshape(parameter.shape), atol=1e-5)
+
+
+def test_from_keras_names_what_is_lost_in_one_warning():
+    layers = [
+        keras.layers.Dense(3, kernel_regularizer="l2", bias_constraint="non_neg", name="one"),
+        keras.layers.BatchNormalization(beta_regularizer="l1", name="two"),
+        keras.layers.Dense(2, activity_regularizer="l2", dtype="mixed_bfloat16", name="three"),
+    ]
+    with pytest.warns(UserWarning, match="from_keras does not convert") as told:
+        from_keras(keras.Sequential([keras.Input((4,)), *layers]))
+    assert str(told.pop().message) == (
+        "from_keras does not convert: the bias_constraint (one); the kernel_regularizer (one); "
+        "the beta_regularizer (two); the activity_regularizer (three); "
+        "the precision bfloat16 of its computations (three)"
+    )
+    assert not told
+
+
+class Doubled(keras.Sequential):
+    def call(self, *args, **kwargs):
+        return 2 * super().call(*args, **kwargs)
+
+
+def test_from_keras_refuses_numbers_that_are_not_those_of_the_layers():
+    x = keras.Input((4,))
+    doubled = Doubled([x, keras.layers.Dense(2)])
+    with pytest.raises(ValueError, match=r"Doubled 'doubled.*' has a `call` of its own"):
+        from_keras(doubled)
+    with pytest.raises(ValueError, match=r"Doubled 'doubled.*' has a `call` of its own"):
+        from_keras(keras.Model(x, doubled(keras.layers.ReLU()(x))))
+    adapted = keras.Sequential([x, keras.layers.Dense(2)])
+    adapted.layers[0].enable_lora(1)
+    with pytest.raises(ValueError, match=r"layer 0 .Dense .*LoRA"):
+        from_keras(adapted)
+
+
 def test_from_keras_takes_a_list_of_one_and_activations_that_are_layers():
     x = keras.Input((4,))
     y = keras.layers.Dense(3, activation=keras.layers.LeakyReLU(0.25))(x)

@@ -9,7 +9,7 @@ import keras
 from minicnn.interop.keras.custom_layers import keras_class
 from minicnn.interop.keras.to_keras import to_keras
 from minicnn.interop.keras.topology import Junction, Step, leaf_layers, ordered_layers
-from minicnn.interop.keras.weights import copy_weights
+from minicnn.interop.keras.unread import require_readable, warn_of_losses
 from minicnn.interop.layer_map import LAYER_MAP
 from minicnn.interop.layer_map.counterpart import activation_name, require
 from minicnn.layers import Layer, Sequential
@@ -21,11 +21,12 @@ def from_keras(
     """Return a built `Sequential` with the layers and the weights of a Keras model, bit for bit.
 
     An activation inside a Keras layer becomes a layer of its own. Branches that start from one tensor and
-    are joined by Add or Concatenate become `Residual` or `Concatenate`, also nested. The optimizer, loss,
-    regularizers, constraints and seeds are not converted. Frozen weights stay frozen. (A frozen
-    BatchNormalization of Keras normalizes by its running statistics also in training, minicnn's by those
-    of the batch.) A model that begins with `Rescaling(1 / 255)` needs its images as floats, since `fit`
-    and `predict` scale uint8 images themselves.
+    are joined by Add or Concatenate become `Residual` or `Concatenate`, also nested. A DepthwiseConv2D
+    becomes a Conv2D with a group for each channel, a SeparableConv2D two convolutions. The optimizer, the
+    loss and seeds are not converted; regularizers, constraints and half precision neither, with a warning.
+    Frozen weights stay frozen. (A frozen BatchNormalization of Keras normalizes by its running statistics
+    also in training, minicnn's by those of the batch.) Keras only casts uint8 images, `fit`, `evaluate` and
+    `predict` of minicnn scale them to [0, 1]: a model that was trained on values up to 255 needs floats.
 
     Parameters
     ----------
@@ -77,10 +78,12 @@ def from_keras(
     if None in input_shape:
         raise ValueError(f"the model's input must have a fixed size, got {input_shape}")
     model.build(input_shape, dtype=next((weight.dtype for weight in source.weights), source.compute_dtype))
-    copy_weights(source, model)
+    weights = [weight for layer in layers for weight in layer.get_weights()]
     variables = [variable for layer in layers for variable in layer.weights]
-    for parameter, variable in zip(model.parameters(), variables, strict=True):
+    for parameter, weight, variable in zip(model.parameters(), weights, variables, strict=True):
+        parameter.value = weight.reshape(parameter.shape)
         parameter.trainable = variable.trainable
+    warn_of_losses(layers)
     return model
 
 
@@ -131,13 +134,14 @@ def _counterpart(group: Sequence[keras.Layer], place: str, *branches: list[list[
     try:
         for layer in group:
             require(layer, data_format="channels_last")
+            require_readable(layer)
         if _kinds(group) == (keras.layers.Activation,):
             return _activation(last)
         if _kinds(group) not in _READERS:
             joint = ": it joins several inputs" if branches else ""
             raise ValueError(f"there is no such layer{joint}")
         layers = _READERS[_kinds(group)](*group, *branches)
-        return [*layers, *_activation(last)] if hasattr(last, "kernel") else layers
+        return [*layers, *_activation(last)] if hasattr(last, "activation") else layers
     except (TypeError, ValueError) as error:
         name = f"layer {place} ({type(group[0]).__name__} {group[0].name!r})"
         raise ValueError(f"{name} has no counterpart in minicnn: {error}") from error

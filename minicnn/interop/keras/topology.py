@@ -7,6 +7,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 import keras
 
+from minicnn.interop.keras.unread import require_own_call
+
 
 class Junction(NamedTuple):
     """A Keras layer that joins branches, all of which start from the same tensor.
@@ -33,6 +35,7 @@ def ordered_layers(model: keras.Model) -> list[Step]:
     ValueError
         If the layers form no chain, apart from branches that start from one tensor and are joined again.
     """
+    require_own_call(model)
     steps = model.layers if isinstance(model, keras.Sequential) else _Graph(model).steps()
     return _unnested(steps)
 

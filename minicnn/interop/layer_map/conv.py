@@ -55,6 +55,24 @@ def _from_padded_keras(zeros: Any, conv: Any) -> list[Layer]:
     return _from_keras(conv, zeros.padding)
 
 
+def _depthwise_from_keras(conv: Any) -> list[Layer]:
+    channels = conv.input.shape[-1]
+    filters = channels * conv.depth_multiplier
+    return [_depthwise(conv, filters, channels, conv.use_bias)]
+
+
+def _separable_from_keras(conv: Any) -> list[Layer]:
+    channels = conv.input.shape[-1]
+    depthwise = _depthwise(conv, channels * conv.depth_multiplier, channels, use_bias=False)
+    return [depthwise, Conv2D(conv.filters, 1, use_bias=conv.use_bias)]
+
+
+def _depthwise(conv: Any, filters: int, channels: int, use_bias: bool) -> Conv2D:
+    """Return the convolution of each channel for itself; in C order, its kernel is Keras's."""
+    geometry = short(conv.kernel_size), short(conv.strides), conv.padding, short(conv.dilation_rate)
+    return Conv2D(filters, *geometry, groups=channels, use_bias=use_bias)
+
+
 def _to_onnx(graph: OnnxGraph, layer: Conv2D) -> None:
     kernel = layer.kernel.value
     dilation = pair(layer.dilation, "dilation")
@@ -73,7 +91,12 @@ def _to_onnx(graph: OnnxGraph, layer: Conv2D) -> None:
 ROWS: Rows = {
     Conv2D: Counterpart(
         to_keras=_to_keras,
-        from_keras={("Conv2D",): _from_keras, ("ZeroPadding2D", "Conv2D"): _from_padded_keras},
+        from_keras={
+            ("Conv2D",): _from_keras,
+            ("ZeroPadding2D", "Conv2D"): _from_padded_keras,
+            ("DepthwiseConv2D",): _depthwise_from_keras,
+            ("SeparableConv2D",): _separable_from_keras,
+        },
         to_onnx=_to_onnx,
         onnx_channels="first",
     )
