@@ -6,6 +6,7 @@ from minicnn.layers import __all__ as _layers
 from minicnn.optimizers import *
 from minicnn.optimizers import __all__ as _optimizers
 from minicnn.parameter import Parameter
+from minicnn.saving.model_files import load_model, save_model
 from minicnn.saving.weights import load_weights, save_weights
 from minicnn.training.callbacks import *
 from minicnn.training.callbacks import __all__ as _callbacks
@@ -21,6 +22,8 @@ __all__ = [
     "History",
     "Parameter",
     "Trainer",
+    "load_model",
     "load_weights",
+    "save_model",
     "save_weights",
 ]

@@ -1,7 +1,7 @@
 """Parameters and layers are found in the attributes that hold them; nothing is registered."""
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -78,13 +78,19 @@ class ParameterTree:
 
     def __repr__(self) -> str:
         arguments = []
-        for name, argument in inspect.signature(type(self)).parameters.items():
+        for name, argument in constructor_parameters(type(self)).items():
             value = getattr(self, name, ...)  # a layer may not have stored an argument
             if argument.default is argument.empty:
                 arguments.append(repr(value))
             elif repr(value) != repr(argument.default):
                 arguments.append(f"{name}={getattr(value, '__name__', None) or repr(value)}")
         return f"{type(self).__name__}({', '.join(arguments)})"
+
+
+def constructor_parameters(cls: type[Any]) -> Mapping[str, inspect.Parameter]:
+    """Return the parameters of a class's constructor by name."""
+    # Of `object.__init__` there is a text only, which `inspect` would have to compile.
+    return {} if cls.__init__ is object.__init__ else inspect.signature(cls).parameters
 
 
 def find_objects(value: Any, *kinds: type, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import threading
 from collections.abc import Iterator, Sequence
-from contextvars import ContextVar
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import DTypeLike
 
+from minicnn.layers._build_rules import build_rules, outer_dtype
 from minicnn.layers._claims import check_thread, reading
+from minicnn.layers._config import Configurable
 from minicnn.layers._prediction import detached_streams
 from minicnn.layers._tree import ParameterTree, find_objects
 from minicnn.ops.scaling import to_float
@@ -19,10 +20,9 @@ from minicnn.parameter import Parameter
 from minicnn.validation import check_examples, check_input_shape, check_int
 
 _EMPTY: Any = (None, None)  # an empty cache: no value, no thread
-_outer_dtype: ContextVar[np.dtype | None] = ContextVar("dtype of the outermost build", default=None)
 
 
-class Layer(ParameterTree):
+class Layer(Configurable, ParameterTree):
     """One step of a network: `forward` computes and caches, `backward` returns gradients.
 
     To write a layer, subclass and implement:
@@ -113,20 +113,22 @@ class Layer(ParameterTree):
             If `dtype` is not float32 or float64, or the input shape is not a sequence of integers.
         """
         check_thread(self)
-        outer = _outer_dtype.get()
+        outer = outer_dtype.get()
         dtype = np.dtype(dtype) if outer is None else outer
         if dtype not in (np.float32, np.float64):
             raise TypeError(f"`dtype` must be float32 or float64, got {dtype}")
         shape = check_input_shape(input_shape)
-        token = _outer_dtype.set(dtype)
-        mode = self.training
+        token = outer_dtype.set(dtype)
+        mode, rules = self.training, build_rules.get()
         try:
+            rules.check(self, shape)
             self.init_params(shape, np.random.default_rng(rng))
             for _, parameter in find_objects(self.__getstate__(), Parameter):
                 parameter.cast(dtype)
             self.input_shape, self.dtype = shape, dtype
             with np.errstate(all="ignore"):  # zeros may divide by zero; only the shape matters
-                self.output_shape = self.eval()(np.zeros((1, *shape), dtype)).shape[1:]
+                known = rules.output_shape(self, shape)
+                self.output_shape = known or self.eval()(np.zeros((1, *shape), dtype)).shape[1:]
             if outer is None:
                 self._refuse_tied_weights()
         except BaseException:
@@ -134,7 +136,7 @@ class Layer(ParameterTree):
             raise
         finally:
             self.train(mode)
-            _outer_dtype.reset(token)
+            outer_dtype.reset(token)
         return self
 
     # --- running ------------------------------------------------------------------------------------------

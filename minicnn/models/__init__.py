@@ -4,8 +4,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from minicnn.layers import Sequential
+from minicnn.layers._registry import register_function, register_layers
 from minicnn.models.historic.alexnet import alexnet
-from minicnn.models.historic.lenet5_1998 import lenet5_1998
+from minicnn.models.historic.lenet5_1998 import PartialConv2D, Subsample, init_1998, lenet5_1998
 from minicnn.models.lenet5 import lenet5
 
 __all__ = ["alexnet", "lenet5", "lenet5_1998"]
@@ -24,3 +25,7 @@ MODELS = {
     "lenet5": NamedModel(lenet5, min_bytes=(150, 4 * 84)),
     "lenet5-1998": NamedModel(lenet5_1998, min_size=32, min_bytes=(150, 4 * 84)),
 }
+
+# So that model files can name them.
+register_layers(PartialConv2D, Subsample)
+register_function("lenet5_1998.init_1998", init_1998)

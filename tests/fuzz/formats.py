@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import safetensors.numpy
-from fuzz.mutations import in_gzip, in_png, in_safetensors
+from fuzz.mutations import in_gzip, in_model, in_model_values, in_png, in_safetensors
 from references import idx_content
 
-from minicnn import FileFormatError
+from minicnn import FileFormatError, load_model
 from minicnn.datasets import ImageReader, load_digit_image, read_idx
 from minicnn.runs import read_history, read_result
 from minicnn.saving import read_tensors
@@ -70,6 +70,15 @@ def read_checkpoint(path):
     return described(snapshot.arrays), json.dumps(snapshot.state)
 
 
+def read_model(path):
+    model = load_model(path)
+    # The rules that limit sizes and the layers themselves must agree.
+    assert model.predict(np.zeros((1, *model.input_shape), model.dtype)).shape[1:] == model.output_shape
+    weights = described({name: parameter.value for name, parameter in model.named_parameters()})
+    trainable = [parameter.trainable for parameter in model.parameters()]
+    return repr(model), weights, trainable, repr((model.class_names, model.preprocessing, model.made_by))
+
+
 def read_array(path):
     content = path.read_bytes()
     if content[:2] == b"\x1f\x8b":
@@ -118,6 +127,9 @@ def read_json(path):
 FORMATS = {
     "weights": Format("w.safetensors", read_weights, in_safetensors, sealed=True),
     "checkpoint": Format("step-00000001.safetensors", read_checkpoint, in_safetensors, sealed=True),
+    "model": Format("net.safetensors", read_model, in_safetensors, sealed=True),
+    "model-inside": Format("net.safetensors", read_model, in_model),
+    "model-values": Format("net.safetensors", read_model, in_model_values),
     "stranger": Format("w.safetensors", lambda path: read_weights(path, False), in_safetensors),
     "idx": Format("idx", read_array),
     "gzip": Format("idx.gz", read_array, in_gzip),
@@ -131,7 +143,10 @@ FORMATS = {
 
 def seeds(name):
     """Return the whole files of a format: those of the corpus under its name."""
-    return [path.read_bytes() for path in sorted(CORPUS.glob(f"{name.removesuffix('-inside')}-*"))]
+    return [
+        path.read_bytes()
+        for path in sorted(CORPUS.glob(f"{name.removesuffix('-inside').removesuffix('-values')}-*"))
+    ]
 
 
 def outcome(form, path):

@@ -1,9 +1,16 @@
 """Broken files by the thousand: a whole one, and up to eight changes as disks and enemies make them."""
 
 import contextlib
+import copy
 import gzip
+import json
+import random
 import re
 import zlib
+
+import safetensors.numpy
+
+from minicnn.saving.tensors import _checksum
 
 NUMBERS = (
     b"0",
@@ -18,6 +25,35 @@ NUMBERS = (
     b"1e9",
     b"NaN",
 )
+VALUES = (
+    0,
+    1,
+    -1,
+    2,
+    3,
+    64,
+    10**9,
+    2**63,
+    0.5,
+    1e308,
+    True,
+    None,
+    "",
+    "same",
+    "float32",
+    [],
+    {},
+    [1, 2],
+    ["a"],
+)
+VALUES += (
+    {"tuple": [1, 2]},
+    {"tuple": []},
+    {"float": "nan"},
+    {"dict": [["a", 1]]},
+    {"function": "ops.softmax"},
+)
+VALUES += ({"array": [1, 2], "dtype": "int8"}, {"class": "ReLU", "arguments": {}}, {"custom": True})
 
 
 def mutated(content, random, others=(b"",), within=None):
@@ -113,6 +149,39 @@ def in_safetensors(content, change):
     while end > 1 and content[end : end + 1] == b" ":
         end += 1
     return max(end - 8, 0).to_bytes(8, "little") + content[8:]
+
+
+def in_model(content, change):
+    """Change the text of a model file, and make the checksum right."""
+    arrays = safetensors.numpy.load(content)
+    size = int.from_bytes(content[:8], "little")
+    text = json.loads(content[8 : 8 + size])["__metadata__"]["minicnn"].partition(" ")[2]
+    text = change(text.encode()).decode(errors="replace")
+    return safetensors.numpy.save(arrays, {"minicnn": f"{_checksum(arrays, text)} {text}"})
+
+
+def in_model_values(content, change):
+    """Exchange values in the text of a model file for others of it, or for numbers and kinds that hurt."""
+
+    def exchange(text):
+        draws = random.Random(zlib.crc32(change(text)))
+        value = json.loads(text)
+        for _ in range(draws.choice((1, 1, 1, 2, 3))):
+            places = list(_places(value))
+            holder, key = draws.choice(places)
+            other, name = draws.choice(places)
+            holder[key] = copy.deepcopy(draws.choice((other[name], other[name], *VALUES)))
+        return json.dumps(value, default=str).encode()
+
+    return in_model(content, exchange)
+
+
+def _places(value):
+    """Yield (holder, key) for all values in a value."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in list(items):
+        yield value, key
+        yield from _places(item)
 
 
 def in_gzip(content, change):

@@ -11,6 +11,7 @@ import zlib
 from pathlib import Path
 
 import pytest
+from fuzz.mutations import in_model
 from PIL import Image
 
 TESTS = Path(__file__).parents[1]
@@ -127,6 +128,16 @@ def bmp(width, height, compression=0, colours=0):
     return b"BM" + struct.pack("<IHHI", 54 + 1024, 0, 0, 54 + 1024) + info + bytes(1024)
 
 
+def model(**changes):
+    """Return a model file whose text says something else, with a checksum that is right."""
+    seed = (TESTS / "fuzz" / "corpus" / "model-residual.safetensors").read_bytes()
+    return in_model(seed, lambda text: json.dumps(json.loads(text) | changes).encode())
+
+
+def layer(name, **arguments):
+    return {"class": name, "arguments": arguments}
+
+
 EMPTY = hashlib.sha256(b"").hexdigest()
 BOMB = zlib.compress(b"a" * 1_000_000, 9)
 PIXELS = struct.pack(">BBBBIII", 0, 0, 8, 3, 1000, 1000, 1000)
@@ -177,6 +188,24 @@ HOSTILE = {
         "a pickle": b"\x80\x04cos\nsystem\n(S'true'\ntR.",
         "a zip": b"PK\x03\x04" + bytes(100),
     },
+    "model": {
+        "an input without end": model(input_shape=[2**20, 2**20, 1]),
+        "an input that fits no memory": model(input_shape=[2**28]),
+        "a billion units": model(architecture=layer("Dense", units=10**9)),
+        "a billion filters": model(architecture=layer("Conv2D", filters=10**9, kernel_size=1)),
+        "a window of a million rows": model(architecture=layer("Conv2D", filters=1, kernel_size=10**6)),
+        "a margin": model(architecture=layer("ZeroPadding2D", padding=10**9)),
+        "slopes": model(architecture=layer("PReLU", shared=False), input_shape=[2**13, 2**13, 4]),
+        "statistics": model(architecture=layer("BatchNorm"), input_shape=[2**28]),
+        "an image blown up": model(architecture=layer("Upsampling2D", size=[10**6, 10**6])),
+        "brackets": model(architecture=layer("Sequential", layers=[[[[]]]] * 40)),
+        "a class of the system": model(architecture=layer("os.system", command="true")),
+        "a class that is no layer": model(architecture=layer("Parameter", value=[1.0])),
+        "a function of the system": model(
+            architecture=layer("Dense", units=2, kernel_initializer={"function": "os.system"})
+        ),
+        "a class with markup": model(architecture=layer("<b>")),
+    },
     "idx": {
         "beyond the file": PIXELS,
         "nothing times very much": struct.pack(">BBBBIII", 0, 0, 8, 3, 0, 2**32 - 1, 2**32 - 1),
@@ -224,11 +253,12 @@ from pathlib import Path
 from fuzz.formats import FORMATS, seeds
 from minicnn.datasets import load_digit_image, read_idx
 from minicnn.runs import read_result
-from minicnn.saving import read_tensors
+from minicnn.saving import load_model, read_tensors
 
 # Without second opinions, which trust the files.
-READERS = {"weights": read_tensors, "idx": read_idx, "gzip": read_idx, "png": load_digit_image,
-           "picture": load_digit_image, "json": lambda path: read_result(path.parent)}
+READERS = {"weights": read_tensors, "model": load_model, "idx": read_idx, "gzip": read_idx,
+           "png": load_digit_image, "picture": load_digit_image,
+           "json": lambda path: read_result(path.parent)}
 
 def outcome(read, path, content):
     path.write_bytes(content)

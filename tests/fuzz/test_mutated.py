@@ -11,6 +11,7 @@ from fuzz.formats import FORMATS, outcome, seeds
 from fuzz.mutations import mutated
 
 DEFAULT = {"weights": 2200, "checkpoint": 1800, "stranger": 1000, "json": 300, "csv": 300}
+DEFAULT |= {"model": 300, "model-inside": 200, "model-values": 300}
 DEFAULT |= {"idx": 2200, "gzip": 1300, "png": 700, "png-inside": 300, "picture": 500}
 CAMPAIGN = int(os.environ.get("MINICNN_MUTATED", 1_000_000))
 MEMORY = 1 << 20  # beyond a few times the file's size

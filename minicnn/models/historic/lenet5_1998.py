@@ -46,7 +46,7 @@ def lenet5_1998(num_classes: int = 10) -> Sequential:
     """
     return Sequential(
         [
-            Conv2D(6, 5, kernel_initializer=_init_1998),  # C1
+            Conv2D(6, 5, kernel_initializer=init_1998),  # C1
             _squash(),
             Subsample(),  # S2
             _squash(),
@@ -54,12 +54,12 @@ def lenet5_1998(num_classes: int = 10) -> Sequential:
             _squash(),
             Subsample(),  # S4
             _squash(),
-            Conv2D(120, 5, kernel_initializer=_init_1998),  # C5
+            Conv2D(120, 5, kernel_initializer=init_1998),  # C5
             _squash(),
             Flatten(),
-            Dense(84, kernel_initializer=_init_1998),  # F6
+            Dense(84, kernel_initializer=init_1998),  # F6
             _squash(),
-            Dense(num_classes, kernel_initializer=_init_1998),
+            Dense(num_classes, kernel_initializer=init_1998),
         ]
     )
 
@@ -148,7 +148,7 @@ def _squash() -> Tanh:
     return Tanh(amplitude=1.7159, steepness=2 / 3)
 
 
-def _init_1998(shape: Sequence[int], rng: np.random.Generator) -> np.ndarray:
+def init_1998(shape: Sequence[int], rng: np.random.Generator) -> np.ndarray:
     """Return uniform values in +-2.4 / fan-in (appendix A)."""
     bound = 2.4 / math.prod(shape[:-1])
     return rng.uniform(-bound, bound, shape)

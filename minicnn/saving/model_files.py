@@ -1,0 +1,235 @@
+"""A model in one file: architecture, weights, input, class names, and how pictures become inputs.
+
+The file is one of `write_tensors`: the weights under the names of `named_parameters`, and beside them a text,
+JSON with the keys of `_SCHEMA`. There is no code in it, and nothing in it makes the reader import or run any.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from minicnn.errors import FileFormatError
+from minicnn.initializers import zeros
+from minicnn.layers import Layer
+from minicnn.layers._build_rules import build_rules
+from minicnn.layers._from_config import classes_by_name
+from minicnn.layers._registry import LAYERS
+from minicnn.saving.files import check_schema, parse_json, to_json
+from minicnn.saving.output_shapes import RULES, FileRules
+from minicnn.saving.preprocessing import check_preprocessing
+from minicnn.saving.tensors import read_tensors, write_tensors
+from minicnn.saving.weights import check_built, check_weights
+from minicnn.version import __version__
+
+VERSION = 1  # of the schema
+_SCHEMA = {
+    "minicnn_model": int,
+    "architecture": dict,  # as `to_config` returns it
+    "input_shape": [int],
+    "dtype": str,
+    "frozen": {"weights": [str], "layers": [str]},
+    "class_names": object,
+    "preprocessing": object,
+    "made_by": {str: object},
+}
+
+
+def save_model(
+    model: Layer,
+    path: str | os.PathLike[str],
+    class_names: Sequence[str] | None = None,
+    preprocessing: Mapping[str, Any] | str | None = None,
+    made_by: Mapping[str, Any] | None = None,
+) -> None:
+    """Save a built model whole, in one safetensors file: architecture, weights, input shape and dtype.
+
+    A layer of your own is saved by its class's name and its constructor's arguments, which `__init__` keeps
+    under their own names; nothing else is asked of it. Its code is not saved: `load_model` needs the class.
+
+    Parameters
+    ----------
+    model : Layer
+        A built model.
+    path : str or path
+        It is replaced as a whole or not at all, even on a crash or a full disk.
+    class_names : sequence of str, optional
+        The names of the classes; by default the `class_names` of a model that was loaded.
+    preprocessing : mapping or str, optional
+        How pictures become inputs: "mnist-digit", or a mapping with some of `size`, `channels`, `resize`
+        ("crop" or "pad"), `background`, `scale` and `offset`. By default that of a model that was loaded.
+    made_by : mapping, optional
+        What made the model, for JSON: settings, the digest of the data. Versions are added.
+
+    Raises
+    ------
+    RuntimeError
+        If the model is not built.
+    ValueError
+        If a layer does not keep its constructor's arguments, or one of them is not something that a file can
+        hold; or the class names are not one for each output.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from minicnn import Dense, Sequential
+    >>> model = Sequential([Dense(2)]).build((3,), rng=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_model(model, f"{folder}/net.safetensors", class_names=["cat", "dog"])
+    ...     load_model(f"{folder}/net.safetensors").class_names
+    ['cat', 'dog']
+    """
+    check_built(model)
+    classes = model.class_names if class_names is None else class_names
+    frozen_weights = [name for name, parameter in model.named_parameters() if not parameter.trainable]
+    layers = [("", model), *model.named_layers()]
+    content = {
+        "minicnn_model": VERSION,
+        "architecture": _checked_config(model),
+        "input_shape": model.input_shape,
+        "dtype": model.dtype.name,
+        "frozen": {
+            "weights": frozen_weights,
+            "layers": [name for name, layer in layers if not getattr(layer, "trainable", True)],
+        },
+        "class_names": _check_class_names(classes, model),
+        "preprocessing": check_preprocessing(
+            model.preprocessing if preprocessing is None else preprocessing, model.input_shape or ()
+        ),
+        "made_by": {**(model.made_by if made_by is None else made_by), **_versions()},
+    }
+    names = [name for name, _ in model.named_parameters()]
+    write_tensors(path, dict(zip(names, model.get_weights(), strict=True)), to_json(content))
+
+
+def load_model(path: str | os.PathLike[str], custom_layers: Iterable[type[Layer]] = ()) -> Any:
+    """Load a model that `save_model` saved, built and in evaluation mode.
+
+    Nothing in the file is imported or run. Sizes are checked before anything is allocated: a layer of minicnn
+    takes no more memory than the weights in the file, and an example has at most 2**28 values in any layer.
+    Constructors of your own layers get the arguments that the file has.
+
+    Parameters
+    ----------
+    path : str or path
+        A model file.
+    custom_layers : iterable of class
+        The classes of those layers in the file that are not minicnn's.
+
+    Returns
+    -------
+    Layer
+        Its `class_names`, `preprocessing` and `made_by` are those of the file; the first two may be None.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    FileFormatError
+        If the file is damaged or no model file, or has layers that are neither minicnn's nor in
+        `custom_layers` (the message names them).
+    """
+    classes = list(classes_by_name(custom_layers).values())
+    tensors, text = read_tensors(path)
+    if not text:
+        raise FileFormatError(
+            f"{path} holds weights without an architecture: build the model, then load_weights"
+        )
+    try:
+        content = parse_json(text)
+        _check_version(content)
+        check_schema(content, _SCHEMA)
+        model = Layer.from_config(content["architecture"], classes)
+        _build(model, content["input_shape"], content["dtype"], tensors)
+        model.class_names = _check_class_names(content["class_names"], model)
+        model.preprocessing = check_preprocessing(content["preprocessing"], model.input_shape or ())
+        model.made_by = content["made_by"]
+        _freeze(model, **content["frozen"])
+    except (ValueError, TypeError, OverflowError, MemoryError, RecursionError) as error:
+        raise FileFormatError(f"{path} cannot be loaded as a model: {error}") from error
+    model.set_weights([tensors[name] for name, _ in model.named_parameters()])
+    return model
+
+
+def _checked_config(model: Layer) -> dict[str, Any]:
+    """Return the architecture; raise ValueError if it does not make the same model again."""
+    config = model.to_config()
+    classes = {type(layer) for layer in (model, *(layer for _, layer in model.named_layers()))}
+    own = [cls for cls in classes if LAYERS.get(cls.__name__) is not cls]
+    again = type(model).from_config(config, own)
+    if again.to_config() != config:
+        raise ValueError(
+            "the model cannot be saved: a constructor changes its arguments, so that what it keeps under "
+            f"their names makes another layer: {again!r:.200} instead of {model!r:.200}"
+        )
+    return config
+
+
+def _check_class_names(names: Any, model: Layer) -> list[str] | None:
+    if names is None:
+        return None
+    outputs = model.output_shape[-1] if model.output_shape else 0
+    listed = [] if isinstance(names, str) else list(names)
+    if len(listed) != outputs or not all(isinstance(name, str) and name.isprintable() for name in listed):
+        raise ValueError(f"`class_names` must be {outputs} printable texts, one a class, got {names!r:.200}")
+    return [str(name) for name in listed]
+
+
+def _versions() -> dict[str, str]:
+    return {"minicnn": __version__, "python": platform.python_version(), "numpy": np.__version__}
+
+
+def _check_version(content: dict[str, Any]) -> None:
+    """Raise ValueError unless this is a model file of a version that this code reads."""
+    version = content.get("minicnn_model")
+    if type(version) is not int:
+        raise ValueError("it holds no model; only `save_model` writes model files")
+    if version != VERSION:
+        raise ValueError(
+            f"its version is {version:.0f}, this minicnn reads version {VERSION}: update minicnn"
+        )
+
+
+def _build(model: Layer, input_shape: list[int], dtype: str, tensors: Mapping[str, np.ndarray]) -> None:
+    """Build the model by what the file holds; raise ValueError if its weights are others."""
+    if dtype not in ("float32", "float64"):
+        raise ValueError(f"`dtype` must be float32 or float64, got {dtype!r:.40}")
+    token = build_rules.set(FileRules(sum(tensor.size for tensor in tensors.values())))
+    try:
+        with _without_drawing(model):
+            model.build(input_shape, rng=0, dtype=dtype)
+    finally:
+        build_rules.reset(token)
+    check_weights(model, tensors, "the file")
+
+
+@contextlib.contextmanager
+def _without_drawing(model: Layer) -> Iterator[None]:
+    """Let the package's layers start from zeros, which takes no time; the weights come from the file."""
+    known = [layer for _, layer in (("", model), *model.named_layers()) if type(layer) in RULES]
+    layers: list[Any] = [layer for layer in known if hasattr(layer, "kernel_initializer")]
+    kept = [layer.kernel_initializer for layer in layers]
+    for layer in layers:
+        layer.kernel_initializer = zeros
+    try:
+        yield
+    finally:
+        for layer, initializer in zip(layers, kept, strict=True):
+            layer.kernel_initializer = initializer
+
+
+def _freeze(model: Layer, weights: list[str], layers: list[str]) -> None:
+    """Freeze what was frozen; raise ValueError if the model has no weight or layer of such a name."""
+    found = {"": model, **dict(model.named_layers())}
+    parameters = dict(model.named_parameters())
+    if unknown := ({*weights} - parameters.keys()) | ({*layers} - found.keys()):
+        raise ValueError(f"`frozen` names what the model does not have: {sorted(unknown)!r:.80}")
+    for name in layers:
+        found[name].trainable = False  # type: ignore[attr-defined]
+    for name, parameter in parameters.items():
+        parameter.trainable = name not in weights

@@ -1,0 +1,181 @@
+"""Output shapes and numbers of weights of this package's layers, by arithmetic alone.
+
+A file that declares a layer of a billion filters is refused by these numbers, before anything is allocated.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from minicnn import layers
+from minicnn.layers import Layer
+from minicnn.layers._build_rules import BuildRules
+from minicnn.layers.resize import zero_pads
+from minicnn.models.historic.lenet5_1998 import PartialConv2D, Subsample
+from minicnn.ops.padding import Pair, output_size, pair, resolve_padding
+
+Shape = tuple[int, ...]
+MAX_VALUES = 1 << 28  # of one example, in any layer: 1 GB in float32
+
+
+class FileRules(BuildRules):
+    """Allows only what a file with this number of weights can hold.
+
+    The package's layers are not run: their output shapes are computed. Layers of others are run once, on an
+    example of zeros, as `build` does it.
+    """
+
+    def __init__(self, weights: int) -> None:
+        self.left = weights
+
+    def check(self, layer: Any, input_shape: Shape) -> None:
+        """Raise ValueError if the layer has more weights than are left, or too many values come out."""
+        _check_size(layer, input_shape)
+        if (rule := RULES.get(type(layer))) is not None:
+            output_shape, weights = rule(layer, input_shape)
+            _check_size(layer, output_shape)
+            self.left -= weights
+            if self.left < 0:
+                raise ValueError(
+                    f"the architecture has more weights than the file, from {type(layer).__name__} on"
+                )
+
+    def output_shape(self, layer: Any, input_shape: Shape) -> Shape | None:
+        """Return the output shape of a layer of this package, whose parts are built."""
+        if (join := JOINS.get(type(layer))) is not None:
+            shape = join(layer, input_shape)
+            _check_size(layer, shape)
+            return shape
+        rule = RULES.get(type(layer))
+        return None if rule is None else rule(layer, input_shape)[0]
+
+
+def _check_size(layer: Layer, shape: Shape) -> None:
+    if math.prod(shape) > MAX_VALUES:
+        raise ValueError(
+            f"an example can have at most {MAX_VALUES:,} values in a layer, {type(layer).__name__} needs more"
+        )
+
+
+def _images(layer: Any, shape: Shape) -> tuple[int, int, int]:
+    if len(shape) != 3:
+        raise ValueError(f"{type(layer).__name__} needs input_shape (H, W, C), got {shape}")
+    return shape[0], shape[1], shape[2]
+
+
+def _windows(layer: Any, size: Pair, span: Pair, strides: Any) -> Pair:
+    steps = span if strides is None else pair(strides, "strides")
+    return output_size(size, span, steps, resolve_padding(layer.padding, size, span, steps))
+
+
+def _conv(layer: layers.Conv2D, shape: Shape) -> tuple[Shape, int]:
+    height, width, channels = _images(layer, shape)
+    rows, columns = pair(layer.kernel_size, "kernel_size")
+    down, across = pair(layer.dilation, "dilation")
+    span = ((rows - 1) * down + 1, (columns - 1) * across + 1)
+    weights = (rows * columns * (channels // layer.groups) + bool(layer.use_bias)) * layer.filters
+    return (*_windows(layer, (height, width), span, layer.strides), layer.filters), weights
+
+
+def _partial_conv(layer: PartialConv2D, shape: Shape) -> tuple[Shape, int]:
+    height, width, channels = _images(layer, shape)
+    span = pair(layer.kernel_size, "kernel_size")
+    connections = [channel for row in layer.table for channel in row]
+    if not all(type(channel) is int and 0 <= channel < channels for channel in connections):
+        raise ValueError(f"`table` must hold channels in [0, {channels})")
+    size = output_size((height, width), span, (1, 1), ((0, 0), (0, 0)))
+    # The full kernel, with a zero for each connection that does not exist, is made at each step.
+    _check_size(layer, (*span, channels, len(layer.table)))
+    return (*size, len(layer.table)), math.prod(span) * len(connections) + len(layer.table)
+
+
+def _subsample(layer: Subsample, shape: Shape) -> tuple[Shape, int]:
+    height, width, channels = _images(layer, shape)
+    return (*output_size((height, width), (2, 2), (2, 2), ((0, 0), (0, 0))), channels), 2 * channels
+
+
+def _pool(layer: layers.Pool2D, shape: Shape) -> tuple[Shape, int]:
+    height, width, channels = _images(layer, shape)
+    window = pair(layer.pool_size, "pool_size")
+    return (*_windows(layer, (height, width), window, layer.strides), channels), 0
+
+
+def _global_pool(layer: Layer, shape: Shape) -> tuple[Shape, int]:
+    return _images(layer, shape)[2:], 0
+
+
+def _zero_padding(layer: layers.ZeroPadding2D, shape: Shape) -> tuple[Shape, int]:
+    height, width, channels = _images(layer, shape)
+    rows, columns = zero_pads(layer.padding)
+    return (height + sum(rows), width + sum(columns), channels), 0
+
+
+def _upsampling(layer: layers.Upsampling2D, shape: Shape) -> tuple[Shape, int]:
+    height, width, channels = _images(layer, shape)
+    rows, columns = pair(layer.size, "size")
+    return (height * rows, width * columns, channels), 0
+
+
+def _rescaling(layer: layers.Rescaling, shape: Shape) -> tuple[Shape, int]:
+    for numbers in (layer.scale, layer.offset):
+        if isinstance(numbers, tuple) and len(numbers) != shape[-1]:
+            raise ValueError(f"Rescaling needs a number for each of {shape[-1]} channels, got {len(numbers)}")
+    return shape, 0
+
+
+def _same(layer: Layer, shape: Shape) -> tuple[Shape, int]:
+    return shape, 0
+
+
+def _normalization(statistics: int) -> Callable[[Any, Shape], tuple[Shape, int]]:
+    return lambda layer, shape: (shape, (bool(layer.scale) + bool(layer.center) + statistics) * shape[-1])
+
+
+def _last(branch: Sequence[Layer], input_shape: Shape) -> Shape:
+    return branch[-1].output_shape if branch else input_shape
+
+
+def _sum(layer: layers.Residual, input_shape: Shape) -> Shape:
+    added, shortcut = (_last(branch, input_shape) for branch in layer.branch_layers())
+    if added != shortcut:
+        raise ValueError(f"the two sides of a Residual must have the same shape, got {added} and {shortcut}")
+    return added
+
+
+def _concatenation(layer: layers.Concatenate, input_shape: Shape) -> Shape:
+    shapes = [_last(branch, input_shape) for branch in layer.branch_layers()]
+    if len({shape[:-1] for shape in shapes}) > 1:
+        raise ValueError("the outputs of the branches of a Concatenate must agree in all but channels")
+    return (*shapes[0][:-1], sum(shape[-1] for shape in shapes))
+
+
+# For each layer without parts, its output shape and the number of its weights.
+RULES: dict[type[Layer], Callable[[Any, Shape], tuple[Shape, int]]] = {
+    **dict.fromkeys((layers.ReLU, layers.LeakyReLU, layers.Tanh, layers.Sigmoid, layers.Softmax), _same),
+    **dict.fromkeys((layers.ELU, layers.SiLU, layers.GELU, layers.Dropout), _same),
+    **dict.fromkeys((layers.GroupNorm, layers.LayerNorm), _normalization(0)),
+    layers.LocalResponseNorm: lambda layer, shape: (_images(layer, shape), 0),
+    layers.BatchNorm: _normalization(2),
+    layers.PReLU: lambda layer, shape: (shape, shape[-1] if layer.shared else math.prod(shape)),
+    layers.Rescaling: _rescaling,
+    layers.Flatten: lambda layer, shape: ((math.prod(shape),), 0),
+    layers.Dense: lambda layer, shape: (
+        (*shape[:-1], layer.units),
+        (shape[-1] + bool(layer.use_bias)) * layer.units,
+    ),
+    layers.Conv2D: _conv,
+    layers.Pool2D: _pool,
+    **dict.fromkeys((layers.GlobalAveragePool2D, layers.GlobalMaxPool2D), _global_pool),
+    layers.ZeroPadding2D: _zero_padding,
+    layers.Upsampling2D: _upsampling,
+    PartialConv2D: _partial_conv,
+    Subsample: _subsample,
+}
+# For each layer made of layers, its output shape when these are built.
+JOINS: dict[type[Layer], Callable[[Any, Shape], Shape]] = {
+    layers.Sequential: lambda layer, shape: _last(layer.layers, shape),
+    layers.Residual: _sum,
+    layers.Concatenate: _concatenation,
+}
