@@ -1,7 +1,5 @@
 """What all layers built within one `build` share: the dtype, and the rules of who reads a file."""
 
-from __future__ import annotations
-
 from contextvars import ContextVar
 from typing import Any
 

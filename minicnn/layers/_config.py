@@ -1,7 +1,5 @@
 """The configuration of a layer: its class and constructor arguments, in types that JSON has."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType

@@ -4,8 +4,6 @@ Nothing that a configuration says is imported or evaluated: classes and function
 those of this package, and among the classes that the caller passes.
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any

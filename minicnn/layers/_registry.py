@@ -1,7 +1,5 @@
 """The classes and functions that a configuration can name: those of this package."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable
 from typing import Any

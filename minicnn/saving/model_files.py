@@ -4,27 +4,21 @@ The file is one of `write_tensors`: the weights under the names of `named_parame
 JSON with the keys of `_SCHEMA`. There is no code in it, and nothing in it makes the reader import or run any.
 """
 
-from __future__ import annotations
-
-import contextlib
 import os
 import platform
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from minicnn.errors import FileFormatError
-from minicnn.initializers import zeros
 from minicnn.layers import Layer
-from minicnn.layers._build_rules import build_rules
 from minicnn.layers._from_config import classes_by_name
 from minicnn.layers._registry import LAYERS
 from minicnn.saving.files import check_schema, parse_json, to_json
-from minicnn.saving.output_shapes import RULES, FileRules
 from minicnn.saving.preprocessing import check_preprocessing
 from minicnn.saving.tensors import read_tensors, write_tensors
-from minicnn.saving.weights import check_built, check_weights
+from minicnn.saving.weights import check_built
 from minicnn.version import __version__
 
 VERSION = 1  # of the schema
@@ -134,6 +128,9 @@ def load_model(path: str | os.PathLike[str], custom_layers: Iterable[type[Layer]
         If the file is damaged or no model file, or has layers that are neither minicnn's nor in
         `custom_layers` (the message names them).
     """
+    # Imported here to keep `import minicnn` fast, and before the file is read, since it registers all layers.
+    from minicnn.saving.output_shapes import build_by_rules
+
     classes = list(classes_by_name(custom_layers).values())
     tensors, text = read_tensors(path)
     if not text:
@@ -145,7 +142,7 @@ def load_model(path: str | os.PathLike[str], custom_layers: Iterable[type[Layer]
         _check_version(content)
         check_schema(content, _SCHEMA)
         model = Layer.from_config(content["architecture"], classes)
-        _build(model, content["input_shape"], content["dtype"], tensors)
+        build_by_rules(model, content["input_shape"], content["dtype"], tensors)
         model.class_names = _check_class_names(content["class_names"], model)
         model.preprocessing = check_preprocessing(content["preprocessing"], model.input_shape or ())
         model.made_by = content["made_by"]
@@ -193,34 +190,6 @@ def _check_version(content: dict[str, Any]) -> None:
         raise ValueError(
             f"its version is {version:.0f}, this minicnn reads version {VERSION}: update minicnn"
         )
-
-
-def _build(model: Layer, input_shape: list[int], dtype: str, tensors: Mapping[str, np.ndarray]) -> None:
-    """Build the model by what the file holds; raise ValueError if its weights are others."""
-    if dtype not in ("float32", "float64"):
-        raise ValueError(f"`dtype` must be float32 or float64, got {dtype!r:.40}")
-    token = build_rules.set(FileRules(sum(tensor.size for tensor in tensors.values())))
-    try:
-        with _without_drawing(model):
-            model.build(input_shape, rng=0, dtype=dtype)
-    finally:
-        build_rules.reset(token)
-    check_weights(model, tensors, "the file")
-
-
-@contextlib.contextmanager
-def _without_drawing(model: Layer) -> Iterator[None]:
-    """Let the package's layers start from zeros, which takes no time; the weights come from the file."""
-    known = [layer for _, layer in (("", model), *model.named_layers()) if type(layer) in RULES]
-    layers: list[Any] = [layer for layer in known if hasattr(layer, "kernel_initializer")]
-    kept = [layer.kernel_initializer for layer in layers]
-    for layer in layers:
-        layer.kernel_initializer = zeros
-    try:
-        yield
-    finally:
-        for layer, initializer in zip(layers, kept, strict=True):
-            layer.kernel_initializer = initializer
 
 
 def _freeze(model: Layer, weights: list[str], layers: list[str]) -> None:

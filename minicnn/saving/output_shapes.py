@@ -3,18 +3,21 @@
 A file that declares a layer of a billion filters is refused by these numbers, before anything is allocated.
 """
 
-from __future__ import annotations
-
+import contextlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from minicnn import layers
+from minicnn.initializers import zeros
 from minicnn.layers import Layer
-from minicnn.layers._build_rules import BuildRules
+from minicnn.layers._build_rules import BuildRules, build_rules
 from minicnn.layers.resize import zero_pads
 from minicnn.models.historic.lenet5_1998 import PartialConv2D, Subsample
 from minicnn.ops.padding import Pair, output_size, pair, resolve_padding
+from minicnn.saving.weights import check_weights
 
 Shape = tuple[int, ...]
 MAX_VALUES = 1 << 28  # of one example, in any layer: 1 GB in float32
@@ -179,3 +182,33 @@ JOINS: dict[type[Layer], Callable[[Any, Shape], Shape]] = {
     layers.Residual: _sum,
     layers.Concatenate: _concatenation,
 }
+
+
+def build_by_rules(
+    model: Layer, input_shape: Sequence[int], dtype: str, tensors: Mapping[str, np.ndarray]
+) -> None:
+    """Build the model by what the file holds; raise ValueError if its weights are others."""
+    if dtype not in ("float32", "float64"):
+        raise ValueError(f"`dtype` must be float32 or float64, got {dtype!r:.40}")
+    token = build_rules.set(FileRules(sum(tensor.size for tensor in tensors.values())))
+    try:
+        with _without_drawing(model):
+            model.build(input_shape, rng=0, dtype=dtype)
+    finally:
+        build_rules.reset(token)
+    check_weights(model, tensors, "the file")
+
+
+@contextlib.contextmanager
+def _without_drawing(model: Layer) -> Iterator[None]:
+    """Let the package's layers start from zeros, which takes no time; the weights come from the file."""
+    known = [layer for _, layer in (("", model), *model.named_layers()) if type(layer) in RULES]
+    layers: list[Any] = [layer for layer in known if hasattr(layer, "kernel_initializer")]
+    kept = [layer.kernel_initializer for layer in layers]
+    for layer in layers:
+        layer.kernel_initializer = zeros
+    try:
+        yield
+    finally:
+        for layer, initializer in zip(layers, kept, strict=True):
+            layer.kernel_initializer = initializer

@@ -1,7 +1,5 @@
 """How pictures become the inputs of a model: what a model file says of it."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import Any

@@ -4,6 +4,8 @@
 recognition", Proceedings of the IEEE 86(11).
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 
