@@ -117,8 +117,7 @@ class Layer(Configurable, ParameterTree):
         dtype = np.dtype(dtype) if outer is None else outer
         if dtype not in (np.float32, np.float64):
             raise TypeError(f"`dtype` must be float32 or float64, got {dtype}")
-        shape = check_input_shape(input_shape)
-        token = outer_dtype.set(dtype)
+        shape, token = check_input_shape(input_shape), outer_dtype.set(dtype)
         mode, rules = self.training, build_rules.get()
         try:
             rules.check(self, shape)
