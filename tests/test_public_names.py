@@ -29,6 +29,7 @@ PUBLIC = [
     "minicnn.ops",
     "minicnn.optimizers",
     "minicnn.plots",
+    "minicnn.plots.style",
     "minicnn.profiling",
     "minicnn.runs",
     "minicnn.saving",

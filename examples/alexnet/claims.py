@@ -21,7 +21,7 @@ from lab import DATA, Lab, Run, spread, verdict_on
 from looking import draw_kernels, draw_neighbours, study
 from matplotlib.axes import Axes
 
-from minicnn.plots import BLUE, GREEN, MUTED, PURPLE, TEXT, VERMILLION, dress, figure_of, new_axes
+from minicnn.plots.style import BLUE, GREEN, MUTED, PURPLE, TEXT, VERMILLION, dress, figure_of, new_axes
 from minicnn.training import available_threads
 
 FOLDER = Path(__file__).parent

@@ -47,7 +47,7 @@ def memory(model: Sequential, rows: list[tuple[LayerCost, int]], batch: int) -> 
 
 def draw(rows: list[tuple[LayerCost, int]], path: str) -> None:
     """Save a picture: what share of each sum is due to which layer."""
-    from minicnn.plots import INK, SMALL, TEXT, dress, figure_of, new_axes
+    from minicnn.plots.style import INK, SMALL, TEXT, dress, figure_of, new_axes
 
     sums = {
         "parameters": [cost.parameters for cost, _ in rows],

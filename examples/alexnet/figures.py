@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from minicnn.plots import FAINT, INK, TEXT, dress
+from minicnn.plots.style import FAINT, INK, TEXT, dress
 
 
 def dots(ax: Axes, arms: Mapping[str, Sequence[float]], colours: Sequence[str], title: str = "") -> None:

@@ -5,7 +5,7 @@ from lab import BATCH_SIZE, Run, make_trainer, split
 from matplotlib.axes import Axes
 
 from minicnn import Sequential
-from minicnn.plots import GREEN, INK, MUTED, TEXT, VERMILLION
+from minicnn.plots.style import GREEN, INK, MUTED, TEXT, VERMILLION
 
 QUERIES = 1000  # test images whose nearest training image is looked for
 SHOWN = 6  # neighbours in the picture, as in the paper's Figure 4

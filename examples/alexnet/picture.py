@@ -13,18 +13,7 @@ from matplotlib.patches import Polygon
 
 from minicnn import Conv2D, Dense, LocalResponseNorm, Pool2D, Sequential
 from minicnn.models import alexnet
-from minicnn.plots import (
-    BLUE,
-    FAINT,
-    INK,
-    MUTED,
-    SMALL,
-    TEXT,
-    VERMILLION,
-    dress,
-    figure_of,
-    new_axes,
-)
+from minicnn.plots.style import BLUE, FAINT, INK, MUTED, SMALL, TEXT, VERMILLION, dress, figure_of, new_axes
 
 FOLDER = Path(__file__).parent
 # Top-5 error in per cent on the test images: Table 1 for 2010, Table 2 for 2012.

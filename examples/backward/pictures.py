@@ -12,7 +12,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 
 from minicnn.ops import TIES, avg_pool2d_backward, max_pool2d_backward
-from minicnn.plots import (
+from minicnn.plots.style import (
     BLUE,
     FAINT,
     GREEN,

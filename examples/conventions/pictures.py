@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 
 from minicnn.functional import same_padding
 from minicnn.ops import TIES, max_pool2d_backward, output_size, resolve_padding
-from minicnn.plots import BLUES, FAINT, INK, MUTED, SMALL, TEXT, VERMILLION, figure_of, new_axes
+from minicnn.plots.style import BLUES, FAINT, INK, MUTED, SMALL, TEXT, VERMILLION, figure_of, new_axes
 
 FOLDER = Path(__file__).parent
 CELLS = 6  # of the row that is padded

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 
-from minicnn.plots import (
+from minicnn.plots.style import (
     BLUE,
     GREEN,
     INK,

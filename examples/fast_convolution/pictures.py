@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 
-from minicnn.plots import BLUE, GREEN, INK, MUTED, ORANGE, SMALL, TEXT, VERMILLION, figure_of, new_axes
+from minicnn.plots.style import BLUE, GREEN, INK, MUTED, ORANGE, SMALL, TEXT, VERMILLION, figure_of, new_axes
 
 FOLDER = Path(__file__).parent
 POINTS = [Fraction(p) for p in ("0", "1", "-1", "1/2", "-2")]

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.patches import ConnectionPatch, Rectangle
 
-from minicnn.plots import INK, MUTED, TEXT, VERMILLION, draw_signed, figure_of, new_axes
+from minicnn.plots.style import INK, MUTED, TEXT, VERMILLION, draw_signed, figure_of, new_axes
 
 HERE = Path(__file__).resolve().parent
 ROW, COLUMN = 7, 12  # the window that is shown

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from minicnn.plots import INK, MUTED, TEXT, figure_of, new_axes
+from minicnn.plots.style import INK, MUTED, TEXT, figure_of, new_axes
 
 HERE = Path(__file__).resolve().parent
 SAVED = ("batch.png", "confusion.png")

@@ -3,7 +3,7 @@
 Each function draws on the given axes, or on a new figure, and returns the figure. None calls `show` or uses
 pyplot's global state, so they work without a display and in threads:
 `learning_curves(history).savefig("curves.png")`. The colors, text sizes and axes that all of them
-share are public too.
+share are in `minicnn.plots.style`.
 """
 
 try:
@@ -22,64 +22,20 @@ from minicnn.plots.lr_curves import distributions, learning_rates
 from minicnn.plots.mistakes import mistakes
 from minicnn.plots.profile import profile_chart
 from minicnn.plots.saliency import patches, saliency
-from minicnn.plots.style import (
-    BLUE,
-    BLUES,
-    DPI,
-    FAINT,
-    GREEN,
-    INK,
-    MUTED,
-    ORANGE,
-    PURPLE,
-    REDS,
-    SIGNED,
-    SKY,
-    SMALL,
-    TEXT,
-    TITLE,
-    VERMILLION,
-    draw_signed,
-    dress,
-    figure_of,
-    new_axes,
-    shorten,
-)
 
 __all__ = [
-    "BLUE",
-    "BLUES",
-    "DPI",
-    "FAINT",
-    "GREEN",
-    "INK",
-    "MUTED",
-    "ORANGE",
-    "PURPLE",
-    "REDS",
-    "SIGNED",
-    "SKY",
-    "SMALL",
-    "TEXT",
-    "TITLE",
-    "VERMILLION",
     "batch",
     "benchmark",
     "comparison",
     "confusion_matrix",
     "distributions",
-    "draw_signed",
-    "dress",
     "embedding",
     "feature_maps",
-    "figure_of",
     "kernels",
     "learning_curves",
     "learning_rates",
     "mistakes",
-    "new_axes",
     "patches",
     "profile_chart",
     "saliency",
-    "shorten",
 ]
