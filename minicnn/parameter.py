@@ -118,7 +118,7 @@ class Parameter:
         self._grad = None
 
     def replica(self, shared: bool = True) -> Parameter:
-        """Return a parameter that shares this one's value buffer, or has a copy, with a gradient of its own."""
+        """Return a parameter with the same value buffer, or a copy of it, and a gradient of its own."""
         twin = Parameter.__new__(Parameter)
         twin._value, twin._grad = self._value if shared else self._value.copy(), None
         twin.share_mode(self)

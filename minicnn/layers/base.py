@@ -126,8 +126,7 @@ class Layer(Configurable, Freezable):
         dtype = np.dtype(dtype) if outer is None else outer
         if dtype not in (np.float32, np.float64):
             raise TypeError(f"`dtype` must be float32 or float64, got {dtype}")
-        shape = check_input_shape(input_shape)
-        token = outer_dtype.set(dtype)
+        shape, token = check_input_shape(input_shape), outer_dtype.set(dtype)
         try:
             return build_layer(self, shape, np.random.default_rng(rng), dtype, outermost=outer is None)
         finally:
