@@ -56,10 +56,8 @@ class Layer(Configurable, Freezable):
         True. Assigning False freezes the weights of the layer and of those that it holds, and BatchNorm's
         running averages; the last assignment counts.
     needs_dx : bool
-        True. If False, `backward` may return None instead of dL/dx. The trainer sets it on the model: chains
-        of layers then differentiate nothing below the lowest trainable weight.
-    needs_backward : bool
-        True; False for layers below that, which cache nothing.
+        True. If False, `backward` may return None instead of dL/dx. The trainer sets it on the model: the
+        layers below its lowest trainable weight, whose `needs_backward` is False, then cache nothing.
     """
 
     training: bool = False
