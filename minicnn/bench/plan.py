@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from minicnn.models import lenet5
+from minicnn.bench.nets import NETS, build
 from minicnn.profiling.layers import training_macs
 
 # The packages of each framework, and how to install them.
@@ -12,6 +12,7 @@ PEERS: dict[str, tuple[tuple[str, ...], str]] = {
     "minicnn": (("minicnn", "numpy"), "pip install minicnn-numpy"),
     "keras": (("keras", "tensorflow"), "pip install 'minicnn-numpy[tensorflow]'"),
     "torch": (("torch", "numpy"), "pip install 'minicnn-numpy[bench]'"),
+    "jax": (("jax", "numpy"), "pip install jax"),
     "tinynn": (("tinynn", "numpy"), "pip install tinynn"),
     "dezero": (
         ("dezero", "numpy", "matplotlib"),
@@ -22,6 +23,7 @@ TRAIN_ONLY = ("tinynn", "dezero")  # in NumPy, and slow: they take part in short
 
 BENCHMARKS = {
     "epoch": "one epoch of training LeNet-5",
+    "nets": "one epoch of other nets: 3x3 convolutions on color pictures, layers of one's own (batch 64)",
     "inference": "prediction for 10,000 images, and for one",
     "cold-start": "from process start to 98 % test accuracy, and to two epochs (batch 64)",
     "conv": "one convolution, forward and backward, shapes of known networks, batch 8",
@@ -84,9 +86,9 @@ class Plan:
         self.full_peers = tuple(peer for peer in peers if peer not in TRAIN_ONLY)
         self.images = min(IMAGES, limit or IMAGES)
         self.seconds = 0.25 if limit is None else 0.02  # for which short calls are repeated, at least
-        self.image_macs = training_macs(lenet5().build((28, 28, 1), rng=0))
         self.cases: dict[str, Callable[[], Iterator[Case]]] = {
             "epoch": self._epochs,
+            "nets": self._nets,
             "inference": self._inference,
             "cold-start": self._cold_start,
             "conv": self._convs,
@@ -105,23 +107,28 @@ class Plan:
             self._epoch("epoch", f"{few:,} images, batch 64", 64, self.threads, few), peers=self.peers
         )
 
-    def _epoch(self, benchmark: str, name: str, batch_size: int, threads: int, images: int) -> Case:
-        task = {"do": "epoch", "batch_size": batch_size, "images": images}
-        seconds = 1 + (1.5 + 50 / batch_size) * images / IMAGES
-        return Case(benchmark, name, task, self.full_peers, threads, seconds, macs=images * self.image_macs)
+    def _nets(self) -> Iterator[Case]:
+        for net in NETS:
+            yield self._epoch("nets", NETS[net].title, 64, self.threads, self.images, net)
+
+    def _epoch(
+        self, benchmark: str, name: str, batch_size: int, threads: int, images: int, net: str = "lenet5"
+    ) -> Case:
+        images = min(images, NETS[net].images)
+        macs = images * training_macs(build(net))
+        task = {"do": "epoch", "batch_size": batch_size, "images": images, "net": net}
+        seconds = 1 + (1.5 + 50 / batch_size) * images / IMAGES + macs / 5e10
+        return Case(benchmark, name, task, self.full_peers, threads, seconds, macs=macs)
 
     def _inference(self) -> Iterator[Case]:
-        yield Case(
-            "inference",
-            "10,000 images",
-            {"do": "predict", "seconds": self.seconds},
-            self.full_peers,
-            self.threads,
-            1,
-        )
-        for how in ("predict", "call"):
-            task = {"do": "one", "how": how, "seconds": self.seconds}
-            yield Case("inference", f"one image, by {how}", task, self.full_peers, self.threads, 0.5)
+        for net in ("lenet5", "color", "color-batch-norm"):
+            count = 10_000 if net == "lenet5" else NETS[net].images  # fewer in a trial
+            tasks: dict[str, dict[str, Any]] = {f"{count:,} images": {"do": "predict"}}
+            tasks |= {f"one image, by {how}": {"do": "one", "how": how} for how in ("predict", "call")}
+            for name, task in tasks.items():
+                title = name if net == "lenet5" else f"{NETS[net].title}: {name}"
+                task |= {"seconds": self.seconds, "net": net}
+                yield Case("inference", title, task, self.full_peers, self.threads, 1)
 
     def _cold_start(self) -> Iterator[Case]:
         # A trial on few images does not reach 98 %. The first epoch ends near 98 %, so that chance decides

@@ -14,7 +14,8 @@ _NOTE = (
     "batch sizes, initial weights and Adam (tinynn and DeZero: their own initial weights). median: over the "
     "rounds; ratio: the framework's value divided by minicnn's of the same round (above 1: minicnn is faster "
     "or smaller), median and range; GFLOP/s: in parentheses the share of the fastest matrix product on as "
-    "many cores. PyTorch runs eagerly with fused Adam, convolutions in the faster of its two memory layouts. "
+    "many cores. PyTorch runs eagerly with fused Adam; where it is measured warm, in the faster of its two "
+    "memory layouts. "
     "minicnn also computes the training accuracy, the others do not."
 )
 
@@ -40,6 +41,11 @@ def _sections(results: Mapping[str, Any]) -> Iterator[str]:
     for title, rows, left in (
         ("epochs until 98 % test accuracy, by round", list(_epochs(results["cases"])), 1),
         ("speed-up: time on one core divided by time on several", list(_speedups(results["cases"])), 2),
+        (
+            "speed with own layers and loss, of the speed with the framework's",
+            list(_own(results["cases"])),
+            1,
+        ),
         ("slope of the growth on logarithmic axes (1: proportional to size)", list(_slopes(results)), 1),
     ):
         if rows:
@@ -113,6 +119,15 @@ def _speedups(cases: list[dict[str, Any]]) -> Iterator[list[str]]:
             for name in sorted(case["values"], key=_is_peer):
                 yield [title, name, *_spread(ratio(one.get(name, []), case["values"][name]))]
                 title = ""
+
+
+def _own(cases: list[dict[str, Any]]) -> Iterator[list[str]]:
+    """Yield the rows of a table: the speed of LeNet-5 with a user's ReLU and loss, relative to without."""
+    values = {case["task"].get("net"): case["values"] for case in cases if case["benchmark"] == "nets"}
+    if "lenet5-own" in values:
+        yield ["", "speed", "range"]
+        for name in sorted(values["lenet5-own"], key=_is_peer):
+            yield [name, *_spread(ratio(values["lenet5"].get(name, []), values["lenet5-own"][name]))]
 
 
 def growth(results: Mapping[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:

@@ -1,5 +1,6 @@
 """Running the benchmarks."""
 
+import json
 import sys
 import tempfile
 from collections.abc import Callable, Collection, Mapping
@@ -8,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from minicnn.bench.nets import COLOR, NETS, describe, initial_weights
 from minicnn.bench.plan import BENCHMARKS, IMAGES, PEERS, Case, Plan
 from minicnn.bench.process import Process
 from minicnn.bench.rounds import Rounds, Start
 from minicnn.datasets import load_mnist
-from minicnn.models import lenet5
 from minicnn.parallel.cores import available_threads, resolve_threads
 from minicnn.profiling import describe_machine, gemm_peak
 from minicnn.validation import check_int
@@ -132,10 +133,16 @@ def _installed_peers(names: list[str], start: Start) -> tuple[dict[str, str], di
 
 
 def _write_data(folder: Path, limit: int | None) -> None:
-    """Write the images, labels and initial weights that all frameworks load."""
+    """Write the images, labels, nets and initial weights that all frameworks load."""
     (x, y), (x_test, y_test) = load_mnist()
     images = IMAGES if limit is None else limit
     for name, array in (("x", x), ("y", y), ("x_test", x_test), ("y_test", y_test)):
         np.save(folder / f"{name}.npy", array[:images])
-    for i, weight in enumerate(lenet5().build((28, 28, 1), rng=0).get_weights()):
-        np.save(folder / f"weight{i}.npy", weight)
+    rng = np.random.default_rng(0)
+    count = max(net.images for net in NETS.values() if net.input_shape == COLOR)
+    np.save(folder / "color_x.npy", rng.integers(0, 256, (count, *COLOR), np.uint8)[:images])
+    np.save(folder / "color_y.npy", rng.integers(0, 10, count, np.uint8)[:images])
+    for name in NETS:
+        (folder / f"{name}.json").write_text(json.dumps(describe(name)))
+        for i, weight in enumerate(initial_weights(name)):
+            np.save(folder / f"{name}.weight{i:02}.npy", weight)

@@ -28,8 +28,9 @@ class Worker:
     def __init__(self, name: str, threads: int, folder: Path, packages: list[str]) -> None:
         self.name, self.threads, self.folder, self.packages = name, threads, folder, packages
         self.floats: dict[str, Any] = {}
-        self.warm: set[int] = set()
-        self.peer: Any = None
+        self.warm: set[tuple[str, int, int]] = set()
+        self.module: dict[str, Any] | None = None
+        self.peers: dict[str, dict[str, Any]] = {}  # by net and memory layout
 
     def about(self) -> dict[str, Any]:
         """Return the version of the first package; ImportError unless all are installed."""
@@ -48,7 +49,7 @@ class Worker:
         return {"value": measure["installed_mb"](*self.packages)}
 
     def train(self, batch_size: int, target: float, min_epochs: int, seed: int) -> dict[str, Any]:
-        """Train until the test accuracy reaches the target, but at least `min_epochs`; return it."""
+        """Train LeNet-5 until the test accuracy reaches the target, but at least `min_epochs`; return it."""
         peer, y, y_test = self._peer(), self._load("y"), self._load("y_test")
         x, x_test = peer.prepare(self._load("x")), peer.prepare(self._load("x_test"))
         import numpy as np
@@ -60,39 +61,69 @@ class Worker:
                 return {"value": accuracy, "epochs": epoch + 1}
         raise RuntimeError(f"the test accuracy is only {accuracy:.4f} after {MAX_EPOCHS} epochs")
 
-    def epoch(self, batch_size: int, images: int) -> dict[str, Any]:
-        """Return the seconds of an epoch over the first `images` images."""
-        peer, x, y = self._peer(), self._floats("x")[:images], self._load("y")[:images]
-        if batch_size not in self.warm:  # the smaller last batch included
-            few = WARM_UP * batch_size + len(x) % batch_size
-            peer.epoch(x[:few], y[:few], batch_size, None)
-            self.warm.add(batch_size)
-        return {"value": _seconds(lambda: peer.epoch(x, y, batch_size, None))}
+    def epoch(self, batch_size: int, images: int, net: str = "lenet5") -> dict[str, Any]:
+        """Return the seconds of an epoch over the first `images` images, in the fastest memory layout."""
+        x, y = self._images(net)
+        x, y = x[:images], y[:images]
+        few = min(WARM_UP, 1 + len(x) // batch_size // 4) * batch_size + len(x) % batch_size
+        times = {}
+        for layout, peer in self._layouts(net).items():
+            if (net, batch_size, images) not in self.warm:  # the smaller last batch included
+                peer.epoch(x[:few], y[:few], batch_size, None)
+            times[layout] = _seconds(lambda peer=peer: peer.epoch(x, y, batch_size, None))
+        self.warm.add((net, batch_size, images))
+        return _fastest(times)
 
-    def predict(self, seconds: float) -> dict[str, Any]:
-        """Return the seconds of a prediction for all test images."""
-        peer, x = self._peer(), self._floats("x_test")
-        return {"value": _median(lambda: peer.predict(x), seconds)}
+    def predict(self, seconds: float, net: str = "lenet5") -> dict[str, Any]:
+        """Return the seconds of a prediction for all test images, in the fastest memory layout."""
+        x = self._test_images(net)
+        layouts = self._layouts(net).items()
+        return _fastest({name: _median(lambda peer=peer: peer.predict(x), seconds) for name, peer in layouts})
 
-    def one(self, how: str, seconds: float) -> dict[str, Any]:
+    def one(self, how: str, seconds: float, net: str = "lenet5") -> dict[str, Any]:
         """Return the seconds for a single image, by `predict` or by calling the model."""
-        call = getattr(self._peer(), f"{how}_one")(self._floats("x_test")[:1].copy())
-        return {"value": _median(call, seconds)}
+        x = self._test_images(net)[:1].copy()
+        layouts = self._layouts(net).items()
+        calls = {name: getattr(peer, f"{how}_one")(x) for name, peer in layouts}
+        return _fastest({name: _median(call, seconds) for name, call in calls.items()})
 
     def conv(self, shape: list[int], seconds: float, **settings: int) -> dict[str, Any]:
         """Return the seconds of a convolution's forward and backward pass, in the fastest variant."""
         import numpy as np
 
         x = np.random.default_rng(0).random(shape, np.float32)
-        times = {name: _median(run, seconds) for name, run in self._peer().conv(x, **settings).items()}
-        return {"value": min(times.values()), **(times if len(times) > 1 else {})}
+        calls = self._peer().conv(x, **settings).items()
+        return _fastest({name: _median(call, seconds) for name, call in calls})
 
     def _peer(self) -> Any:
-        if self.peer is None:
-            path = HERE / "peers" / f"{self.name}_peer.py"
-            weights = [self._load(f"weight{i}") for i in range(10)]
-            self.peer = runpy.run_path(str(path))["Peer"](weights, self.threads)
-        return self.peer
+        """Return LeNet-5 in the first memory layout."""
+        return next(iter(self._layouts("lenet5", first=True).values()))
+
+    def _layouts(self, net: str, first: bool = False) -> dict[str, Any]:
+        """Return the peers of a net: one for each memory layout of the framework, or only the first."""
+        module = self._module()
+        names = getattr(module["Peer"], "LAYOUTS", ("",))
+        made = self.peers.setdefault(net, {})
+        for layout in names[:1] if first else names:
+            if layout not in made:
+                description = json.loads((self.folder / f"{net}.json").read_text())
+                weights = [self._load(path.stem) for path in sorted(self.folder.glob(f"{net}.weight*.npy"))]
+                arguments = (description, weights, self.threads, *[layout] * bool(layout))
+                made[layout] = module["Peer"](*arguments)
+        return made
+
+    def _module(self) -> dict[str, Any]:
+        if self.module is None:
+            self.module = runpy.run_path(str(HERE / "peers" / f"{self.name}_peer.py"))
+        return self.module
+
+    def _images(self, net: str) -> tuple[Any, Any]:
+        """Return the training images of a net, and their labels."""
+        kind = "" if net.startswith("lenet5") else "color_"
+        return self._floats(f"{kind}x"), self._load(f"{kind}y")
+
+    def _test_images(self, net: str) -> Any:
+        return self._floats("x_test") if net.startswith("lenet5") else self._floats("color_x")
 
     def _load(self, name: str) -> Any:
         import numpy as np
@@ -103,6 +134,11 @@ class Worker:
         if name not in self.floats:
             self.floats[name] = self._load(name).astype("float32") / 255
         return self.floats[name]
+
+
+def _fastest(times: dict[str, float]) -> dict[str, Any]:
+    """Return the least time as the `value`; with more than one layout also the time of each."""
+    return {"value": min(times.values()), **(times if len(times) > 1 else {})}
 
 
 def _seconds(call: Callable) -> float:

@@ -8,8 +8,10 @@ from minicnn.layers._registry import register_function, register_layers
 from minicnn.models.historic.alexnet import alexnet
 from minicnn.models.historic.lenet5_1998 import PartialConv2D, Subsample, init_1998, lenet5_1998
 from minicnn.models.lenet5 import lenet5
+from minicnn.models.resnet_small import resnet_small
+from minicnn.models.vgg_small import vgg_small
 
-__all__ = ["alexnet", "lenet5", "lenet5_1998"]
+__all__ = ["alexnet", "lenet5", "lenet5_1998", "resnet_small", "vgg_small"]
 
 
 class NamedModel(NamedTuple):
@@ -24,6 +26,8 @@ class NamedModel(NamedTuple):
 MODELS = {
     "lenet5": NamedModel(lenet5, min_bytes=(150, 4 * 84)),
     "lenet5-1998": NamedModel(lenet5_1998, min_size=32, min_bytes=(150, 4 * 84)),
+    "resnet-small": NamedModel(resnet_small, min_bytes=(0, 4 * 128)),
+    "vgg-small": NamedModel(vgg_small, min_size=4, min_bytes=(0, 4 * 128)),
 }
 
 # So that model files can name them.

@@ -16,14 +16,29 @@ from minicnn.plots.style import (
     MUTED,
     ORANGE,
     PURPLE,
+    SKY,
     SMALL,
     TEXT,
     VERMILLION,
     dress,
 )
 
-_NAMES = {"minicnn": "minicnn", "keras": "Keras", "torch": "PyTorch", "tinynn": "tinynn", "dezero": "DeZero"}
-_COLOURS = {"minicnn": BLUE, "keras": GREEN, "torch": VERMILLION, "tinynn": PURPLE, "dezero": ORANGE}
+_NAMES = {
+    "minicnn": "minicnn",
+    "keras": "Keras",
+    "torch": "PyTorch",
+    "jax": "JAX",
+    "tinynn": "tinynn",
+    "dezero": "DeZero",
+}
+_COLOURS = {
+    "minicnn": BLUE,
+    "keras": GREEN,
+    "torch": VERMILLION,
+    "jax": SKY,
+    "tinynn": PURPLE,
+    "dezero": ORANGE,
+}
 _TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 
 

@@ -1,4 +1,11 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from minicnn.bench.nets import NETS, build, describe
 from minicnn.bench.plan import Plan
+from minicnn.models import lenet5
 
 
 def named(benchmark, limit=None, threads=2, peers=("minicnn", "keras", "tinynn")):
@@ -36,3 +43,22 @@ def test_a_limit_makes_everything_small():
 def test_threads_double_up_to_all():
     assert sorted({case.threads for case in named("threads", threads=8).values()}) == [1, 2, 4, 8]
     assert {case.threads for case in named("threads", threads=1).values()} == {1}
+
+
+def test_the_net_called_lenet5_is_the_models():
+    model = lenet5().build((28, 28, 1), rng=0)
+    assert repr(build("lenet5")) == repr(lenet5())
+    assert all(
+        (a == b).all() for a, b in zip(build("lenet5").get_weights(), model.get_weights(), strict=True)
+    )
+
+
+@pytest.mark.parametrize("net", NETS)
+def test_descriptions_name_the_input_shape_of_each_layer(net):
+    layers = describe(net)["layers"]
+    assert layers[0]["input_shape"] == NETS[net].input_shape
+    for layer, follower in itertools.pairwise(layers):
+        if layer["kind"] == "max_pool":
+            assert np.array_equal(np.array(layer["input_shape"][:2]) // 2, follower["input_shape"][:2])
+        if layer["kind"] == "flatten":
+            assert follower["input_shape"] == (np.prod(layer["input_shape"]),)

@@ -1,10 +1,12 @@
 import json
+import runpy
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from minicnn.bench import PEERS, bench, bench_text
+from minicnn.bench import PEERS, bench, bench_text, nets
 from minicnn.bench.process import Process
 from minicnn.bench.report import growth
 from minicnn.bench.run import _write_data
@@ -39,10 +41,26 @@ def test_keras_and_minicnn_do_the_same_tasks(tmp_path):
     assert right["minicnn"]["value"] > 0.3
 
 
+@pytest.mark.parametrize(
+    ("net", "training"), [("color-batch-norm", True), ("color-group-norm", False), ("color-depthwise", False)]
+)
+def test_keras_and_minicnn_build_the_same_net(net, training):
+    """The logits are equal, since both begin with the same weights."""
+    peers = Path(nets.__file__).parent / "peers"
+    description, weights = nets.describe(net), nets.initial_weights(net)
+    ours = runpy.run_path(str(peers / "minicnn_peer.py"))["Peer"](description, weights, 1).model.train(
+        training
+    )
+    theirs = runpy.run_path(str(peers / "keras_peer.py"))["make_model"](description, weights)
+    x = np.random.default_rng(0).random((2, *nets.NETS[net].input_shape), np.float32)
+    logits = theirs(x, training=training).numpy()
+    np.testing.assert_allclose(ours(x), logits, atol=2e-5 * np.abs(logits).max())
+
+
 def test_a_worker_says_why_it_cannot(tmp_path):
     with (
         start("minicnn", tmp_path) as process,
-        pytest.raises(RuntimeError, match=r"FileNotFoundError.*weight0"),
+        pytest.raises(RuntimeError, match=r"FileNotFoundError.*x_test"),
     ):
         process.request({"do": "predict", "seconds": 0.0})
     with start("minicnn", tmp_path) as process:
@@ -93,8 +111,8 @@ def test_bench_tells_what_is_missing():
     ("arguments", "sentence"),
     [
         ({"benchmarks": ["speed"]}, "`benchmarks` must be of epoch, .*, got 'speed'"),
-        ({"peers": ["jax"]}, "`peers` must be of minicnn, keras, .*, got 'jax'"),
-        ({"pythons": {"jax": "x"}}, "`pythons` must be of .*, got 'jax'"),
+        ({"peers": ["mxnet"]}, "`peers` must be of minicnn, keras, .*, got 'mxnet'"),
+        ({"pythons": {"mxnet": "x"}}, "`pythons` must be of .*, got 'mxnet'"),
         ({"rounds": 0}, "`rounds` must be at least 1, got 0"),
         ({"threads": 9999}, "`threads` must be at most .*, the number of available cores, got 9999"),
         ({"pythons": {"minicnn": "/no/such/python"}}, "minicnn itself does not run"),
@@ -131,7 +149,9 @@ def test_the_command_writes_numbers_and_a_picture(tmp_path, capsys):
 def test_the_command_names_the_benchmarks_it_knows(tmp_path, capsys):
     with pytest.raises(SystemExit, match="2"):
         main(["bench", "sped", "--out", str(tmp_path)])
-    assert "epoch, inference, cold-start, conv, growth, memory, size, threads" in capsys.readouterr().err
+    assert (
+        "epoch, nets, inference, cold-start, conv, growth, memory, size, threads" in capsys.readouterr().err
+    )
     with pytest.raises(SystemExit):
         main(["bench", "--python", "torch"])
     assert "must be PEER=PATH, got 'torch'" in capsys.readouterr().err

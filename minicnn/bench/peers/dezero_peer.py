@@ -1,6 +1,6 @@
 """DeZero, the framework of the book "Deep Learning from Scratch 3"; training only."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ class _LeNet5(Model):
 class Peer:
     """LeNet-5 with its own initial weights, and Adam."""
 
-    def __init__(self, weights: Sequence[np.ndarray], threads: int) -> None:
+    def __init__(self, net: Mapping[str, Any], weights: Sequence[np.ndarray], threads: int) -> None:
         self.model = _LeNet5()
         self.adam = Adam(1e-3).setup(self.model)
 

@@ -1,6 +1,7 @@
 """Keras on TensorFlow."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -8,27 +9,54 @@ import tensorflow as tf
 from keras import layers
 
 
-class Peer:
-    """LeNet-5 with the given weights, and Adam."""
+class OwnReLU(layers.Layer):
+    """ReLU as a user writes it."""
 
-    def __init__(self, weights: Sequence[np.ndarray], threads: int) -> None:
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        """Return the positive part."""
+        return tf.maximum(x, 0.0)
+
+
+def own_loss(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """Return softmax cross-entropy, as a user writes it."""
+    shifted = logits - tf.reduce_max(logits, axis=1, keepdims=True)
+    own = tf.gather(shifted, tf.cast(tf.reshape(labels, [-1]), tf.int32), batch_dims=1)
+    return tf.reduce_logsumexp(shifted, axis=1) - own
+
+
+MAKE: dict[str, Callable] = {
+    "conv": lambda filters, size, padding: layers.Conv2D(filters, size, padding=padding),
+    "depthwise": lambda channels, size: layers.DepthwiseConv2D(size, padding="same"),
+    "batch_norm": layers.BatchNormalization,
+    "group_norm": layers.GroupNormalization,
+    "relu": layers.ReLU,
+    "own_relu": OwnReLU,
+    "max_pool": lambda: layers.MaxPooling2D(2),
+    "flatten": layers.Flatten,
+    "dense": layers.Dense,
+}
+WEIGHTED = ("conv", "depthwise", "dense")
+
+
+def make_model(net: Mapping[str, Any], weights: Sequence[np.ndarray]) -> keras.Model:
+    """Return a net with the given weights."""
+    made = [MAKE[layer["kind"]](*layer["settings"]) for layer in net["layers"]]
+    model = keras.Sequential([keras.Input(net["input_shape"]), *made])
+    given = iter(weights)
+    for layer, description in zip(made, net["layers"], strict=True):
+        if description["kind"] in WEIGHTED:
+            layer.set_weights([next(given).reshape(weight.shape) for weight in layer.weights])
+    return model
+
+
+class Peer:
+    """A net with the given weights, and Adam."""
+
+    def __init__(self, net: Mapping[str, Any], weights: Sequence[np.ndarray], threads: int) -> None:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
-        self.model = keras.Sequential(
-            [
-                keras.Input((28, 28, 1)),
-                layers.Conv2D(6, 5, padding="same", activation="relu"),
-                layers.MaxPooling2D(2),
-                layers.Conv2D(16, 5, activation="relu"),
-                layers.MaxPooling2D(2),
-                layers.Flatten(),
-                layers.Dense(120, activation="relu"),
-                layers.Dense(84, activation="relu"),
-                layers.Dense(10),
-            ]
-        )
-        self.model.set_weights(weights)
+        self.model = make_model(net, weights)
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        self.model.compile(keras.optimizers.Adam(1e-3), loss)
+        self.model.compile(keras.optimizers.Adam(1e-3), own_loss if net["own_loss"] else loss)
 
     def prepare(self, images: np.ndarray) -> np.ndarray:
         """Return floats in [0, 1]."""

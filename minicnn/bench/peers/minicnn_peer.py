@@ -1,25 +1,58 @@
 """minicnn itself."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from minicnn.layers import Conv2D
-from minicnn.models import lenet5
+from minicnn.bench.nets import make
+from minicnn.layers import Conv2D, Dense, Layer
+from minicnn.losses import softmax_cross_entropy
 from minicnn.optimizers import Adam
 from minicnn.training import Trainer
 
 
-class Peer:
-    """LeNet-5 with the given weights, and Adam."""
+class OwnReLU(Layer):
+    """ReLU as a user writes it."""
 
-    def __init__(self, weights: Sequence[np.ndarray], threads: int) -> None:
-        self.model = lenet5().build((28, 28, 1), rng=0)
-        self.model.set_weights(weights)
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Return the positive part."""
+        self.cache = x > 0
+        return np.maximum(x, 0)
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        """Return dL/dx."""
+        return dy * self.cache
+
+
+def own_loss(logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
+    """Return softmax cross-entropy and its gradient, as a user writes them."""
+    rows = np.arange(len(logits))
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    powers = np.exp(shifted)
+    sums = powers.sum(axis=1, keepdims=True)
+    loss = float((np.log(sums[:, 0]) - shifted[rows, labels]).mean())
+    gradient = powers / sums
+    gradient[rows, labels] -= 1
+    return loss, gradient / len(logits)
+
+
+class Peer:
+    """A net with the given weights, and Adam."""
+
+    def __init__(self, net: Mapping[str, Any], weights: Sequence[np.ndarray], threads: int) -> None:
+        self.model = make([(layer["kind"], *layer["settings"]) for layer in net["layers"]], OwnReLU)
+        self.model.build(tuple(net["input_shape"]), rng=0)
+        given = iter(weights)
+        for layer in self.model.layers:
+            if isinstance(layer, Conv2D | Dense):
+                layer.set_weights([next(given), next(given)])
         self.threads = threads
-        self.trainer = Trainer(self.model, Adam(), threads=threads)
+        loss = own_loss if net["own_loss"] else softmax_cross_entropy
+        whole = any(layer.batch_dependent for _, layer in self.model.named_layers())
+        self.trainer = Trainer(self.model, Adam(), loss=loss, threads=None if whole else threads)
 
     def prepare(self, images: np.ndarray) -> np.ndarray:
         """Return uint8 images in the form that the framework trains on."""

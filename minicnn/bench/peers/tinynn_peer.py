@@ -1,6 +1,7 @@
 """tinynn; training only."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from tinynn.core.layer import Conv2D, Dense, Flatten, MaxPool2D, ReLU
@@ -13,7 +14,7 @@ from tinynn.core.optimizer import Adam
 class Peer:
     """LeNet-5 with its own initial weights, and Adam."""
 
-    def __init__(self, weights: Sequence[np.ndarray], threads: int) -> None:
+    def __init__(self, net: Mapping[str, Any], weights: Sequence[np.ndarray], threads: int) -> None:
         convs = [Conv2D([5, 5, 1, 6], padding="SAME"), ReLU(), MaxPool2D([2, 2])]
         convs += [Conv2D([5, 5, 6, 16], padding="VALID"), ReLU(), MaxPool2D([2, 2])]
         net = Net([*convs, Flatten(), Dense(120), ReLU(), Dense(84), ReLU(), Dense(10)])
