@@ -2,9 +2,30 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
+
+
+class ForeignSwitch:
+    """An attribute that freezes weights in another framework: setting it warns that it does nothing here."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, obj: Any, owner: type | None = None) -> Any:
+        if obj is None or self.name not in vars(obj):
+            raise AttributeError(self.name)
+        return vars(obj)[self.name]
+
+    def __set__(self, obj: Any, value: Any) -> None:
+        warnings.warn(
+            f"`{self.name}` has no effect in minicnn: set `trainable = False` to freeze a "
+            f"{type(obj).__name__}",
+            stacklevel=2,
+        )
+        vars(obj)[self.name] = value  # a layer of the user may have an argument of this name
 
 
 class Parameter:
@@ -21,6 +42,11 @@ class Parameter:
         False for a frozen weight, and for state that is saved with the weights but never changed by an
         optimizer (the running statistics of `BatchNorm`).
 
+    Attributes
+    ----------
+    frozen : bool
+        Whether `layer.trainable = False` has frozen it.
+
     Examples
     --------
     >>> p = Parameter([1.0, 2.0])
@@ -30,11 +56,24 @@ class Parameter:
     array([2., 2.])
     """
 
+    requires_grad = ForeignSwitch()
+    stop_gradient = ForeignSwitch()
+
     def __init__(self, value: Any, trainable: bool = True) -> None:
         value = np.array(value, order="C")
         self._value = value if np.issubdtype(value.dtype, np.floating) else value.astype(np.float64)
         self._grad: np.ndarray | None = None
-        self.trainable = trainable
+        self._trainable, self.frozen = trainable, False
+
+    @property
+    def trainable(self) -> bool:
+        """Whether gradients are added, and an optimizer changes it; True thaws a frozen one."""
+        return self._trainable and not self.frozen
+
+    @trainable.setter
+    def trainable(self, trainable: bool) -> None:
+        self._trainable = trainable
+        self.frozen = self.frozen and not trainable
 
     @property
     def value(self) -> np.ndarray:
@@ -56,7 +95,7 @@ class Parameter:
         return self._grad
 
     def add_grad(self, grad: np.ndarray) -> None:
-        """Add `grad` to the accumulated gradient.
+        """Add `grad` to the accumulated gradient; that of a weight that is not trainable stays zero.
 
         Raises
         ------
@@ -65,7 +104,8 @@ class Parameter:
         """
         if np.shape(grad) != self.shape:
             raise ValueError(f"`grad` must have the parameter's shape {self.shape}, got {np.shape(grad)}")
-        self.grad.__iadd__(grad)
+        if self.trainable:
+            self.grad.__iadd__(grad)
 
     def zero_grad(self) -> None:
         """Set the accumulated gradient to zero."""
@@ -77,11 +117,21 @@ class Parameter:
         self._value = self._value.astype(dtype, copy=False)
         self._grad = None
 
-    def replica(self) -> Parameter:
-        """Return a parameter that shares this one's value buffer but has a gradient of its own."""
+    def replica(self, shared: bool = True) -> Parameter:
+        """Return a parameter with the same value buffer, or a copy of it, and a gradient of its own."""
         twin = Parameter.__new__(Parameter)
-        twin._value, twin._grad, twin.trainable = self._value, None, self.trainable
+        twin._value, twin._grad = self._value if shared else self._value.copy(), None
+        twin.share_mode(self)
         return twin
+
+    def share_mode(self, other: Parameter) -> None:
+        """Be trainable or frozen as another parameter is."""
+        self._trainable, self.frozen = other._trainable, other.frozen
+
+    @property
+    def is_statistic(self) -> bool:
+        """Whether `forward` may change it: neither trainable nor frozen."""
+        return not (self._trainable or self.frozen)
 
     def rebind(self, value: np.ndarray | None, grad: np.ndarray) -> None:
         """Use these arrays, as they are, for the gradient and, if one is given, for the value.

@@ -1,4 +1,5 @@
 import copy
+import functools
 import math
 import re
 import tracemalloc
@@ -205,7 +206,38 @@ def test_step_skips_what_is_not_trainable():
     optimizer.step([frozen, free])
     assert frozen.value.tolist() == [1.0]
     assert free.value[0] < 0.5
-    assert sorted(optimizer.state_dict()) == ["0.m", "0.v"]
+    assert sorted(optimizer.state_dict()) == ["1.m", "1.v"]
+
+
+def test_the_state_of_a_frozen_parameter_waits_until_it_is_thawed():
+    rng = np.random.default_rng(0)
+    values, grads = [rng.standard_normal(n) for n in (3, 2)], [rng.standard_normal(n) for n in (3, 2)]
+    make = functools.partial(Adam, lr=0.1, weight_decay=0.1)
+
+    def run(steps, optimizer, parameters):
+        for flags in steps:
+            for parameter, flag, grad in zip(parameters, flags, grads, strict=False):
+                parameter.trainable = flag
+                parameter.zero_grad()
+                parameter.add_grad(grad)
+            optimizer.step(parameters)
+        return optimizer
+
+    parameters = [Parameter(value) for value in values]
+    optimizer = run([(True, True), (False, True), (False, True)], make(), parameters)
+    alone = [Parameter(values[0])]
+    one = run([(True,)], make(), alone)
+    np.testing.assert_array_equal(parameters[0].value, alone[0].value)  # neither moved nor decayed
+    np.testing.assert_array_equal(optimizer.state_dict()["0.m"], one.state_dict()["0.m"])
+    copies = [Parameter(parameter.value) for parameter in parameters]
+    copies[0].trainable = False
+    twin = make()
+    twin.load_state_dict(optimizer.state_dict(), optimizer.steps, copies)
+    for each, owner in ((optimizer, parameters), (twin, copies)):
+        run([(True, True)], each, owner)
+    for own, other in zip(parameters, copies, strict=True):
+        np.testing.assert_array_equal(own.value, other.value)
+    assert not np.array_equal(parameters[0].value, alone[0].value)
 
 
 @pytest.mark.parametrize(

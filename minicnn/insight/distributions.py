@@ -85,7 +85,9 @@ class Distributions(Callback):
         activations, gradients, dead = [], [], []
         for block in blocks(model):
             output = trace.outputs[block.last]
-            sizes = [np.abs(p.grad).ravel() for p in trace.layers[block.first].parameters() if p.trainable]
+            sizes = [
+                np.abs(p.grad).ravel() for p in trace.layers[block.first].parameters() if not p.is_statistic
+            ]
             activations.append(np.quantile(output, QUANTILES))
             gradients.append(np.quantile(np.concatenate(sizes), QUANTILES))
             dead.append((output == 0).all(axis=tuple(range(output.ndim - 1))).mean())

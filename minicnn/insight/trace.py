@@ -61,7 +61,9 @@ class Trace:
         if np.shape(x)[1:] != model.input_shape:
             raise ValueError(f"`x` must have shape {('N', *model.input_shape)}, got {np.shape(x)}")
         with reading(model):
-            self.layers = _flat(copy.deepcopy(model))  # a replica would share BatchNorm's running averages
+            model = copy.deepcopy(model)  # a replica would share BatchNorm's running averages
+        model.needs_dx = True
+        self.layers = _flat(model)
         for layer in self.layers:
             layer.train().zero_grad()
             for part in _leaves(layer) if not training else ():
@@ -81,7 +83,6 @@ class Trace:
         """
         gradients: list[Any] = [dy]
         for layer in reversed(self.layers):
-            layer.needs_dx = True
             gradients.append(layer.backward(gradients[-1]))
         self.dx = gradients.pop()
         return gradients[::-1]
@@ -125,7 +126,7 @@ def blocks(model: Sequential) -> list[Block]:
 def _has_kernel(layer: Layer) -> bool:
     """Whether the layer has weights that combine values, not only scale each."""
     return any(
-        parameter.trainable and parameter.value.ndim > 1 and parameter.shape != layer.input_shape
+        not parameter.is_statistic and parameter.value.ndim > 1 and parameter.shape != layer.input_shape
         for parameter in layer.parameters()
     )
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from minicnn.layers._chain import LOCATED, Chain, with_place
+from minicnn.layers._chain import LOCATED, Chain, unfitting_layer, with_place
 from minicnn.layers.base import Layer
 
 T = TypeVar("T")
@@ -34,6 +34,15 @@ class Branches(Layer):
         """Build all branches for the input shape, in order."""
         for i, branch in enumerate(self.branch_layers()):
             in_branch(self._place(i), Chain(branch).init_params, input_shape, rng)
+
+    def unbuilt_part(self) -> str:
+        """Return which layer must be built, or again because it was exchanged; empty if none."""
+        found = super().unbuilt_part()
+        for i, branch in enumerate(self.branch_layers()):
+            end = branch[-1].output_shape if branch else ()
+            unfit = unfitting_layer(branch, self.input_shape, end)
+            found = found or (unfit and f"{self._place(i)}{unfit}")
+        return found
 
     def _place(self, index: int) -> str:
         """Return what stands before a layer of a branch in error messages."""

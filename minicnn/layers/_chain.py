@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from minicnn.layers._freezing import require_gradients
 from minicnn.layers.base import Layer
 
 LOCATED = (ValueError, TypeError, RuntimeError)  # errors whose message gets the layer
@@ -39,8 +40,17 @@ class Chain(Layer):
 
     @needs_dx.setter
     def needs_dx(self, needed: bool) -> None:
-        if self.layers:
-            self.layers[0].needs_dx = needed
+        require_gradients(self.layers, needed)
+
+    def unbuilt_part(self) -> str:
+        """Return which layer must be built, or again because it was exchanged; empty if none."""
+        return super().unbuilt_part() or unfitting_layer(self.layers, self.input_shape, self.output_shape)
+
+    def _require_built(self) -> tuple[int, ...]:
+        shape = super()._require_built()
+        if unfit := unfitting_layer(self.layers, shape, self.output_shape):
+            raise RuntimeError(f"{unfit} was exchanged after the model was built: call build({shape}) again")
+        return shape
 
     def init_params(self, input_shape: tuple[int, ...], rng: np.random.Generator) -> None:
         """Build each layer for the output shape of the one before."""
@@ -65,11 +75,25 @@ class Chain(Layer):
         """Return dL/dx; add the gradient of every weight."""
         dx: Any = dy if self.layers else dy.copy()
         for i, layer in reversed(list(enumerate(self.layers))):
+            if not layer.needs_backward:
+                return None
             try:
                 dx = layer.backward(dx)
             except LOCATED as error:
                 raise _located(error, i, layer, np.shape(dx)) from error
         return dx
+
+
+def unfitting_layer(
+    layers: Sequence[Layer], input_shape: tuple[int, ...] | None, output_shape: tuple[int, ...]
+) -> str:
+    """Return the first layer that was not built for the output of the one before; empty if all were."""
+    shape = input_shape
+    for i, layer in enumerate(layers):
+        if layer.input_shape != shape:
+            return f"layer {i} ({type(layer).__name__})"
+        shape = layer.output_shape
+    return f"the last layer ({type(layers[-1]).__name__})" if layers and shape != output_shape else ""
 
 
 def with_place(error: Exception, place: str) -> Exception:

@@ -10,19 +10,20 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import DTypeLike
 
-from minicnn.layers._build_rules import build_rules, outer_dtype
+from minicnn.layers._build_rules import outer_dtype
+from minicnn.layers._building import build_layer
 from minicnn.layers._claims import check_thread, reading
 from minicnn.layers._config import Configurable
+from minicnn.layers._freezing import Freezable
 from minicnn.layers._prediction import detached_streams
-from minicnn.layers._tree import ParameterTree, find_objects
+from minicnn.layers._tree import find_objects
 from minicnn.ops.scaling import to_float
-from minicnn.parameter import Parameter
 from minicnn.validation import check_examples, check_input_shape, check_int
 
 _EMPTY: Any = (None, None)  # an empty cache: no value, no thread
 
 
-class Layer(Configurable, ParameterTree):
+class Layer(Configurable, Freezable):
     """One step of a network: `forward` computes and caches, `backward` returns gradients.
 
     To write a layer, subclass and implement:
@@ -51,13 +52,16 @@ class Layer(Configurable, ParameterTree):
     batch_dependent : bool
         False. Set it to True if in training the examples of a batch influence each other, or `forward`
         changes weights (BatchNorm's running statistics): such batches are not split into shards.
+    trainable : bool
+        True. Assigning False freezes the weights of the layer and of those that it holds, and BatchNorm's
+        running averages; the last assignment counts.
     needs_dx : bool
-        True. If False (the trainer sets it on the first layer), `backward` may return None instead of dL/dx.
+        True. If False, `backward` may return None instead of dL/dx. The trainer sets it on the model: the
+        layers below its lowest trainable weight, whose `needs_backward` is False, then cache nothing.
     """
 
     training: bool = False
     batch_dependent: bool = False
-    needs_dx: bool = True
     input_shape: tuple[int, ...] | None = None
     output_shape: tuple[int, ...] = ()
     dtype: np.dtype = np.dtype(np.float32)
@@ -89,7 +93,9 @@ class Layer(Configurable, ParameterTree):
         rng: int | np.random.Generator | None = None,
         dtype: DTypeLike = np.float32,
     ) -> Self:
-        """Create all weights, and find the output shape by running one example of zeros.
+        """Create the weights, and find the output shape by running one example of zeros.
+
+        Layers that are built already keep their weights.
 
         Parameters
         ----------
@@ -108,7 +114,8 @@ class Layer(Configurable, ParameterTree):
         Raises
         ------
         ValueError
-            If the input shape does not suit the layer, or a weight or layer is held in two places.
+            If the input shape does not suit the layer, or input shape and dtype the weights that it has; if a
+            weight or layer is held in two places.
         TypeError
             If `dtype` is not float32 or float64, or the input shape is not a sequence of integers.
         """
@@ -118,25 +125,17 @@ class Layer(Configurable, ParameterTree):
         if dtype not in (np.float32, np.float64):
             raise TypeError(f"`dtype` must be float32 or float64, got {dtype}")
         shape, token = check_input_shape(input_shape), outer_dtype.set(dtype)
-        mode, rules = self.training, build_rules.get()
         try:
-            rules.check(self, shape)
-            self.init_params(shape, np.random.default_rng(rng))
-            for _, parameter in find_objects(self.__getstate__(), Parameter):
-                parameter.cast(dtype)
-            self.input_shape, self.dtype = shape, dtype
-            with np.errstate(all="ignore"):  # zeros may divide by zero; only the shape matters
-                known = rules.output_shape(self, shape)
-                self.output_shape = known or self.eval()(np.zeros((1, *shape), dtype)).shape[1:]
-            if outer is None:
-                self._refuse_tied_weights()
-        except BaseException:
-            self.input_shape = None
-            raise
+            return build_layer(self, shape, np.random.default_rng(rng), dtype, outermost=outer is None)
         finally:
-            self.train(mode)
             outer_dtype.reset(token)
-        return self
+
+    def unbuilt_part(self) -> str:
+        """Return which of the layers held by this one must still be built, or again; empty if none."""
+        for name, layer in self.named_layers():
+            if layer.input_shape is None:
+                return f"{name} ({type(layer).__name__})"
+        return ""
 
     # --- running ------------------------------------------------------------------------------------------
 
@@ -209,7 +208,7 @@ class Layer(Configurable, ParameterTree):
 
     @cache.setter
     def cache(self, value: Any) -> None:
-        self._cache = (value, threading.get_ident()) if self.training else _EMPTY
+        self._cache = (value, threading.get_ident()) if self.training and self.needs_backward else _EMPTY
 
     def train(self, mode: bool = True) -> Self:
         """Switch this layer and those it holds to training mode."""
@@ -239,7 +238,7 @@ class Layer(Configurable, ParameterTree):
 
     def eval_replica(self, shared: bool = True) -> Self:
         """Return a replica in evaluation mode, without `shared` one whose weights are copies."""
-        copies = {} if shared else {id(p): Parameter(p.value, p.trainable) for p in self.parameters()}
+        copies = {} if shared else {id(p): p.replica(shared=False) for p in self.parameters()}
         return self._copy(detached_streams(self.generators()) | copies).eval()
 
     def _copy(self, memo: dict[int, Any]) -> Self:

@@ -1,4 +1,4 @@
-"""Batch, group, layer and local response normalization."""
+"""Batch, group and layer normalization."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from minicnn.layers.base import Layer
 from minicnn.ops.norm_batch import batch_norm, batch_norm_backward, normalize
 from minicnn.ops.norm_group import group_norm, group_norm_backward
 from minicnn.ops.norm_layer import layer_norm, layer_norm_backward
-from minicnn.ops.normalization import check_size, local_response_norm, local_response_norm_backward
 from minicnn.parameter import Parameter
 from minicnn.validation import check_dy, check_int, check_real
 
@@ -55,7 +54,7 @@ class BatchNorm(_ScaleAndShift):
     """Normalize each channel over the batch, then scale and shift it (Ioffe and Szegedy 2015; as Keras).
 
     In training the statistics are those of the batch, over all axes but the last, and update running
-    averages; in evaluation the running averages are used. They are saved with the weights.
+    averages; in evaluation, and in a frozen layer, those are used. They are saved with the weights.
 
     Parameters
     ----------
@@ -74,7 +73,10 @@ class BatchNorm(_ScaleAndShift):
         Running averages; the variance is the biased one, as in Keras.
     """
 
-    batch_dependent = True
+    @property
+    def batch_dependent(self) -> bool:  # type: ignore[override]
+        """Whether the statistics are those of the batch in training."""
+        return self.trainable
 
     def __init__(
         self, momentum: float = 0.99, eps: float = 1e-3, scale: bool = True, center: bool = True
@@ -91,8 +93,9 @@ class BatchNorm(_ScaleAndShift):
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return the normalized batch."""
         gamma, beta = self._weights(x)
-        if not self.training:
+        if not (self.training and self.trainable):
             mean, var = (p.value.astype(x.dtype, copy=False) for p in (self.running_mean, self.running_var))
+            self.cache = x, None, var
             return normalize(x, mean, var, gamma, beta, self.eps)
         y, mean, var = batch_norm(x, gamma, beta, self.eps)
         self.cache = x, mean, var
@@ -104,7 +107,10 @@ class BatchNorm(_ScaleAndShift):
         """Return dL/dx, through the batch statistics too; add the gradients of gamma and beta."""
         x, mean, var = self.cache
         gamma, _ = self._weights(x)
-        dx, *gradients = batch_norm_backward(check_dy(dy, x.shape), x, gamma, mean, var, self.eps)
+        check_dy(dy, x.shape)
+        if mean is None:  # frozen
+            return dy * (gamma / np.sqrt(var + self.eps))
+        dx, *gradients = batch_norm_backward(dy, x, gamma, mean, var, self.eps)
         self._add_grads(*gradients)
         return dx
 
@@ -207,43 +213,3 @@ class LayerNorm(_ScaleAndShift):
         dx, *gradients = layer_norm_backward(check_dy(dy, x.shape), x, gamma, statistics)
         self._add_grads(*gradients)
         return dx
-
-
-class LocalResponseNorm(Layer):
-    """Divide each value by (k + alpha * sum of squares over neighbouring channels) ** beta.
-
-    Channels compete: a large response lowers those of neighbouring channels at the same pixel (Krizhevsky et
-    al. 2012, section 3.3, where `size` is called n). Other frameworks have other conventions:
-
-    - TensorFlow's `depth_radius` is (size - 1) / 2; alpha is as here, and k is its `bias`;
-    - PyTorch and ONNX take the mean of the squares instead of the sum: their alpha is size * alpha.
-
-    Parameters
-    ----------
-    size : int, odd
-        Channels in a window, centred on the value's own; windows are cut off at the first and last channels.
-    k, alpha, beta : float
-        Constants of the formula, by default the paper's; k must be positive, alpha and beta not negative.
-
-    Examples
-    --------
-    >>> layer = LocalResponseNorm(size=3, k=1.0, alpha=1.0, beta=1.0).build((1, 1, 3))
-    >>> layer(np.array([[[[1.0, 2.0, 3.0]]]])).round(3)    # 1 / (1+1+4), 2 / (1+1+4+9), 3 / (1+4+9)
-    array([[[[0.167, 0.133, 0.214]]]])
-    """
-
-    def __init__(self, size: int = 5, k: float = 2.0, alpha: float = 1e-4, beta: float = 0.75) -> None:
-        self.size = check_size(size)
-        self.k = check_real(k, "k", above_low=True)
-        self.alpha, self.beta = check_real(alpha, "alpha"), check_real(beta, "beta")
-
-    def forward(self, x: np.ndarray) -> np.ndarray:
-        """Return the normalised images."""
-        self.cache = x
-        return local_response_norm(x, self.size, self.k, self.alpha, self.beta)
-
-    def backward(self, dy: np.ndarray) -> np.ndarray:
-        """Return dL/dx, including the paths through the denominators of neighbouring channels."""
-        x = self.cache
-        check_dy(dy, x.shape)
-        return local_response_norm_backward(dy, x, self.size, self.k, self.alpha, self.beta)

@@ -1,6 +1,7 @@
 """Sequential: layers applied one after the other."""
 
 from collections.abc import Iterable, Iterator
+from typing import overload
 
 from minicnn.layers._chain import Chain, repr_lists
 from minicnn.layers.base import Layer
@@ -21,6 +22,15 @@ class Sequential(Chain):
     >>> model = Sequential([Dense(8), ReLU(), Dense(2)]).build((4,), rng=0)
     >>> len(model), model[1], [type(layer).__name__ for layer in model]
     (3, ReLU(), ['Dense', 'ReLU', 'Dense'])
+
+    A slice is a Sequential of the same layers, and a new head on them keeps their weights:
+
+    >>> import numpy as np
+    >>> features = model[:-1]
+    >>> features.trainable = False
+    >>> other = Sequential([*features, Dense(5)]).build((4,), rng=1)
+    >>> other[0] is model[0], other.output_shape, features.predict(np.zeros((1, 4))).shape
+    (True, (5,), (1, 8))
     """
 
     def __init__(self, layers: Iterable[Layer] = ()) -> None:
@@ -36,8 +46,22 @@ class Sequential(Chain):
     def __iter__(self) -> Iterator[Layer]:
         return iter(self.layers)
 
-    def __getitem__(self, index: int) -> Layer:
-        return self.layers[index]
+    @overload
+    def __getitem__(self, index: int) -> Layer: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Sequential": ...
+
+    def __getitem__(self, index: int | slice) -> "Layer | Sequential":
+        if not isinstance(index, slice):
+            return self.layers[index]
+        part = Sequential(self.layers[index])
+        if part.layers and self.input_shape is not None:
+            part.input_shape, part.dtype = part.layers[0].input_shape, self.dtype
+            part.output_shape = part.layers[-1].output_shape
+            if part.unbuilt_part():  # layers that did not follow each other
+                part.input_shape = None
+        part.training = self.training
+        return part
 
     def __repr__(self) -> str:
         return f"Sequential({repr_lists(self.layers)})"

@@ -58,18 +58,28 @@ def layer_costs(model: Layer, layers: Sequence[Layer]) -> list[LayerCost]:
 def summary_table(model: Layer, layers: Sequence[Layer]) -> str:
     """Return a table with a row per layer and a row of totals."""
     costs = layer_costs(model, layers)
+    names = [
+        cost.name if layer.trainable else f"{cost.name} (frozen)"
+        for cost, layer in zip(costs, layers, strict=True)
+    ]
     totals = [sum(column) for column in zip((0, 0, 0), *(cost[2:] for cost in costs), strict=True)]
     rows = [
         ("layer", "output shape", "parameters", "MACs", "bytes cached"),
-        *((cost.name, str(cost.output_shape), *map("{:,}".format, cost[2:])) for cost in costs),
+        *(
+            (name, str(cost.output_shape), *map("{:,}".format, cost[2:]))
+            for name, cost in zip(names, costs, strict=True)
+        ),
         ("total", "", *map("{:,}".format, totals)),
     ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     template = "  ".join(f"{{:{'<' if i < 2 else '>'}{width}}}" for i, width in enumerate(widths))
     lines = [template.format(*row) for row in rows]
     rule = "-" * len(lines[0])
-    frozen = sum(parameter.size for parameter in model.parameters() if not parameter.trainable)
-    note = [f"{frozen:,} of the parameters are not trainable"] if frozen else []
+    fixed = sum(parameter.size for parameter in model.parameters() if not parameter.trainable)
+    frozen = sum(parameter.size for parameter in model.parameters() if parameter.frozen)
+    note = [f"{fixed:,} of the parameters are not trainable"] if fixed else []
+    if frozen:
+        note = [f"{totals[0] - fixed:,} of the parameters are trainable, {frozen:,} are frozen"]
     return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1], *note])
 
 

@@ -10,7 +10,8 @@ from minicnn.ops.memory import aligned_zeros
 
 BLOCK = 1 << 16  # values: few NumPy calls, and five arrays of it (float32) still fit into a usual L2 cache
 
-Layout: TypeAlias = list[tuple[tuple[int, ...], np.dtype]]  # shape and dtype of each parameter
+# The index of each parameter among all that are given, its shape and its dtype.
+Layout: TypeAlias = list[tuple[int, tuple[int, ...], np.dtype]]
 _Segment: TypeAlias = tuple[int, slice, slice]  # index of a parameter, its part, its place in the block
 
 
@@ -19,7 +20,7 @@ class Memory:
 
     Attributes
     ----------
-    layout : list of (shape, dtype)
+    layout : list of (int, shape, dtype)
         Of the trainable parameters.
     blocks : list of list of (int, slice, slice)
         For each block the parts of parameters in it.
@@ -35,11 +36,11 @@ class Memory:
     """
 
     def __init__(self, layout: Layout, slots: tuple[str, ...]) -> None:
-        if len({dtype for _, dtype in layout}) != 1:
+        if len({dtype for _, _, dtype in layout}) != 1:
             raise ValueError(
                 f"an optimizer needs trainable parameters of one dtype, got {describe_layout(layout)}"
             )
-        sizes, dtype = [math.prod(shape) for shape, _ in layout], layout[0][1]
+        sizes, dtype = [math.prod(shape) for _, shape, _ in layout], layout[0][2]
         self.layout = layout
         self.blocks = _split(sizes)
         self.arrays = {slot: aligned_zeros(sum(sizes), dtype) for slot in slots}
@@ -49,14 +50,14 @@ class Memory:
         """Yield ("0.m", view) for each parameter's part of each state array, in the parameter's shape."""
         for slot, flat in self.arrays.items():
             stop = 0
-            for i, (shape, _) in enumerate(self.layout):
+            for i, shape, _ in self.layout:
                 start, stop = stop, stop + math.prod(shape)
                 yield f"{i}.{slot}", flat[start:stop].reshape(shape)
 
 
 def describe_layout(layout: Layout) -> str:
     """Return the layout as text for a message."""
-    return ", ".join(f"{shape} {dtype}" for shape, dtype in layout) or "none"
+    return ", ".join(f"{shape} {dtype}" for _, shape, dtype in layout) or "none"
 
 
 def _split(sizes: Iterable[int], block: int = BLOCK) -> list[list[_Segment]]:

@@ -7,14 +7,14 @@ only two blocks of memory are needed, however large the net.
 """
 
 import inspect
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from minicnn.optimizers._memory import BLOCK, Memory, describe_layout
+from minicnn.optimizers._clipping import clip_scale
+from minicnn.optimizers._memory import BLOCK, Layout, Memory, describe_layout
 from minicnn.parameter import Parameter
 from minicnn.schedules import Schedule
 from minicnn.validation import check_int, check_real
@@ -72,6 +72,8 @@ class Optimizer(ABC):
         self.clip_norm = None if clip_norm is None else check_real(clip_norm, "clip_norm", above_low=True)
         self.steps = 0
         self._memory: Memory | None = None  # until the parameters are known
+        self._layout: Layout = []  # of all parameters, trainable or not
+        self._frozen_state: dict[str, np.ndarray] = {}  # of parameters that were trained before
 
     @abstractmethod
     def update(self, grad: np.ndarray, scratch: np.ndarray, rate: float, state: State) -> np.ndarray:
@@ -117,7 +119,8 @@ class Optimizer(ABC):
         Parameters
         ----------
         parameters : iterable of Parameter
-            The same at every call, in the same order; the first call creates the state.
+            The same at every call, in the same order; the first call creates the state. That of a parameter
+            which is frozen later stays as it is, for the time when it is trained again.
 
         Raises
         ------
@@ -129,7 +132,7 @@ class Optimizer(ABC):
         rate = self.learning_rate
         values = [parameter.value.reshape(-1) for parameter in trainable]
         grads = [parameter.grad.reshape(-1) for parameter in trainable]
-        scale = 1.0 if self.clip_norm is None else _clip_scale(grads, self.clip_norm)
+        scale = 1.0 if self.clip_norm is None else clip_scale(grads, self.clip_norm)
         keep = 1.0 - rate * self.weight_decay if self.decoupled else 1.0
         penalty = 0.0 if self.decoupled else self.weight_decay
         for number, segments in enumerate(memory.blocks):
@@ -158,9 +161,10 @@ class Optimizer(ABC):
     def state_dict(self) -> dict[str, np.ndarray]:
         """Return copies of the state arrays in their parameters' shapes, as "0.m", "1.m", ..., "0.v", ...
 
-        The number is the parameter's index among the trainable ones. Empty before the first step.
+        The number is the parameter's index. Empty before the first step.
         """
-        return {name: view.copy() for name, view in self._memory.named_views()} if self._memory else {}
+        views = dict(self._memory.named_views()) if self._memory else {}
+        return {name: view.copy() for name, view in (views | self._frozen_state).items()}
 
     def load_state_dict(
         self, state: Mapping[str, np.ndarray], steps: int, parameters: Iterable[Parameter]
@@ -185,31 +189,46 @@ class Optimizer(ABC):
         views = dict(self._prepare(parameters)[1].named_views())
         if not steps and not state:
             state = {name: np.zeros_like(view) for name, view in views.items()}
-        if views.keys() != state.keys():
-            missing, unexpected = sorted(views.keys() - state.keys()), sorted(state.keys() - views.keys())
+        known = {
+            f"{i}.{slot}": np.broadcast_to(dtype.type(0), shape)
+            for i, shape, dtype in self._layout
+            for slot in self.slots
+        }
+        if not views.keys() <= state.keys() <= known.keys():
+            missing, unexpected = sorted(views.keys() - state.keys()), sorted(state.keys() - known.keys())
             raise ValueError(f"the state does not match {self!r}: missing {missing}, unexpected {unexpected}")
-        for name, view in views.items():
-            if (state[name].shape, state[name].dtype) != (view.shape, view.dtype):
+        for name, array in state.items():
+            expected = known[name]
+            if (array.shape, array.dtype) != (expected.shape, expected.dtype):
                 raise ValueError(
-                    f"{name!r} must have shape {view.shape} and dtype {view.dtype}, "
-                    f"got {state[name].shape} and {state[name].dtype}"
+                    f"{name!r} must have shape {expected.shape} and dtype {expected.dtype}, "
+                    f"got {array.shape} and {array.dtype}"
                 )
-        for name, view in views.items():
-            view[...] = state[name]
+        self._take_over(state)
         self.steps = steps
 
     def _prepare(self, parameters: Iterable[Parameter]) -> tuple[list[Parameter], Memory]:
         """Return the trainable parameters and the memory made for their layout."""
-        trainable = [parameter for parameter in parameters if parameter.trainable]
-        layout = [(parameter.shape, parameter.dtype) for parameter in trainable]
-        if self._memory is None:
-            self._memory = Memory(layout, self.slots)
-        elif layout != self._memory.layout:
+        parameters = list(parameters)
+        every = [(i, parameter.shape, parameter.dtype) for i, parameter in enumerate(parameters)]
+        layout = [each for each, parameter in zip(every, parameters, strict=True) if parameter.trainable]
+        if self._memory is not None and every != self._layout:
             raise ValueError(
-                f"this optimizer holds state for parameters {describe_layout(self._memory.layout)}, "
-                f"got {describe_layout(layout)}; make a new optimizer to train other parameters"
+                f"this optimizer holds state for parameters {describe_layout(self._layout)}, "
+                f"got {describe_layout(every)}; make a new optimizer to train other parameters"
             )
-        return trainable, self._memory
+        if self._memory is None or layout != self._memory.layout:  # the first step, or others are frozen
+            memory, state = Memory(layout, self.slots), self.state_dict()
+            self._memory, self._layout = memory, every
+            self._take_over(state)
+        return [parameter for parameter in parameters if parameter.trainable], self._memory
+
+    def _take_over(self, state: Mapping[str, np.ndarray]) -> None:
+        """Copy the state of trainable parameters into the memory, and keep that of the others."""
+        views = dict(self._memory.named_views()) if self._memory else {}
+        for name in views.keys() & state.keys():
+            views[name][...] = state[name]
+        self._frozen_state = {name: array.copy() for name, array in state.items() if name not in views}
 
     def __repr__(self) -> str:
         settings = ", ".join(f"{name}={value!r}" for name, value in self.settings().items())
@@ -219,14 +238,3 @@ class Optimizer(ABC):
 def _flush_denormals(state: np.ndarray, scratch: np.ndarray) -> None:
     """Set values that are almost denormal to zero; overwrites `scratch`."""
     state[np.abs(state, out=scratch) < DENORMAL_MARGIN * np.finfo(state.dtype).tiny] = 0
-
-
-def _clip_scale(grads: list[np.ndarray], clip_norm: float) -> float:
-    """Return the factor that makes the gradients' joint norm at most `clip_norm`."""
-    norm = math.sqrt(sum(float(np.vdot(grad, grad)) for grad in grads))
-    if not math.isfinite(norm):  # perhaps only the squares overflowed
-        largest = max(float(np.abs(grad).max(initial=0.0)) for grad in grads)
-        if not math.isfinite(largest):
-            return math.nan
-        norm = largest * math.sqrt(sum(float(np.square(grad / largest).sum()) for grad in grads))
-    return clip_norm / max(norm, clip_norm) if math.isfinite(norm) else math.nan

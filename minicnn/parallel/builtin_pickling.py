@@ -44,7 +44,7 @@ def refuse_replaced_methods(cls: type) -> None:
 def skeleton(obj: Any) -> Any:
     """Return how to pickle a weight or generator without its state; NotImplemented for other objects."""
     if type(obj) is Parameter:
-        return _parameter, (obj.shape, obj.dtype.str, obj.trainable)
+        return _parameter, (obj.shape, obj.dtype.str, obj._trainable, obj.frozen)
     if isinstance(obj, np.random.Generator):
         seeds = getattr(obj.bit_generator, "seed_seq", None)
         if isinstance(seeds, np.random.SeedSequence):
@@ -52,8 +52,10 @@ def skeleton(obj: Any) -> Any:
     return NotImplemented
 
 
-def _parameter(shape: tuple[int, ...], dtype: str, trainable: bool) -> Parameter:
-    return Parameter(np.zeros(shape, dtype), trainable)
+def _parameter(shape: tuple[int, ...], dtype: str, trainable: bool, frozen: bool) -> Parameter:
+    parameter = Parameter(np.zeros(shape, dtype), trainable)
+    parameter.frozen = frozen
+    return parameter
 
 
 def _generator(kind: type[np.random.BitGenerator], seeds: np.random.SeedSequence) -> np.random.Generator:

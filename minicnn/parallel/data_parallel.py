@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from minicnn.layers._claims import current_thread, serve
+from minicnn.layers._freezing import share_frozen
 from minicnn.layers.base import Layer
 from minicnn.ops.scaling import to_float
 from minicnn.parallel.cores import blas_threads, resolve_threads
@@ -84,9 +85,8 @@ class DataParallel:
             model = model.replica().train()
         self.models = [model, *(model.replica().train() for _ in range(0 if whole_batch else threads - 1))]
         self.replicas = range(0 if rank else 1, len(self.models))  # in rank 0, the first is the model itself
-        for i in self.replicas:
-            self.models[i].needs_dx = False
         self.parameters = [replica.parameters() for replica in self.models]
+        self.trainable = [parameter.trainable for parameter in model.parameters()]
         self.is_parallel = len(self.models) > 1 or size > 1
         self.structure_digest = structure_digest(model) if self.is_parallel else None
         self.worker_pool = WorkerPool(workers, self.models, self.parameters, loss, warns=rank == 0)
@@ -99,6 +99,7 @@ class DataParallel:
     def __enter__(self) -> Self:
         from concurrent.futures import ThreadPoolExecutor  # imported here to keep `import minicnn` fast
 
+        self.model.needs_dx = False
         self.sync_replicas()
         self.worker_pool.verify_again()
         shards, thread = max(len(self.models) - 1, 1), current_thread()
@@ -114,9 +115,15 @@ class DataParallel:
     def sync_replicas(self) -> None:
         """Apply changes of the model's structure (a rate, an exchanged layer) to the replicas and workers.
 
-        The loop calls it before each epoch. The replicas share the weights anyway, and keep their gradients
+        The loop calls it before each epoch, and in the next step if a weight was frozen
+        or thawed. The replicas share the weights anyway, and keep their gradients
         and generators. They stay as they are if the model cannot be copied or compared.
         """
+        self.trainable = [parameter.trainable for parameter in self.model.parameters()]
+        self.model.needs_dx = self.model.needs_dx  # finds again which layers need no backward pass
+        for i in self.replicas:
+            share_frozen(self.model, self.models[i])
+            self.models[i].needs_dx = False
         digest = structure_digest(self.model) if self.is_parallel else None
         if digest is None:
             return
@@ -150,6 +157,8 @@ class DataParallel:
         contribution to the means. The part may be empty; it then has no predictions. An exception in a shard
         is raised here, with its traceback, after all other shards have ended.
         """
+        if self.trainable != [parameter.trainable for parameter in self.model.parameters()]:
+            self.sync_replicas()
         count = max(min(len(self.models), len(x), x.size // self.smallest_shard), 1)
         batch = len(x) if batch is None else batch
         if min(len(x), x.size // SMALLEST_SHARD) > 1:
@@ -165,7 +174,7 @@ class DataParallel:
             results[0] = compute_shard(*shards[0])
         losses, outputs = zip(*(results[i] or compute_shard(*shards[i]) for i in range(count)), strict=True)
         for own, *others in zip(*self.parameters[:count], strict=True):
-            for other in others:
+            for other in others if own.trainable else ():
                 own.add_grad(other.grad)
         if count == 1:
             return losses[0], outputs[0]

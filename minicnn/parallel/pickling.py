@@ -99,7 +99,9 @@ class _StructurePickler(pickle.Pickler):
     """Skips what each step changes, and represents code by its name and large arrays by their identity."""
 
     def persistent_id(self, obj: Any) -> str | None:
-        if isinstance(obj, Parameter | np.random.Generator):
+        if isinstance(obj, Parameter):
+            return f"Parameter {obj.trainable}"
+        if isinstance(obj, np.random.Generator):
             return type(obj).__name__
         if isinstance(obj, np.ndarray) and obj.nbytes > LARGEST_HASHED:
             return str(id(obj))

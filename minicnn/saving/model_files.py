@@ -199,6 +199,6 @@ def _freeze(model: Layer, weights: list[str], layers: list[str]) -> None:
     if unknown := ({*weights} - parameters.keys()) | ({*layers} - found.keys()):
         raise ValueError(f"`frozen` names what the model does not have: {sorted(unknown)!r:.80}")
     for name in layers:
-        found[name].trainable = False  # type: ignore[attr-defined]
+        found[name].trainable = False
     for name, parameter in parameters.items():
         parameter.trainable = name not in weights

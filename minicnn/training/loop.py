@@ -110,7 +110,7 @@ class TrainingLoop:
         FloatingPointError
             If loss or gradients are not finite. The model is then as before the step.
         """
-        statistics = [(p, p.value.copy()) for p in self.parameters if not p.trainable]
+        statistics = [(p, p.value.copy()) for p in self.parameters if p.is_statistic]
         results: dict[str, float] = {}
         try:
             loss, predictions = self.data_parallel.forward_backward(x, y, size)
@@ -144,7 +144,7 @@ class TrainingLoop:
             raise ValueError(f"the ranks must be given the same batch, but got {seen:g} of {size} examples")
         if self.ranks.size > 1:
             state.agree(stop, interrupted)
-        if not (math.isfinite(loss) and is_finite(*(parameter.grad for parameter in self.parameters))):
+        if not (math.isfinite(loss) and is_finite(*(p.grad for p in self.parameters if p.trainable))):
             return loss, {}
         return loss, dict(zip(("loss", *values), map(float, (loss, *sums)), strict=True))
 
@@ -166,6 +166,10 @@ class TrainingLoop:
         ranks.assert_equal(
             (batches.size, batches.batch_size, batches.seed, state.epoch, epochs),
             "examples, batch size, seed, epoch and epochs must be the same in all ranks",
+        )
+        ranks.assert_equal(
+            [name for name, p in state.model.named_parameters() if p.trainable],
+            "the same weights must be trainable in all ranks",
         )
         state.model.set_weights(ranks.broadcast(state.model.get_weights))
         for hook in self.hooks:

@@ -67,7 +67,7 @@ def find_rate(
             mean = _SMOOTHING * mean + (1 - _SMOOTHING) * float(loss)
             smoothed = mean / (1 - _SMOOTHING ** (len(losses) + 1))
             converging = smoothed <= _DIVERGED * min([*losses, smoothed])  # False for NaN
-            if not converging or not is_finite(*(p.grad for p in parameters)):
+            if not converging or not is_finite(*(p.grad for p in parameters if p.trainable)):
                 break
             rates.append(low * growth ** len(rates))
             optimizer.lr = rates[-1]

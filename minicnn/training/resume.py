@@ -85,6 +85,7 @@ class Checkpointer(Callback):
             ranks=self.ranks.size,
             dtype=model.dtype,
             model=model,
+            frozen=", ".join(name for name, p in model.named_parameters() if p.frozen) or "none",
             optimizer=type(optimizer).__name__,
             lr=optimizer.lr,
             **{f"optimizer_{name}": value for name, value in optimizer.settings().items() if name != "lr"},

@@ -64,6 +64,12 @@ class TrainingState:
             raise TypeError(f"`model` must be a Layer object such as a Sequential, got {self.model!r}")
         if self.model.input_shape is None:
             raise RuntimeError("the model is not built: call build(input_shape) before training it")
+        for name, layer in (("the model", self.model), *self.model.named_layers()):
+            if unfit := layer.unbuilt_part():
+                raise RuntimeError(
+                    f"in {name} ({type(layer).__name__}), {unfit} was exchanged: call "
+                    f"build({self.model.input_shape}) again"
+                )
         if not isinstance(self.optimizer, Optimizer):
             raise TypeError(f"`optimizer` must be an Optimizer object such as Adam(), got {self.optimizer!r}")
         if not callable(self.loss):

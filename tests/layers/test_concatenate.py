@@ -26,8 +26,7 @@ def test_concatenate_is_its_branches_side_by_side():
     assert layer.output_shape == (4, 5, 7)
     one, three = Sequential(layer.branches[0]), Sequential(layer.branches[2])
     for part in (one, three):
-        part.input_shape = (4, 5, 2)  # they are built
-        part.train()
+        part.build((4, 5, 2), dtype=np.float64).train()  # they keep their weights
     rng = np.random.default_rng(0)
     x, dy = rng.standard_normal((3, 4, 5, 2)), rng.standard_normal((3, 4, 5, 7))
     y, dx = layer(x), layer.backward(dy)

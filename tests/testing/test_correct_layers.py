@@ -138,7 +138,7 @@ CASES = st.one_of(
 )
 
 
-@settings(max_examples=100, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(case=CASES)
 def test_drawn_cases_raise_no_false_alarm(case):
     case.check()

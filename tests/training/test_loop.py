@@ -91,6 +91,7 @@ def test_an_optimizer_trains_one_model_only():
         Trainer(second, optimizer).fit(X, Y)
     assert all(np.array_equal(a, b) for a, b in zip(before, second.get_weights(), strict=True))
     assert not second.training
+    first.layers[-1] = type(first[-1])(first[-1].units)
     first.build(first.input_shape, rng=1)
     with pytest.raises(ValueError, match="or for this one before it was built again"):
         Trainer(first, optimizer).fit(X, Y)

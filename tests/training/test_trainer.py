@@ -391,6 +391,7 @@ def test_a_trainer_refuses_weights_that_it_does_not_know(how):
     trainer = Trainer(model, SGD(0.1))
     trainer.fit(*toy(), verbose=0)
     if how == "built again":
+        model.layers[0], model.layers[3] = Conv2D(3, 3), Dense(2)
         model.build((6, 6, 1), rng=1)
     else:
         model.layers[3] = Dense(2).build((48,), rng=1)

@@ -24,8 +24,7 @@ def from_keras(
     are joined by Add or Concatenate become `Residual` or `Concatenate`, also nested. A DepthwiseConv2D
     becomes a Conv2D with a group for each channel, a SeparableConv2D two convolutions. The optimizer, the
     loss and seeds are not converted; regularizers, constraints and half precision neither, with a warning.
-    Frozen weights stay frozen. (A frozen BatchNormalization of Keras normalizes by its running statistics
-    also in training, minicnn's by those of the batch.) Keras only casts uint8 images, `fit`, `evaluate` and
+    Frozen layers and weights stay frozen. Keras only casts uint8 images, `fit`, `evaluate` and
     `predict` of minicnn scale them to [0, 1]: a model that was trained on values up to 255 needs floats.
 
     Parameters
@@ -79,12 +78,24 @@ def from_keras(
         raise ValueError(f"the model's input must have a fixed size, got {input_shape}")
     model.build(input_shape, dtype=next((weight.dtype for weight in source.weights), source.compute_dtype))
     weights = [weight for layer in layers for weight in layer.get_weights()]
-    variables = [variable for layer in layers for variable in layer.weights]
-    for parameter, weight, variable in zip(model.parameters(), weights, variables, strict=True):
+    for parameter, weight in zip(model.parameters(), weights, strict=True):
         parameter.value = weight.reshape(parameter.shape)
-        parameter.trainable = variable.trainable
+    _copy_frozen(layers, model)
     warn_of_losses(layers)
     return model
+
+
+def _copy_frozen(layers: Sequence[keras.Layer], model: Layer) -> None:
+    """Freeze the weights and layers that are frozen in Keras."""
+    variables = [(layer, variable) for layer in layers for variable in layer.weights]
+    parameters = {id(p): pair for p, pair in zip(model.parameters(), variables, strict=True)}
+    for _, part in model.named_layers():
+        own = [parameters[id(p)] for p in part.parameters()]
+        if own and not any(layer.trainable for layer, _ in own):
+            part.trainable = False
+    for parameter, (layer, variable) in zip(model.parameters(), variables, strict=True):
+        if layer.trainable:
+            parameter.trainable = variable.trainable
 
 
 _Reader = Callable[..., list[Layer]]

@@ -93,4 +93,6 @@ def _call(name: str, layer: Layer, y: Any, dtype: str) -> Any:
         set_weights(twin, layer.get_weights())
         for variable, parameter in zip(twin.weights, layer.parameters(), strict=True):
             variable.trainable = parameter.trainable
+        if not layer.trainable:
+            twin.trainable = False
     return y

@@ -1,0 +1,116 @@
+"""What `Layer.build` does: it creates the weights of layers that are not built, and keeps those of others."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from minicnn.layers._build_rules import build_rules
+from minicnn.layers._tree import find_objects
+from minicnn.parameter import Parameter
+
+Layer = Any  # `minicnn.layers.base` imports this module
+
+
+def build_layer(
+    layer: Layer, shape: tuple[int, ...], rng: np.random.Generator, dtype: np.dtype, outermost: bool
+) -> Layer:
+    """Create or keep the layer's weights, and set its shapes; on an error all layers are as before."""
+    mode = layer.training
+    try:
+        with _unbuild_on_error(layer):
+            rules = build_rules.get()
+            rules.check(layer, shape)
+            make_weights = _create_weights if layer.input_shape is None else _keep_weights
+            make_weights(layer, shape, rng, dtype)
+            layer.input_shape, layer.dtype = shape, dtype
+            with np.errstate(all="ignore"):  # zeros may divide by zero; only the shape matters
+                known = rules.output_shape(layer, shape)
+                layer.output_shape = known or layer.eval().forward(np.zeros((1, *shape), dtype)).shape[1:]
+            if outermost:
+                layer._refuse_tied_weights()
+    finally:
+        layer.train(mode)
+    return layer
+
+
+def _create_weights(layer: Layer, shape: tuple[int, ...], rng: np.random.Generator, dtype: np.dtype) -> None:
+    """Create the weights of a layer that is not built, in `dtype`; frozen ones if the layer is frozen."""
+    held = {id(part) for _, part in layer.named_layers()}
+    layer.init_params(shape, rng)
+    for parameter in _own_parameters(layer):
+        parameter.cast(dtype)
+        parameter.frozen = not layer.trainable
+    for _, part in layer.named_layers():
+        if id(part) not in held and not layer.trainable:
+            part.trainable = False
+
+
+def _keep_weights(layer: Layer, shape: tuple[int, ...], rng: np.random.Generator, dtype: np.dtype) -> None:
+    """Prepare a built layer for inputs of this shape: it keeps its weights, and builds new layers in it.
+
+    Raises
+    ------
+    ValueError
+        If its weights do not fit the shape or the dtype, or would be lost.
+    """
+    name, own = type(layer).__name__, _own_parameters(layer)
+    if any(parameter.dtype != dtype for parameter in own):
+        raise ValueError(
+            f"{name} is built in {layer.dtype}, and this build is in {dtype}: pass dtype={layer.dtype.name!r}"
+        )
+    if not any(layer.named_layers()):
+        if shape != layer.input_shape:
+            _adapt(layer, shape)
+    elif shape != layer.input_shape or layer.unbuilt_part():
+        attributes = dict(vars(layer))
+        kept = [*own, *(p for _, part in layer.named_layers() if part.input_shape for p in part.parameters())]
+        layer.init_params(shape, rng)
+        if {*map(id, kept)} - {*map(id, layer.parameters())}:
+            layer.__dict__.clear()
+            layer.__dict__.update(attributes)
+            raise ValueError(
+                f"{name} creates weights in init_params, which would replace those that it has: "
+                f"build the new layers in it by themselves, or use a new {name}"
+            )
+
+
+def _adapt(layer: Layer, shape: tuple[int, ...]) -> None:
+    """Give a built layer that holds no layers another input shape, if it needs weights of the same shapes."""
+    trial = copy.deepcopy(layer)
+    trial.init_params(shape, np.random.default_rng(0))
+    if [p.shape for p in trial.parameters()] != [p.shape for p in layer.parameters()]:
+        raise ValueError(
+            f"{type(layer).__name__} is built for input_shape {layer.input_shape}, and its weights do not "
+            f"fit {shape}: use a new layer"
+        )
+    for name, value in trial.__getstate__().items():
+        if not any(find_objects(value, Parameter, np.random.Generator)):
+            layer.__dict__[name] = value
+
+
+@contextmanager
+def _unbuild_on_error(layer: Layer) -> Iterator[None]:
+    """Leave all layers as they were, built or not, if an exception leaves the block."""
+    before = [(part, part.input_shape, part.output_shape) for part in _all_layers(layer)]
+    try:
+        yield
+    except BaseException:
+        for part in _all_layers(layer):
+            part.input_shape = None
+        for part, input_shape, output_shape in before:
+            part.input_shape, part.output_shape = input_shape, output_shape
+        raise
+
+
+def _own_parameters(layer: Layer) -> list[Parameter]:
+    """Return the parameters that the layer itself holds, not those of layers in it."""
+    return [parameter for _, parameter in find_objects(layer.__getstate__(), Parameter)]
+
+
+def _all_layers(layer: Layer) -> list[Layer]:
+    return [layer, *(part for _, part in layer.named_layers())]
