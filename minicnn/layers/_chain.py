@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from minicnn.layers import _exchange
 from minicnn.layers._freezing import require_gradients
 from minicnn.layers.base import Layer
 
@@ -64,7 +65,13 @@ class Chain(Layer):
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return the output of the last layer."""
         x = x if self.layers else x.copy()
-        for i, layer in enumerate(self.layers):
+        layers = iter(enumerate(self.layers))
+        for i, layer in layers:
+            if layer.commutes_with_max and 0 < i < len(self.layers) - 1:  # x of the first is the caller's
+                y = _exchange.forward(layer, self.layers[i + 1], x)
+                if y is not None:
+                    x, _ = y, next(layers)
+                    continue
             try:
                 x = layer(x)
             except LOCATED as error:
@@ -74,9 +81,15 @@ class Chain(Layer):
     def backward(self, dy: np.ndarray) -> np.ndarray | None:
         """Return dL/dx; add the gradient of every weight."""
         dx: Any = dy if self.layers else dy.copy()
-        for i, layer in reversed(list(enumerate(self.layers))):
+        layers = reversed(list(enumerate(self.layers)))
+        for i, layer in layers:
             if not layer.needs_backward:
                 return None
+            if layer.takes_max and i > 1:
+                exchanged = _exchange.backward(self.layers[i - 1], layer, dx)
+                if exchanged is not None:
+                    dx, _ = exchanged, next(layers)
+                    continue
             try:
                 dx = layer.backward(dx)
             except LOCATED as error:

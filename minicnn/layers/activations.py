@@ -25,6 +25,8 @@ class _Elementwise(Layer):
 class ReLU(_Elementwise):
     """max(x, 0); its derivative at 0 is 0 (as TensorFlow and PyTorch)."""
 
+    commutes_with_max = True
+
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return max(x, 0)."""
         self.cache = x > 0 if self.training else None  # True multiplies as 1, False as 0

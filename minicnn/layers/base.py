@@ -14,6 +14,7 @@ from minicnn.layers._build_rules import outer_dtype
 from minicnn.layers._building import build_layer
 from minicnn.layers._claims import check_thread, reading
 from minicnn.layers._config import Configurable
+from minicnn.layers._exchange import Exchangeable, Exchanged
 from minicnn.layers._freezing import Freezable
 from minicnn.layers._prediction import detached_streams
 from minicnn.layers._tree import find_objects
@@ -23,7 +24,7 @@ from minicnn.validation import check_examples, check_input_shape, check_int
 _EMPTY: Any = (None, None)  # an empty cache: no value, no thread
 
 
-class Layer(Configurable, Freezable):
+class Layer(Configurable, Exchangeable, Freezable):
     """One step of a network: `forward` computes and caches, `backward` returns gradients.
 
     To write a layer, subclass and implement:
@@ -45,10 +46,8 @@ class Layer(Configurable, Freezable):
         False until `train()`. In training mode `forward` caches, and Dropout drops.
     cache : object
         One slot, kept only in training mode and until the next `forward`; reading it too early raises.
-    input_shape, output_shape : tuple of int
-        Without the batch axis; set by `build`.
-    dtype : numpy.dtype
-        Dtype of the weights; set by `build`.
+    input_shape, output_shape, dtype : tuple of int, tuple of int, numpy.dtype
+        Shapes without the batch axis, and the dtype of the weights; set by `build`.
     batch_dependent : bool
         False. Set it to True if in training the examples of a batch influence each other, or `forward`
         changes weights (BatchNorm's running statistics): such batches are not split into shards.
@@ -58,6 +57,8 @@ class Layer(Configurable, Freezable):
     needs_dx : bool
         True. If False, `backward` may return None instead of dL/dx. The trainer sets it on the model: the
         layers below its lowest trainable weight, whose `needs_backward` is False, then cache nothing.
+    commutes_with_max : bool
+        False. Set it to True for an activation that may change places with max pooling, see `Exchangeable`.
     """
 
     training: bool = False
@@ -204,7 +205,7 @@ class Layer(Configurable, Freezable):
                 f"{type(self).__name__} ran forward in another thread: a model cannot be trained from two "
                 f"threads; give each thread its own replica()"
             )
-        return value
+        return value.value(self) if isinstance(value, Exchanged) else value
 
     @cache.setter
     def cache(self, value: Any) -> None:

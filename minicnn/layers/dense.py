@@ -7,6 +7,7 @@ import numpy as np
 from minicnn.initializers import Initializer, he_normal, zeros
 from minicnn.layers.base import Layer
 from minicnn.ops.sums import channel_sums, sum_products
+from minicnn.ops.windows import is_batch_last
 from minicnn.parameter import Parameter
 from minicnn.validation import check_dy, check_int
 
@@ -68,7 +69,12 @@ class Dense(Layer):
         self.kernel.add_grad(sum_products(rows, drows))
         if self.bias is not None:
             self.bias.add_grad(channel_sums(drows))
-        return dy @ self.kernel.value.T.astype(dy.dtype, copy=False) if self.needs_dx else None
+        if not self.needs_dx:
+            return None
+        kernel = self.kernel.value.astype(dy.dtype, copy=False)
+        if x.ndim == 2 and is_batch_last(x):
+            return (kernel @ dy.T).T  # batch-last, too
+        return dy @ kernel.T
 
     def macs(self) -> int:
         """Return features * units for each output vector of one example."""

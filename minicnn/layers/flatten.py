@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from minicnn.layers.base import Layer
+from minicnn.ops.windows import is_batch_last
 from minicnn.validation import check_dy
 
 
@@ -20,10 +21,13 @@ class Flatten(Layer):
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return the vectors, as a copy: a view would let the caller write into `x`."""
         self.cache = x.shape
-        y = x.reshape(len(x), math.prod(x.shape[1:]))
+        size = math.prod(x.shape[1:])
+        if is_batch_last(x):  # the vectors as well: transposing takes longer
+            return x.transpose(*range(1, x.ndim), 0).reshape(size, len(x)).copy().T
+        y = x.reshape(len(x), size)
         return y.copy() if np.may_share_memory(x, y) else y
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """Return dL/dx: `dy` in the input's shape."""
         shape = self.cache
-        return check_dy(dy, (shape[0], math.prod(shape[1:]))).reshape(shape).copy()
+        return check_dy(dy, (shape[0], math.prod(shape[1:]))).reshape(shape).copy(order="K")

@@ -7,6 +7,7 @@ import numpy as np
 from minicnn.layers.base import Layer
 from minicnn.ops.padding import Pads, Pair, check_images, check_padding, pair
 from minicnn.ops.pool import avg_pool2d, avg_pool2d_backward, check_ties, max_pool2d, max_pool2d_backward
+from minicnn.ops.pool_pairs import Comparisons, max_pool_pairs, max_pool_pairs_backward, pools_pairs
 from minicnn.ops.sums import pixel_means
 from minicnn.validation import check_dy
 
@@ -52,12 +53,20 @@ class Pool2D(Layer):
         self.pool_size, self.strides, self.padding = pool_size, strides, padding
         self.mode, self.ties = mode, ties
 
+    @property
+    def takes_max(self) -> bool:  # type: ignore[override]
+        """Whether the mode is "max"."""
+        return self.mode == "max"
+
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return the pooled images."""
         if self.mode == "avg":
             # Only the shape is needed: a broadcast zero has it and keeps no images in memory.
             self.cache = np.broadcast_to(np.zeros((), x.dtype), x.shape), None
             return avg_pool2d(x, self.pool_size, self.strides, self.padding)
+        if self.training and pools_pairs(x, self.pool_size, self.strides, self.padding, self.ties):
+            y, self.cache = max_pool_pairs(x)
+            return y
         y = max_pool2d(x, self.pool_size, self.strides, self.padding)
         # A copy, since the caller may write into the returned y.
         self.cache = x, y.copy(order="K") if self.training else None
@@ -65,7 +74,10 @@ class Pool2D(Layer):
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """Return dL/dx."""
-        x, y = self.cache
+        cache = self.cache
+        if isinstance(cache, Comparisons):
+            return max_pool_pairs_backward(dy, cache)
+        x, y = cache
         if self.mode == "avg":
             return avg_pool2d_backward(dy, x, self.pool_size, self.strides, self.padding)
         return max_pool2d_backward(dy, x, self.pool_size, self.strides, self.padding, self.ties, y)
@@ -107,6 +119,8 @@ class GlobalMaxPool2D(Layer):
     >>> GlobalMaxPool2D().build((7, 7, 64)).output_shape
     (64,)
     """
+
+    takes_max = True
 
     def __init__(self, ties: str = "split") -> None:
         check_ties(ties)

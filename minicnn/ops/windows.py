@@ -97,9 +97,9 @@ def prefers_batch_last(shape: tuple[int, ...]) -> bool:
     return shape[0] >= max(8, shape[3] // 2)
 
 
-def is_batch_last(images: np.ndarray) -> bool:
-    """Return whether images (N, H, W, C) are batch-last in memory."""
-    return images.transpose(1, 2, 3, 0).flags.c_contiguous
+def is_batch_last(values: np.ndarray) -> bool:
+    """Return whether images (N, H, W, C), or vectors (N, C), are batch-last in memory."""
+    return values.transpose(*range(1, values.ndim), 0).flags.c_contiguous
 
 
 def batch_last(images: np.ndarray) -> np.ndarray:
