@@ -1,4 +1,4 @@
-"""Random streams for predictions, which leave those of the model unchanged."""
+"""Random generators for predictions, which leave those of the model unchanged."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import numpy as np
 _numbers = itertools.count()
 
 
-def detached_streams(streams: list[np.random.Generator]) -> dict[int, np.random.Generator]:
-    """Return a detached stream for each of these, by their ids; in each call other ones."""
+def detached_generators(generators: list[np.random.Generator]) -> dict[int, np.random.Generator]:
+    """Return a detached generator for each of these, by their ids; other ones in each call."""
     number = next(_numbers)
-    return {id(stream): detached_stream(stream, number) for stream in streams}
+    return {id(generator): detached_generator(generator, number) for generator in generators}
 
 
-def detached_stream(stream: np.random.Generator, number: int) -> np.random.Generator:
-    """Return a stream independent of this one and of those spawned from it, a different one per number.
+def detached_generator(generator: np.random.Generator, number: int) -> np.random.Generator:
+    """Return a generator independent of this one and of those spawned from it, a different one per number.
 
-    Spawning would change which stream the next replica gets.
+    Spawning would change which generator the next replica gets.
     """
-    seeds = getattr(stream.bit_generator, "seed_seq", None)
+    seeds = getattr(generator.bit_generator, "seed_seq", None)
     if not isinstance(seeds, np.random.SeedSequence):
-        return copy.deepcopy(stream)
-    key = (*seeds.spawn_key, 1 << 31, number)  # beyond any number of spawned streams
+        return copy.deepcopy(generator)
+    key = (*seeds.spawn_key, 1 << 31, number)  # beyond any number of spawned generators
     seeds = np.random.SeedSequence(seeds.entropy, spawn_key=key)
-    return np.random.Generator(type(stream.bit_generator)(seeds))
+    return np.random.Generator(type(generator.bit_generator)(seeds))

@@ -16,7 +16,7 @@ from minicnn.layers._claims import check_thread, reading
 from minicnn.layers._config import Configurable
 from minicnn.layers._exchange import Exchangeable, Exchanged
 from minicnn.layers._freezing import Freezable
-from minicnn.layers._prediction import detached_streams
+from minicnn.layers._prediction import detached_generators
 from minicnn.layers._tree import find_objects
 from minicnn.ops.scaling import to_float
 from minicnn.validation import check_examples, check_input_shape, check_int
@@ -230,21 +230,21 @@ class Layer(Configurable, Exchangeable, Freezable):
     # --- copies -------------------------------------------------------------------------------------------
 
     def replica(self) -> Self:
-        """Return a copy that shares the weights' buffers, but has its own gradients, cache and random stream.
+        """Return a copy that shares the weights' buffers, but has its own gradients, cache and generators.
 
         Replicas may run in different threads at once; they start in the mode, training or evaluation, of the
         original.
         """
-        return self._copy({id(stream): stream.spawn(1)[0] for stream in self.generators()})
+        return self._copy({id(rng): rng.spawn(1)[0] for rng in self.generators()})
 
     def eval_replica(self, shared: bool = True) -> Self:
         """Return a replica in evaluation mode, without `shared` one whose weights are copies."""
         copies = {} if shared else {id(p): p.replica(shared=False) for p in self.parameters()}
-        return self._copy(detached_streams(self.generators()) | copies).eval()
+        return self._copy(detached_generators(self.generators()) | copies).eval()
 
     def _copy(self, memo: dict[int, Any]) -> Self:
         return copy.deepcopy(self, {id(part): part.replica() for part in self.parameters()} | memo)
 
     def generators(self) -> list[np.random.Generator]:
         """Return the random generators of this layer and those it holds (Dropout's), in assignment order."""
-        return [stream for _, stream in self._find(np.random.Generator)]
+        return [generator for _, generator in self._find(np.random.Generator)]

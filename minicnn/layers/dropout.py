@@ -39,7 +39,7 @@ class Dropout(Layer):
         self.inverted = bool(inverted)
 
     def init_params(self, input_shape: tuple[int, ...], rng: np.random.Generator) -> None:
-        """Spawn a random stream of its own, which leaves the weights of later layers unaffected."""
+        """Spawn a generator of its own, which leaves the weights of later layers unaffected."""
         self.rng = rng.spawn(1)[0]
 
     def forward(self, x: np.ndarray) -> np.ndarray:

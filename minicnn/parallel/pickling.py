@@ -84,7 +84,7 @@ def can_start_workers() -> bool:
 
 
 def structure_digest(model: Any) -> bytes | None:
-    """Return a digest of a model except its weights and random streams; None if it cannot be pickled."""
+    """Return a digest of a model except its weights and generators; None if it cannot be pickled."""
     import hashlib  # imported here to keep `import minicnn` fast
 
     digest = hashlib.sha256()

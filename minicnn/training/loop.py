@@ -43,7 +43,7 @@ class TrainingLoop:
         `f(predictions, labels) -> float`.
     validate : callable
         Returns loss and metrics of the validation data, if there is any.
-    hooks : list of Callback
+    callbacks : list of Callback
         Called in this order; the checkpointer, if there is one, is the last.
     checkpointer : Checkpointer, optional
         Restores the newest checkpoint when the loop begins, and saves the last one when it ends.
@@ -54,7 +54,7 @@ class TrainingLoop:
     batches: Batches
     metrics: Mapping[str, Metric]
     validate: Callable[[], dict[str, float]]
-    hooks: list[Callback]
+    callbacks: list[Callback]
     checkpointer: Checkpointer | None
 
     def __post_init__(self) -> None:
@@ -172,10 +172,10 @@ class TrainingLoop:
             "the same weights must be trainable in all ranks",
         )
         state.model.set_weights(ranks.broadcast(state.model.get_weights))
-        for hook in self.hooks:
-            if not isinstance(getattr(hook, "state", state), TrainingState):
-                raise TypeError(f"{type(hook).__name__}.state is set by the trainer: use another name")
-            hook.state = state
+        for callback in self.callbacks:
+            if not isinstance(getattr(callback, "state", state), TrainingState):
+                raise TypeError(f"{type(callback).__name__}.state is set by the trainer: use another name")
+            callback.state = state
 
     # --- when to stop -------------------------------------------------------------------------------------
 
@@ -186,8 +186,8 @@ class TrainingLoop:
         return state.agreed_to_stop if self.ranks.size > 1 else state.stop or state.interrupted
 
     def _notify(self, name: str, *args: Any) -> None:
-        for hook in self.hooks:
-            getattr(hook, name)(*args)
+        for callback in self.callbacks:
+            getattr(callback, name)(*args)
 
 
 def _equal(a: np.ndarray, b: np.ndarray) -> bool:
@@ -196,7 +196,7 @@ def _equal(a: np.ndarray, b: np.ndarray) -> bool:
 
 @contextlib.contextmanager
 def training_lock(
-    model: Layer, optimizer: Optimizer, hooks: Sequence[Callback], parameters: Sequence[Parameter]
+    model: Layer, optimizer: Optimizer, callbacks: Sequence[Callback], parameters: Sequence[Parameter]
 ) -> Iterator[None]:
     """Claim a model for one fit, in training mode and without dL/dx of its input; restore it afterwards.
 
@@ -208,7 +208,7 @@ def training_lock(
     ValueError
         If the optimizer has trained another model: its state would be wrong for this one.
     """
-    with claim([*claimed_parts(model), optimizer, *hooks]):
+    with claim([*claimed_parts(model), optimizer, *callbacks]):
         weights = [parameter.value for parameter in model.parameters()]
         if [*map(id, weights)] != [id(parameter.value) for parameter in parameters]:
             raise RuntimeError(

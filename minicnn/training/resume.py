@@ -1,7 +1,7 @@
 """Save and restore the full state of a fit, so that an interrupted fit ends bit-identical.
 
-Everything random is either recomputed from seed, epoch and step (the order, the augmentation), or a stream
-that continues (Dropout's, one for each replica of the model); these streams are saved, and with them the
+Everything random is either recomputed from seed, epoch and step (the order, the augmentation), or comes from
+a generator that continues (Dropout's, one for each replica of the model). The generators are saved, with the
 weights, the optimizer's state, the sums of the epoch that runs, and the callbacks' state.
 """
 
@@ -50,13 +50,13 @@ class Checkpointer(Callback):
     state : TrainingState
         What is saved and restored.
     data_parallel : DataParallel
-        Its replicas hold the random streams.
+        Its replicas hold the generators.
     batches, metrics, validation_data
         With the settings of model and optimizer they decide the numbers. The size of the data set, batch size
         and seed must be those of the checkpoint; other differences are reported, and the fit continues.
     folder : CheckpointFolder
         Entered by the caller in the first rank.
-    hooks : list of Callback
+    callbacks : list of Callback
         Those whose state is saved.
     """
 
@@ -66,14 +66,14 @@ class Checkpointer(Callback):
     metrics: Mapping[str, Any]
     validation_data: Sequence[np.ndarray]
     folder: CheckpointFolder
-    hooks: list[Callback]
+    callbacks: list[Callback]
     every_rank: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         self.ranks, self.lr = self.data_parallel.ranks, self.state.optimizer.lr
-        kinds = [type(hook).__name__ for hook in self.hooks]
+        kinds = [type(callback).__name__ for callback in self.callbacks]
         names = [f"{kind}.{kinds[:i].count(kind)}" for i, kind in enumerate(kinds)]
-        self.named_hooks = dict(zip(names, self.hooks, strict=True))
+        self.named_callbacks = dict(zip(names, self.callbacks, strict=True))
         size, batch_size, seed = self.batches.size, self.batches.batch_size, self.batches.seed
         self.fixed = {"examples": size, "batch_size": batch_size, "seed": seed}
         self.fingerprint = self.ranks.broadcast(self._describe)
@@ -123,8 +123,8 @@ class Checkpointer(Callback):
         if self.ranks.rank == 0:
             arrays = state.arrays()
             callbacks: dict[str, dict[str, Any]] = {}
-            for name, hook in self.named_hooks.items():
-                for key, value in hook.state_dict().items():
+            for name, callback in self.named_callbacks.items():
+                for key, value in callback.state_dict().items():
                     if isinstance(value, np.ndarray):
                         arrays[f"callbacks.{name}.{key}"] = value
                     else:
@@ -145,30 +145,30 @@ class Checkpointer(Callback):
             return
         arrays = {name: array.copy() for name, array in self.state.arrays().items()}
         values = self.state.values()
-        streams = [s.bit_generator for each in self.data_parallel.generators() for s in each]
-        before = [bits.state for bits in streams]
+        generators = [g.bit_generator for each in self.data_parallel.generators() for g in each]
+        before = [bits.state for bits in generators]
         try:
             self._restore(checkpoint)
             yield
             self._restore_callbacks(checkpoint)
         except BaseException:
             self.state.load(arrays, values)
-            for bits, old in zip(streams, before, strict=True):
+            for bits, old in zip(generators, before, strict=True):
                 bits.state = old
             raise
 
     def _restore(self, checkpoint: Snapshot) -> None:
         """Check the whole checkpoint, then take it over; warn if the results will not be bit-identical."""
         state, values = self.state, checkpoint.state
-        streams = self._check(checkpoint)
+        generators = self._check(checkpoint)
         state.load(checkpoint.arrays, values)
         if values["fingerprint"].get("lr") != self.fingerprint["lr"]:  # the user asks for this rate now
             state.optimizer.lr_scale = 1.0
         if state.sums:  # a metric that is new is unknown for the epoch so far
             state.sums = {name: state.sums.get(name, math.nan) for name in ("loss", *self.metrics)}
-        for stream, bits in streams:
-            stream.bit_generator.state = bits
-        then, now = values["callbacks"].keys(), values["callbacks"].keys() & self.named_hooks.keys()
+        for generator, bits in generators:
+            generator.bit_generator.state = bits
+        then, now = values["callbacks"].keys(), values["callbacks"].keys() & self.named_callbacks.keys()
         then, now = (", ".join(sorted(names)) or "none" for names in (then, now))
         changed = differences(
             values["fingerprint"] | {"callbacks": then}, self.fingerprint | {"callbacks": now}
@@ -178,7 +178,7 @@ class Checkpointer(Callback):
             warnings.warn(message, stacklevel=2)
 
     def _check(self, checkpoint: Snapshot) -> list[tuple[np.random.Generator, dict]]:
-        """Raise unless the checkpoint is of this fit; return this rank's random streams with their states."""
+        """Raise unless the checkpoint is of this fit; return this rank's generators with their states."""
         values, path = checkpoint.state, checkpoint.path
         with _file_format_error(f"{path} is not a checkpoint of this version"):
             check_schema(values, _SCHEMA)
@@ -186,7 +186,7 @@ class Checkpointer(Callback):
                 raise ValueError("the fingerprint must have names")
             check_int(values["optimizer"]["steps"], "steps")
             check_real(values["optimizer"]["lr_scale"], "lr_scale")
-            streams = self._streams(values["generators"])
+            generators = self._generators(values["generators"])
         for name, own in self.fixed.items():
             if values[name] != own:
                 raise ValueError(
@@ -196,15 +196,15 @@ class Checkpointer(Callback):
         if not _is_consistent(values, self.batches):
             raise FileFormatError(f"the steps, examples and epochs in {path} contradict each other")
         check_weights(self.state.model, _under("model.", checkpoint.arrays), path)
-        return streams
+        return generators
 
-    def _streams(self, states: list[list[dict[str, Any]]]) -> list[tuple[np.random.Generator, dict]]:
-        """Return this rank's random streams, each with its saved state; threads may be more or fewer."""
+    def _generators(self, states: list[list[dict[str, Any]]]) -> list[tuple[np.random.Generator, dict]]:
+        """Return this rank's generators, each with its saved state; threads may be more or fewer."""
         own = self.data_parallel.generators()
         mine = states[self.ranks.rank * len(own) :]
         pairs = [pair for each in zip(own, mine, strict=False) for pair in zip(*each, strict=False)]
-        for stream, state in pairs:
-            bits = stream.bit_generator
+        for generator, state in pairs:
+            bits = generator.bit_generator
             type(bits)().state = state  # tried on a spare one first
             # NumPy does not check where these read their next number, not even against their memory.
             place, size = 0, 0
@@ -217,12 +217,12 @@ class Checkpointer(Callback):
         return pairs
 
     def _restore_callbacks(self, checkpoint: Snapshot) -> None:
-        for name, hook in self.named_hooks.items():
+        for name, callback in self.named_callbacks.items():
             values = checkpoint.state["callbacks"].get(name, {})
             arrays = _under(f"callbacks.{name}.", checkpoint.arrays)
             if values or arrays:
                 with _file_format_error(f"{checkpoint.path} holds a wrong state of {name}"):
-                    hook.load_state_dict(values | arrays)
+                    callback.load_state_dict(values | arrays)
 
 
 @contextlib.contextmanager

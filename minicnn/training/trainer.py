@@ -192,7 +192,7 @@ class Trainer:
         """
         batches = make_batches(x, y, self.model, batch_size, self.seed, self.augment)
         epochs = check_int(epochs, "epochs")
-        hooks = [*self.callbacks, *check_callbacks(callbacks)]
+        called = [*self.callbacks, *check_callbacks(callbacks)]
         validation_data = check_validation(validation_data, self.model)
         if checkpoint is None and checkpoint_every is not None:
             raise ValueError(f"`checkpoint_every` needs a folder in `checkpoint`, got {checkpoint_every}")
@@ -200,19 +200,19 @@ class Trainer:
         with (
             self.ranks.abort_on_error(),
             self.ranks,
-            training_lock(self.model, self.optimizer, hooks, self._data_parallel.parameters[0]),
+            training_lock(self.model, self.optimizer, called, self._data_parallel.parameters[0]),
             self._data_parallel as data_parallel,
             folder if folder and self.ranks.rank == 0 else contextlib.nullcontext(),
             ProgressBar(epochs, batches.size, batches.batch_size, batches.unit, bool(verbose)) as bar,
         ):
-            hooks = [hook for hook in [*hooks, bar] if self.ranks.rank == 0 or hook.every_rank]
+            called = [callback for callback in [*called, bar] if self.ranks.rank == 0 or callback.every_rank]
             self.state.begin_fit()
             fit = self.state, data_parallel, batches, self.metrics
-            checkpointer = Checkpointer(*fit, validation_data or (), folder, hooks) if folder else None
-            hooks = [*hooks, checkpointer] if checkpointer else hooks
+            checkpointer = Checkpointer(*fit, validation_data or (), folder, called) if folder else None
+            called = [*called, checkpointer] if checkpointer else called
             scoring = self.predict, self.loss, self.metrics, self.ranks
             validation = functools.partial(validate, validation_data, *scoring)
-            return TrainingLoop(*fit, validation, hooks, checkpointer).run(epochs)
+            return TrainingLoop(*fit, validation, called, checkpointer).run(epochs)
 
     def lr_find(
         self,

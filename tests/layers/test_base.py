@@ -21,7 +21,7 @@ from minicnn import (
     Softmax,
     Tanh,
 )
-from minicnn.layers._prediction import detached_stream
+from minicnn.layers._prediction import detached_generator
 from minicnn.validation import check_examples
 
 
@@ -470,12 +470,12 @@ def test_streams_for_predictions_are_apart_from_each_other_and_from_those_of_rep
 
 def test_a_stream_apart_is_decided_by_seed_and_number_and_is_nobodys_child():
     draws = {
-        (seed, number): detached_stream(np.random.default_rng(seed), number).random()
+        (seed, number): detached_generator(np.random.default_rng(seed), number).random()
         for seed in (0, 1)
         for number in (0, 1)
     }
     assert len(set(draws.values())) == 4
-    assert draws[0, 1] == detached_stream(np.random.default_rng(0), 1).random()
+    assert draws[0, 1] == detached_generator(np.random.default_rng(0), 1).random()
     grandchild = np.random.default_rng(0).spawn(1)[0].spawn(1)[0]
     assert draws[0, 0] != grandchild.random()
 
@@ -489,6 +489,6 @@ class Fixed(np.random.bit_generator.ISeedSequence):
 
 def test_a_stream_with_seeds_of_another_kind_is_copied():
     stream = np.random.Generator(np.random.PCG64(Fixed()))
-    apart = detached_stream(stream, 3)
+    apart = detached_generator(stream, 3)
     first = apart.random(3).tolist()
     assert first == stream.random(3).tolist()  # which has not moved on with it

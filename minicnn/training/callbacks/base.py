@@ -68,7 +68,7 @@ class Callback:
 
 def check_callbacks(callbacks: Any) -> list[Callback]:
     """Return an iterable of callbacks as a list; raise TypeError for anything else."""
-    hooks = list(callbacks) if np.iterable(callbacks) else None
-    if hooks is None or not all(isinstance(hook, Callback) for hook in hooks):
+    checked = list(callbacks) if np.iterable(callbacks) else None
+    if checked is None or not all(isinstance(callback, Callback) for callback in checked):
         raise TypeError(f"`callbacks` must be a list of Callback objects, got {callbacks!r}")
-    return hooks
+    return checked
