@@ -24,7 +24,7 @@ from minicnn.cli import (
     summary,
     train,
 )
-from minicnn.cli.errors import EXPECTED, one_line
+from minicnn.cli.errors import EXPECTED, one_line, with_options
 from minicnn.cli.parser import CommandParser
 from minicnn.version import __version__
 
@@ -63,7 +63,7 @@ def _main(argv: Sequence[str] | None) -> int:
         return 128 + 13  # as for a program ended by SIGPIPE
     except EXPECTED as error:
         _flush(quiet=True)
-        print(f"minicnn {args.command}: {one_line(error)}", file=sys.stderr)
+        print(f"minicnn {args.command}: {with_options(one_line(error), vars(args))}", file=sys.stderr)
         return 2
     return status
 

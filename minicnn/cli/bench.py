@@ -9,6 +9,7 @@ from minicnn.bench import BENCHMARKS, PEERS, bench, bench_text
 from minicnn.bench.report import growth
 from minicnn.cli.output import write_results
 from minicnn.cli.parser import Commands, add_command
+from minicnn.runs.suggestions import did_you_mean
 
 _OTHERS = [name for name in PEERS if name != "minicnn"]
 _TEXT = f"""\
@@ -77,4 +78,9 @@ def interpreter(text: str) -> tuple[str, str]:
     name, equals, path = text.partition("=")
     if not equals or not path:
         raise argparse.ArgumentTypeError(f"must be PEER=PATH, got {text!r}")
+    if name not in PEERS:
+        known = f"must be PEER=PATH with one of {', '.join(PEERS)} before the =, got {text!r}"
+        raise argparse.ArgumentTypeError(known + did_you_mean(name, PEERS))
+    if not Path(path).exists():
+        raise argparse.ArgumentTypeError(f"no such file: {path}")
     return name, path

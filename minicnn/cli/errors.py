@@ -1,9 +1,24 @@
 """Errors to be reported in one line, without a traceback."""
 
 import os
+import re
+from collections.abc import Container
 
 # Raised for wrong input or a full disk. Any other error is a bug and keeps its traceback.
 EXPECTED = (ValueError, OSError, ImportError, FloatingPointError, MemoryError)
+
+
+def with_options(message: str, options: Container[str]) -> str:
+    """Return a message of the package in the words of a command: its options in place of arguments.
+
+    >>> with_options("`batch_size` must be at least 1, got 0", {"batch_size", "epochs"})
+    '--batch-size must be at least 1, got 0'
+    """
+    return re.sub(
+        r"`(\w+)`",
+        lambda name: f"--{name[1].replace('_', '-')}" if name[1] in options else name[0],
+        message,
+    )
 
 
 def one_line(error: BaseException) -> str:

@@ -53,7 +53,8 @@ class CommandParser(argparse.ArgumentParser):
         return namespace, unknown
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
-        if action.choices is None or value in action.choices:
+        # Python 3.11 passes the empty list of an argument that may be left out.
+        if action.choices is None or value == [] or value in action.choices:
             return
         suggestion = did_you_mean(str(value), action.choices)
         if isinstance(action, argparse._SubParsersAction):

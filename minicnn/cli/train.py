@@ -83,7 +83,7 @@ def add_to(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train; return 128 plus the signal's number if interrupted, 1 if the trained network is unusable."""
-    with in_ranks("minicnn train", args.rank_timeout) as ranks:
+    with in_ranks(args) as ranks:
         return _run(args, ranks)
 
 

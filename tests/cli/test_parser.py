@@ -1,5 +1,6 @@
 import pytest
 
+from minicnn.bench import BENCHMARKS, PEERS
 from minicnn.cli import COMMANDS, main
 from minicnn.datasets import DATASETS, NamedDataset, load_mnist
 from minicnn.models import MODELS, NamedModel, lenet5
@@ -54,13 +55,18 @@ def test_help_fits_the_terminal_without_a_broken_word(name, monkeypatch, capsys)
         ),
         (
             "bench epochs",
-            "minicnn bench: BENCHMARK must be one of epoch, inference, cold-start, conv, growth, memory, "
-            "size, threads, got 'epochs'; did you mean 'epoch'?",
+            f"minicnn bench: BENCHMARK must be one of {', '.join(BENCHMARKS)}, got 'epochs'; "
+            "did you mean 'epoch'?",
         ),
         (
+            "bench --python tosch=bin/python",
+            f"minicnn bench: argument --python: must be PEER=PATH with one of {', '.join(PEERS)} before "
+            "the =, got 'tosch=bin/python'; did you mean 'torch'?",
+        ),
+        ("bench --python torch=nowhere", "minicnn bench: argument --python: no such file: nowhere"),
+        (
             "bench --peers kears",
-            "minicnn bench: --peers must be one of minicnn, keras, torch, tinynn, dezero, got 'kears'; "
-            "did you mean 'keras'?",
+            f"minicnn bench: --peers must be one of {', '.join(PEERS)}, got 'kears'; did you mean 'keras'?",
         ),
     ],
 )
@@ -76,6 +82,20 @@ def test_typos_are_reported_in_one_line_with_the_nearest_name(argv, message, cap
 def test_a_misspelt_data_set_is_reported_with_the_nearest_name(capsys):
     assert main(["train", "--dataset", "nmist"]) == 2
     assert capsys.readouterr().err.endswith("got 'nmist'; did you mean 'mnist'?\n")
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ("train --batch-size 0 --limit 9", "minicnn train: --batch-size must be at least 1, got 0"),
+        ("train --data here", "minicnn train: --data is only for fashion-mnist, not for mnist"),
+        # Python 3.11 compares the empty list of benchmarks with the choices.
+        ("bench --rounds 0", "minicnn bench: --rounds must be at least 1, got 0"),
+    ],
+)
+def test_a_wrong_value_is_reported_by_the_name_of_its_option(argv, message, capsys):
+    assert main(argv.split()) == 2
+    assert capsys.readouterr().err == f"{message}\n"
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def test_report_refuses_wrong_input(run, tmp_path, capsys):
     assert main(["report", str(run), "--out", str(tmp_path / "a.txt")]) == 2
     assert "--out must end in .html" in capsys.readouterr().err
     assert main(["report", str(run), "--limit", "0"]) == 2
-    assert "`limit` must be at least 1, got 0" in capsys.readouterr().err
+    assert "--limit must be at least 1, got 0" in capsys.readouterr().err
     shutil.copytree(run, tmp_path / "ruined")
     ruined = open_run(run).model
     ruined[0].bias.value = np.full(6, np.nan)
