@@ -108,12 +108,17 @@ def check_examples(x: np.ndarray, input_shape: tuple[int, ...] | None) -> None:
     Traceback (most recent call last):
     ValueError: examples must have shape (28, 28, 1), got (28, 28, 1) without a batch axis: pass x[None]
     """
-    if x.shape[1:] == input_shape:
+    check_shape(x.shape, input_shape)
+
+
+def check_shape(shape: tuple[int, ...], input_shape: tuple[int, ...] | None) -> None:
+    """Raise unless this is the shape of a batch of examples of `input_shape`; the message has a hint."""
+    if shape[1:] == input_shape:
         return
-    hint = f"an array of shape {x.shape}"
-    if x.shape == input_shape:
-        hint = f"{x.shape} without a batch axis: pass x[None]"
-    elif (*x.shape[1:], 1) == input_shape:
+    hint = f"an array of shape {shape}"
+    if shape == input_shape:
+        hint = f"{shape} without a batch axis: pass x[None]"
+    elif (*shape[1:], 1) == input_shape:
         hint += " without a channel axis: pass x[..., None]"
     raise ValueError(f"examples must have shape {input_shape}, got {hint}")
 

@@ -12,6 +12,7 @@ from minicnn.datasets.folder import Split, is_idx_folder, load_idx_folder
 from minicnn.datasets.idx import read_idx, write_idx
 from minicnn.datasets.image_folder import load_image_folder
 from minicnn.datasets.image_reader import ImageReader
+from minicnn.datasets.image_source import ImageFolder
 from minicnn.datasets.images import load_digit_image
 from minicnn.datasets.mnist import FASHION_MNIST_CLASSES, load_fashion_mnist, load_mnist
 from minicnn.datasets.npz import load_npz
@@ -19,6 +20,7 @@ from minicnn.datasets.npz import load_npz
 __all__ = [
     "Augment",
     "AugmentPhotos",
+    "ImageFolder",
     "ImageReader",
     "digit_from_pixels",
     "load_cifar10",

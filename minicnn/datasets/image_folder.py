@@ -3,6 +3,7 @@
 import os
 import sys
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from minicnn.errors import FileFormatError
 from minicnn.plural import counted
 
 _MOST_SHOWN = 10  # sentences in one error
-_ROWS = 1024  # read at a time
+ROWS = 1024  # read at a time
 _DARK = 32  # of 255: if no value of a whole data set reaches this, its range is hardly meant
 
 
@@ -102,7 +103,14 @@ def load_image_folder(
         channels = find_channels(listing, background)
     reader = ImageReader(check_size(size), channels, resize, check_colour(background), value_range)
     x = np.empty((len(listing.files), *reader.size, reader.channels), np.uint8)
-    sentences = read_pictures(listing, reader, x, progress)
+    filled = 0
+
+    def append(rows: np.ndarray) -> None:
+        nonlocal filled
+        x[filled : filled + len(rows)] = rows
+        filled += len(rows)
+
+    sentences = read_pictures(listing, reader, append, progress)
     kept = report_refused(listing, sentences, skip_unreadable)
     check_brightness(x)
     return (x[kept], listing.labels[kept]) if sentences else (x, listing.labels), listing.names
@@ -122,31 +130,37 @@ def find_channels(listing: Listing, background: Any) -> int:
     return 1
 
 
-def read_pictures(listing: Listing, reader: ImageReader, x: np.ndarray, progress: bool) -> dict[int, str]:
-    """Read all pictures into the rows of `x`; return by row why some could not be read."""
+def read_pictures(
+    listing: Listing, reader: ImageReader, append: Callable[[np.ndarray], object], progress: bool
+) -> dict[int, str]:
+    """Read all pictures, and call `append` with some rows at a time; return by row why some are black."""
     from concurrent.futures import ThreadPoolExecutor  # imported here to keep `import minicnn` fast
 
     from tqdm import tqdm
 
-    def read(row: int) -> str | None:
-        try:
-            x[row] = reader(listing.folder / listing.files[row])
-        except (FileFormatError, OSError) as error:
-            x[row] = 0
-            return str(error)
-        return None
+    black = np.zeros((*reader.size, reader.channels), np.uint8)
 
+    def read(row: int) -> tuple[np.ndarray, str | None]:
+        try:
+            return reader(listing.folder / listing.files[row]), None
+        except (FileFormatError, OSError) as error:
+            return black, str(error)
+
+    count = len(listing.files)
     sentences: dict[int, str] = {}
     # `disable=None` hides the bar where stderr is no terminal.
     hidden = None if progress and sys.stderr is not None else True
-    bar = tqdm(total=len(x), desc="pictures", unit=" pictures", disable=hidden, delay=0.5, dynamic_ncols=True)
-    with quiet(), bar, ThreadPoolExecutor(_cores()) as pool:
-        for start in range(0, len(x), _ROWS):
-            rows = range(start, min(start + _ROWS, len(x)))
-            for row, sentence in zip(rows, pool.map(read, rows), strict=True):
+    bar = tqdm(total=count, desc="pictures", unit=" pictures", disable=hidden, delay=0.5, dynamic_ncols=True)
+    with quiet(), bar, ThreadPoolExecutor(cores()) as pool:
+        for start in range(0, count, ROWS):
+            rows = range(start, min(start + ROWS, count))
+            pictures = []
+            for row, (picture, sentence) in zip(rows, pool.map(read, rows), strict=True):
+                pictures.append(picture)
                 if sentence:
                     sentences[row] = sentence
                 bar.update()
+            append(np.stack(pictures))
     return sentences
 
 
@@ -172,7 +186,7 @@ def report_refused(listing: Listing, sentences: dict[int, str], skip: bool) -> n
 
 def check_brightness(x: np.ndarray) -> None:
     """Warn if all pictures are nearly black: their values use a small part of their type's range."""
-    top = max(int(x[start : start + _ROWS].max(initial=0)) for start in range(0, len(x), _ROWS))
+    top = max(int(x[start : start + ROWS].max(initial=0)) for start in range(0, len(x), ROWS))
     if 0 < top < _DARK:
         warnings.warn(
             f"all pictures are nearly black: their values use {100 * top / 255:.1f} % of the range of their "
@@ -181,6 +195,7 @@ def check_brightness(x: np.ndarray) -> None:
         )
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Return the number of cores that this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)  # not on all systems
     return len(affinity(0)) if affinity else os.cpu_count() or 1

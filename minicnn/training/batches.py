@@ -10,9 +10,9 @@ import numpy as np
 
 from minicnn.layers.base import Layer
 from minicnn.parallel.ranks import Ranks
-from minicnn.validation import check_examples, check_int
+from minicnn.training.sources import Examples, ExampleSource, is_source
+from minicnn.validation import check_examples, check_int, check_shape
 
-Examples = tuple[np.ndarray, np.ndarray]
 BatchSource = Iterable[Examples] | Callable[[int], Iterable[Examples]]
 # As a string, since NumPy imports `np.random` when it is first used.
 Augmentation: TypeAlias = "Callable[[np.ndarray, np.random.Generator], np.ndarray]"
@@ -83,6 +83,32 @@ class ArrayBatches(Batches):
         return (step - 1) * self.batch_size < size and seen == min(step * self.batch_size, size)
 
 
+class SourceBatches(Batches):
+    """Batches of a source, in the order of those of arrays; only the rows of this rank are ever read."""
+
+    unit = " images"
+
+    def __init__(
+        self, source: ExampleSource, batch_size: int, seed: int, augment: Augmentation | None = None
+    ) -> None:
+        super().__init__(seed, augment)
+        self.source, self.length = source, len(source)
+        self.size = self.length
+        self.batch_size = check_int(batch_size, "batch_size", low=1)
+
+    def _rank_batches(self, epoch: int, step: int, ranks: Ranks) -> Iterator[RankBatch]:
+        order = np.random.default_rng([self.seed, epoch]).permutation(self.length)
+        starts = range(step * self.batch_size, self.length, self.batch_size)
+        rows = (order[start : start + self.batch_size][ranks.rank :: ranks.size] for start in starts)
+        for start, (x, y) in zip(starts, self.source.batches(rows), strict=True):
+            yield min(self.batch_size, self.length - start), x, y
+
+    def is_possible(self, step: int, seen: int) -> bool:
+        """Return whether the first `step` batches of an epoch have `seen` examples."""
+        first = (step - 1) * self.batch_size
+        return first < self.length and seen == min(step * self.batch_size, self.length)
+
+
 class IterableBatches(Batches):
     """Batches in the order of a re-iterable object, or of what a function of the epoch returns."""
 
@@ -115,23 +141,42 @@ class IterableBatches(Batches):
 
 
 def make_batches(
-    x: np.ndarray | BatchSource,
+    x: Any,
     y: np.ndarray | None,
     model: Layer,
     batch_size: int,
     seed: int,
     augment: Augmentation | None,
 ) -> Batches:
-    """Return the batches of arrays, or without `y` those of an iterable."""
+    """Return the batches of arrays, or without `y` those of a source or an iterable."""
+    if is_source(x):
+        return SourceBatches(check_source(x, y, model), batch_size, seed, augment)
     if y is None:
         return IterableBatches(x, model, seed, augment)
     return ArrayBatches(*check_pairs(x, y, model), batch_size, seed, augment)
 
 
-def check_validation(data: Any, model: Layer) -> Examples | None:
-    """Return validation data as a pair of arrays, None for None."""
+def check_data(x: Any, y: Any, model: Layer) -> ExampleSource | Examples:
+    """Return examples and labels as a source or a pair of arrays."""
+    return check_source(x, y, model) if is_source(x) else check_pairs(x, y, model)
+
+
+def check_source(source: Any, y: Any, model: Layer) -> ExampleSource:
+    """Return a source whose examples have the model's input shape."""
+    if y is not None:
+        raise TypeError(f"`y` must be omitted: {type(source).__name__} has its own labels")
+    check_shape(source.shape, model.input_shape)
+    if not len(source):
+        raise ValueError("`x` must have at least one example")
+    return source
+
+
+def check_validation(data: Any, model: Layer) -> ExampleSource | Examples | None:
+    """Return validation data as a source or a pair of arrays, None for None."""
     if data is None:
         return None
+    if is_source(data):
+        return check_source(data, None, model)
     if not isinstance(data, tuple | list) or len(data) != 2:
         raise TypeError("`validation_data` must be a pair (x, y)")
     return check_pairs(data[0], data[1], model)

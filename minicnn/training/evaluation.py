@@ -8,7 +8,7 @@ import numpy as np
 from minicnn.losses import softmax_cross_entropy
 from minicnn.metrics import accuracy
 from minicnn.parallel.ranks import Ranks
-from minicnn.training.batches import Examples
+from minicnn.training.sources import Examples, ExampleSource, labels_of, predict_part
 from minicnn.training.state import Loss
 
 Metric = Callable[[np.ndarray, np.ndarray], float]
@@ -37,7 +37,7 @@ def score(
 
 
 def validate(
-    data: Examples | None,
+    data: ExampleSource | Examples | None,
     predict: Callable[[np.ndarray], np.ndarray],
     loss: Loss,
     metrics: Mapping[str, Metric],
@@ -46,9 +46,9 @@ def validate(
     """Return loss and metrics of the validation data, if there is any; each rank predicts a part of it."""
     if data is None:
         return {}
-    x, y = data
-    own = slice(len(x) * ranks.rank // ranks.size, len(x) * (ranks.rank + 1) // ranks.size)
-    parts = ranks.all_gather(predict(x[own]))
+    y = labels_of(data)
+    own = slice(len(y) * ranks.rank // ranks.size, len(y) * (ranks.rank + 1) // ranks.size)
+    parts = ranks.all_gather(predict_part(data, predict, own))
     # In one rank only: other processors might round, and then callbacks decide, differently.
     results = ranks.broadcast(lambda: score(np.concatenate(parts), y, loss, metrics))
     return {f"val_{name}": value for name, value in results.items()}

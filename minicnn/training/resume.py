@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -25,6 +25,7 @@ from minicnn.saving.weights import check_weights
 from minicnn.training.batches import Batches
 from minicnn.training.callbacks.base import Callback, Logs
 from minicnn.training.diagnosis import is_finite
+from minicnn.training.sources import Examples, ExampleSource, is_source
 from minicnn.training.state import TrainingState
 from minicnn.validation import check_int, check_real
 
@@ -64,7 +65,7 @@ class Checkpointer(Callback):
     data_parallel: DataParallel
     batches: Batches
     metrics: Mapping[str, Any]
-    validation_data: Sequence[np.ndarray]
+    validation_data: ExampleSource | Examples | None
     folder: CheckpointFolder
     callbacks: list[Callback]
     every_rank: ClassVar[bool] = True
@@ -92,8 +93,14 @@ class Checkpointer(Callback):
             loss=self.state.loss,
             metrics=dict(self.metrics),
             augment=self.batches.augment,
-            data=data_digest(*self.batches.arrays, *self.validation_data),
+            data=self._data_digest(),
         )
+
+    def _data_digest(self) -> str:
+        data: list[Any] = [getattr(self.batches, "source", None), self.validation_data]
+        sources = [each.digest() for each in data if is_source(each)]
+        held_out = self.validation_data if isinstance(self.validation_data, tuple) else ()
+        return " ".join([data_digest(*self.batches.arrays, *held_out), *sources])
 
     def on_batch_end(self, step: int, logs: Logs) -> None:
         """Save if `folder.every` steps have passed."""

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -20,8 +20,7 @@ from minicnn.saving.checkpoints import CheckpointFolder
 from minicnn.training.batches import (
     Augmentation,
     BatchSource,
-    Examples,
-    check_pairs,
+    check_data,
     check_validation,
     make_batches,
 )
@@ -32,6 +31,7 @@ from minicnn.training.loop import TrainingLoop, training_lock
 from minicnn.training.lr_finder import RateSearch, find_rate
 from minicnn.training.progress import ProgressBar
 from minicnn.training.resume import Checkpointer
+from minicnn.training.sources import Examples, ExampleSource, is_source, labels_of, predict_part
 from minicnn.training.state import Loss, TrainingState
 from minicnn.validation import check_int
 
@@ -136,12 +136,12 @@ class Trainer:
 
     def fit(
         self,
-        x: np.ndarray | BatchSource,
+        x: np.ndarray | BatchSource | ExampleSource,
         y: np.ndarray | None = None,
         epochs: int = 1,
         batch_size: int = 32,
         *,
-        validation_data: Examples | None = None,
+        validation_data: Examples | ExampleSource | None = None,
         callbacks: Sequence[Callback] = (),
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_every: int | None = None,
@@ -155,14 +155,14 @@ class Trainer:
             Examples; uint8 images are scaled to [0, 1] batch by batch. Of memory-mapped arrays only the rows
             of a step are read. Or batches (x, y), and then no `y`: a list, another object that can be
             iterated again in each epoch, or a function `f(epoch)` that returns one. A fit that resumes skips
-            those that it has seen, so they must come in the same order again.
+            those that it has seen, so they must come in the same order again. Or an `ImageFolder`.
         y : ndarray, shape (N,) or (N, K)
             Labels in the form that the loss expects.
         epochs : int
             Number of passes over the examples.
         batch_size : int
             Examples in a step; the last step of an epoch has what is left. Ignored if `x` gives batches.
-        validation_data : (x, y), optional
+        validation_data : (x, y) or ImageFolder, optional
             Evaluated after each epoch, as `val_loss`, `val_accuracy`.
         callbacks : sequence of Callback
             Called in this order.
@@ -208,7 +208,7 @@ class Trainer:
             called = [callback for callback in [*called, bar] if self.ranks.rank == 0 or callback.every_rank]
             self.state.begin_fit()
             fit = self.state, data_parallel, batches, self.metrics
-            checkpointer = Checkpointer(*fit, validation_data or (), folder, called) if folder else None
+            checkpointer = Checkpointer(*fit, validation_data, folder, called) if folder else None
             called = [*called, checkpointer] if checkpointer else called
             scoring = self.predict, self.loss, self.metrics, self.ranks
             validation = functools.partial(validate, validation_data, *scoring)
@@ -240,11 +240,19 @@ class Trainer:
             self.state, batches, self.threads, self._data_parallel.worker_pool.mode, low, high, steps
         )
 
-    def evaluate(self, x: np.ndarray, y: np.ndarray, batch_size: int = 256) -> dict[str, float]:
+    def evaluate(
+        self, x: np.ndarray | ExampleSource, y: np.ndarray | None = None, batch_size: int = 256
+    ) -> dict[str, float]:
         """Return loss and metrics over all of `x`, `batch_size` examples at a time, in evaluation mode."""
-        x, y = check_pairs(x, y, self.model)
-        return score(self.predict(x, batch_size), y, self.loss, self.metrics)
+        data = check_data(x, y, self.model)
+        return score(self._predict(data, batch_size), labels_of(data), self.loss, self.metrics)
 
-    def predict(self, x: np.ndarray, batch_size: int = 256) -> np.ndarray:
+    def predict(self, x: np.ndarray | ExampleSource, batch_size: int = 256) -> np.ndarray:
         """Return the model's outputs for all of `x`, see `Layer.predict`; the threads share the work."""
-        return parallel_predict(self.model, x, batch_size, self.threads)
+        if is_source(x):
+            return self._predict(check_data(x, None, self.model), batch_size)
+        return parallel_predict(self.model, cast(np.ndarray, x), batch_size, self.threads)
+
+    def _predict(self, data: ExampleSource | Examples, batch_size: int) -> np.ndarray:
+        predict = functools.partial(parallel_predict, self.model, batch_size=batch_size, threads=self.threads)
+        return predict_part(data, predict, slice(0, len(labels_of(data))))

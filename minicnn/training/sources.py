@@ -1,0 +1,55 @@
+"""Sources of examples that need not be in memory."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol
+
+import numpy as np
+
+Examples = tuple[np.ndarray, np.ndarray]
+_BLOCK = 1024  # examples that are in memory at a time for a prediction
+
+
+class ExampleSource(Protocol):
+    """Examples by index, such as `minicnn.datasets.ImageFolder`.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        (N, ...), that of all examples.
+    y : ndarray, shape (N,) or (N, K)
+        All labels.
+    """
+
+    shape: tuple[int, ...]
+    y: np.ndarray
+
+    def __len__(self) -> int: ...
+
+    def batches(self, indices: Iterable[np.ndarray]) -> Iterator[Examples]:
+        """Yield examples and labels for each array of indices."""
+        ...
+
+    def digest(self) -> str:
+        """Return a text that differs for other data."""
+        ...
+
+
+def is_source(data: Any) -> bool:
+    """Return whether this is an `ExampleSource`."""
+    return all(hasattr(data, name) for name in ("batches", "digest", "shape", "y"))
+
+
+def labels_of(data: ExampleSource | Examples) -> np.ndarray:
+    """Return all labels."""
+    return data[1] if isinstance(data, tuple) else data.y
+
+
+def predict_part(
+    data: ExampleSource | Examples, predict: Callable[[np.ndarray], np.ndarray], part: slice
+) -> np.ndarray:
+    """Return predictions for some examples; those of a source are read a block at a time."""
+    if isinstance(data, tuple):
+        return predict(data[0][part])
+    rows = np.arange(part.start, part.stop)
+    blocks = np.array_split(rows, max(-(-len(rows) // _BLOCK), 1))
+    return np.concatenate([predict(x) for x, _ in data.batches(blocks)])
