@@ -69,8 +69,7 @@ def run_tests(path: str, names: list[str], timeout: float, events: Events) -> st
             stderr=subprocess.DEVNULL,
             cwd=Path(path).parent,
             start_new_session=True,
-            # Hypothesis leaves no folder beside the file, and products as small as these need no threads.
-            env={**os.environ, "HYPOTHESIS_STORAGE_DIRECTORY": folder, "OPENBLAS_NUM_THREADS": "1"},
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # products as small as these need no threads
         )
         try:
             return _watch(process, stream, timeout, events)
