@@ -50,6 +50,12 @@ def test_costs_can_be_measured_anew(model):
     assert costs.image > 0 < costs.update
 
 
+def test_a_job_of_two_ranks_is_measured():
+    seconds = runpy.run_path(str(FOLDER / "measure.py"))["run"](ranks=2, batch_size=16, steps=7)
+    assert 0 < seconds["allreduce"] < seconds["step"] < 60
+
+
+@pytest.mark.campaign
 def test_one_and_two_ranks_are_measured_in_turns(capsys):
     runpy.run_path(str(FOLDER / "measure.py"))["main"](["--rounds", "1", "--steps", "7"])
     lines = capsys.readouterr().out.splitlines()

@@ -33,6 +33,18 @@ def accuracy(notebook):
     return float(percent)
 
 
+def test_the_cells_run_and_their_net_learns(stored, capsys):
+    """As they do in a kernel, but without the pictures, which take most of the time."""
+    namespace = {}
+    for cell in cells(stored):
+        source = re.sub("^%.*", "", cell.source, flags=re.MULTILINE)
+        exec(compile(source, "cell", "exec"), namespace)
+    # With these images a linear model comes to 89.7 %, this net with seeds 0 to 9 to 94.0 to 96.2 %.
+    assert namespace["result"]["accuracy"] > 0.93
+    assert f"test accuracy: {100 * namespace['result']['accuracy']:.2f} %" in capsys.readouterr().out
+
+
+@pytest.mark.campaign  # .ci/run runs it, too
 def test_the_notebook_runs_and_its_net_learns(stored, tmp_path, monkeypatch):
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
     monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path))
@@ -46,7 +58,6 @@ def test_the_notebook_runs_and_its_net_learns(stored, tmp_path, monkeypatch):
         "execute_result",
         "stream",
     }
-    # With these images a linear model comes to 89.7 %, this net with seeds 0 to 9 to 94.0 to 96.2 %.
     assert accuracy(fresh) > 93
     assert len(pictures(fresh)) == len(pictures(stored))
 

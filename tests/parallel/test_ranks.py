@@ -276,7 +276,7 @@ def whole(options, tmp_path_factory):
     return out
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.campaign)])
 def test_a_signal_to_mpiexec_ends_all_ranks_and_resume_completes_the_run(options, whole, tmp_path, number):
     out = tmp_path / "run"
     job = start_training(*options, "--out", out, before=WAITING)
