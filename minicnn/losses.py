@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 
 from minicnn.ops.activations import log_softmax, sigmoid
-from minicnn.validation import check_class_indices
+from minicnn.ops.underflow import HARMLESS
+from minicnn.validation import check_class_indices, check_numbers
 
 __all__ = ["binary_cross_entropy_with_logits", "mean_squared_error", "softmax_cross_entropy"]
 
 
+@HARMLESS
 def softmax_cross_entropy(logits: np.ndarray, labels: Any) -> tuple[float, np.ndarray]:
     """Return the mean of -log(softmax(logits)[label]) and its derivative.
 
@@ -45,7 +47,7 @@ def softmax_cross_entropy(logits: np.ndarray, labels: Any) -> tuple[float, np.nd
     >>> round(loss, 4), dlogits
     (0.6931, array([[ 0.5, -0.5]]))
     """
-    logits, labels = _floats(logits), np.asarray(labels)
+    logits, labels = _floats(logits), check_numbers(labels, "labels")
     n = len(logits)
     if logits.ndim != 2 or labels.shape not in ((n,), logits.shape):
         raise ValueError(
@@ -67,6 +69,7 @@ def softmax_cross_entropy(logits: np.ndarray, labels: Any) -> tuple[float, np.nd
     return 0.0 - float(log_likelihood) / n, dlogits  # never -0.0
 
 
+@HARMLESS
 def mean_squared_error(predictions: np.ndarray, labels: Any) -> tuple[float, np.ndarray]:
     """Return the mean of (predictions - labels)^2 over all elements and its derivative.
 
@@ -103,6 +106,7 @@ def mean_squared_error(predictions: np.ndarray, labels: Any) -> tuple[float, np.
     return loss, difference
 
 
+@HARMLESS
 def binary_cross_entropy_with_logits(logits: np.ndarray, labels: Any) -> tuple[float, np.ndarray]:
     """Return the mean over all elements of -log P(label) and its derivative, where P(1) = sigmoid(logit).
 
@@ -144,8 +148,34 @@ def binary_cross_entropy_with_logits(logits: np.ndarray, labels: Any) -> tuple[f
     return float(terms.mean(dtype=np.float64)), dlogits
 
 
+def call_loss(loss: Any, predictions: np.ndarray, labels: Any) -> tuple[float, np.ndarray]:
+    """Return what a loss, perhaps the user's, returns; raise unless it is a number and a gradient."""
+    name = getattr(loss, "__name__", type(loss).__name__)
+    try:
+        result = loss(predictions, labels)
+    except Exception as error:
+        error.add_note(f"in the loss {name}, given {predictions.shape} and {np.shape(labels)}")
+        raise
+    if not isinstance(result, (tuple, list)) or len(result) != 2:
+        got = f"{len(result)} values" if isinstance(result, (tuple, list)) else f"{type(result).__name__}"
+        raise TypeError(f"the loss {name} must return a pair (mean value, dpredictions), got {got}")
+    value, dpredictions = result
+    if np.ndim(value) or np.asarray(value).dtype.kind not in "biuf":
+        got = f"an array of shape {np.shape(value)}" if np.ndim(value) else f"{value!r:.100}"
+        raise TypeError(f"the loss {name} must return its mean as one number, got {got}")
+    if not isinstance(dpredictions, np.ndarray) or dpredictions.dtype.kind != "f":
+        got = getattr(dpredictions, "dtype", type(dpredictions).__name__)
+        raise TypeError(f"the loss {name} must return dpredictions as an array of floats, got {got}")
+    if dpredictions.shape != predictions.shape:
+        raise ValueError(
+            f"the loss {name} must return dpredictions in the predictions' shape {predictions.shape}, "
+            f"got {dpredictions.shape}"
+        )
+    return value, dpredictions
+
+
 def _floats(predictions: Any) -> np.ndarray:
-    predictions = np.asarray(predictions)
+    predictions = check_numbers(predictions, "predictions")
     if predictions.dtype.kind != "f":
         raise TypeError(f"predictions must be floats, got {predictions.dtype}")
     if predictions.size == 0:
@@ -157,7 +187,7 @@ def _floats(predictions: Any) -> np.ndarray:
 
 def _same_shape(predictions: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return both as arrays of the predictions' dtype, if their shapes are equal."""
-    predictions, labels = _floats(predictions), np.asarray(labels)
+    predictions, labels = _floats(predictions), check_numbers(labels, "labels")
     if labels.shape != predictions.shape:
         raise ValueError(f"labels must have the predictions' shape {predictions.shape}, got {labels.shape}")
     return predictions, labels.astype(predictions.dtype, copy=False)

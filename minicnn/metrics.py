@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.validation import check_class_indices, check_int
+from minicnn.validation import check_class_indices, check_int, check_numbers
 
 __all__ = ["accuracy", "confusion_matrix", "top_k_accuracy"]
 
@@ -107,7 +107,7 @@ def confusion_matrix(labels: Any, predictions: Any, num_classes: int | None = No
     array([[1, 0],
            [1, 1]])
     """
-    sides = [np.asarray(labels), np.asarray(predictions)]
+    sides = [check_numbers(labels, "labels"), check_numbers(predictions, "predictions")]
     if any(side.ndim not in (1, 2) for side in sides) or len(sides[0]) != len(sides[1]):
         shapes = " and ".join(str(side.shape) for side in sides)
         raise ValueError(f"labels and predictions must have shape (N,) or (N, K), got {shapes}")
@@ -122,7 +122,7 @@ def confusion_matrix(labels: Any, predictions: Any, num_classes: int | None = No
 
 def _scores_and_truth(predictions: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return the scores, (N, K), and the true class indices, (N,), if their shapes match."""
-    scores, labels = np.asarray(predictions), np.asarray(labels)
+    scores, labels = check_numbers(predictions, "predictions"), check_numbers(labels, "labels")
     if scores.ndim != 2 or labels.shape not in (scores.shape[:1], scores.shape):
         raise ValueError(
             f"predictions must have shape (N, K) and labels (N,) or (N, K), "

@@ -4,6 +4,7 @@ import functools
 import math
 import operator
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,34 @@ def check_int(value: Any, name: str, low: int = 0) -> int:
     if number < low:
         raise ValueError(f"`{name}` must be at least {low}, got {number}")
     return number
+
+
+def check_numbers(array: Any, name: str) -> np.ndarray:
+    """Return `array` as an array, if it holds real numbers or booleans, and none that are masked.
+
+    >>> check_numbers(np.ma.array([1.0, 2.0], mask=[False, True]), "x")
+    Traceback (most recent call last):
+    TypeError: `x` must be an array of numbers, got a masked array
+    """
+    array = np.asanyarray(array)
+    ma = sys.modules.get("numpy.ma")  # without it there are no masked arrays
+    masked = ma is not None and isinstance(array, ma.MaskedArray)
+    if masked or array.dtype.kind not in "biuf":
+        raise TypeError(
+            f"`{name}` must be an array of numbers, got {'a masked array' if masked else array.dtype}"
+        )
+    return array
+
+
+def check_floats(x: Any) -> None:
+    """Raise TypeError unless `x` is an array of floats, as layers need it."""
+    if not isinstance(x, np.ndarray) or x.dtype.kind != "f":
+        kind = x.dtype if isinstance(x, np.ndarray) else type(x).__name__
+        raise TypeError(
+            f"`x` must be an array of floats, got {kind}; only fit, evaluate and predict scale uint8 "
+            f"images: to call a layer, pass images.astype('float32') / 255"
+        )
+    check_numbers(x, "x")
 
 
 def check_class_indices(labels: np.ndarray, classes: int) -> np.ndarray:

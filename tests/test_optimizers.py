@@ -549,3 +549,107 @@ def test_a_new_rate_resets_its_scale():
     optimizer.lr_scale = -1
     with pytest.raises(ValueError, match="`lr_scale` must be"):
         optimizer.learning_rate  # noqa: B018
+
+
+# --- mistakes in a rule of the user's own -----------------------------------------------------------------
+
+
+class Momentum(SGD):
+    """The right rule; each subclass makes a mistake."""
+
+    slots = ("m",)
+
+    def __init__(self, lr=0.1):
+        Optimizer.__init__(self, lr)
+
+    def update(self, grad, scratch, rate, state):
+        state[0] *= 0.9
+        state[0] += grad
+        return np.multiply(state[0], rate, out=grad)
+
+
+class Rebinds(Momentum):
+    def update(self, grad, scratch, rate, state):
+        state[0] = 0.9 * state[0] + grad
+        return rate * state[0]
+
+
+class Forgets(Momentum):
+    def update(self, grad, scratch, rate, state):
+        (m,) = state
+        m = 0.9 * m + grad
+        return rate * m
+
+
+class Hides(Momentum):
+    slots = ()
+    m = 0.0
+
+    def update(self, grad, scratch, rate, state):
+        self.m = 0.9 * self.m + grad
+        return rate * self.m
+
+
+class Counts(Momentum):
+    def update(self, grad, scratch, rate, state):
+        self.calls = getattr(self, "calls", 0) + 1
+        return super().update(grad, scratch, rate, state)
+
+
+class ReturnsNothing(Momentum):
+    def update(self, grad, scratch, rate, state):
+        super().update(grad, scratch, rate, state)
+
+
+class ReturnsOne(Momentum):
+    def update(self, grad, scratch, rate, state):
+        return super().update(grad, scratch, rate, state)[:1]
+
+
+def with_gradients():
+    parameters = make_parameters()
+    for parameter in parameters:
+        parameter.add_grad(np.ones(parameter.shape, parameter.dtype))
+    return parameters
+
+
+@pytest.mark.parametrize(
+    ("rule", "error", "message"),
+    [
+        (Rebinds, RuntimeError, r"Rebinds.update must write into the arrays of `state`, .*forgotten after"),
+        (ReturnsNothing, TypeError, r"ReturnsNothing.update must return an array of shape \(.*\), got None"),
+        (ReturnsOne, TypeError, r"ReturnsOne.update must return an array of shape .* of shape \(1,\)"),
+    ],
+)
+def test_a_rule_that_loses_its_state_or_its_update_changes_no_weight(rule, error, message):
+    parameters = with_gradients()
+    before = [parameter.value.copy() for parameter in parameters]
+    with pytest.raises(error, match=message):
+        rule().step(parameters)
+    assert all(np.array_equal(p.value, value) for p, value in zip(parameters, before, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        (Forgets, "the state m of Forgets is still zero after the first step"),
+        (Hides, "Hides.update changes the attributes m; it is called for each block"),
+        (Counts, "Counts.update changes the attributes calls"),
+    ],
+)
+def test_a_rule_with_state_in_the_wrong_place_is_told_in_the_first_step(rule, message):
+    optimizer = rule()
+    with pytest.warns(UserWarning, match=message) as told:
+        optimizer.step(with_gradients())
+    assert len(told) == 1
+    optimizer.step(with_gradients())
+
+
+def test_the_right_rule_is_not_warned_about():
+    ours, theirs = Momentum(), SGD(0.1, momentum=0.9)
+    first, second = with_gradients(), with_gradients()
+    for _ in range(3):
+        ours.step(first)
+        theirs.step(second)
+    for a, b in zip(first, second, strict=True):
+        np.testing.assert_allclose(a.value, b.value, rtol=1e-6)

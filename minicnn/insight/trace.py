@@ -8,6 +8,7 @@ import numpy as np
 from minicnn.layers import Concatenate, Layer, Residual, Sequential
 from minicnn.layers._claims import reading
 from minicnn.ops.scaling import to_float
+from minicnn.ops.underflow import HARMLESS
 
 
 class Trace:
@@ -73,6 +74,7 @@ class Trace:
         self.outputs = [x := layer(x) for layer in self.layers]
         self.dx = np.zeros_like(self.x)
 
+    @HARMLESS
     def backward(self, dy: np.ndarray) -> list[np.ndarray]:
         """Return the gradients with respect to the layers' outputs; `dx` becomes that of the batch.
 

@@ -10,6 +10,7 @@ import numpy as np
 from minicnn.layers import _exchange
 from minicnn.layers._freezing import require_gradients
 from minicnn.layers.base import Layer
+from minicnn.ops.underflow import HARMLESS
 
 LOCATED = (ValueError, TypeError, RuntimeError)  # errors whose message gets the layer
 
@@ -62,6 +63,7 @@ class Chain(Layer):
                 raise _located(error, i, layer, input_shape) from error
             input_shape = layer.output_shape
 
+    @HARMLESS
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return the output of the last layer."""
         x = x if self.layers else x.copy()
@@ -78,6 +80,7 @@ class Chain(Layer):
                 raise _located(error, i, layer, np.shape(x)) from error
         return x
 
+    @HARMLESS
     def backward(self, dy: np.ndarray) -> np.ndarray | None:
         """Return dL/dx; add the gradient of every weight."""
         dx: Any = dy if self.layers else dy.copy()

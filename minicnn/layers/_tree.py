@@ -64,13 +64,17 @@ class ParameterTree:
 
     def _refuse_tied_weights(self) -> None:
         seen: dict[int, str] = {}
+        names: set[str] = set()
         for name, part in self._find(Parameter, ParameterTree):
             if id(part) in seen:
                 raise ValueError(
                     f"tied weights are not supported: {seen[id(part)]!r} and {name!r} are the same "
                     f"{type(part).__name__}; hold each parameter and layer in one place only"
                 )
+            if name in names:
+                raise ValueError(f"two weights or layers have the same name, {name!r}; use other keys")
             seen[id(part)] = name
+            names.add(name)
 
     def __getstate__(self) -> dict[str, Any]:
         # Neither pickled nor copied: the cache. A list, since another thread may add an attribute meanwhile.

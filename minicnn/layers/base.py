@@ -19,7 +19,8 @@ from minicnn.layers._freezing import Freezable
 from minicnn.layers._prediction import detached_generators
 from minicnn.layers._tree import find_objects
 from minicnn.ops.scaling import to_float
-from minicnn.validation import check_examples, check_input_shape, check_int
+from minicnn.ops.underflow import HARMLESS
+from minicnn.validation import check_examples, check_floats, check_input_shape, check_int, check_numbers
 
 _EMPTY: Any = (None, None)  # an empty cache: no value, no thread
 
@@ -143,16 +144,13 @@ class Layer(Configurable, Exchangeable, Freezable):
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Run `forward` on a batch of floats, (N, ...)."""
         self._require_built()
-        if not isinstance(x, np.ndarray) or x.dtype.kind != "f":
-            kind = x.dtype if isinstance(x, np.ndarray) else type(x).__name__
-            raise TypeError(
-                f"`x` must be an array of floats, got {kind}; only fit, evaluate and predict scale uint8 "
-                f"images: to call a layer, pass images.astype('float32') / 255"
-            )
+        if type(x) is not np.ndarray or x.dtype.kind != "f":
+            check_floats(x)
         check_thread(self)
         self._cache = _EMPTY
         return self.forward(x)
 
+    @HARMLESS
     def predict(self, x: np.ndarray, batch_size: int = 256) -> np.ndarray:
         """Return the outputs for all of `x`, computed in batches and in evaluation mode.
 
@@ -177,7 +175,7 @@ class Layer(Configurable, Exchangeable, Freezable):
             If the model is not built.
         """
         batch_size = check_int(batch_size, "batch_size", low=1)
-        x, input_shape = np.asarray(x), self._require_built()
+        x, input_shape = check_numbers(x, "x"), self._require_built()
         check_examples(x, input_shape)
         with reading(self, copied=True) as (model, exclusive):
             # A replica if another thread may use the model: a layer may keep temporaries in attributes.

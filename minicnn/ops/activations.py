@@ -2,7 +2,10 @@
 
 import numpy as np
 
+from minicnn.ops.underflow import HARMLESS
 
+
+@HARMLESS
 def softmax(x: np.ndarray) -> np.ndarray:
     """Return exp(x) / sum(exp(x)) along the last axis, in x's dtype.
 
@@ -16,6 +19,7 @@ def softmax(x: np.ndarray) -> np.ndarray:
     return y
 
 
+@HARMLESS
 def log_softmax(x: np.ndarray) -> np.ndarray:
     """Return log(softmax(x)) along the last axis, finite also where softmax is 0.
 
@@ -27,6 +31,7 @@ def log_softmax(x: np.ndarray) -> np.ndarray:
     return y
 
 
+@HARMLESS
 def sigmoid(x: np.ndarray) -> np.ndarray:
     """Return 1 / (1 + exp(-x)), in x's dtype and with full relative precision for very negative x.
 

@@ -5,6 +5,8 @@ import math
 
 import numpy as np
 
+from minicnn.ops.underflow import HARMLESS
+
 # Chebyshev coefficients of (1 + 2 z) exp(z^2) erfc(z) in t = (z - 3.75) / (z + 3.75), which maps [0, inf) to
 # [-1, 1): M. M. Shepherd and J. G. Laframboise, "Chebyshev approximation of (1 + 2x) exp(x^2) erfc x in
 # 0 <= x < inf", Mathematics of Computation 36 (1981), 249-253. What is left out is below 3e-18.
@@ -22,6 +24,7 @@ _CENTER = 3.75
 _BLOCK = 1 << 15  # values: all arrays of a block stay in the cache
 
 
+@HARMLESS
 def normal_distribution(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the distribution function and the density of the standard normal distribution at each x.
 

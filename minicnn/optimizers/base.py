@@ -6,6 +6,7 @@ cost of a NumPy call, large ones are processed in blocks that stay in the cache,
 only two blocks of memory are needed, however large the net.
 """
 
+import contextlib
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
@@ -13,6 +14,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from minicnn.ops.underflow import HARMLESS
+from minicnn.optimizers._checks import check_first_step, check_update, watched_attributes
 from minicnn.optimizers._clipping import clip_scale
 from minicnn.optimizers._memory import BLOCK, Layout, Memory, describe_layout
 from minicnn.parameter import Parameter
@@ -113,6 +116,7 @@ class Optimizer(ABC):
         """Return the constructor's arguments by name."""
         return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
 
+    @HARMLESS
     def step(self, parameters: Iterable[Parameter]) -> None:
         """Update all trainable parameters from their gradients, which are left unchanged.
 
@@ -129,6 +133,7 @@ class Optimizer(ABC):
             returns a rate that is negative or not finite. No weight has changed then.
         """
         trainable, memory = self._prepare(parameters)
+        is_new = not self.steps and not type(self).__module__.startswith("minicnn.")
         rate = self.learning_rate
         values = [parameter.value.reshape(-1) for parameter in trainable]
         grads = [parameter.grad.reshape(-1) for parameter in trainable]
@@ -150,12 +155,17 @@ class Optimizer(ABC):
             if self.steps % FLUSH_EVERY == 0:
                 for slot in self.decaying_slots:
                     _flush_denormals(state[slot], scratch)
-            delta = self.update(grad, scratch, rate, list(state.values()))
+            given = list(state.values())
+            with watched_attributes(self) if is_new else contextlib.nullcontext():
+                delta = self.update(grad, scratch, rate, given)
+            check_update(type(self).__name__, delta, grad, given, state)
             for i, part, place in segments:
                 value = values[i][part]
                 if keep != 1.0:
                     value *= keep
                 value -= delta[place]
+        if is_new:
+            check_first_step(type(self).__name__, memory.arrays, grads)
         self.steps += 1
 
     def state_dict(self) -> dict[str, np.ndarray]:

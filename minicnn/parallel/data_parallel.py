@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from minicnn.errors import noted
 from minicnn.layers._claims import current_thread, serve
 from minicnn.layers._freezing import share_frozen
 from minicnn.layers.base import Layer
+from minicnn.losses import call_loss
 from minicnn.ops.scaling import to_float
 from minicnn.parallel.cores import blas_threads, resolve_threads
 from minicnn.parallel.pickling import structure_digest
@@ -230,7 +232,7 @@ def compute_shard(
     batch: int,
     split: bool,
 ) -> ShardResult:
-    """Run forward, loss and backward for a shard of a batch of `batch` examples.
+    """Run forward, loss and backward for a shard of a batch of `batch` examples; an overflow gives no error.
 
     Loss and gradients are the shard's contribution to the means over the batch. If `split` is true, a large
     shard is computed in microbatches, whose arrays fit into the cache.
@@ -241,11 +243,11 @@ def compute_shard(
         return 0.0, np.empty(0)
     count = max(min(len(x) // MICROBATCH, x.size // MICROBATCH_VALUES), 1) if split else 1
     total, outputs = 0.0, []
-    with np.errstate(all="ignore"):  # an overflow is found and reported by the training loop
+    with np.errstate(all="ignore"), noted(f"with {len(x)} of the batch's {batch} examples"):
         for i in range(count):
             rows = slice(len(x) * i // count, len(x) * (i + 1) // count)
             predictions = model(to_float(x[rows], model.dtype))
-            value, dpredictions = loss(predictions, y[rows])
+            value, dpredictions = call_loss(loss, predictions, y[rows])
             if len(predictions) != batch:
                 share = len(predictions) / batch
                 value, dpredictions = value * share, dpredictions * share

@@ -55,6 +55,19 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
             os.unlink(temporary)
 
 
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Raise OSError, with a message that says what to do, if a file cannot be written; nothing changes."""
+    path = Path(path)
+    with explain_os_errors(path):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "it is a folder; give the name of a file", os.fspath(path))
+        if path.exists():
+            os.close(os.open(path, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0)))
+        temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
+        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+        os.unlink(temporary)
+
+
 @contextlib.contextmanager
 def _opened_and_flushed(path: Path, flags: int) -> Iterator[int]:
     """Open a file or folder, and flush it to the disk before it is closed."""

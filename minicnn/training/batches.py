@@ -11,7 +11,7 @@ import numpy as np
 from minicnn.layers.base import Layer
 from minicnn.parallel.ranks import Ranks
 from minicnn.training.sources import Examples, ExampleSource, is_source
-from minicnn.validation import check_examples, check_int, check_shape
+from minicnn.validation import check_examples, check_int, check_numbers, check_shape
 
 BatchSource = Iterable[Examples] | Callable[[int], Iterable[Examples]]
 # As a string, since NumPy imports `np.random` when it is first used.
@@ -26,6 +26,8 @@ class Batches:
     ----------
     arrays : tuple of ndarray
         The data set, if it is held in arrays.
+    labels : ndarray or None
+        All labels, if they are known before the first epoch.
     unit, size : str, int or None
         What an epoch is counted in, and its length; None if it is not known.
     batch_size : int
@@ -33,6 +35,7 @@ class Batches:
     """
 
     arrays: tuple[np.ndarray, ...] = ()
+    labels: np.ndarray | None = None
     unit: str = " batches"
     size: int | None = None
     batch_size: int = 1
@@ -66,7 +69,7 @@ class ArrayBatches(Batches):
         self, x: np.ndarray, y: np.ndarray, batch_size: int, seed: int, augment: Augmentation | None = None
     ) -> None:
         super().__init__(seed, augment)
-        self.arrays, self.size = (x, y), len(x)
+        self.arrays, self.labels, self.size = (x, y), y, len(x)
         self.batch_size = check_int(batch_size, "batch_size", low=1)
 
     def _rank_batches(self, epoch: int, step: int, ranks: Ranks) -> Iterator[RankBatch]:
@@ -93,7 +96,7 @@ class SourceBatches(Batches):
     ) -> None:
         super().__init__(seed, augment)
         self.source, self.length = source, len(source)
-        self.size = self.length
+        self.size, self.labels = self.length, source.y
         self.batch_size = check_int(batch_size, "batch_size", low=1)
 
     def _rank_batches(self, epoch: int, step: int, ranks: Ranks) -> Iterator[RankBatch]:
@@ -184,11 +187,7 @@ def check_validation(data: Any, model: Layer) -> ExampleSource | Examples | None
 
 def check_pairs(x: Any, y: Any, model: Layer) -> Examples:
     """Return examples and labels as arrays: at least one, as many of each, of the model's input shape."""
-    x, y = np.asanyarray(x), np.asanyarray(y)
-    for name, array in (("x", x), ("y", y)):
-        if isinstance(array, np.ma.MaskedArray) or array.dtype.kind not in "biuf":
-            kind = "a masked array" if isinstance(array, np.ma.MaskedArray) else array.dtype
-            raise TypeError(f"`{name}` must be an array of numbers, got {kind}")
+    x, y = check_numbers(x, "x"), check_numbers(y, "y")
     check_examples(x, model.input_shape)
     if len(x) == 0 or y.ndim == 0 or len(x) != len(y):
         raise ValueError(

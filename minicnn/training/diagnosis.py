@@ -20,7 +20,7 @@ def is_finite(*arrays: np.ndarray) -> bool:
     (True, False)
     """
     # One product and one number to look at per array; if that is not finite, it may just have overflowed.
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         flats = [array.ravel() for array in arrays]
         products = sum(float(np.dot(flat, flat)) for flat in flats)
         return math.isfinite(products) or all(bool(np.isfinite(flat).all()) for flat in flats)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.losses import softmax_cross_entropy
+from minicnn.losses import call_loss, softmax_cross_entropy
 from minicnn.metrics import accuracy
 from minicnn.parallel.ranks import Ranks
 from minicnn.training.sources import Examples, ExampleSource, labels_of, predict_part
@@ -23,17 +23,32 @@ def check_metrics(metrics: Any, loss: Loss) -> dict[str, Metric]:
     for name, metric in metrics.items():
         if not callable(metric):
             raise TypeError(f"metric {name!r} must be a function, see `minicnn.metrics`, got {metric!r}")
-        if name in ("loss", "epoch") or str(name).startswith("val_"):
+        if not isinstance(name, str):
+            raise TypeError(f"the name of a metric must be a string, got {name!r}")
+        if name in ("loss", "epoch") or name.startswith("val_"):
             raise ValueError(f"a metric must not be called 'loss', 'epoch' or 'val_...', got {name!r}")
     return dict(metrics)
 
 
 def score(
-    predictions: np.ndarray, y: np.ndarray, loss: Loss, metrics: Mapping[str, Metric]
+    predictions: np.ndarray, y: np.ndarray, loss: Loss | None, metrics: Mapping[str, Metric]
 ) -> dict[str, float]:
-    """Return the loss and the metrics of these predictions."""
-    value, _ = loss(predictions, y)
-    return {"loss": float(value)} | {name: float(metric(predictions, y)) for name, metric in metrics.items()}
+    """Return the loss, if one is given, and the metrics of these predictions."""
+    value = {} if loss is None else {"loss": float(call_loss(loss, predictions, y)[0])}
+    return value | {name: call_metric(name, metric, predictions, y) for name, metric in metrics.items()}
+
+
+def call_metric(name: str, metric: Metric, predictions: np.ndarray, y: np.ndarray) -> float:
+    """Return the value of a metric; raise TypeError if it is not one real number."""
+    try:
+        value = metric(predictions, y)
+    except Exception as error:
+        error.add_note(f"in the metric {name!r}, given {predictions.shape} and {y.shape}")
+        raise
+    if np.ndim(value) or np.asarray(value).dtype.kind not in "biuf":
+        got = f"an array of shape {np.shape(value)}" if np.ndim(value) else f"{value!r:.100}"
+        raise TypeError(f"the metric {name!r} must return a number, got {got}")
+    return float(value)
 
 
 def validate(

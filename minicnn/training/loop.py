@@ -18,7 +18,7 @@ from minicnn.parameter import Parameter
 from minicnn.training.batches import Batches
 from minicnn.training.callbacks import Callback
 from minicnn.training.diagnosis import find_nonfinite, is_finite
-from minicnn.training.evaluation import Metric
+from minicnn.training.evaluation import Metric, call_metric
 from minicnn.training.history import History
 from minicnn.training.resume import Checkpointer
 from minicnn.training.state import TrainingState
@@ -66,6 +66,7 @@ class TrainingLoop:
         self._begin(epochs)
         with self.checkpointer.resumed() if self.checkpointer else contextlib.nullcontext():
             self._notify("on_train_begin")
+        is_done = self.checkpointer is not None and self.checkpointer.is_other_fit_finished(epochs)
         state.sync_stop(ranks)
         while state.epoch < state.first_epoch + epochs and not self.stopping:
             self._notify("on_epoch_begin", state.epoch)
@@ -81,7 +82,7 @@ class TrainingLoop:
                 self._notify("on_batch_end", state.step, state.record(results, size))
             else:
                 self._end_epoch()
-        if self.checkpointer:
+        if self.checkpointer and not is_done:
             self.checkpointer.save()  # before `on_train_end`, which may change the weights
         self._notify("on_train_end")
         return state.history
@@ -137,7 +138,10 @@ class TrainingLoop:
         state, share = self.state, len(y) / size
         values = dict.fromkeys(self.metrics, 0.0)
         if len(y) and math.isfinite(loss):
-            values = {name: metric(predictions, y) * share for name, metric in self.metrics.items()}
+            values = {
+                name: call_metric(name, metric, predictions, y) * share
+                for name, metric in self.metrics.items()
+            }
         numbers = [loss, *values.values(), len(y), state.stop, state.interrupted]
         loss, *sums, seen, stop, interrupted = self.ranks.all_reduce(self.parameters, numbers)
         if seen != size:

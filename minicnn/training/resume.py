@@ -78,6 +78,7 @@ class Checkpointer(Callback):
         size, batch_size, seed = self.batches.size, self.batches.batch_size, self.batches.seed
         self.fixed = {"examples": size, "batch_size": batch_size, "seed": seed}
         self.fingerprint = self.ranks.broadcast(self._describe)
+        self.changed = ""  # how the settings differ from those of the checkpoint
 
     def _describe(self) -> dict[str, str]:
         model, optimizer = self.state.model, self.state.optimizer
@@ -111,6 +112,19 @@ class Checkpointer(Callback):
         """Save, unless `folder.every` says otherwise."""
         if self.folder.every is None:
             self.save()
+
+    def is_other_fit_finished(self, epochs: int) -> bool:
+        """Return whether the fit has ended, and warn, if the user asks for something else now."""
+        state = self.state
+        more = state.first_epoch + epochs - state.epoch
+        if (more > 0 and not state.stop) or not (self.changed or more < 0):
+            return False
+        why = f"was stopped in epoch {state.epoch}" if more > 0 else f"has {len(state.history.epoch)} epochs"
+        but = f", although {self.changed}" if self.changed else f", but {epochs} are asked for"
+        if self.ranks.rank == 0:
+            text = f"nothing is trained: the fit in {self.folder.folder} is finished, it {why}{but}; "
+            warnings.warn(f"{text}use another checkpoint folder, or more epochs", stacklevel=4)
+        return True
 
     def save(self) -> None:
         """Write a checkpoint of the state between two steps; all weights must be finite."""
@@ -180,6 +194,7 @@ class Checkpointer(Callback):
         changed = differences(
             values["fingerprint"] | {"callbacks": then}, self.fingerprint | {"callbacks": now}
         )
+        self.changed = changed
         if changed and self.ranks.rank == 0:
             message = f"resuming from {checkpoint.path}; results will not be bit-identical, because {changed}"
             warnings.warn(message, stacklevel=2)

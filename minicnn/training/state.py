@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from minicnn.layers.base import Layer
+from minicnn.losses import softmax_cross_entropy
 from minicnn.optimizers import Optimizer
 from minicnn.parallel.ranks import Ranks
 from minicnn.training.history import History
@@ -74,6 +75,12 @@ class TrainingState:
             raise TypeError(f"`optimizer` must be an Optimizer object such as Adam(), got {self.optimizer!r}")
         if not callable(self.loss):
             raise TypeError(f"`loss` must be a function, see `minicnn.losses`, got {self.loss!r}")
+        if self.loss is softmax_cross_entropy and self.model.output_shape == (1,):
+            raise ValueError(
+                "`model` must have an output for each of at least two classes for softmax_cross_entropy, "
+                "which is 0 for a single one: use Dense(2), or loss=binary_cross_entropy_with_logits with "
+                "labels of shape (N, 1)"
+            )
 
     def begin_fit(self) -> None:
         """Start a fit at the next epoch, with an empty history."""

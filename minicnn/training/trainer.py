@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from minicnn.layers._claims import reading
 from minicnn.layers.base import Layer
 from minicnn.losses import softmax_cross_entropy
 from minicnn.optimizers import Optimizer
@@ -30,6 +31,7 @@ from minicnn.training.history import History
 from minicnn.training.loop import TrainingLoop, training_lock
 from minicnn.training.lr_finder import RateSearch, find_rate
 from minicnn.training.progress import ProgressBar
+from minicnn.training.rehearsal import rehearse
 from minicnn.training.resume import Checkpointer
 from minicnn.training.sources import Examples, ExampleSource, is_source, labels_of, predict_part
 from minicnn.training.state import Loss, TrainingState
@@ -206,6 +208,7 @@ class Trainer:
             ProgressBar(epochs, batches.size, batches.batch_size, batches.unit, bool(verbose)) as bar,
         ):
             called = [callback for callback in [*called, bar] if self.ranks.rank == 0 or callback.every_rank]
+            rehearse(self.state, batches.labels, validation_data, self.metrics, called)
             self.state.begin_fit()
             fit = self.state, data_parallel, batches, self.metrics
             checkpointer = Checkpointer(*fit, validation_data, folder, called) if folder else None
@@ -254,5 +257,6 @@ class Trainer:
         return parallel_predict(self.model, cast(np.ndarray, x), batch_size, self.threads)
 
     def _predict(self, data: ExampleSource | Examples, batch_size: int) -> np.ndarray:
-        predict = functools.partial(parallel_predict, self.model, batch_size=batch_size, threads=self.threads)
-        return predict_part(data, predict, slice(0, len(labels_of(data))))
+        with reading(self.model, copied=True) as (model, _):  # all parts are predicted with the same weights
+            predict = functools.partial(parallel_predict, model, batch_size=batch_size, threads=self.threads)
+            return predict_part(data, predict, slice(0, len(labels_of(data))))

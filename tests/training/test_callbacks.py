@@ -233,7 +233,7 @@ def test_a_quantity_of_unknown_direction_needs_a_mode_before_the_first_step(call
     record = Record()
     with pytest.raises(ValueError, match=r"cannot tell whether 'val_top2' .* pass mode='min' or mode='max'"):
         trainer().fit(*data(), callbacks=[record, callback("val_top2")])
-    assert record.calls == ["train begin"]
+    assert record.calls == []
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ def test_checkpoint_misses_its_folder_before_the_first_epoch(tmp_path):
     record = Record()
     with pytest.raises(FileNotFoundError, match=r"no such folder: .*no \(for best.safetensors\)"):
         trainer().fit(*data(), callbacks=[record, SaveBest(tmp_path / "no" / "best.safetensors", "loss")])
-    assert record.calls == ["train begin"]
+    assert record.calls == []
 
 
 def test_a_monitor_that_is_not_there_is_named():

@@ -1,6 +1,6 @@
 """The base of all callbacks, with Keras's hooks, which the training loop calls."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -37,6 +37,12 @@ class Callback:
     state: TrainingState
     every_rank: ClassVar[bool] = False
     checkpointed: ClassVar[Mapping[str, Any]] = {}
+
+    def check(self, names: Sequence[str] | None) -> None:
+        """Raise if the callback cannot work in this fit; called for all callbacks before `on_train_begin`.
+
+        `names` are those of the logs; None if they are not known, since a callback may add more.
+        """
 
     def on_train_begin(self) -> None:
         """Before the first epoch."""

@@ -3,11 +3,11 @@
 import csv
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from minicnn.saving.files import explain_os_errors
+from minicnn.saving.files import check_writable, explain_os_errors
 from minicnn.training.callbacks.base import Callback, Logs
 
 
@@ -24,6 +24,10 @@ class CSVLogger(Callback):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path, self.text = Path(path), ""
+
+    def check(self, names: Sequence[str] | None) -> None:
+        """Raise OSError if the file cannot be written; it does not change."""
+        check_writable(self.path)
 
     def on_train_begin(self) -> None:
         """Empty the file."""

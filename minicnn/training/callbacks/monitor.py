@@ -1,6 +1,7 @@
 """The base class of callbacks that monitor a logged quantity."""
 
 import math
+from collections.abc import Collection, Sequence
 from typing import ClassVar
 
 from minicnn.training.callbacks.base import Callback, Logs
@@ -38,21 +39,32 @@ class Monitor(Callback):
         self.known = mode != "auto" or monitor.endswith(("loss", "error"))
         self.best = math.inf
 
-    def on_train_begin(self) -> None:
-        """Forget earlier fits."""
+    def check(self, names: Sequence[str] | None) -> None:
+        """Raise ValueError if there is no such quantity, or it is not known which direction is better."""
         if not self.known:
             raise ValueError(
                 f"{type(self).__name__} cannot tell whether {self.monitor!r} is better when it is lower or "
                 f"higher: pass mode='min' or mode='max'"
             )
+        if names is not None:
+            self._require(names)
+
+    def on_train_begin(self) -> None:
+        """Forget earlier fits."""
         self.best = math.inf
 
     def improved(self, logs: Logs) -> bool:
         """Return whether these logs have a new best value, and keep it."""
-        if self.monitor not in logs:
-            raise ValueError(f"`monitor` must be one of {', '.join(logs)}, got {self.monitor!r}")
+        self._require(logs)
         value = self.sign * logs[self.monitor]
         if not value < self.best - self.min_delta:
             return False
         self.best = value
         return True
+
+    def _require(self, names: Collection[str]) -> None:
+        """Raise ValueError unless the quantity is one of these."""
+        if self.monitor not in names:
+            missing = self.monitor.startswith("val_") and self.monitor.removeprefix("val_") in names
+            hint = "; give `validation_data` to `fit`" if missing else ""
+            raise ValueError(f"`monitor` must be one of {', '.join(names)}, got {self.monitor!r}{hint}")

@@ -1,8 +1,10 @@
 """The weights of the best epoch, in a file."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
+from minicnn.saving.files import check_writable
 from minicnn.saving.weights import save_weights
 from minicnn.training.callbacks.base import Logs
 from minicnn.training.callbacks.monitor import Monitor
@@ -22,19 +24,20 @@ class SaveBest(Monitor):
 
     Raises
     ------
-    FileNotFoundError
-        When the fit begins, if the folder of the file does not exist.
+    OSError
+        When the fit begins, if the file cannot be written, for example because its folder does not exist.
     """
 
     def __init__(self, path: str | os.PathLike[str], monitor: str = "val_loss", mode: str = "auto") -> None:
         super().__init__(monitor, mode)
         self.path = Path(path)
 
-    def on_train_begin(self) -> None:
-        """Reset."""
+    def check(self, names: Sequence[str] | None) -> None:
+        """Raise OSError if the file cannot be written."""
+        super().check(names)
         if not self.path.parent.is_dir():
             raise FileNotFoundError(f"no such folder: {self.path.parent} (for {self.path.name})")
-        super().on_train_begin()
+        check_writable(self.path)
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Save the weights if the epoch is the best so far."""

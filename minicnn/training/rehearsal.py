@@ -1,0 +1,117 @@
+"""What can be known of a fit before its first step: labels, metrics, callbacks."""
+
+import copy
+import difflib
+import inspect
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from minicnn.errors import located
+from minicnn.training.callbacks.base import Callback
+from minicnn.training.evaluation import Metric, score
+from minicnn.training.sources import Examples, ExampleSource, labels_of
+from minicnn.training.state import Loss, TrainingState
+
+MOST_BYTES = 1 << 26  # of labels that are all looked at; of more, evenly spaced ones
+_HOOKS: dict[str, tuple[Any, ...]] = {
+    **dict.fromkeys(("on_train_begin", "on_train_end"), ()),
+    **dict.fromkeys(("on_epoch_begin", "on_batch_begin"), (0,)),
+    **dict.fromkeys(("on_epoch_end", "on_batch_end"), (0, {})),
+}
+
+
+def rehearse(
+    state: TrainingState,
+    labels: np.ndarray | None,
+    validation_data: ExampleSource | Examples | None,
+    metrics: Mapping[str, Metric],
+    hooks: Sequence[Callback],
+) -> None:
+    """Raise before the first step what would otherwise be raised in the middle of a fit, or after an epoch.
+
+    Parameters
+    ----------
+    state : TrainingState
+        The model and the loss.
+    labels : ndarray, optional
+        Those of the training examples; None if they come in batches.
+    validation_data : (x, y) or ExampleSource, optional
+        The loss and metrics of the package try its labels; those of the user only if the labels differ from
+        the training ones, which the first step tries.
+    metrics, hooks
+        Of the fit.
+    """
+    names = ["loss", *metrics]
+    names += [f"val_{name}" for name in names] if validation_data is not None else []
+    known: list[str] | None = names
+    for hook in hooks:
+        _check_hooks(hook)
+        hook.check(known)
+        if not _is_builtin(hook.on_epoch_end):  # it may add values to the logs for the callbacks after it
+            known = None
+    functions = state.loss, metrics
+    if labels is not None:
+        _try_labels("y", state, labels, *_builtin(*functions))
+    if validation_data is not None:
+        others = labels_of(validation_data)
+        own = functions if _differs(others, labels) else _builtin(*functions)
+        _try_labels("validation_data", state, others, *copy.deepcopy(own))
+
+
+def _check_hooks(hook: Callback) -> None:
+    """Raise TypeError if a hook cannot be called; warn of methods that look like hooks, but are none."""
+    kind = type(hook)
+    for name, arguments in _HOOKS.items():
+        try:
+            inspect.signature(getattr(hook, name)).bind(*arguments)
+        except TypeError as error:
+            expected = inspect.signature(getattr(Callback, name))
+            raise TypeError(f"{kind.__name__}.{name} must have the signature {expected}: {error}") from None
+    for name in dir(kind):
+        if name.startswith("on_") and name not in _HOOKS and callable(getattr(kind, name)):
+            near = difflib.get_close_matches(name.replace("_train_batch_", "_batch_"), _HOOKS, 1)
+            hint = f"; did you mean {near[0]}?" if near else f"; the hooks are {', '.join(_HOOKS)}"
+            warnings.warn(f"{kind.__name__}.{name} is never called by a fit{hint}", stacklevel=4)
+
+
+def _try_labels(
+    name: str, state: TrainingState, labels: np.ndarray, loss: Loss | None, metrics: Mapping[str, Metric]
+) -> None:
+    """Call the functions with a few of the labels, those most likely to be wrong, and predictions of zero."""
+    rows = _extreme_rows(labels)
+    predictions = np.zeros((len(rows), *state.model.output_shape), state.model.dtype)
+    with np.errstate(all="ignore"), located(f"labels of `{name}`, {labels.shape}, tried on {len(rows)}: "):
+        score(predictions, labels[rows], loss, metrics)
+
+
+def _extreme_rows(labels: np.ndarray) -> list[int]:
+    """Return the first and last row, those with the smallest and largest values and sums, or with NaN."""
+    every = max(labels.nbytes // MOST_BYTES, 1)
+    flat = labels[::every].reshape(len(labels[::every]), -1)
+    with np.errstate(all="ignore"):
+        found = [(flat.argmin() // flat.shape[1]), (flat.argmax() // flat.shape[1])] if flat.size else []
+        sums = flat.sum(axis=1, dtype=np.float64)
+        found += [sums.argmin(), sums.argmax()]
+    return sorted({0, len(labels) - 1, *(every * int(row) for row in found)})
+
+
+def _builtin(loss: Loss | None, metrics: Mapping[str, Metric]) -> tuple[Loss | None, dict[str, Metric]]:
+    """Return those functions that are the package's own, which have no state."""
+    own = {name: metric for name, metric in metrics.items() if _is_builtin(metric)}
+    return (loss if _is_builtin(loss) else None), own
+
+
+def _is_builtin(function: Callable[..., Any] | None) -> bool:
+    return getattr(function, "__module__", "").startswith("minicnn.")
+
+
+def _differs(labels: np.ndarray, known: np.ndarray | None) -> bool:
+    """Return whether labels have another kind, shape or range than those that are known."""
+    if known is None or (labels.dtype.kind, labels.shape[1:]) != (known.dtype.kind, known.shape[1:]):
+        return True
+    if known.nbytes > MOST_BYTES or not labels.size:
+        return False
+    return bool(labels.min() < known.min() or labels.max() > known.max())
