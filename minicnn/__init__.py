@@ -1,5 +1,6 @@
 """minicnn: convolutional networks in plain NumPy, small, correct, fast, and made to be read."""
 
+from minicnn.batch_sums import sum_over_batch
 from minicnn.errors import FileFormatError
 from minicnn.layers import *
 from minicnn.layers import __all__ as _layers
@@ -26,4 +27,5 @@ __all__ = [
     "load_weights",
     "save_model",
     "save_weights",
+    "sum_over_batch",
 ]

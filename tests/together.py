@@ -27,6 +27,7 @@ from minicnn import (
     ReLU,
     Sequential,
     Trainer,
+    sum_over_batch,
 )
 from minicnn.losses import mean_squared_error
 
@@ -77,6 +78,47 @@ def threads_in_ranks(comm):
 
     data_parallel.SMALLEST_SHARD = 1
     return plain(comm, dtype=np.float64, threads=2)
+
+
+class Center(Layer):
+    """Subtracts the mean over the batch."""
+
+    batch_dependent = True
+
+    def forward(self, x):
+        self.cache = count = self.sum_over_batch(len(x))
+        return x - self.sum_over_batch(x.sum(axis=0)) / count if self.training else x.copy()
+
+    def backward(self, dy):
+        return dy - self.sum_over_batch(dy.sum(axis=0)) / self.cache
+
+
+def weighted_loss(predictions, labels):
+    """Weighs the squared errors by class, and divides by the sum of the weights."""
+    weights = np.array([1.0, 5.0, 20.0])[labels][:, None]
+    weights /= sum_over_batch(weights.sum()) / sum_over_batch(len(labels))
+    error = predictions - np.eye(3)[labels]
+    return float((weights * error**2).mean()), 2 * weights * error / error.size
+
+
+def root_of_mean(predictions, labels):
+    """Return a metric that is no mean over examples."""
+    return (sum_over_batch((predictions**2).sum()) / sum_over_batch(predictions.size)) ** 0.5
+
+
+def batch_sums(comm, threads=1):
+    model = net(BatchNorm(), Center(), dtype=np.float64)
+    metrics = {"root": root_of_mean}
+    trainer = Trainer(model, SGD(0.1), weighted_loss, metrics=metrics, seed=2, comm=comm, threads=threads)
+    history = trainer.fit(X[:33], Y[:33], 2, batch_size=16, validation_data=(X[:9], Y[:9]))
+    return outcome(trainer, history), history.history["root"]
+
+
+def batch_sums_in_threads(comm):
+    from minicnn.parallel import data_parallel
+
+    data_parallel.SMALLEST_SHARD = 1
+    return batch_sums(comm, threads=2)
 
 
 def augmented(comm):
@@ -197,6 +239,12 @@ class Poison(Layer):
         return dy
 
 
+class MixesExamples(Poison):
+    """Declares that it needs whole batches, and does not ask for sums."""
+
+    batch_dependent = True
+
+
 def refused(comm):
     """Return errors that all ranks must raise, since each would otherwise wait for the others."""
     rank = comm.rank
@@ -204,7 +252,7 @@ def refused(comm):
     ill[np.random.default_rng([2, 0]).permutation(70)[17]] = 0  # in the shard of the second rank of two
     poisoned = Sequential([Flatten(), Poison(), Dense(3)]).build((4, 4, 1), rng=1)
     cases = [
-        lambda: fit(comm, BatchNorm()),
+        lambda: fit(comm, MixesExamples()),
         lambda: fit(comm, callbacks=[Spoil()]),
         lambda: fit(comm, batch_size=16 + rank),
         lambda: Trainer(poisoned, SGD(), seed=2, comm=comm).fit(ill, Y, batch_size=16, callbacks=[Note()]),

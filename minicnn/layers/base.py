@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import DTypeLike
 
+from minicnn.batch_sums import sum_over_batch
 from minicnn.layers._build_rules import outer_dtype
 from minicnn.layers._building import build_layer
 from minicnn.layers._claims import check_thread, reading
@@ -37,9 +38,8 @@ class Layer(Configurable, Exchangeable, Freezable):
 
     Nothing else is needed: no `super().__init__()`, no registration, no shape method. Parameters and layers
     held in an attribute, or in a list or dict in one, are found in assignment order. `__init__` stores its
-    arguments under their own names, which gives the layer its `repr`.
-
-    Neither method may write into its argument, or return an array that a later call overwrites.
+    arguments under their own names, which gives the layer its `repr`. Neither method may write into its
+    argument, or return an array that a later call overwrites.
 
     Attributes
     ----------
@@ -51,10 +51,9 @@ class Layer(Configurable, Exchangeable, Freezable):
         Shapes without the batch axis, and the dtype of the weights; set by `build`.
     batch_dependent : bool
         False. Set it to True if in training the examples of a batch influence each other, or `forward`
-        changes weights (BatchNorm's running statistics): such batches are not split into shards.
+        changes weights (running statistics), by `sum_over_batch`; a batch is not divided without it.
     trainable : bool
-        True. Assigning False freezes the weights of the layer and of those that it holds, and BatchNorm's
-        running averages; the last assignment counts.
+        True. Assigning False freezes its weights, those of layers it holds, and running averages.
     needs_dx : bool
         True. If False, `backward` may return None instead of dL/dx. The trainer sets it on the model: the
         layers below its lowest trainable weight, whose `needs_backward` is False, then cache nothing.
@@ -67,6 +66,7 @@ class Layer(Configurable, Exchangeable, Freezable):
     input_shape: tuple[int, ...] | None = None
     output_shape: tuple[int, ...] = ()
     dtype: np.dtype = np.dtype(np.float32)
+    sum_over_batch = staticmethod(sum_over_batch)
     _cache: tuple[Any, int | None] = _EMPTY
 
     def init_params(self, input_shape: tuple[int, ...], rng: np.random.Generator) -> None:

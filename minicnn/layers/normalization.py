@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from minicnn.layers.base import Layer
-from minicnn.ops.norm_batch import batch_norm, batch_norm_backward, normalize
+from minicnn.ops.norm_batch import gradient_sums, input_gradient, moments, normalize
 from minicnn.ops.norm_group import group_norm, group_norm_backward
 from minicnn.ops.norm_layer import layer_norm, layer_norm_backward
 from minicnn.parameter import Parameter
@@ -95,24 +95,29 @@ class BatchNorm(_ScaleAndShift):
         gamma, beta = self._weights(x)
         if not (self.training and self.trainable):
             mean, var = (p.value.astype(x.dtype, copy=False) for p in (self.running_mean, self.running_var))
-            self.cache = x, None, var
+            self.cache = x, None, var, 0
             return normalize(x, mean, var, gamma, beta, self.eps)
-        y, mean, var = batch_norm(x, gamma, beta, self.eps)
-        self.cache = x, mean, var
+        own_mean, own_var = moments(x)
+        count = self.sum_over_batch(x.size // self.channels)
+        share = x.size // self.channels / count
+        mean = self.sum_over_batch(share * own_mean)
+        var = self.sum_over_batch(share * (own_var + (own_mean - mean) ** 2))
+        self.cache = x, mean, var, count
         for running, new in ((self.running_mean, mean), (self.running_var, var)):
             running.value += (1 - self.momentum) * (new - running.value)
-        return y
+        return normalize(x, mean, var, gamma, beta, self.eps)
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """Return dL/dx, through the batch statistics too; add the gradients of gamma and beta."""
-        x, mean, var = self.cache
+        x, mean, var, count = self.cache
         gamma, _ = self._weights(x)
         check_dy(dy, x.shape)
         if mean is None:  # frozen
             return dy * (gamma / np.sqrt(var + self.eps))
-        dx, *gradients = batch_norm_backward(dy, x, gamma, mean, var, self.eps)
-        self._add_grads(*gradients)
-        return dx
+        own = np.stack(gradient_sums(dy, x, mean, var, self.eps))
+        self._add_grads(*own.astype(x.dtype))
+        mean_dgamma, mean_dbeta = self.sum_over_batch(own) / count
+        return input_gradient(dy, x, gamma, mean, var, mean_dgamma, mean_dbeta, self.eps)
 
 
 class GroupNorm(_ScaleAndShift):

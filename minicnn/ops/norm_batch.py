@@ -49,8 +49,6 @@ def batch_norm(
     >>> y.ravel(), mean, var
     (array([-1.,  1.]), array([2.]), array([1.]))
     """
-    if x.size == 0:
-        raise ValueError(f"batch statistics need at least one value per channel, got shape {x.shape}")
     mean, var = moments(x)
     return normalize(x, mean, var, gamma, beta, eps), mean, var
 
@@ -71,6 +69,8 @@ def batch_norm_backward(
 
 def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the mean and the biased variance of each channel of `x` (..., C), float64."""
+    if x.size == 0:
+        raise ValueError(f"batch statistics need at least one value per channel, got shape {x.shape}")
     if _is_small(x):
         return norm_rows.moments(x)
     plan = batch_plan(x)

@@ -11,31 +11,32 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from minicnn.errors import noted
 from minicnn.layers._claims import current_thread, serve
 from minicnn.layers._freezing import share_frozen
 from minicnn.layers.base import Layer
-from minicnn.losses import call_loss
-from minicnn.ops.scaling import to_float
 from minicnn.parallel.cores import blas_threads, resolve_threads
 from minicnn.parallel.pickling import structure_digest
 from minicnn.parallel.ranks import Ranks
-from minicnn.parallel.worker_pool import WorkerPool, generator_states
-from minicnn.parallel.workers import ShardResult
-from minicnn.parameter import Parameter
+from minicnn.parallel.shard import ShardResult
+from minicnn.parallel.sharded_batch import ShardedBatch, equal
+from minicnn.parallel.whole_batch import (
+    asks_for_sums,
+    batch_dependent_parts,
+    find_loss_mistake,
+    find_mixing_layer,
+)
+from minicnn.parallel.worker_pool import WorkerPool
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor, Future
+    from concurrent.futures import Executor
 
 # Input values of the smallest shard for which a worker saves time (16 images of MNIST), a thread with twice.
 SMALLEST_SHARD = 12_500
-MICROBATCH, MICROBATCH_VALUES = 64, 50_000  # the least examples and input values of a microbatch
 
 
 class DataParallel:
@@ -49,7 +50,7 @@ class DataParallel:
         `f(predictions, labels) -> (mean value, dpredictions)`.
     threads : int, optional
         The number of shards. None: the number of cores this process may use, or 1 if there are several ranks.
-        If the model has a `batch_dependent` layer (BatchNorm), BLAS uses the threads instead.
+        A `batch_dependent` layer or loss that does not call `sum_over_batch` allows only one.
     ranks, workers
         See `Trainer`.
 
@@ -73,19 +74,13 @@ class DataParallel:
     ) -> None:
         self.ranks = ranks or Ranks()
         rank, size = self.ranks.rank, self.ranks.size
-        whole_batch = _batch_dependent(model)
-        if whole_batch and ((threads or 1) > 1 or size > 1):
-            raise ValueError(
-                f"`threads` must be 1 or None, and `comm` have one rank, for a model with {whole_batch[0]}, "
-                f"which needs whole batches; got threads={threads}, ranks={size}"
-            )
-        threads = resolve_threads(threads, size)
         self.model, self.loss = model, loss
+        threads = self._look_for_sums(threads)
         if rank:  # lower ranks use the model's own generators and the first children of these
             for generator in model.generators():
                 generator.spawn(rank * threads - 1)
             model = model.replica().train()
-        self.models = [model, *(model.replica().train() for _ in range(0 if whole_batch else threads - 1))]
+        self.models = [model, *(model.replica().train() for _ in range(threads - 1))]
         self.replicas = range(0 if rank else 1, len(self.models))  # in rank 0, the first is the model itself
         self.parameters = [replica.parameters() for replica in self.models]
         self.trainable = [parameter.trainable for parameter in model.parameters()]
@@ -94,7 +89,8 @@ class DataParallel:
         self.worker_pool = WorkerPool(workers, self.models, self.parameters, loss, warns=rank == 0)
         if self.is_parallel:
             self.worker_pool.update()
-        self.blas_threads = max(threads // len(self.models), 1)
+        self.statistics: dict[int, np.ndarray] = {}  # of the first model, before the last batch
+        self.compares_next = False  # whether to compare the next batch, whole and in shards
         self.pool: Executor | None = None
         self._open = contextlib.ExitStack()
 
@@ -107,7 +103,7 @@ class DataParallel:
         shards, thread = max(len(self.models) - 1, 1), current_thread()
         pool = ThreadPoolExecutor(shards, "minicnn-shard", initializer=serve, initargs=(thread,))
         self.pool = self._open.enter_context(pool)
-        self._open.enter_context(blas_threads(self.blas_threads))  # more would compete for the same cores
+        self._open.enter_context(blas_threads(1))  # more would compete for the same cores
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -137,11 +133,7 @@ class DataParallel:
             self.worker_pool.update_code()
 
     def _copy_structure(self) -> None:
-        if whole_batch := _batch_dependent(self.model):
-            name = whole_batch[0]
-            raise ValueError(
-                f"{name}, which needs whole batches, was added after the Trainer was made: make a new one"
-            )
+        self._look_for_sums(len(self.models))
         own = self.model.parameters()
         for i in self.replicas:
             kept: dict[int, Any] = dict(zip(map(id, own), self.parameters[i], strict=True))
@@ -159,6 +151,8 @@ class DataParallel:
         contribution to the means. The part may be empty; it then has no predictions. An exception in a shard
         is raised here, with its traceback, after all other shards have ended.
         """
+        if self.pool is None:
+            raise RuntimeError("DataParallel must be entered first: use a `with` statement")
         if self.trainable != [parameter.trainable for parameter in self.model.parameters()]:
             self.sync_replicas()
         count = max(min(len(self.models), len(x), x.size // self.smallest_shard), 1)
@@ -167,23 +161,80 @@ class DataParallel:
             self.worker_pool.warn_once()
         if count > 1:  # the memory layout that workers see; another would round sums differently
             x, y = np.ascontiguousarray(x), np.ascontiguousarray(y)
-        rest = batch, self.worker_pool.is_builtin
+        rest = batch, self.worker_pool.is_builtin and not self.needs_sums
         shards = [
             (self.models[i], self.parameters[i], self.loss, x[i::count], y[i::count], *rest)
             for i in range(count)
         ]
-        with self._other_shards(shards) as results:
-            results[0] = compute_shard(*shards[0])
-        losses, outputs = zip(*(results[i] or compute_shard(*shards[i]) for i in range(count)), strict=True)
+        # A batch with fewer examples than there are ranks is computed by the first rank alone.
+        over_ranks = self.ranks.sum if self.ranks.size > 1 and batch >= self.ranks.size else None
+        self.statistics = {}
+        is_first = self.compares_next and (count > 1 or self.ranks.size > 1)
+        if is_first:
+            self._refuse(find_mixing_layer(self.model, x))
+        sharded = ShardedBatch(shards, self.pool, self.worker_pool, over_ranks)
+        self.statistics = sharded.statistics
+        losses, outputs = zip(*sharded.compute(), strict=True)
+        if self.is_parallel:
+            self._check_statistics(sharded)
         for own, *others in zip(*self.parameters[:count], strict=True):
             for other in others if own.trainable else ():
                 own.add_grad(other.grad)
-        if count == 1:
-            return losses[0], outputs[0]
-        predictions = np.empty((len(x), *outputs[0].shape[1:]), outputs[0].dtype)
-        for i, output in enumerate(outputs):
-            predictions[i::count] = output
+        predictions = outputs[0]
+        if count > 1:
+            predictions = np.empty((len(x), *outputs[0].shape[1:]), outputs[0].dtype)
+            for i, output in enumerate(outputs):
+                predictions[i::count] = output
+        if is_first:
+            self._refuse(find_loss_mistake(self.loss, predictions, y))
+            self.compares_next = False
         return sum(losses), predictions
+
+    def restore_statistics(self) -> None:
+        """Undo what the last batch has made of running statistics."""
+        for k, value in self.statistics.items():
+            self.parameters[0][k].value = value
+
+    def broadcast_statistics(self) -> None:
+        """Copy the running statistics of the first rank to all others."""
+        own = [self.parameters[0][k] for k in self.statistics]
+        for parameter, value in zip(own, self.ranks.broadcast(lambda: [p.value for p in own]), strict=True):
+            parameter.value = value
+
+    def _refuse(self, problem: str) -> None:
+        """Raise an error in all ranks if one of them has found a problem."""
+        for found in filter(None, self.ranks.all_gather(problem)):
+            raise self.ranks.raised_everywhere(ValueError(found))
+
+    def _check_statistics(self, sharded: ShardedBatch) -> None:
+        changed = any(not equal(self.parameters[0][k].value, old) for k, old in self.statistics.items())
+        if changed and not self.needs_sums:
+            raise ValueError(
+                "a layer changes weights in forward (running statistics), so each shard of a batch would "
+                "change them; set `batch_dependent = True` on its class, and compute them from sums over the "
+                "whole batch, see `minicnn.sum_over_batch`; or use one thread"
+            )
+        if not sharded.have_equal_statistics():
+            raise ValueError(
+                "the shards of a batch have changed weights in forward (running statistics) differently; "
+                "compute them from sums over the whole batch, see `minicnn.sum_over_batch`, or use one thread"
+            )
+
+    def _look_for_sums(self, threads: int | None) -> int:
+        """Return the number of shards; refuse a layer or loss that needs whole batches without asking."""
+        size, parts = self.ranks.size, batch_dependent_parts(self.model, self.loss)
+        self.needs_sums = bool(parts)
+        one_place = [part for part in parts if not asks_for_sums(part)]
+        if not one_place:
+            return resolve_threads(threads, size)
+        is_loss = one_place[0] is self.loss
+        if size > 1 or ((threads or 1) > 1 and not is_loss):
+            what = "a loss" if is_loss else f"a model with {type(one_place[0]).__name__}"
+            raise ValueError(
+                f"`threads` must be 1 or None, and `comm` have one rank, for {what} that needs whole batches "
+                f"and does not call `sum_over_batch`; got threads={threads}, ranks={size}"
+            )
+        return 1
 
     @property
     def smallest_shard(self) -> int:
@@ -193,71 +244,3 @@ class DataParallel:
     def generators(self) -> list[list[np.random.Generator]]:
         """Return the random generators of each model, whose states change in every step."""
         return [model.generators() for model in self.models]
-
-    @contextlib.contextmanager
-    def _other_shards(self, shards: Sequence[tuple]) -> Iterator[dict[int, ShardResult | None]]:
-        """Compute all shards but the first during the block; a result is None where a worker has failed."""
-        if self.pool is None:
-            raise RuntimeError("DataParallel must be entered first: use a `with` statement")
-        indices, pool = range(1, len(shards)), self.worker_pool
-        pool.update_loss()
-        workers = {i: worker for i in indices if (worker := pool.submit(i, *shards[i][3:]))}
-        states = {i: generator_states(self.models[i]) for i in workers if not workers[i].verified}
-        futures: dict[int, Future] = {}
-        results: dict[int, ShardResult | None] = {}
-        try:
-            for i in indices:
-                if i not in workers:
-                    futures[i] = self.pool.submit(compute_shard, *shards[i])
-            yield results
-        finally:
-            for future in futures.values():
-                future.exception()  # waits: no shard may still run when an exception is raised
-            results |= {i: worker.result() for i, worker in workers.items()}
-        results |= {i: future.result() for i, future in futures.items()}
-        for i, worker in workers.items():
-            if not worker.verified or (results[i] is None and not worker.closed):
-                before = states.get(i) or generator_states(self.models[i])
-                compute = functools.partial(compute_shard, *shards[i])
-                replica = self.models[i], self.parameters[i]
-                results[i] = pool.verify(worker, results[i], compute, *replica, before)
-
-
-def compute_shard(
-    model: Layer,
-    parameters: Sequence[Parameter],
-    loss: Callable,
-    x: np.ndarray,
-    y: np.ndarray,
-    batch: int,
-    split: bool,
-) -> ShardResult:
-    """Run forward, loss and backward for a shard of a batch of `batch` examples; an overflow gives no error.
-
-    Loss and gradients are the shard's contribution to the means over the batch. If `split` is true, a large
-    shard is computed in microbatches, whose arrays fit into the cache.
-    """
-    for parameter in parameters:
-        parameter.zero_grad()
-    if len(x) == 0:  # there are more ranks than examples
-        return 0.0, np.empty(0)
-    count = max(min(len(x) // MICROBATCH, x.size // MICROBATCH_VALUES), 1) if split else 1
-    total, outputs = 0.0, []
-    with np.errstate(all="ignore"), noted(f"with {len(x)} of the batch's {batch} examples"):
-        for i in range(count):
-            rows = slice(len(x) * i // count, len(x) * (i + 1) // count)
-            predictions = model(to_float(x[rows], model.dtype))
-            value, dpredictions = call_loss(loss, predictions, y[rows])
-            if len(predictions) != batch:
-                share = len(predictions) / batch
-                value, dpredictions = value * share, dpredictions * share
-            model.backward(dpredictions)
-            total += value
-            outputs.append(predictions)
-    return total, outputs[0] if count == 1 else np.concatenate(outputs)
-
-
-def _batch_dependent(model: Layer) -> list[str]:
-    """Return the class names of the layers whose output depends on the whole batch."""
-    layers = model, *(layer for _, layer in model.named_layers())
-    return [type(layer).__name__ for layer in layers if layer.batch_dependent]

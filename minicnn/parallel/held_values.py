@@ -46,13 +46,13 @@ class HeldValues:
     def have_changed(self) -> bool:
         """Return whether there are other values than in the last call, or there may be."""
         known, digest = self.constants, self.digest
-        self.constants, others = _find(self.function)
+        self.constants, others = find_values(self.function)
         self.digest = structure_digest(others) if others else b""
         same = len(known) == len(self.constants) and all(map(operator.is_, known, self.constants))
         return not same or digest is None or digest != self.digest
 
 
-def _find(function: Any) -> tuple[list[Any], list[Any]]:
+def find_values(function: Any) -> tuple[list[Any], list[Any]]:
     """Return the constants that a function uses, and what can be changed in place."""
     if isinstance(function, types.MethodType):
         constants, others = [function.__func__], [function.__self__]
@@ -76,12 +76,12 @@ def _held(function: types.FunctionType) -> Iterator[Any]:
     for cell in function.__closure__ or ():
         with contextlib.suppress(ValueError):  # an empty cell
             yield cell.cell_contents
-    yield from (function.__globals__.get(name) for name in _names(function.__code__))
+    yield from (function.__globals__.get(name) for name in code_names(function.__code__))
 
 
-def _names(code: types.CodeType) -> Iterator[str]:
+def code_names(code: types.CodeType) -> Iterator[str]:
     """Yield the names of globals and attributes that the code uses."""
     yield from code.co_names
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            yield from _names(constant)
+            yield from code_names(constant)

@@ -110,12 +110,29 @@ class Ranks:
             grad[...] = grad_sum.reshape(grad.shape)
         return rest.tolist()
 
+    def sum(self, array: np.ndarray) -> np.ndarray:
+        """Return the sum of float64 arrays over all ranks."""
+        total = array.copy()
+        if self.comm is not None:
+            from mpi4py import MPI
+
+            with self._waiting():
+                self.comm.Allreduce(MPI.IN_PLACE, total)
+        return total
+
     def all_gather(self, value: T) -> list[T]:
         """Return the values of all ranks, in their order."""
         if self.comm is None:
             return [value]
         with self._waiting():
             return self.comm.allgather(value)
+
+    def collect_small(self, x: np.ndarray, y: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+        """Give rank 0 all examples of a batch of fewer than there are ranks, and the other ranks none."""
+        if size >= self.size:
+            return x, y
+        all_x, all_y = zip(*self.all_gather((x, y)), strict=True)
+        return (x[:0], y[:0]) if self.rank else (np.concatenate(all_x), np.concatenate(all_y))
 
     def broadcast(self, make: Callable[[], T]) -> T:
         """Call `make` in rank 0 only, and return its result in all ranks."""

@@ -1,13 +1,13 @@
 """Memory shared with a worker: the weights and gradients of a replica, and an arena for a shard's arrays."""
 
-import contextlib
 import os
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from minicnn.ops.memory import ALIGNMENT
+from minicnn.parallel.sums import SumMemory
 from minicnn.parameter import Parameter
 
 
@@ -57,20 +57,34 @@ def _aligned(size: int) -> int:
     return -(-size // ALIGNMENT) * ALIGNMENT
 
 
-@contextlib.contextmanager
-def shared_file(parameters: Sequence[Parameter], capacity: int) -> Iterator[int]:
-    """Create an unnamed file for values, gradients and an arena of `capacity` bytes; yield its descriptor.
+def shared_file(size: int) -> BinaryIO:
+    """Return an unnamed file of `size` zeros.
 
     The file is in memory where the system supports it, otherwise in the folder for temporary files.
     """
     import tempfile
 
-    size = 2 * sum(_aligned(parameter.value.nbytes) for parameter in parameters) + capacity
-    in_memory = hasattr(os, "memfd_create")
-    with os.fdopen(os.memfd_create("minicnn"), "r+b") if in_memory else tempfile.TemporaryFile() as file:
-        file.write(bytes(size))  # not `truncate`: a lack of memory must show now, as in a step it is fatal
-        file.flush()
-        yield file.fileno()
+    file: Any
+    if hasattr(os, "memfd_create"):
+        file = os.fdopen(os.memfd_create("minicnn"), "r+b")
+    else:
+        file = tempfile.TemporaryFile()  # noqa: SIM115 (the caller closes it)
+    file.write(bytes(size))  # not `truncate`: a lack of memory must show now, as in a step it is fatal
+    file.flush()
+    return file
+
+
+def shared_size(parameters: Sequence[Parameter], capacity: int) -> int:
+    """Return the size of a file for values, gradients and an arena of `capacity` bytes."""
+    return 2 * sum(_aligned(parameter.value.nbytes) for parameter in parameters) + capacity
+
+
+def map_sums(file: int) -> SumMemory:
+    """Return the counters and values in a shared file of `SumMemory.size(...)` bytes."""
+    import mmap
+
+    memory = np.frombuffer(mmap.mmap(file, 0), np.uint8)
+    return SumMemory(len(memory) // SumMemory.size(1), memory)
 
 
 def attach(

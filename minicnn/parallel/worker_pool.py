@@ -1,8 +1,11 @@
 """The workers of a training: when they are started, what they compute, and when threads take their place."""
 
+import os
 import pickle
 import warnings
+import weakref
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +18,10 @@ from minicnn.parallel.pickling import (
     pickled_loss,
     pickled_model,
 )
-from minicnn.parallel.workers import ShardResult, Worker
+from minicnn.parallel.shard import Place
+from minicnn.parallel.shared_memory import map_sums, shared_file
+from minicnn.parallel.sums import SumMemory
+from minicnn.parallel.workers import Worker
 from minicnn.parameter import Parameter
 
 MODES = ("auto", "processes", "threads")
@@ -67,6 +73,9 @@ class WorkerPool:
         self.is_builtin = self.is_sendable = False
         self.problem, self.warns = "", warns  # why the user's code runs on threads
         self.failed_starts = 0
+        self._owner = 0  # the process that has made the memory for sums
+        self._sums_file: Any = None
+        self._sum_memory: SumMemory | None = None
         self.has_failed = False  # the user's code did not run in a worker as it does here
 
     def update(self) -> None:
@@ -109,8 +118,9 @@ class WorkerPool:
             if loss != known.loss:
                 self.pickled = known._replace(loss=loss)
 
-    def submit(self, index: int, x: np.ndarray, y: np.ndarray, batch: int, split: bool) -> Worker | None:
+    def submit(self, place: Place, x: np.ndarray, y: np.ndarray, batch: int, split: bool) -> Worker | None:
         """Send a shard to its worker, which is started if necessary; None if a thread must compute it."""
+        index = place.index
         worker = self.workers.get(index)
         if worker is not None and worker.closed and not worker.ready:
             self.failed_starts += 1
@@ -124,12 +134,13 @@ class WorkerPool:
         if worker is None or worker.closed:
             arguments = self.models[index], self.parameters[index], self.pickled
             try:
-                worker = Worker(*arguments, capacity=x.nbytes + y.nbytes + PREDICTION_BYTES)
+                capacity = x.nbytes + y.nbytes + PREDICTION_BYTES
+                worker = Worker(*arguments, capacity, self._sums_file.fileno())
             except (OSError, ValueError):
                 self.pickled = None
                 return None
             self.workers[index] = worker
-        return worker if self._load(worker, index) and worker.submit(x, y, batch, split) else None
+        return worker if self._load(worker, index) and worker.submit(x, y, batch, split, place) else None
 
     def _load(self, worker: Worker, index: int) -> bool:
         """Send a worker the model and the loss if they have changed; return whether it has started."""
@@ -156,50 +167,22 @@ class WorkerPool:
         for worker in self.workers.values():
             worker.verified = self.pickled is not None and self.pickled.is_builtin
 
-    def verify(
-        self,
-        worker: Worker,
-        result: ShardResult | None,
-        compute: Callable[[], ShardResult],
-        model: Layer,
-        parameters: Sequence[Parameter],
-        states: Sequence[dict],
-    ) -> ShardResult:
-        """Compute a worker's shard here as well, and do without workers if the results differ.
+    def reject(self, worker: Worker, *, differs: bool = False) -> None:
+        """Do without workers, since the user's code failed in one, or gave other numbers than here."""
+        text = "a layer or the loss gives other numbers in a worker (random numbers or changed globals?)"
+        self._give_up(text if differs else f"in a worker, {worker.error}")
 
-        The user's code may depend on more than is sent: on globals of a module, on random numbers from
-        elsewhere.
-
-        Parameters
-        ----------
-        worker : Worker
-            The worker.
-        result : ShardResult or None
-            Its result; None if it failed.
-        compute : callable
-            Computes the shard here.
-        model, parameters : Layer, sequence of Parameter
-            The replica.
-        states : sequence of dict
-            The states of the replica's generators before the shard.
-
-        Returns
-        -------
-        ShardResult
-            The result of this process.
-        """
-        found = result and _bytes(result, model, parameters)
-        for generator, state in zip(model.generators(), states, strict=True):
-            generator.bit_generator.state = state
-        own = compute()
-        if found == _bytes(own, model, parameters):
-            worker.verified = True
-        elif result or not worker.closed:  # it was not killed
-            differ = (
-                "a layer or the loss gives other numbers in a worker (random numbers or changed globals?)"
-            )
-            self._give_up(differ if result else f"in a worker, {worker.error}")
-        return own
+    def shared_sums(self) -> SumMemory | None:
+        """Return the memory for sums that the workers share; None if threads compute all shards."""
+        if self.pickled is not None and self._owner != os.getpid():  # a fork has workers of its own
+            try:
+                self._sums_file = shared_file(SumMemory.size(len(self.models)))
+            except OSError:
+                self.pickled = None
+                return None
+            weakref.finalize(self, self._sums_file.close)
+            self._sum_memory, self._owner = map_sums(self._sums_file.fileno()), os.getpid()
+        return self._sum_memory if self.pickled is not None else None
 
     def _give_up(self, problem: str) -> None:
         """Use no more workers."""
@@ -220,10 +203,3 @@ class WorkerPool:
 def generator_states(model: Layer) -> list[dict]:
     """Return the states of the model's generators."""
     return [dict(generator.bit_generator.state) for generator in model.generators()]
-
-
-def _bytes(result: ShardResult, model: Layer, parameters: Sequence[Parameter]) -> list:
-    """Return copies of all that a shard computes, to be compared bit by bit."""
-    loss, predictions = result
-    grads = [parameter.grad.tobytes() for parameter in parameters]
-    return [np.float64(loss).tobytes(), predictions.tobytes(), *grads, repr(generator_states(model))]

@@ -13,6 +13,7 @@ This is the side of the process that trains. The worker's side is `minicnn.paral
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import pickle
 import select
@@ -26,14 +27,15 @@ import numpy as np
 
 from minicnn.layers.base import Layer
 from minicnn.parallel.pickling import PickledModel
-from minicnn.parallel.shared_memory import attach, shared_file
+from minicnn.parallel.shard import ONE_PLACE, Place, ShardResult
+from minicnn.parallel.shared_memory import attach, shared_file, shared_size
+from minicnn.parallel.sums import spins
 from minicnn.parameter import Parameter
 
 if TYPE_CHECKING:
     import subprocess
     from multiprocessing.connection import Connection
 
-SPIN_SECONDS = 2e-3  # of polling without sleeping, since a process that sleeps wakes up late
 DISCONNECTED = (OSError, EOFError)  # raised by a pipe whose other end was closed
 PACKAGE_FILE = os.path.abspath(__file__)  # sent by a worker, to show that it has imported this same package
 # The worker must find this same package, even if the working directory has changed since the import.
@@ -42,8 +44,6 @@ _ENVIRONMENT = {
     "MINICNN_WORKER": "1",
     **dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
 }
-
-ShardResult = tuple[float, np.ndarray]  # the shard's part of the batch's mean loss, its predictions
 
 
 class Worker:
@@ -59,6 +59,8 @@ class Worker:
         Model and loss.
     capacity : int
         Bytes of shared memory for the arrays of a shard.
+    sums : int
+        The descriptor of the memory for sums over the batch.
 
     Attributes
     ----------
@@ -74,6 +76,8 @@ class Worker:
         The model and loss that it has; None if they may be out of date when it has started.
     error : str
         The exception that the worker raised last.
+    checksum : int
+        See `ShardSums`; of the last result.
 
     Raises
     ------
@@ -82,7 +86,12 @@ class Worker:
     """
 
     def __init__(
-        self, model: Layer, parameters: Sequence[Parameter], pickled: PickledModel, capacity: int
+        self,
+        model: Layer,
+        parameters: Sequence[Parameter],
+        pickled: PickledModel,
+        capacity: int,
+        sums: int,
     ) -> None:
         # Imported here to keep `import minicnn` fast.
         import subprocess
@@ -90,13 +99,14 @@ class Worker:
         from multiprocessing.connection import Pipe
 
         self.parameters, self.generators = parameters, model.generators()
-        with shared_file(parameters, capacity) as memory:
+        with shared_file(shared_size(parameters, capacity)) as file:
+            memory = file.fileno()
             self.shared_values, self.arena = attach(parameters, memory, values=False)
             self.pipe, worker_pipe = Pipe()
             with worker_pipe, tempfile.TemporaryFile() as stdin:
                 stdin.write(pickled.model + pickled.loss)
                 stdin.seek(0)
-                descriptors = worker_pipe.fileno(), memory
+                descriptors = worker_pipe.fileno(), memory, sums
                 program = f"from minicnn.parallel.worker_main import main; main{descriptors}"
                 self.process = subprocess.Popen(
                     [sys.executable, "-Pc", program],
@@ -112,7 +122,7 @@ class Worker:
         self.ready, self.closed, self.pending = False, False, False
         self.verified = pickled.is_builtin
         self.pickled: PickledModel | None = pickled if self.verified else None
-        self.error = ""
+        self.error, self.checksum = "", 0
 
     def __reduce__(self) -> Any:
         raise TypeError("a worker cannot be copied: both copies would use the same pipe")
@@ -140,30 +150,38 @@ class Worker:
         except DISCONNECTED:
             self.detach()
 
-    def submit(self, x: np.ndarray, y: np.ndarray, batch: int, split: bool = True) -> bool:
+    def submit(
+        self, x: np.ndarray, y: np.ndarray, batch: int, split: bool = True, place: Place = ONE_PLACE
+    ) -> bool:
         """Send a shard; return False if the worker is still starting."""
         if x.dtype.kind in "OV" or y.dtype.kind in "OV":  # their bytes do not say what is in them
             return False
         try:
             if not self.has_started():
                 return False
-            self.pending = True
+            self.pending, self.error = True, ""
             for parameter, shared_value in zip(self.parameters, self.shared_values, strict=True):
                 shared_value[...] = parameter.value
             states = [generator.bit_generator.state for generator in self.generators]
             self.arena.clear()
-            shard = self.arena.write(x), self.arena.write(y), batch, split, states
+            shard = self.arena.write(x), self.arena.write(y), batch, split, states, place
             self.pipe.send_bytes(pickle.dumps(shard))
         except DISCONNECTED:
             self.detach()
         return not self.closed
 
-    def result(self) -> ShardResult | None:
-        """Wait for the result; None if the worker failed or died, so that the caller computes the shard."""
+    def is_alive(self) -> bool:
+        """Return whether the process runs."""
+        return not self.closed and self.process.poll() is None
+
+    def result(self, seconds: float = math.inf) -> ShardResult | None:
+        """Wait for the result; None if the worker failed, died, or did not send it in time."""
+        deadline = time.perf_counter() + seconds
         try:
-            while not wait_for_message(self.pipe, 1.0):
+            while not wait_for_message(self.pipe, min(1.0, seconds)):
                 # If another process holds the pipe's other end open, the pipe does not report a death.
-                if self.process.poll() is not None and not self.pipe.poll():
+                dead = not self.is_alive() and not self.pipe.poll()
+                if dead or time.perf_counter() > deadline:
                     raise EOFError
             result = self.pipe.recv()
         except DISCONNECTED:
@@ -173,9 +191,12 @@ class Worker:
         if isinstance(result, Failure):
             self.error = result.text
             return None
-        loss, predictions, states = result
+        loss, predictions, states, self.checksum = result
         for generator, state in zip(self.generators, states, strict=True):
             generator.bit_generator.state = state
+        for parameter, shared_value in zip(self.parameters, self.shared_values, strict=True):
+            if parameter.is_statistic:
+                parameter.value = shared_value
         return loss, self.arena.read(predictions)
 
     def detach(self) -> None:
@@ -209,12 +230,9 @@ def wait_for_message(pipe: Connection, seconds: float) -> bool:
     """Return whether a message arrives within `seconds`, polling without sleep at first."""
     poll = select.poll()  # ten times as fast as the pipe's own `poll`
     poll.register(pipe, select.POLLIN)
-    deadline = time.perf_counter() + SPIN_SECONDS
-    while time.perf_counter() < deadline:
+    for _ in spins():
         if poll.poll(0):
             return True
-        if hasattr(os, "sched_yield"):
-            os.sched_yield()  # another process may be waiting for this core
     return bool(poll.poll(1000 * seconds))
 
 

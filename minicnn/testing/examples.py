@@ -1,9 +1,13 @@
 """Independence of the examples in a batch: neighbours, shards, and extreme values."""
 
+from functools import partial
+
 import numpy as np
 
 from minicnn.layers.base import Layer
-from minicnn.testing.layer_under_test import LayerUnderTest, run
+from minicnn.parallel.sums import run_in_shards
+from minicnn.parallel.whole_batch import asks_for_sums
+from minicnn.testing.layer_under_test import LayerUnderTest, Run, run
 from minicnn.testing.report import fail_check, require_equal
 
 LARGE_SHIFT = 1e4  # added to one example, large enough for exp to overflow or underflow
@@ -13,8 +17,9 @@ _HINT = "a mean, a maximum or a reshape over the batch axis"
 def check_examples(target: LayerUnderTest) -> None:
     """Check that examples are independent: two interleaved shards give the results of the whole batch.
 
-    In training mode, layers that draw random numbers or declare `batch_dependent` are exempt; in eval mode
-    no layer is. Layers whose forward changes weights (running statistics) must declare it too.
+    In training mode, layers that draw random numbers are exempt, and those that declare `batch_dependent`
+    unless they call `sum_over_batch`; in eval mode no layer is. Layers whose forward changes weights (running
+    statistics) must declare it too.
     """
     n = 2 * target.batch_size
     x, dy = target.draw(examples=n), target.draw_dy(examples=n)
@@ -24,6 +29,8 @@ def check_examples(target: LayerUnderTest) -> None:
     for shift in (LARGE_SHIFT, -LARGE_SHIFT) if target.inputs is None else ():
         _check_large_values(target, layer, x, dy, shift)
     if any(each.batch_dependent for each in (layer, *(held for _, held in layer.named_layers()))):
+        if asks_for_sums(layer) and not target.random:  # others are trained on whole batches
+            _check_shards(target, x, dy, "a mean or a sum over the shard alone: use `sum_over_batch`")
         return
     layer = target.fresh()
     before = layer.get_weights()
@@ -34,7 +41,7 @@ def check_examples(target: LayerUnderTest) -> None:
             hint = "running averages; on several cores each shard of a batch would update them"
             fail_check(what, name, hint=hint)
     if not target.random:
-        _check_shards(target, x, dy)
+        _check_shards(target, x, dy, _HINT)
 
 
 def _check_large_values(
@@ -55,10 +62,19 @@ def _check_large_values(
         fail_check(f"inputs of {shift:g} give NaN in float32", "y", hint=hint)
 
 
-def _check_shards(target: LayerUnderTest, x: np.ndarray, dy: np.ndarray) -> None:
+def _check_shards(target: LayerUnderTest, x: np.ndarray, dy: np.ndarray, hint: str) -> None:
     """Check that the y and dx of two shards make up those of the batch, and weight gradients add up."""
-    whole, hint = run(target.fresh(), x, dy), _HINT
-    shards = [run(target.fresh(), x[i::2], dy[i::2]) for i in (0, 1)]
+    layer, *layers = (target.fresh() for _ in range(3))
+    whole = run(layer, x, dy)
+
+    def run_shard(i: int) -> Run:
+        with np.errstate(all="ignore"):  # a setting of each thread
+            return run(layers[i], x[i::2], dy[i::2])
+
+    shards = run_in_shards([partial(run_shard, i) for i in (0, 1)])
+    for shard in layers:
+        for (name, p), expected in zip(shard.named_parameters(), layer.get_weights(), strict=True):
+            require_equal(p.value, expected, "forward changes a weight otherwise in shards", name, hint)
     for name, expected in whole.arrays().items():
         parts = [shard.arrays()[name] for shard in shards]
         if name in ("y", "dx"):

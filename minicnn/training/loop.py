@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from minicnn.batch_sums import summing
 from minicnn.layers._claims import changing, claim, claimed_parts
 from minicnn.layers.base import Layer
 from minicnn.ops.scaling import to_float
 from minicnn.optimizers import Optimizer
 from minicnn.parallel.data_parallel import DataParallel
+from minicnn.parallel.whole_batch import asks_for_sums
 from minicnn.parameter import Parameter
 from minicnn.training.batches import Batches
 from minicnn.training.callbacks import Callback
@@ -111,22 +113,17 @@ class TrainingLoop:
         FloatingPointError
             If loss or gradients are not finite. The model is then as before the step.
         """
-        statistics = [(p, p.value.copy()) for p in self.parameters if p.is_statistic]
+        data_parallel, few = self.data_parallel, size < self.ranks.size
+        x, y = self.ranks.collect_small(x, y, size)
         results: dict[str, float] = {}
         try:
-            loss, predictions = self.data_parallel.forward_backward(x, y, size)
-            if self.data_parallel.is_parallel and not all(
-                _equal(p.value, before) for p, before in statistics
-            ):
-                raise ValueError(
-                    "a layer changes weights in forward (running statistics), so each shard of a batch would "
-                    "change them; set `batch_dependent = True` on its class, or use one thread"
-                )
+            loss, predictions = data_parallel.forward_backward(x, y, size)
             loss, results = self._reduce(loss, predictions, y, size)
         finally:
             if not results:  # the step is not made, but forward has changed the statistics already
-                for parameter, before in statistics:
-                    parameter.value = before
+                data_parallel.restore_statistics()
+        if few:
+            data_parallel.broadcast_statistics()
         if not results:
             raise self._nonfinite(loss, x, y)
         return results
@@ -137,11 +134,16 @@ class TrainingLoop:
         """Sum loss, metrics and gradients over the ranks; return the loss, and all results if finite."""
         state, share = self.state, len(y) / size
         values = dict.fromkeys(self.metrics, 0.0)
-        if len(y) and math.isfinite(loss):
-            values = {
-                name: call_metric(name, metric, predictions, y) * share
-                for name, metric in self.metrics.items()
-            }
+        over_ranks = self.ranks.sum if 1 < self.ranks.size <= size else None
+        finite = math.isfinite(loss)
+        if over_ranks and any(map(asks_for_sums, self.metrics.values())):
+            finite = all(self.ranks.all_gather(finite))  # all ranks ask for sums, or none
+        if len(y) and finite:
+            with summing(over_ranks):
+                values = {
+                    name: call_metric(name, metric, predictions, y) * share
+                    for name, metric in self.metrics.items()
+                }
         numbers = [loss, *values.values(), len(y), state.stop, state.interrupted]
         loss, *sums, seen, stop, interrupted = self.ranks.all_reduce(self.parameters, numbers)
         if seen != size:
@@ -176,6 +178,7 @@ class TrainingLoop:
             "the same weights must be trainable in all ranks",
         )
         state.model.set_weights(ranks.broadcast(state.model.get_weights))
+        self.data_parallel.compares_next = True
         for callback in self.callbacks:
             if not isinstance(getattr(callback, "state", state), TrainingState):
                 raise TypeError(f"{type(callback).__name__}.state is set by the trainer: use another name")
@@ -192,10 +195,6 @@ class TrainingLoop:
     def _notify(self, name: str, *args: Any) -> None:
         for callback in self.callbacks:
             getattr(callback, name)(*args)
-
-
-def _equal(a: np.ndarray, b: np.ndarray) -> bool:
-    return np.array_equal(a, b) or np.array_equal(a, b, equal_nan=True)  # the second takes ten times as long
 
 
 @contextlib.contextmanager

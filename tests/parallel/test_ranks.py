@@ -22,7 +22,7 @@ MPIEXEC = Path(sys.executable).with_name("mpiexec")
 SCENARIOS = [
     *("plain", "double", "dropout", "empty_shards", "threads_in_ranks", "augmented", "memory_mapped"),
     *("given_batches", "regression", "which_callbacks", "stop_requests", "early_stopping", "interrupted"),
-    *("refused", "logged", "stop_at_checkpoint"),
+    *("refused", "logged", "stop_at_checkpoint", "batch_sums", "batch_sums_in_threads"),
 ]
 
 
@@ -51,7 +51,9 @@ def two(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def three(tmp_path_factory):
-    return results(tmp_path_factory.mktemp("three"), 3, ["plain", "double", "empty_shards", "interrupted"])
+    return results(
+        tmp_path_factory.mktemp("three"), 3, ["plain", "double", "empty_shards", "interrupted", "batch_sums"]
+    )
 
 
 def same(a, b, rtol=0.0, atol=0.0):
@@ -70,6 +72,18 @@ def test_all_ranks_train_the_same_bit_for_bit(two, three):
         for name in names & found.keys():
             for other in found[name][1:]:
                 same(other, found[name][0])
+
+
+@pytest.mark.parametrize("name", ["batch_sums", "batch_sums_in_threads"])
+def test_sums_over_the_batch_are_over_all_ranks(two, three, name):
+    """The last batch has one example, which the first rank computes."""
+    alone, alone_metric = together.batch_sums(None)
+    for found in (two, three):
+        if name in found:
+            for result, metric in found[name]:
+                same(result, found[name][0][0])
+                same(result, alone, rtol=1e-9, atol=1e-12)
+                assert metric == pytest.approx(alone_metric, rel=1e-12)
 
 
 @pytest.mark.parametrize("name", ["double", "empty_shards", "threads_in_ranks"])
@@ -132,7 +146,7 @@ def test_an_error_common_to_all_ranks_is_raised_in_all(two):
     assert first == second
     mixing, spoilt, unequal, ill = first
     assert mixing.startswith(
-        "ValueError: `threads` must be 1 or None, and `comm` have one rank, for a model with BatchNorm, which"
+        "ValueError: `threads` must be 1 or None, and `comm` have one rank, for a model with MixesExamples "
     )
     assert "the ranks' weights differ: a callback that changes weights needs" in spoilt
     assert "must be the same in all ranks, got (70, 16, 2, 0, 2), (70, 17, 2, 0, 2)" in unequal

@@ -33,7 +33,8 @@ from minicnn.losses import softmax_cross_entropy
 from minicnn.parallel import data_parallel, pickling, worker_pool, workers
 from minicnn.parallel.data_parallel import DataParallel
 from minicnn.parallel.pickling import pickled_model
-from minicnn.parallel.shared_memory import attach, shared_file
+from minicnn.parallel.shared_memory import attach, shared_file, shared_size
+from minicnn.parallel.sums import SumMemory
 from minicnn.parallel.worker_main import main
 from minicnn.parallel.workers import Worker
 
@@ -494,15 +495,16 @@ def main_in_a_thread(model, **options):
     with (
         pipe,
         worker_pipe,
-        shared_file(model.parameters(), 1 << 16) as memory,
+        shared_file(shared_size(model.parameters(), 1 << 16)) as file,
+        shared_file(SumMemory.size(2)) as sums,
         pytest.MonkeyPatch.context() as patch,
     ):
         patch.setattr(sys, "stdin", io.TextIOWrapper(packed_model))
-        arguments = os.dup(worker_pipe.fileno()), memory
+        arguments = os.dup(worker_pipe.fileno()), file.fileno(), sums.fileno()
         thread = threading.Thread(None, main, "worker", arguments, options)
         thread.start()
         assert pipe.poll(30)
-        yield pipe, memory
+        yield pipe, file.fileno()
         worker_pipe.close(), pipe.close()
         thread.join(30)
         assert not thread.is_alive()

@@ -1,0 +1,75 @@
+"""One shard of a batch: what it computes, wherever that happens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from minicnn.errors import noted
+from minicnn.layers.base import Layer
+from minicnn.losses import call_loss
+from minicnn.ops.scaling import to_float
+from minicnn.parameter import Parameter
+
+MICROBATCH, MICROBATCH_VALUES = 64, 50_000  # the least examples and input values of a microbatch
+
+ShardResult = tuple[float, np.ndarray]  # the shard's part of the batch's mean loss, its predictions
+
+
+@dataclass(frozen=True)
+class Place:
+    """The place of a shard in a batch.
+
+    Attributes
+    ----------
+    index, count : int
+        The number of the shard, and of all shards of this process.
+    attempt : int
+        See `SumMemory`.
+    has_ranks : bool
+        Whether there are several ranks.
+    """
+
+    index: int
+    count: int
+    attempt: int
+    has_ranks: bool
+
+
+ONE_PLACE = Place(0, 1, 1, False)
+
+
+def compute_shard(
+    model: Layer,
+    parameters: Sequence[Parameter],
+    loss: Callable,
+    x: np.ndarray,
+    y: np.ndarray,
+    batch: int,
+    split: bool,
+) -> ShardResult:
+    """Run forward, loss and backward for a shard of a batch of `batch` examples; an overflow gives no error.
+
+    Loss and gradients are the shard's contribution to the means over the batch. If `split` is true, a large
+    shard is computed in microbatches, whose arrays fit into the cache.
+    """
+    for parameter in parameters:
+        parameter.zero_grad()
+    if len(x) == 0:  # there are more ranks than examples
+        return 0.0, np.empty(0)
+    count = max(min(len(x) // MICROBATCH, x.size // MICROBATCH_VALUES), 1) if split else 1
+    total, outputs = 0.0, []
+    with np.errstate(all="ignore"), noted(f"with {len(x)} of the batch's {batch} examples"):
+        for i in range(count):
+            rows = slice(len(x) * i // count, len(x) * (i + 1) // count)
+            predictions = model(to_float(x[rows], model.dtype))
+            value, dpredictions = call_loss(loss, predictions, y[rows])
+            if len(predictions) != batch:
+                share = len(predictions) / batch
+                value, dpredictions = value * share, dpredictions * share
+            model.backward(dpredictions)
+            total += value
+            outputs.append(predictions)
+    return total, outputs[0] if count == 1 else np.concatenate(outputs)
