@@ -15,9 +15,9 @@ from minicnn.datasets.digits import digit_from_pixels
 from minicnn.demo import inside
 from minicnn.insight import Trace
 from minicnn.layers import Flatten, Sequential
+from minicnn.layers._inputs import to_input
 from minicnn.losses import softmax_cross_entropy
 from minicnn.ops.activations import softmax
-from minicnn.ops.scaling import to_float
 from minicnn.optimizers import SGD
 from minicnn.runs import TrainConfig, load_test_data, open_run
 from minicnn.runs.data import class_names, pad_images
@@ -174,7 +174,7 @@ class Session:
         return Trace(self.model, self._batch(image))
 
     def _batch(self, image: np.ndarray) -> np.ndarray:
-        return to_float(pad_images(image[np.newaxis], self.config.model), self.model.dtype)
+        return to_input(self.model, pad_images(image[np.newaxis], self.config.model))
 
 
 def open_session(folder: str | os.PathLike[str] | None = None) -> Session:

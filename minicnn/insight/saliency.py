@@ -11,7 +11,7 @@ import numpy as np
 from minicnn.insight.trace import Trace, blocks
 from minicnn.layers import Sequential
 from minicnn.layers._claims import reading
-from minicnn.ops.scaling import to_float
+from minicnn.layers._inputs import to_input
 from minicnn.validation import check_class_indices, check_int
 
 
@@ -62,7 +62,7 @@ def occlusion(
     ndarray, shape (H, W)
     """
     size = check_int(size, "size", low=1)
-    whole = to_float(np.asarray(image)[np.newaxis], model.dtype)
+    whole = to_input(model, np.asarray(image)[np.newaxis])
     height, width = whole.shape[1:3]
     decrease = np.zeros((height, width))
     with reading(model, copied=True) as (model, _):

@@ -7,7 +7,7 @@ import numpy as np
 
 from minicnn.layers import Concatenate, Layer, Residual, Sequential
 from minicnn.layers._claims import reading
-from minicnn.ops.scaling import to_float
+from minicnn.layers._inputs import to_input
 from minicnn.ops.underflow import HARMLESS
 
 
@@ -70,7 +70,7 @@ class Trace:
             for part in _leaves(layer) if not training else ():
                 if _differs_in_training(part):
                     _differentiate_in_evaluation(part)
-        self.x = x = to_float(x, model.dtype)
+        self.x = x = to_input(model, x)
         self.outputs = [x := layer(x) for layer in self.layers]
         self.dx = np.zeros_like(self.x)
 

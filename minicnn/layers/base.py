@@ -17,9 +17,9 @@ from minicnn.layers._claims import check_thread, reading
 from minicnn.layers._config import Configurable
 from minicnn.layers._exchange import Exchangeable, Exchanged
 from minicnn.layers._freezing import Freezable
+from minicnn.layers._inputs import input_batches
 from minicnn.layers._prediction import detached_generators
 from minicnn.layers._tree import find_objects
-from minicnn.ops.scaling import to_float
 from minicnn.ops.underflow import HARMLESS
 from minicnn.validation import check_examples, check_floats, check_input_shape, check_int, check_numbers
 
@@ -159,7 +159,8 @@ class Layer(Configurable, Exchangeable, Freezable):
         Parameters
         ----------
         x : ndarray, shape (N, ...)
-            uint8 images are scaled to [0, 1], batch by batch; anything else is cast to the weights' dtype.
+            uint8 images are scaled to [0, 1], batch by batch, unless a `Rescaling` at the start does so;
+            anything else is cast to the weights' dtype.
         batch_size : int
             Examples per forward pass; it affects the memory needed, not the result.
 
@@ -180,8 +181,7 @@ class Layer(Configurable, Exchangeable, Freezable):
         with reading(self, copied=True) as (model, exclusive):
             # A replica if another thread may use the model: a layer may keep temporaries in attributes.
             model = model if exclusive and not model.training else model.eval_replica()
-            starts = range(0, max(len(x), 1), batch_size)
-            outputs = [model(to_float(x[i : i + batch_size], self.dtype)) for i in starts]
+            outputs = [model(batch) for batch in input_batches(self, x, batch_size)]
         return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
 
     def _require_built(self) -> tuple[int, ...]:

@@ -9,17 +9,21 @@ import numpy as np
 from minicnn.layers.base import Layer
 from minicnn.validation import check_dy, check_real
 
+_BYTE_SCALE = 1 / 16  # between 1 / 255 and the scales of values in [0, 1]
+
 
 class Rescaling(Layer):
     """x * scale + offset, with numbers that are not learned (as Keras).
 
-    `Trainer` and `predict` scale uint8 images to [0, 1] before any layer sees them. A `Rescaling(1 / 255)`,
-    as many Keras models have it, therefore needs images as floats in [0, 255].
+    `Trainer` and `predict` scale uint8 images to [0, 1] before any layer sees them, unless a model begins
+    with a `Rescaling` that does so itself, such as `Rescaling(1 / 255)` of many Keras models: then they are
+    only cast. All scales of at most 1/16 count as such; `Rescaling(1 / std, -mean / std)` with statistics of
+    values in [0, 1] does not.
 
     Parameters
     ----------
     scale, offset : float, or sequence of float
-        For all values, or one for each channel: `Rescaling(1 / std, -mean / std)` standardizes images.
+        For all values, or one for each channel.
 
     Examples
     --------
@@ -29,6 +33,12 @@ class Rescaling(Layer):
 
     def __init__(self, scale: float | Sequence[float], offset: float | Sequence[float] = 0.0) -> None:
         self.scale, self.offset = _numbers(scale, "scale"), _numbers(offset, "offset")
+
+    @property
+    def takes_bytes(self) -> bool:
+        """Whether the input is meant to be from 0 to 255."""
+        scales = self.scale if isinstance(self.scale, tuple) else (self.scale,)
+        return max(map(abs, scales), default=1.0) <= _BYTE_SCALE
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return the scaled and shifted values."""

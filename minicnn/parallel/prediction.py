@@ -3,6 +3,7 @@
 import numpy as np
 
 from minicnn.layers._claims import current_thread, reading, serve
+from minicnn.layers._inputs import share_notes
 from minicnn.layers.base import Layer
 from minicnn.parallel.cores import blas_threads, resolve_threads
 from minicnn.validation import check_int
@@ -25,10 +26,12 @@ def parallel_predict(
 
     thread = current_thread()
     with (
-        reading(model, copied=True) as (model, _),
+        reading(model, copied=True) as (readable, _),
         ThreadPoolExecutor(threads, initializer=serve, initargs=(thread,)) as pool,
         blas_threads(1),
     ):
         # A layer of the user may keep intermediate results in attributes, so threads cannot share a model.
-        outputs = list(pool.map(predict, [model.eval_replica() for _ in parts], parts))
+        replicas = [readable.eval_replica() for _ in parts]
+        share_notes(model, replicas)
+        outputs = list(pool.map(predict, replicas, parts))
     return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)

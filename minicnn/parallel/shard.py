@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from minicnn.errors import noted
+from minicnn.layers._inputs import to_input
 from minicnn.layers.base import Layer
 from minicnn.losses import call_loss
-from minicnn.ops.scaling import to_float
 from minicnn.parameter import Parameter
 
 MICROBATCH, MICROBATCH_VALUES = 64, 50_000  # the least examples and input values of a microbatch
@@ -64,7 +64,7 @@ def compute_shard(
     with np.errstate(all="ignore"), noted(f"with {len(x)} of the batch's {batch} examples"):
         for i in range(count):
             rows = slice(len(x) * i // count, len(x) * (i + 1) // count)
-            predictions = model(to_float(x[rows], model.dtype))
+            predictions = model(to_input(model, x[rows]))
             value, dpredictions = call_loss(loss, predictions, y[rows])
             if len(predictions) != batch:
                 share = len(predictions) / batch

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from minicnn.layers._inputs import to_input
 from minicnn.layers.base import Layer
-from minicnn.ops.scaling import to_float
 from minicnn.parallel.builtin_pickling import builtin_pickle
 from minicnn.parallel.held_values import code_names, find_values
 from minicnn.parallel.sums import run_in_shards
@@ -62,7 +62,7 @@ def find_mixing_layer(model: Layer, x: np.ndarray) -> str:
     """
     if len(x) < SHARDS or model.generators() or builtin_pickle(model):
         return ""
-    x = to_float(x, model.dtype)
+    x = to_input(model, x)
     with np.errstate(all="ignore"), contextlib.suppress(Exception):  # which the step itself will raise
         if _agrees_in_shards(model, x):
             return ""

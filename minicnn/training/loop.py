@@ -11,8 +11,8 @@ import numpy as np
 
 from minicnn.batch_sums import summing
 from minicnn.layers._claims import changing, claim, claimed_parts
+from minicnn.layers._inputs import check_scale, to_input
 from minicnn.layers.base import Layer
-from minicnn.ops.scaling import to_float
 from minicnn.optimizers import Optimizer
 from minicnn.parallel.data_parallel import DataParallel
 from minicnn.parallel.whole_batch import asks_for_sums
@@ -78,6 +78,8 @@ class TrainingLoop:
                     break
                 ranks.stage = f"epoch {state.epoch}, step {state.step}"
                 self._notify("on_batch_begin", state.step)
+                if not state.optimizer.steps:
+                    check_scale(state.model, x, self._origin, training=True)
                 with changing(state.model):
                     results = self.compute(x, y, size)
                     state.optimizer.step(self.parameters)
@@ -88,6 +90,11 @@ class TrainingLoop:
             self.checkpointer.save()  # before `on_train_end`, which may change the weights
         self._notify("on_train_end")
         return state.history
+
+    @property
+    def _origin(self) -> str:
+        """What a batch comes from, for messages."""
+        return "`x`" if self.batches.augment is None else "what `augment` returned"
 
     def _end_epoch(self) -> None:
         """Validate, and close the epoch."""
@@ -157,7 +164,7 @@ class TrainingLoop:
     def _nonfinite(self, loss: float, x: np.ndarray, y: np.ndarray) -> FloatingPointError:
         """Return the error that names the first non-finite value of this step."""
         state, ranks = self.state, self.ranks
-        own = find_nonfinite(state.model, to_float(x, state.model.dtype), y, state.loss)
+        own = find_nonfinite(state.model, to_input(state.model, x), y, state.loss)
         found = [clause for clause in ranks.all_gather(own) if clause]
         cause = found[0] if found else "a copy of the model that repeated the step found no cause"
         what = "a gradient became non-finite" if math.isfinite(loss) else f"loss became {loss:g}"

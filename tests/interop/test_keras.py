@@ -310,6 +310,15 @@ def test_from_keras_reads_layers_apart_that_it_could_also_read_as_one():
     np.testing.assert_allclose(ours(images((5, 5, 1))), theirs(images((5, 5, 1))), rtol=1e-5, atol=1e-6)
 
 
+def test_from_keras_takes_the_bytes_of_a_model_that_rescales_them():
+    layers = [keras.layers.Rescaling(1 / 255), keras.layers.Conv2D(2, 3), keras.layers.Flatten()]
+    theirs = keras.Sequential([keras.Input((5, 5, 1)), *layers])
+    ours, pixels = from_keras(theirs), np.arange(250, dtype=np.uint8).reshape(10, 5, 5, 1)
+    expected = theirs(pixels.astype(np.float32))
+    for x in (pixels, pixels.astype(np.int64), pixels.astype(np.float32)):
+        np.testing.assert_allclose(ours.predict(x), expected, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("steps", [25, pytest.param(100, marks=pytest.mark.campaign)])
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-10), ("float32", 1e-3)])
 def test_adam_steps_of_a_rich_net_follow_its_twin(dtype, tolerance, steps):

@@ -1,0 +1,141 @@
+"""Which scale of examples a model takes, and what it says about others."""
+
+import gc
+import warnings
+
+import numpy as np
+import pytest
+
+from minicnn import SGD, Conv2D, Dense, Flatten, GlobalAveragePool2D, Rescaling, Sequential, Trainer
+from minicnn.layers import _inputs
+
+RNG = np.random.default_rng(0)
+X, Y = RNG.integers(0, 256, (12, 8, 8, 1), dtype=np.uint8), RNG.integers(0, 3, 12)
+UNIT = (X / 255).astype(np.float32)
+
+
+def trainer(*first, **options):
+    model = Sequential([*first, Conv2D(2, 3), Flatten(), Dense(3)]).build((8, 8, 1), rng=0)
+    return Trainer(model, SGD(1e-4), threads=1, **options)
+
+
+def fit(own, x=X):
+    own.fit(x, Y, 1, 6, verbose=0)
+
+
+ACTIONS = {
+    "fit": fit,
+    "evaluate": lambda own, x: own.evaluate(x, Y),
+    "predict": lambda own, x: own.predict(x),
+    "model.predict": lambda own, x: own.model.predict(x),
+}
+UNSCALED = {
+    "int64": X.astype(np.int64),
+    "int16": X.astype(np.int16),
+    "float32": X.astype(np.float32),
+    "a list": X.tolist(),
+    "16 bits": X.astype(np.uint16) * 257,
+}
+USUAL = {"uint8": X, "floats": UNIT, "float64": X / 255, "standardized": (X - X.mean()) / X.std()}
+
+
+@pytest.mark.parametrize("kind", UNSCALED)
+@pytest.mark.parametrize("action", ACTIONS)
+def test_values_that_are_not_scaled_are_told_once(kind, action):
+    own = trainer()
+    with pytest.warns(UserWarning, match=r"values from 0 to \d+, .* only uint8 images are scaled") as told:
+        ACTIONS[action](own, UNSCALED[kind])
+    assert len(told) == 1
+    ACTIONS[action](own, UNSCALED[kind])
+
+
+def test_the_remedy_gives_the_numbers_of_uint8():
+    own = trainer()
+    with pytest.warns(UserWarning, match="pass them as uint8, or divide them by 255"):
+        own.evaluate(X.astype(np.int64), Y)
+    right = own.evaluate(X, Y)
+    assert own.evaluate(X.astype(np.int64) / 255, Y) == pytest.approx(right)
+    assert own.evaluate(X.astype(np.int64).astype(np.uint8), Y) == right
+
+
+@pytest.mark.parametrize("kind", USUAL)
+def test_usual_values_pass_without_a_word(kind):
+    own = trainer()
+    for action in ACTIONS.values():
+        action(own, USUAL[kind])
+
+
+@pytest.mark.parametrize("scale", [255, 1])
+def test_what_augment_returns_is_looked_at(scale):
+    own = trainer(augment=lambda images, rng: (images / 255 * scale).astype(np.float32))
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        fit(own)
+    assert [str(one.message)[:24] for one in told] == ["what `augment` returned "] * (scale == 255)
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "message"),
+    [
+        ("standardized", "uint8", r"inputs from 0 to 1, but the model was trained on -1\.\d+ to 1\.\d+"),
+        ("standardized", "floats", "but the model was trained on -1"),
+        ("floats", "unscaled", "float32 values from 0 to 255, which are used as they are"),
+        ("uint8", "unscaled", "float32 values from 0 to 255, which are used as they are"),
+        ("unscaled", "uint8", "inputs from 0 to 1, but the model was trained on 0 to 255"),
+    ],
+)
+def test_another_scale_than_in_fit_is_told(then, now, message):
+    data = USUAL | {"unscaled": X.astype(np.float32)}
+    for action in ("predict", "model.predict", "evaluate"):
+        own = trainer()
+        with warnings.catch_warnings(action="ignore"):
+            fit(own, data[then])
+        with pytest.warns(UserWarning, match=message) as told:
+            ACTIONS[action](own, data[now])
+        assert len(told) == 1
+
+
+def test_tables_and_small_numbers_are_not_taken_for_images():
+    model = Sequential([Dense(3)]).build((5,), rng=0)
+    model.predict(np.array([[255, 0, 40, 3, 99]]))
+    model = Sequential([Flatten(), Dense(3)]).build((8, 8, 1), rng=0)
+    model.predict(np.full((1, 8, 8, 1), 12))  # stones on a board
+    model.predict(np.zeros((0, 8, 8, 1), np.int64))
+    model.predict(np.full((1, 8, 8, 1), -100.0))
+
+
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize("rescaling", [Rescaling(1 / 255), Rescaling([1 / 127.5], -1)])
+def test_a_model_that_rescales_gets_bytes(nested, rescaling):
+    first = Sequential([Sequential([rescaling])]) if nested else rescaling
+    own = trainer(first)
+    by_hand = own.model(X.astype(np.float32))
+    for x in (X, X.astype(np.int64), X.astype(np.float32)):
+        assert np.allclose(own.model.predict(x), by_hand, atol=1e-5)
+        assert np.allclose(own.predict(x), by_hand, atol=1e-5)
+    plain, shifted = trainer(), rescaling.offset == -1
+    plain.model.set_weights(own.model.get_weights())
+    fit(own)
+    fit(plain, UNIT * 2 - 1 if shifted else X)
+    for found, expected in zip(own.model.get_weights(), plain.model.get_weights(), strict=True):
+        assert np.allclose(found, expected, atol=1e-6)
+    with pytest.warns(UserWarning, match="begins with Rescaling, which takes 0 to 255: pass uint8 images"):
+        own.predict(UNIT)
+
+
+def test_a_model_that_standardizes_floats_gets_floats():
+    own = trainer(Rescaling(1 / 0.3, -0.5 / 0.3))
+    assert np.array_equal(own.model.predict(X), own.model.predict(np.divide(X, 255, dtype=np.float32)))
+    with pytest.warns(UserWarning, match="only uint8 images are scaled"):
+        own.predict(X.astype(np.float32))
+
+
+def test_nothing_is_kept_of_models_that_are_gone():
+    gc.collect()
+    before = len(_inputs._noted)
+    model = Sequential([GlobalAveragePool2D()]).build((8, 8, 1), rng=0)
+    model.predict(X)
+    assert len(_inputs._noted) > before
+    del model
+    gc.collect()
+    assert len(_inputs._noted) <= before
