@@ -25,7 +25,8 @@ def from_keras(
     becomes a Conv2D with a group for each channel, a SeparableConv2D two convolutions. The optimizer, the
     loss and seeds are not converted; regularizers, constraints and half precision neither, with a warning.
     Frozen layers and weights stay frozen. Keras only casts uint8 images, `fit`, `evaluate` and
-    `predict` of minicnn scale them to [0, 1]: a model that was trained on values up to 255 needs floats.
+    `predict` of minicnn scale them to [0, 1], unless the model begins with `Rescaling(1 / 255)`: another one
+    that was trained on values up to 255 needs floats.
 
     Parameters
     ----------
