@@ -199,4 +199,7 @@ def _suits_winograd(plan: WindowPlan) -> bool:
     tiles = -(-max(plan.x_shape[1], plan.oh) // winograd.ROWS)
     if 5 * points * tiles >= 4 * kh * plan.oh:
         return False
+    # The kernel and its gradient are transformed as well, which takes time for few pixels.
+    if math.prod(plan.y_shape[:3]) < max(c, filters):
+        return False
     return math.prod(plan.y_shape) * c >= MIN_WORK

@@ -101,6 +101,10 @@ BORDERS = [
     ((15, 14, 14, 32), (3, 3, 32, 32), "same", 1, (IM2COL, FEW, FEW)),
     ((2, 14, 14, 32), (3, 3, 32, 32), "same", 1, (IM2COL, FEW, FEW)),
     ((1, 14, 14, 32), (3, 3, 32, 32), "same", 1, (IM2COL, IM2COL, IM2COL)),
+    # pixels of all images: at least as many as channels and filters
+    ((5, 7, 7, 250), (3, 3, 250, 16), "same", 1, (IM2COL, IM2COL, IM2COL)),
+    ((5, 7, 7, 16), (3, 3, 16, 246), "same", 1, (IM2COL, IM2COL, IM2COL)),
+    ((5, 7, 7, 245), (3, 3, 245, 16), "same", 1, (IM2COL, FEW, FEW)),
     # LeNet-5, which gains nothing
     ((64, 28, 28, 1), (5, 5, 1, 6), "same", 1, (WINDOWS, WINDOWS, WINDOWS)),
     ((64, 14, 14, 6), (5, 5, 6, 16), "valid", 1, (WINDOWS, WINDOWS, WINDOWS)),
