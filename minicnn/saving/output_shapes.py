@@ -68,9 +68,14 @@ def _images(layer: Any, shape: Shape) -> tuple[int, int, int]:
     return shape[0], shape[1], shape[2]
 
 
-def _windows(layer: Any, size: Pair, span: Pair, strides: Any) -> Pair:
+def _windows(layer: Any, shape: Shape, span: Pair, strides: Any) -> Pair:
+    """Return the output's rows and columns; raise if the padded image or a step would be too large."""
+    height, width, channels = shape
     steps = span if strides is None else pair(strides, "strides")
-    return output_size(size, span, steps, resolve_padding(layer.padding, size, span, steps))
+    rows, columns = pads = resolve_padding(layer.padding, (height, width), span, steps)
+    _check_size(layer, (height + sum(rows), width + sum(columns), channels))
+    _check_size(layer, (max(*span, *steps),))
+    return output_size((height, width), span, steps, pads)
 
 
 def _conv(layer: layers.Conv2D, shape: Shape) -> tuple[Shape, int]:
@@ -78,8 +83,9 @@ def _conv(layer: layers.Conv2D, shape: Shape) -> tuple[Shape, int]:
     rows, columns = pair(layer.kernel_size, "kernel_size")
     down, across = pair(layer.dilation, "dilation")
     span = ((rows - 1) * down + 1, (columns - 1) * across + 1)
+    _check_size(layer, (max(down, across),))
     weights = (rows * columns * (channels // layer.groups) + bool(layer.use_bias)) * layer.filters
-    return (*_windows(layer, (height, width), span, layer.strides), layer.filters), weights
+    return (*_windows(layer, (height, width, channels), span, layer.strides), layer.filters), weights
 
 
 def _partial_conv(layer: PartialConv2D, shape: Shape) -> tuple[Shape, int]:
@@ -102,7 +108,7 @@ def _subsample(layer: Subsample, shape: Shape) -> tuple[Shape, int]:
 def _pool(layer: layers.Pool2D, shape: Shape) -> tuple[Shape, int]:
     height, width, channels = _images(layer, shape)
     window = pair(layer.pool_size, "pool_size")
-    return (*_windows(layer, (height, width), window, layer.strides), channels), 0
+    return (*_windows(layer, (height, width, channels), window, layer.strides), channels), 0
 
 
 def _global_pool(layer: Layer, shape: Shape) -> tuple[Shape, int]:
