@@ -279,7 +279,10 @@ def nested(depth):
         ({"architecture": layer("Upsampling2D", size=10**6)}, "at most 268,435,456 values"),
         ({"architecture": layer("ZeroPadding2D", padding=10**8)}, "at most 268,435,456 values"),
         ({"architecture": layer("PartialConv2D", table=[[0]], kernel_size=10**6)}, "does not fit"),
-        ({"architecture": layer("Conv2D", filters=1, kernel_size=2, padding="same", dilation=10**18)}, "at most"),
+        (
+            {"architecture": layer("Conv2D", filters=1, kernel_size=2, padding="same", dilation=10**18)},
+            "at most",
+        ),
         ({"architecture": layer("Conv2D", filters=1, kernel_size=1, dilation=2**63)}, "at most"),
         ({"architecture": layer("Pool2D", pool_size=1, strides=2**63)}, "at most"),
         ({"architecture": layer("Sequential", layers="abc")}, "must be a Layer object, got 'a'"),
