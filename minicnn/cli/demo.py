@@ -3,6 +3,7 @@
 import argparse
 
 from minicnn.cli.parser import Commands, add_command
+from minicnn.cli.trained import add_trained, opened
 
 _TEXT = """\
 Open a local web page to draw a digit and look inside the network while it classifies it: each layer, the
@@ -14,9 +15,7 @@ _EXAMPLE = "minicnn demo runs/first --port 8000"
 def add_to(commands: Commands) -> None:
     """Add the subcommand."""
     parser = add_command(commands, "demo", run, "draw digits and look inside the network", _TEXT, _EXAMPLE)
-    parser.add_argument(
-        "folder", metavar="RUN", nargs="?", help="run folder (default: the network included with minicnn)"
-    )
+    add_trained(parser, "?", " (default: the network included with minicnn)")
     parser.add_argument(
         "--port", metavar="N", type=int, default=8470, help="port; 0 picks a free one (default: 8470)"
     )
@@ -31,7 +30,9 @@ def run(args: argparse.Namespace) -> int:
         from minicnn.demo.server import serve
     except ModuleNotFoundError as error:
         raise ImportError(f"the demo needs Flask: pip install 'minicnn-numpy[demo]' ({error})") from error
-    from minicnn.demo import open_session
+    from minicnn.demo import Session, open_session
 
-    serve(open_session(args.folder), args.port, browser=not args.no_browser)
+    run = opened(args) if args.folder else None
+    session = open_session() if run is None else Session(run.model, run.config)
+    serve(session, args.port, browser=not args.no_browser)
     return 0

@@ -8,11 +8,11 @@ import numpy as np
 
 from minicnn.cli.output import fill
 from minicnn.cli.parser import Commands, add_command, add_dataset
+from minicnn.cli.trained import add_trained, opened
 from minicnn.metrics import confusion_matrix
 from minicnn.plural import counted
 from minicnn.profiling.tables import text_width
-from minicnn.runs import check_outputs, evaluate, load_test_data, open_run
-from minicnn.runs.data import class_names
+from minicnn.runs import check_outputs, evaluate, load_test_data
 
 _TEXT = "Evaluate a trained network on the test images of its data set or of another one."
 _EXAMPLE = "minicnn evaluate runs/first"
@@ -22,14 +22,14 @@ _MOST_SHOWN = 20  # classes; a larger table is for --json
 def add_to(commands: Commands) -> None:
     """Add the subcommand."""
     parser = add_command(commands, "evaluate", run, "evaluate a trained network", _TEXT, _EXAMPLE)
-    parser.add_argument("folder", metavar="RUN", help="run folder")
+    add_trained(parser)
     add_dataset(parser, None, "that of the run")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
 
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate and print the scores."""
-    trained = open_run(args.folder)
+    trained = opened(args)
     config = trained.config
     dataset, data = (config.dataset, config.data) if args.dataset is None else (args.dataset, None)
     images, labels = load_test_data(dataset, args.data or data, config.model)
@@ -37,13 +37,23 @@ def run(args: argparse.Namespace) -> int:
     check_outputs(logits)
     matrix = confusion_matrix(labels, logits)
     if args.json:
-        print(json.dumps({"dataset": dataset, "images": len(images), **scores, "confusion": matrix.tolist()}))
+        print(
+            json.dumps(
+                {
+                    "dataset": dataset,
+                    "images": len(images),
+                    **scores,
+                    "confusion": matrix.tolist(),
+                    "classes": trained.class_names,
+                }
+            )
+        )
         return 0
     accuracy, loss = scores["accuracy"], scores["loss"]
     shown = f"accuracy {100 * accuracy:.2f} % of {counted(len(images), 'test image')} of {dataset}"
     print(fill(f"{shown} (error {100 * (1 - accuracy):.2f} %, loss {loss:.4g})"))
     if len(matrix) <= _MOST_SHOWN:
-        print(f"\n{confusion_text(matrix, class_names(dataset, len(matrix)), text_width())}")
+        print(f"\n{confusion_text(matrix, trained.class_names, text_width())}")
     return 0
 
 

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from minicnn.cli.parser import Commands, add_command
-from minicnn.runs import open_run
+from minicnn.cli.trained import add_trained, opened
 
 _TEXT = """\
 Export a trained network to an ONNX file, for onnxruntime and other software. Its input are images of shape
@@ -15,7 +15,7 @@ _EXAMPLE = "minicnn export runs/first model.onnx"
 def add_to(commands: Commands) -> None:
     """Add the subcommand."""
     parser = add_command(commands, "export", run, "export a trained network to ONNX", _TEXT, _EXAMPLE)
-    parser.add_argument("folder", metavar="RUN", help="run folder")
+    add_trained(parser)
     parser.add_argument("file", metavar="FILE", help="output file, ending in .onnx")
 
 
@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
 
     if Path(args.file).suffix != ".onnx":
         raise ValueError(f"FILE must end in .onnx, got {args.file}")
-    model = open_run(args.folder).model
+    model = opened(args).model
     save_onnx(model, args.file)
     shapes = [", ".join(["N", *map(str, shape)]) for shape in (model.input_shape or (), model.output_shape)]
     print(f"written to {args.file}: float32 images ({shapes[0]}) in [0, 1] to logits ({shapes[1]})")

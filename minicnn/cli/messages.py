@@ -5,6 +5,7 @@ import sys
 import time
 
 from minicnn.cli.output import fill
+from minicnn.layers._registry import LAYERS
 from minicnn.plural import counted
 from minicnn.runs import Data, Run, TrainResult
 from minicnn.training import Callback
@@ -67,11 +68,17 @@ def next_steps(run: Run, interrupted: bool = False, ranks: int = 1) -> str:
     """Return the files of the run, and the commands that use or resume it."""
     folder = shlex.quote(str(run.folder))
     start = f"mpiexec -n {ranks} " if ranks > 1 else ""
-    commands = [f"{start}minicnn train --resume {folder}"] if interrupted else []
-    commands += [f"minicnn evaluate {folder}", f"minicnn predict {folder} IMAGE..."]
+    own = _has_own_layers(run)
+    custom = f" --custom {shlex.quote(run.config.model.rpartition(':')[0])}" if own else ""
+    commands = [f"{start}minicnn train --resume {folder}{custom}"] if interrupted else []
+    commands += [f"minicnn evaluate {folder}{custom}", f"minicnn predict {folder}{custom} IMAGE..."]
     files = ", ".join(sorted(path.name for path in run.folder.iterdir() if not path.name.startswith(".")))
     indent = "\n" + " " * _NAMES
     return f"{_row('written to', f'{run.folder}: {files}')}\n{'next':<{_NAMES}}{indent.join(commands)}"
+
+
+def _has_own_layers(run: Run) -> bool:
+    return any(LAYERS.get(type(layer).__name__) is not type(layer) for _, layer in run.model.named_layers())
 
 
 def _row(name: str, text: str) -> str:

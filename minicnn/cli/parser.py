@@ -2,7 +2,7 @@
 
 import argparse
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 from minicnn.datasets import DATASETS, FOLDER_FORMATS
@@ -83,14 +83,25 @@ def add_command(
     return parser
 
 
-def add_model(parser: argparse.ArgumentParser, default: str) -> None:
+class _ModelNames(list[str]):
+    """The names of models; FILE.py:NAME and MODULE:NAME are such, too."""
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name) or ":" in str(name)
+
+    def __iter__(self) -> Iterator[str]:
+        yield from super().__iter__()
+        yield "FILE.py:NAME"
+
+
+def add_model(parser: argparse.ArgumentParser, default: str, *others: str) -> None:
     """Add --model."""
     parser.add_argument(
         "--model",
-        choices=MODELS,
         metavar="NAME",
-        default=default,
-        help=f"network: {', '.join(MODELS)} (default: {default})",
+        choices=_ModelNames([*MODELS, *others]),
+        help="network: FILE.py:NAME or MODULE:NAME, a function of the number of classes, or a model, in a file "
+        f"of yours, which is executed; or {', '.join((*MODELS, *others))} (default: {default})",
     )
 
 

@@ -3,24 +3,25 @@
 import argparse
 from pathlib import Path
 
-from minicnn.cli.parser import Commands, add_command
+from minicnn.cli.parser import Commands, add_command, add_model
+from minicnn.cli.summary import add_shape
+from minicnn.cli.trained import add_trained, model_of_name, opened
 from minicnn.layers import Sequential
-from minicnn.models import MODELS, alexnet
-from minicnn.runs import TrainConfig, open_run
+from minicnn.models import alexnet
+from minicnn.runs import TrainConfig
 
 _TEXT = """\
 Time each layer of a network, forward and backward, in training steps that leave the weights as they are:
 milliseconds, MACs, GFLOP/s and their share of the machine's measured peak, and bytes."""
 _EXAMPLE = "minicnn profile --model lenet5 --batch-size 128 --out profile.png"
-_NAMES = (*MODELS, "alexnet")
 
 
 def add_to(commands: Commands) -> None:
     """Add the subcommand."""
     parser = add_command(commands, "profile", run, "time each layer of a network", _TEXT, _EXAMPLE)
-    parser.add_argument("folder", metavar="RUN", nargs="?", help="run folder, instead of --model")
-    shown = f"network: {', '.join(_NAMES)} (default: {TrainConfig.model})"
-    parser.add_argument("--model", choices=_NAMES, metavar="NAME", help=shown)
+    add_trained(parser, "?", ", instead of --model")
+    add_model(parser, TrainConfig.model, "alexnet")
+    add_shape(parser)
     for name, default, help in (
         ("batch-size", 128, "images per step"),
         ("threads", 1, "threads of BLAS; those of `minicnn train` divide the batch instead"),
@@ -56,9 +57,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _model(args: argparse.Namespace) -> Sequential:
     if args.folder:
-        return open_run(args.folder).model
-    name = args.model or TrainConfig.model
-    if name == "alexnet":
-        return alexnet().build((227, 227, 3), rng=0)
-    side = max(28, MODELS[name].min_size)
-    return TrainConfig(model=name).build_model((side, side, 1), 10)
+        return opened(args).model
+    if args.model == "alexnet":
+        return alexnet(args.classes if args.input else 1000).build(args.input or (227, 227, 3), rng=0)
+    return model_of_name(args.model or TrainConfig.model, args.input, args.classes).model

@@ -1,10 +1,12 @@
 """`minicnn report`."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
-from minicnn.cli.parser import Commands, add_command
-from minicnn.runs import open_run, report
+from minicnn.cli.parser import Commands, add_command, add_dataset
+from minicnn.cli.trained import add_trained, opened
+from minicnn.runs import report
 from minicnn.saving.files import write_atomically
 
 _TEXT = """\
@@ -16,16 +18,24 @@ _EXAMPLE = "minicnn report runs/first"
 def add_to(commands: Commands) -> None:
     """Add the subcommand."""
     parser = add_command(commands, "report", run, "write an HTML page about a run", _TEXT, _EXAMPLE)
-    parser.add_argument("folder", metavar="RUN", help="run folder")
-    parser.add_argument("--out", metavar="FILE.html", help="output file (default: report.html in RUN)")
+    add_trained(parser)
+    add_dataset(parser, None, "that of the run")
+    parser.add_argument(
+        "--out", metavar="FILE.html", help="output file (default: report.html in RUN, or beside FILE)"
+    )
     parser.add_argument("--limit", metavar="N", type=int, help="evaluate on the first N images only")
 
 
 def run(args: argparse.Namespace) -> int:
     """Write the report."""
-    path = Path(args.folder, "report.html") if args.out is None else Path(args.out)
+    source = Path(args.folder)
+    beside = source.with_suffix(".html") if source.is_file() else source / "report.html"
+    path = beside if args.out is None else Path(args.out)
     if path.suffix != ".html":
         raise ValueError(f"--out must end in .html, got {path}")
-    write_atomically(path, report(open_run(args.folder), args.limit).encode())
+    trained = opened(args)
+    if args.dataset is not None:
+        trained = replace(trained, config=replace(trained.config, dataset=args.dataset, data=args.data))
+    write_atomically(path, report(trained, args.limit).encode())
     print(f"written to {path}, {path.stat().st_size / 1e6:.1f} MB")
     return 0

@@ -11,7 +11,10 @@ from minicnn.cli.messages import EpochLines, describe, next_steps, report
 from minicnn.cli.output import fill
 from minicnn.cli.parser import Commands, add_command, add_dataset, add_model
 from minicnn.cli.ranks import in_ranks
+from minicnn.cli.trained import add_custom, for_command_line
 from minicnn.datasets import DATASETS
+from minicnn.errors import FileFormatError
+from minicnn.layers import Layer
 from minicnn.optimizers import OPTIMIZERS
 from minicnn.parallel.ranks import TIMEOUT, Ranks
 from minicnn.plural import counted
@@ -29,6 +32,7 @@ from minicnn.runs import (
     train,
 )
 from minicnn.runs.config import SCHEDULES
+from minicnn.runs.user_code import custom_layers, is_builtin, layers_of
 from minicnn.training.progress import on_terminal
 
 _TEXT = """\
@@ -42,6 +46,7 @@ Several processes train together under `mpiexec -n 4 minicnn train ...`, also on
 shared file system, or under SLURM's `srun --mpi=pmi2`. This needs: pip install 'minicnn-numpy[mpi]'"""
 _EXAMPLE = """\
 minicnn train --dataset mnist --epochs 15 --seed 0 --out runs/first
+minicnn train --model nets.py:tiny --epochs 5 --out runs/own
 minicnn train --resume runs/first"""
 
 
@@ -57,7 +62,7 @@ def add_to(commands: Commands) -> None:
 
     # All defaults are None: TrainConfig has them, and --resume must see what was given.
     add_model(parser, new.model)
-    parser.set_defaults(model=None)
+    add_custom(parser)
     add_dataset(parser, None, new.dataset)
     add("epochs", "N", f"passes over the training images (default: {new.epochs})")
     add("batch-size", "N", f"images per step (default: {new.batch_size})")
@@ -88,8 +93,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace, ranks: Ranks) -> int:
-    # Rank 0 reports wrong input; the others, which would report the same, wait for it.
-    prepared: Any = _prepare(args) if ranks.rank == 0 else (None, False, None)
+    # Rank 0 reports wrong input; the others, which would report the same, wait for it. Code of the user's is
+    # executed on all, since a model that is broadcast names its classes.
+    layers = [*custom_layers(args.custom), *_own_layers(args.model)]
+    prepared: Any = _prepare(args, layers) if ranks.rank == 0 else (None, False, None)
     run, finished = ranks.broadcast(lambda: prepared[:2])
     if finished:
         print(f"{run.folder} is already finished\n{next_steps(run)}")
@@ -126,7 +133,12 @@ def _finish(run: Run, data: Data, result: TrainResult) -> int:
     return 0
 
 
-def _prepare(args: argparse.Namespace) -> tuple[Run, bool, Data | None]:
+def _own_layers(model: str | None) -> list[type[Layer]]:
+    """Return the classes of layers in the file of a model FILE.py:NAME."""
+    return [] if model is None or is_builtin(model) else layers_of(model)
+
+
+def _prepare(args: argparse.Namespace, layers: list[type[Layer]]) -> tuple[Run, bool, Data | None]:
     """Return the run, new or resumed; whether it is finished; and the data if they were loaded."""
     names = [field.name for field in dataclasses.fields(TrainConfig)]
     choices = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
@@ -134,16 +146,19 @@ def _prepare(args: argparse.Namespace) -> tuple[Run, bool, Data | None]:
         if choices.get(name) not in (None, *DATASETS) and Path(choices[name]).is_dir():
             choices[name] = str(Path(choices[name]).absolute())
     if args.resume is not None:
-        resumed = _resumed(args, choices)
+        resumed = _resumed(args, choices, layers)
         return resumed, is_finished(resumed.folder), None
     config = TrainConfig(**choices)
     data = load_data(config)
     return create_run(config, data, args.out, args.checkpoint_every), False, data
 
 
-def _resumed(args: argparse.Namespace, choices: dict[str, Any]) -> Run:
+def _resumed(args: argparse.Namespace, choices: dict[str, Any], layers: list[type[Layer]]) -> Run:
     """Return the run to resume, if no option contradicts it."""
-    run = open_unfinished_run(args.resume)
+    try:
+        run = open_unfinished_run(args.resume, layers)
+    except FileFormatError as error:
+        raise for_command_line(error) from error
     if args.out is not None and Path(args.out).absolute() != run.folder.absolute():
         raise ValueError(f"--out must be the folder of the resumed run, or omitted, got {args.out}")
     for name, value in choices.items():

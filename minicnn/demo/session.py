@@ -19,8 +19,8 @@ from minicnn.layers._inputs import to_input
 from minicnn.losses import softmax_cross_entropy
 from minicnn.ops.activations import softmax
 from minicnn.optimizers import SGD
-from minicnn.runs import TrainConfig, load_test_data, open_run
-from minicnn.runs.data import class_names, pad_images
+from minicnn.runs import TrainConfig, load_test_data, open_trained
+from minicnn.runs.data import class_names, pad_to
 from minicnn.saving import load_weights
 
 WEIGHTS = Path(__file__).parent / "weights.safetensors"
@@ -34,7 +34,7 @@ class Session:
     Parameters
     ----------
     model : Sequential
-        A trained model for images of 28x28x1, or of the size to which `pad_images` pads them.
+        A trained model for images of 28x28x1, or of the size to which `pad_to` pads them.
     config : TrainConfig
         Its training configuration, which names the data set.
 
@@ -45,14 +45,14 @@ class Session:
     """
 
     def __init__(self, model: Sequential, config: TrainConfig) -> None:
-        blank = pad_images(np.zeros((1, 28, 28, 1), np.uint8), config.model)
-        if blank.shape[1:] != model.input_shape:
+        shape = model.input_shape or ()
+        if len(shape) != 3 or min(shape[:2]) < 28 or shape[2] != 1:
             raise ValueError(
                 f"the demo needs a model for images of 28x28x1, but this one takes {model.input_shape}"
             )
         self.model = model.train()
         self.config = config
-        self.names = class_names(config.dataset, model.output_shape[0])
+        self.names = model.class_names or class_names(config.dataset, model.output_shape[0])
         self._rng = np.random.default_rng()
         self._lock = threading.Lock()
         self._undo: deque[list[np.ndarray]] = deque(maxlen=_MAX_UNDO)
@@ -156,7 +156,7 @@ class Session:
                     "the model classifies all test images correctly: there is no misclassified one"
                 )
             index = int(self._rng.choice(choice))
-        top, left = ((size - 28) // 2 for size in images.shape[1:3])  # the padding of `pad_images`
+        top, left = ((size - 28) // 2 for size in images.shape[1:3])  # the padding of `pad_to`
         image = images[index, top : top + 28, left : left + 28]
         return {"index": index, "label": int(labels[index]), "image": image}
 
@@ -174,13 +174,13 @@ class Session:
         return Trace(self.model, self._batch(image))
 
     def _batch(self, image: np.ndarray) -> np.ndarray:
-        return to_input(self.model, pad_images(image[np.newaxis], self.config.model))
+        return to_input(self.model, pad_to(image[np.newaxis], (self.model.input_shape or ())[:2]))
 
 
 def open_session(folder: str | os.PathLike[str] | None = None) -> Session:
-    """Return a session with the model of a run folder; without a folder, with the model in this package."""
+    """Return a session with the model of a run folder or model file; by default, with this package's."""
     if folder is not None:
-        run = open_run(folder)
+        run = open_trained(folder)
         return Session(run.model, run.config)
     config = TrainConfig(seed=0, augment=True)
     model = config.build_model((28, 28, 1), 10)

@@ -7,6 +7,7 @@ from minicnn.runs.pictures import draw
 from minicnn.runs.records import is_finished, read_history, read_result
 from minicnn.runs.report import report
 from minicnn.runs.train import TrainResult, check_outputs, evaluate, train
+from minicnn.runs.trained import open_trained
 
 __all__ = [
     "Data",
@@ -21,6 +22,7 @@ __all__ = [
     "load_data",
     "load_test_data",
     "open_run",
+    "open_trained",
     "open_unfinished_run",
     "read_history",
     "read_result",

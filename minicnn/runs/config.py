@@ -18,6 +18,7 @@ from minicnn.layers import Sequential
 from minicnn.models import MODELS
 from minicnn.optimizers import OPTIMIZERS, Optimizer
 from minicnn.runs.suggestions import did_you_mean
+from minicnn.runs.user_code import is_builtin
 from minicnn.schedules import Schedule, constant, cosine
 from minicnn.validation import check_int, check_real
 
@@ -48,7 +49,7 @@ class TrainConfig:
     Parameters
     ----------
     model : str
-        A name in `minicnn.models.MODELS`.
+        A name in `minicnn.models.MODELS`, or FILE.py:NAME or MODULE:NAME, which only a command line executes.
     dataset : str
         A name in `minicnn.datasets.DATASETS`, or the path of a folder that one of its `FOLDER_FORMATS` reads.
     data : str, optional
@@ -102,7 +103,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for name, hint in typing.get_type_hints(TrainConfig).items():
             _check_type(getattr(self, name), name, typing.get_args(hint) or (hint,))
-        _one_of(self.model, "model", MODELS)
+        is_builtin(self.model)
         _one_of(self.optimizer, "optimizer", OPTIMIZERS)
         _one_of(self.schedule, "schedule", SCHEDULES)
         check_int(self.seed, "seed")
@@ -119,7 +120,7 @@ class TrainConfig:
 
     def min_bytes(self, input_shape: tuple[int, ...], num_classes: int) -> int:
         """Return a lower bound of the bytes of the model's weights."""
-        per_pixel, per_class = MODELS[self.model].min_bytes
+        per_pixel, per_class = MODELS[self.model].min_bytes if self.model in MODELS else (0, 0)
         return per_pixel * math.prod(input_shape[:2]) + per_class * num_classes
 
     def build_model(self, input_shape: tuple[int, ...], num_classes: int) -> Sequential:

@@ -1,7 +1,9 @@
 """The data of a run: a data set, by name or folder, split and padded for the model."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +12,7 @@ from minicnn.datasets.folder import Split
 from minicnn.models import MODELS
 from minicnn.runs.config import TrainConfig
 from minicnn.runs.suggestions import did_you_mean
+from minicnn.saving.preprocessing import DIGIT
 
 
 @dataclass(frozen=True)
@@ -22,15 +25,23 @@ class Data:
         The two parts of the data set, without the held-out images.
     validation : (images, labels) or None
         The held-out training images.
+    class_names : list of str or None
+        None if the labels themselves are the names.
+    preprocessing : dict, str or None
+        How pictures become such images, as `save_model` takes it; None if that is not known.
     """
 
     train: Split
     validation: Split | None
     test: Split
+    class_names: list[str] | None = None
+    preprocessing: dict[str, Any] | str | None = None
 
     @property
     def num_classes(self) -> int:
-        """The highest label plus one."""
+        """The number of class names; without names, the highest label plus one."""
+        if self.class_names:
+            return len(self.class_names)
         parts = (self.train, self.test, *([self.validation] if self.validation else []))
         return 1 + max(int(labels.max(initial=0)) for _, labels in parts)
 
@@ -68,7 +79,11 @@ def load_data(config: TrainConfig) -> Data:
             (pad_images(images[held_out], config.model), labels[held_out]),
         )
     return Data(
-        (pad_images(train[0], config.model), train[1]), validation, (pad_images(x_test, config.model), y_test)
+        (pad_images(train[0], config.model), train[1]),
+        validation,
+        (pad_images(x_test, config.model), y_test),
+        _known_names(config.dataset),
+        DIGIT if config.dataset == "mnist" else None,
     )
 
 
@@ -84,7 +99,13 @@ def pad_images(images: np.ndarray, model: str) -> np.ndarray:
     >>> pad_images(np.ones((1, 28, 28, 1), np.uint8), "lenet5-1998").shape
     (1, 32, 32, 1)
     """
-    missing = [max(MODELS[model].min_size - size, 0) for size in images.shape[1:3]]
+    least = MODELS[model].min_size if model in MODELS else 1
+    return pad_to(images, (least, least))
+
+
+def pad_to(images: np.ndarray, size: Sequence[int]) -> np.ndarray:
+    """Pad (N, H, W, C) images evenly with zeros to at least this height and width."""
+    missing = [max(least - size, 0) for least, size in zip(size, images.shape[1:3], strict=True)]
     if not any(missing):
         return images
     return np.pad(images, [(0, 0), *((size // 2, size - size // 2) for size in missing), (0, 0)])
@@ -92,13 +113,22 @@ def pad_images(images: np.ndarray, model: str) -> np.ndarray:
 
 def class_names(dataset: str, num_classes: int) -> list[str]:
     """Return the names of a data set's classes; their numbers if they have no names."""
-    names = DATASETS[dataset].class_names if dataset in DATASETS else None
-    if names is not None and num_classes == len(names):
-        return list(names)
-    return [str(number) for number in range(num_classes)]
+    names = _known_names(dataset)
+    return names if names and len(names) == num_classes else [str(number) for number in range(num_classes)]
+
+
+def _known_names(dataset: str) -> list[str] | None:
+    """Return the class names of a named data set, or of a kind of folder."""
+    kind: Any = DATASETS.get(dataset)
+    if kind is None and Path(dataset).is_dir():
+        kind = next((kind for kind in FOLDER_FORMATS.values() if kind.matches(Path(dataset))), None)
+    names = getattr(kind, "class_names", None)
+    return None if names is None else list(names)
 
 
 def _load(dataset: str, data: str | None) -> tuple[Split, Split]:
+    if not dataset:
+        raise FileNotFoundError("a model file does not hold its data set: give --dataset")
     named = DATASETS.get(dataset)
     if data is not None and not (named and named.takes_folder):
         names = " and ".join(name for name, entry in DATASETS.items() if entry.takes_folder)

@@ -1,37 +1,56 @@
 """The folder of a run: making it, and the way back to the model.
 
 `config.json` holds the configuration and the shape of the data, `checkpoints/` the state to resume from,
-`weights.safetensors` the weights, `history.csv` a line for each epoch, `result.json` the result. All of it is
-checked when it is read, and none of it can name code to run.
+`model.safetensors` the model, `history.csv` a line for each epoch, `result.json` the result. A model that is
+not one of the registry has its first state in `initial.safetensors`. All of it is checked when it is read,
+and none of it makes the reader run code.
 """
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from minicnn.errors import FileFormatError
-from minicnn.layers import Sequential
+from minicnn.layers import Layer, Sequential
+from minicnn.layers._registry import LAYERS
+from minicnn.models import MODELS
 from minicnn.runs.config import TrainConfig
-from minicnn.runs.data import Data, load_data
+from minicnn.runs.data import Data, class_names, load_data
 from minicnn.runs.records import read_json, write_json
-from minicnn.saving import load_weights
+from minicnn.runs.user_code import own_model
+from minicnn.saving import load_model, load_weights, save_model
 from minicnn.saving.files import check_schema
+from minicnn.saving.model_files import read_model
 from minicnn.validation import check_int
 
-CONFIG, WEIGHTS, CHECKPOINTS = "config.json", "weights.safetensors", "checkpoints"
+CONFIG, MODEL, CHECKPOINTS = "config.json", "model.safetensors", "checkpoints"
+INITIAL = "initial.safetensors"
+_WEIGHTS = "weights.safetensors"  # in place of MODEL in folders of earlier versions
 
 
 @dataclass(frozen=True)
 class Run:
     """A folder with its configuration and its model: new after `create_run`, trained after `open_run`.
 
-    `checkpoint_every` is the number of steps between checkpoints; None means one for each epoch.
+    `checkpoint_every` is the number of steps between checkpoints; None means one for each epoch. For a model
+    file alone, `folder` is that file.
     """
 
     folder: Path
     config: TrainConfig
     model: Sequential
     checkpoint_every: int | None = None
+
+    @property
+    def class_names(self) -> list[str]:
+        """The names of the classes; their numbers if they have no names."""
+        return self.model.class_names or [str(number) for number in range(self.model.output_shape[-1])]
+
+    @property
+    def title(self) -> str:
+        """What the model is called in messages."""
+        return self.folder.name if self.folder.is_file() else self.config.model.rpartition(":")[2]
 
 
 def create_run(
@@ -41,6 +60,8 @@ def create_run(
     checkpoint_every: int | None = None,
 ) -> Run:
     """Build the config's model for the data and make a folder for the run, with `config.json` in it.
+
+    A model of FILE.py:NAME is made by executing that file, here and never again.
 
     Parameters
     ----------
@@ -57,9 +78,14 @@ def create_run(
     if checkpoint_every is not None:
         check_int(checkpoint_every, "checkpoint_every", low=1)
     input_shape, num_classes = data.train[0].shape[1:], data.num_classes
-    model = config.build_model(input_shape, num_classes)
+    if config.model in MODELS:
+        model = config.build_model(input_shape, num_classes)
+    else:
+        own = own_model(config, input_shape, num_classes)
     if folder is None:
-        path = _next_folder(f"{config.model}-{Path(config.dataset).name}")
+        path = _next_folder(
+            f"{config.model.rpartition(':')[2]}-{Path(config.dataset).name.removesuffix('.npz')}"
+        )
     else:
         path = Path(folder)
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
@@ -72,12 +98,20 @@ def create_run(
         "num_classes": num_classes,
         "checkpoint_every": checkpoint_every,
     }
+    if config.model not in MODELS:  # from its file from the start, so that a resumed run has the same model
+        save_model(own, path / INITIAL, data.class_names)
+        model = read_model(path / INITIAL, _classes(own), config.seed)
     write_json(path / CONFIG, content)
     return Run(path, config, model, checkpoint_every)
 
 
-def open_run(folder: str | os.PathLike[str]) -> Run:
+def open_run(folder: str | os.PathLike[str], custom_layers: Iterable[type[Layer]] = ()) -> Run:
     """Return a run with its trained model, from its folder.
+
+    Parameters
+    ----------
+    custom_layers : iterable of class
+        The classes of those layers of its model that are not minicnn's.
 
     Raises
     ------
@@ -89,22 +123,30 @@ def open_run(folder: str | os.PathLike[str]) -> Run:
         If the weights do not fit the model.
     """
     path, config, sizes, classes, every = _read_config(folder)
-    weights = path / WEIGHTS
-    if not weights.exists():
+    if (path / MODEL).exists():
+        model = load_model(path / MODEL, custom_layers)
+        if (model.input_shape, model.output_shape) != (sizes, (classes,)):
+            raise FileFormatError(f"{path / MODEL} is not a model of images {sizes} and {classes} classes")
+        return Run(path, config, model, every)
+    weights = path / _WEIGHTS
+    if not weights.exists() or config.model not in MODELS:
         raise FileNotFoundError(
-            f"{path} has no {WEIGHTS}, since its training has not finished: "
+            f"{path} has no {MODEL}, since its training has not finished: "
             f"continue it with `minicnn train --resume {path}`"
         )
     if weights.stat().st_size < config.min_bytes(sizes, classes):
         raise FileFormatError(f"{weights} is too small for a model of images {sizes} and {classes} classes")
     run = Run(path, config, _build(path, config, sizes, classes), every)
     load_weights(run.model, weights)
+    run.model.class_names = class_names(config.dataset, classes)
     return run
 
 
-def open_unfinished_run(folder: str | os.PathLike[str]) -> Run:
+def open_unfinished_run(folder: str | os.PathLike[str], custom_layers: Iterable[type[Layer]] = ()) -> Run:
     """Return a run to resume, with a new model as from `create_run`; raises as `open_run`."""
     path, config, sizes, classes, every = _read_config(folder)
+    if config.model not in MODELS:
+        return Run(path, config, read_model(path / INITIAL, custom_layers, config.seed), every)
     checkpoints = [file.stat().st_size for file in (path / CHECKPOINTS).glob("step-*")]
     if max(checkpoints, default=0) < config.min_bytes(sizes, classes):  # the data must justify the size
         data = load_data(config)
@@ -147,6 +189,12 @@ def _build(path: Path, config: TrainConfig, sizes: tuple[int, ...], classes: int
         return config.build_model(sizes, classes)
     except ValueError as error:
         raise FileFormatError(f"{path / CONFIG} is not the configuration of a run: {error}") from error
+
+
+def _classes(model: Layer) -> set[type[Layer]]:
+    """Return the classes of those layers of a model that are not minicnn's."""
+    found = {type(layer) for _, layer in model.named_layers()}
+    return {cls for cls in found if LAYERS.get(cls.__name__) is not cls}
 
 
 def _next_folder(name: str) -> Path:

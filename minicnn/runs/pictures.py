@@ -2,7 +2,7 @@
 
 from minicnn.metrics import confusion_matrix
 from minicnn.ops.activations import softmax
-from minicnn.runs.data import Data, class_names
+from minicnn.runs.data import Data
 from minicnn.runs.folder import Run
 from minicnn.runs.train import TrainResult, check_outputs
 
@@ -21,7 +21,7 @@ def draw(run: Run, data: Data, result: TrainResult) -> None:
 
     part, (images, labels) = data.evaluation
     probabilities = softmax(check_outputs(result.logits))
-    names = class_names(run.config.dataset, probabilities.shape[1])
+    names = data.class_names or [str(number) for number in range(probabilities.shape[1])]
     test = {key: result.values[f"test_{key}"] for key in ("loss", "accuracy")} if part == "test" else None
     pictures = {
         "curves.png": plots.learning_curves(result.history, test),

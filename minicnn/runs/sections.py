@@ -12,7 +12,6 @@ from minicnn import plots
 from minicnn.metrics import confusion_matrix
 from minicnn.ops.activations import softmax
 from minicnn.plural import counted
-from minicnn.runs.data import class_names
 from minicnn.runs.folder import Run
 from minicnn.runs.page import paragraph, picture, preformatted, table
 from minicnn.runs.records import RESULT, read_history, read_result
@@ -36,7 +35,7 @@ class Evaluation:
         """The scores in one sentence."""
         config, accuracy = self.run.config, self.scores["accuracy"]
         return (
-            f"{config.model} on {config.dataset}: {100 * accuracy:.2f} % of "
+            f"{self.run.title} on {config.dataset}: {100 * accuracy:.2f} % of "
             f"{counted(len(self.images), f'{self.part} image')} right "
             f"(error {100 * (1 - accuracy):.2f} %, loss {self.scores['loss']:.4g})"
         )
@@ -44,7 +43,7 @@ class Evaluation:
     @cached_property
     def names(self) -> list[str]:
         """The names of the classes."""
-        return class_names(self.run.config.dataset, self.logits.shape[1])
+        return self.run.class_names
 
     @cached_property
     def probabilities(self) -> np.ndarray:
@@ -72,7 +71,7 @@ def _result(evaluation: Evaluation) -> Iterator[str]:
     folder = evaluation.run.folder
     if (folder / RESULT).exists():
         yield table(_texts(read_result(folder)))
-    else:
+    elif folder.is_dir():
         yield paragraph("The training has not finished.")
 
 
@@ -81,6 +80,8 @@ def _layers(evaluation: Evaluation) -> Iterator[str]:
 
 
 def _learning(evaluation: Evaluation) -> Iterator[str]:
+    if not evaluation.run.folder.is_dir():  # a model file has no history
+        return
     history = read_history(evaluation.run.folder)
     last = ", ".join(f"{name} {values[-1]:.4g}" for name, values in history.history.items())
     test = evaluation.scores if evaluation.part == "test" else None

@@ -6,10 +6,12 @@ import signal
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from minicnn.datasets import DATASETS
 from minicnn.layers import Layer
 from minicnn.losses import softmax_cross_entropy
 from minicnn.metrics import accuracy
@@ -19,12 +21,12 @@ from minicnn.parallel.ranks import TIMEOUT
 from minicnn.profiling import peak_memory_mb
 from minicnn.runs.config import AUGMENT
 from minicnn.runs.data import Data
-from minicnn.runs.folder import CHECKPOINTS, WEIGHTS, Run
+from minicnn.runs.folder import CHECKPOINTS, MODEL, Run
 from minicnn.runs.interrupt import StopOnSignal
 from minicnn.runs.records import HISTORY, RESULT, write_json
-from minicnn.saving import save_weights
+from minicnn.saving import save_model
 from minicnn.saving.files import locked, remove_temporaries
-from minicnn.saving.fingerprint import environment
+from minicnn.saving.fingerprint import data_digest, environment
 from minicnn.training import Callback, CSVLogger, History, Trainer
 from minicnn.validation import check_real
 
@@ -127,8 +129,8 @@ def _fit(trainer: Trainer, run: Run, data: Data, callbacks: Sequence[Callback], 
 
 
 def _finish(run: Run, data: Data, result: TrainResult) -> TrainResult:
-    """Save the weights, evaluate them unless the training was interrupted, and write the result."""
-    save_weights(run.model, run.folder / WEIGHTS)
+    """Save the model, evaluate it unless the training was interrupted, and write the result."""
+    save_model(run.model, run.folder / MODEL, data.class_names, data.preprocessing, _made_by(run, data))
     if not result.signal:
         part, (images, labels) = data.evaluation
         scores, logits = evaluate(run.model, images, labels, run.config.threads)
@@ -136,6 +138,15 @@ def _finish(run: Run, data: Data, result: TrainResult) -> TrainResult:
         result = replace(result, values=values, logits=logits)
     write_json(run.folder / RESULT, result.values)
     return result
+
+
+def _made_by(run: Run, data: Data) -> dict[str, Any]:
+    """Return the settings and the digest of the training data, without the paths of this machine."""
+    settings = run.config.to_dict() | {"data": None}
+    if settings["dataset"] not in DATASETS:
+        settings["dataset"] = Path(settings["dataset"]).name
+    settings["model"] = Path(settings["model"]).name
+    return {"settings": settings, "data_sha256": data_digest(*data.train)}
 
 
 def _costs(run: Run, trainer: Trainer, images: int, seconds: float) -> dict[str, Any]:

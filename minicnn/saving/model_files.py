@@ -128,6 +128,11 @@ def load_model(path: str | os.PathLike[str], custom_layers: Iterable[type[Layer]
         If the file is damaged or no model file, or has layers that are neither minicnn's nor in
         `custom_layers` (the message names them).
     """
+    return read_model(path, custom_layers, 0)
+
+
+def read_model(path: str | os.PathLike[str], custom_layers: Iterable[type[Layer]], seed: int) -> Any:
+    """Return what `load_model` does, with random streams (Dropout's) of the seed."""
     # Imported here to keep `import minicnn` fast, and before the file is read, since it registers all layers.
     from minicnn.saving.output_shapes import build_by_rules
 
@@ -142,7 +147,7 @@ def load_model(path: str | os.PathLike[str], custom_layers: Iterable[type[Layer]
         _check_version(content)
         check_schema(content, _SCHEMA)
         model = Layer.from_config(content["architecture"], classes)
-        build_by_rules(model, content["input_shape"], content["dtype"], tensors)
+        build_by_rules(model, content["input_shape"], content["dtype"], tensors, seed)
         model.class_names = _check_class_names(content["class_names"], model)
         model.preprocessing = check_preprocessing(content["preprocessing"], model.input_shape or ())
         model.made_by = content["made_by"]

@@ -191,7 +191,7 @@ JOINS: dict[type[Layer], Callable[[Any, Shape], Shape]] = {
 
 
 def build_by_rules(
-    model: Layer, input_shape: Sequence[int], dtype: str, tensors: Mapping[str, np.ndarray]
+    model: Layer, input_shape: Sequence[int], dtype: str, tensors: Mapping[str, np.ndarray], seed: int
 ) -> None:
     """Build the model by what the file holds; raise ValueError if its weights are others."""
     if dtype not in ("float32", "float64"):
@@ -199,7 +199,7 @@ def build_by_rules(
     token = build_rules.set(FileRules(sum(tensor.size for tensor in tensors.values())))
     try:
         with _without_drawing(model):
-            model.build(input_shape, rng=0, dtype=dtype)
+            model.build(input_shape, rng=seed, dtype=dtype)
     finally:
         build_rules.reset(token)
     check_weights(model, tensors, "the file")

@@ -7,8 +7,8 @@ from typing import Any
 from minicnn.validation import check_int, check_real
 
 DIGIT = "mnist-digit"
-RESIZES = ("crop", "pad")
-_KEYS = ("size", "channels", "resize", "background", "scale", "offset")
+_READING = ("resize", "background", "value_range")  # as of `ImageReader`
+_KEYS = ("size", "channels", *_READING, "scale", "offset")
 Preprocessing = dict[str, Any] | str
 
 
@@ -19,9 +19,9 @@ def check_preprocessing(value: Any, input_shape: tuple[int, ...]) -> Preprocessi
     ----------
     value : mapping, "mnist-digit" or None
         "mnist-digit": a digit is cropped, scaled and centred in 28x28 pixels as MNIST's were, and padded to
-        the input. Or a mapping with some of `size` (height, width), `channels` (1 or 3), `resize` ("crop" or
-        "pad"), `background` (0 to 255, or one number a channel, under what is transparent and beside what is
-        padded), and `scale` and `offset` (pixel * scale + offset, one number or one a channel).
+        the input. Or a mapping with some of `size`, `channels`, `resize`, `background` and `value_range`, as
+        `load_image_folder` takes them, and of `scale` and `offset` (pixel * scale + offset, each one number
+        or one a channel; by default 1 / 255 and 0).
 
     Raises
     ------
@@ -39,48 +39,41 @@ def check_preprocessing(value: Any, input_shape: tuple[int, ...]) -> Preprocessi
         if len(input_shape) != 3 or min(input_shape[:2]) < 28 or input_shape[2] != 1:
             raise ValueError(f"{DIGIT!r} needs a model for images of 28x28x1 or more, got {input_shape}")
         return value
+    from minicnn.datasets.image_reader import ImageReader, check_size  # keeps `import minicnn` fast
+
     if not isinstance(value, Mapping):
         raise TypeError(f"`preprocessing` must be {DIGIT!r} or a mapping, got {value!r:.80}")
     if unknown := value.keys() - {*_KEYS}:
         listed = ", ".join(sorted(map(repr, unknown)))
         raise ValueError(f"`preprocessing` must have only {', '.join(_KEYS)}, got {listed:.80}")
-    height, width, channels = input_shape if len(input_shape) == 3 else (0, 0, 0)
+    if len(input_shape) != 3 or input_shape[2] not in (1, 3):
+        raise ValueError(f"`preprocessing` needs a model for images of 1 or 3 channels, got {input_shape}")
+    height, width, channels = input_shape
     result: dict[str, Any] = {}
     if "size" in value:
-        size = value["size"]
-        result["size"] = [check_int(n, "size", 1) for n in (size if _is_list(size) else (size, size))]
+        result["size"] = list(check_size(value["size"]))
         if result["size"] != [height, width]:
             raise ValueError(f"`size` must be that of the model's input {input_shape}, got {result['size']}")
     if "channels" in value:
         result["channels"] = check_int(value["channels"], "channels", 1)
-        if result["channels"] != channels or channels not in (1, 3):
-            raise ValueError(
-                f"`channels` must be those of the model's input, 1 or 3, got {value['channels']}"
-            )
-    if "resize" in value:
-        if value["resize"] not in RESIZES:
-            raise ValueError(f"`resize` must be one of {', '.join(RESIZES)}, got {value['resize']!r:.40}")
-        result["resize"] = value["resize"]
-    for name, low, high in (
-        ("background", 0.0, 256.0),
-        ("scale", -math.inf, math.inf),
-        ("offset", -math.inf, math.inf),
-    ):
-        if name in value:
-            result[name] = _numbers(value[name], name, low, high, channels)
-    return result
+        if result["channels"] != channels:
+            raise ValueError(f"`channels` must be those of the model's input, got {value['channels']}")
+    settings = {key: value[key] for key in _READING if value.get(key) is not None}
+    reader = ImageReader((height, width), channels, **settings).to_dict()
+    result |= {key: _plain(reader[key]) for key in settings}
+    return result | {key: _numbers(value[key], key, channels) for key in ("scale", "offset") if key in value}
 
 
-def _is_list(value: Any) -> bool:
-    return isinstance(value, list | tuple)
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
-def _numbers(value: Any, name: str, low: float, high: float, channels: int) -> float | list[float]:
+def _numbers(value: Any, name: str, channels: int) -> float | list[float]:
     """Return a number, or one for each channel."""
-    if not _is_list(value):
-        return check_real(value, name, low, high)
-    if len(value) not in (channels, 3):
+    if not isinstance(value, list | tuple):
+        return check_real(value, name, -math.inf)
+    if len(value) != channels:
         raise ValueError(
             f"`{name}` must be a number, or one for each of {channels} channels, got {value!r:.80}"
         )
-    return [check_real(number, name, low, high) for number in value]
+    return [check_real(number, name, -math.inf) for number in value]

@@ -73,12 +73,7 @@ def load_layer(target: str) -> Layer:
     if not (path and colon and expression):
         raise ValueError(f"the layer must be given as FILE.py:NAME or package.module:NAME, got {target!r}")
     name, arguments, options = _parse_call(expression)
-    if path.endswith(".py") and not Path(path).exists():
-        raise ValueError(f"no such file: {path}")
-    try:
-        found: Any = _import(path)
-    except (Exception, SystemExit) as error:
-        raise ValueError(f"{path!r} cannot be imported: {type(error).__name__}: {error}") from error
+    found: Any = import_target(path)
     for part in name.split("."):
         if not hasattr(found, part):
             raise ValueError(f"{path!r} has no {name!r}")
@@ -94,6 +89,16 @@ def load_layer(target: str) -> Layer:
     if not isinstance(layer, Layer):
         raise ValueError(f"{target!r} must return a Layer, got {type(layer).__name__}")
     return layer
+
+
+def import_target(path: str) -> ModuleType:
+    """Import a module by name, or a file by path; raise ValueError if that fails."""
+    if path.endswith(".py") and not Path(path).exists():
+        raise ValueError(f"no such file: {path}")
+    try:
+        return _import(path)
+    except (Exception, SystemExit) as error:
+        raise ValueError(f"{path!r} cannot be imported: {type(error).__name__}: {error}") from error
 
 
 def _import(path: str) -> ModuleType:

@@ -62,7 +62,7 @@ print([m for m in ("matplotlib", "PIL", "tensorflow", "hypothesis", "minicnn.tes
         (["train", "--epochs", "many"], "minicnn train: argument --epochs: invalid int value: 'many'"),
         (
             ["train", "--model", "vgg"],
-            "minicnn train: --model must be one of lenet5, lenet5-1998, got 'vgg' (see",
+            "minicnn train: --model must be one of lenet5, lenet5-1998, FILE.py:NAME, got 'vgg' (see",
         ),
         (["train", "--val", "5"], "minicnn train: unknown option '--val'; did you mean '--validation'? (see"),
         (["evaluate"], "minicnn evaluate: the following arguments are required: RUN"),

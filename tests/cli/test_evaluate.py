@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from toy_data import write_folder
 
-from minicnn import save_weights
+from minicnn import save_model
 from minicnn.cli import main
 from minicnn.datasets import write_idx
 from minicnn.metrics import accuracy, confusion_matrix
@@ -20,7 +20,7 @@ def run(tmp_path_factory):
     place = tmp_path_factory.mktemp("evaluate")
     data = load_data(TrainConfig(dataset=str(write_folder(place / "toy"))))
     run = create_run(TrainConfig(dataset=str(place / "toy")), data, place / "run")
-    save_weights(run.model, run.folder / "weights.safetensors")
+    save_model(run.model, run.folder / "model.safetensors")
     return run
 
 
@@ -81,7 +81,7 @@ def test_evaluate_refuses_a_ruined_net(run, tmp_path, capsys, options):
     shutil.copytree(run.folder, tmp_path / "ruined")
     ruined = open_run(run.folder).model
     ruined[0].bias.value = np.full(6, np.nan)
-    save_weights(ruined, tmp_path / "ruined" / "weights.safetensors")
+    save_model(ruined, tmp_path / "ruined" / "model.safetensors")
     assert main(["evaluate", str(tmp_path / "ruined"), *options]) == 2
     captured = capsys.readouterr()
     assert captured.err == ("minicnn evaluate: the network's outputs are not finite: its training diverged\n")

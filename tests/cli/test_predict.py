@@ -29,7 +29,10 @@ def place(tmp_path_factory):
 
 
 def test_predict_prints_the_answer_and_the_three_best(place, capsys):
-    assert main(["predict", str(place / "run"), str(place / "one.png"), str(place / "light.jpg")]) == 0
+    assert (
+        main(["predict", "--digit", str(place / "run"), str(place / "one.png"), str(place / "light.jpg")])
+        == 0
+    )
     captured = capsys.readouterr()
     logits = open_run(place / "run").model.predict(load_digit_image(place / "one.png")[np.newaxis])
     probabilities = softmax(logits)[0]
@@ -46,7 +49,7 @@ def test_predict_prints_the_answer_and_the_three_best(place, capsys):
 
 def test_predict_continues_after_an_unreadable_picture(place, capsys):
     names = [str(place / name) for name in ("bad.png", "nowhere.png", "toy", "one.png")]
-    assert main(["predict", str(place / "run"), *names]) == 2
+    assert main(["predict", "--digit", str(place / "run"), *names]) == 2
     captured = capsys.readouterr()
     assert captured.out.startswith(f"{place / 'one.png'}: ")
     assert captured.out.count("\n") == 1
@@ -58,7 +61,7 @@ def test_predict_needs_a_net_for_digits(tmp_path, capsys):
     config = TrainConfig(dataset=str(write_folder(tmp_path / "toy", size=16)), epochs=0)
     data = load_data(config)
     train(create_run(config, data, tmp_path / "run"), data)
-    assert main(["predict", str(tmp_path / "run"), "x.png"]) == 2
+    assert main(["predict", "--digit", str(tmp_path / "run"), "x.png"]) == 2
     assert capsys.readouterr().err == (
         "minicnn predict: pictures become digits of shape (28, 28, 1), but this model takes (16, 16, 1)\n"
     )
@@ -68,13 +71,13 @@ def test_predict_pads_for_the_net_of_1998(place, tmp_path, capsys):
     config = TrainConfig(model="lenet5-1998", dataset=str(place / "toy"), epochs=0)
     data = load_data(config)
     train(create_run(config, data, tmp_path / "run"), data)
-    assert main(["predict", str(tmp_path / "run"), str(place / "one.png")]) == 0
+    assert main(["predict", "--digit", str(tmp_path / "run"), str(place / "one.png")]) == 0
     assert capsys.readouterr().out.startswith(str(place / "one.png"))
 
 
 def test_predict_without_pillow_prints_how_to_get_it(place):
     code = "import sys; sys.modules['PIL'] = None; from minicnn.cli import main; sys.exit(main(sys.argv[1:]))"
-    command = [sys.executable, "-c", code, "predict", str(place / "run"), str(place / "one.png")]
+    command = [sys.executable, "-c", code, "predict", "--digit", str(place / "run"), str(place / "one.png")]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 2
     assert result.stderr.startswith("minicnn predict: reading image files needs Pillow: pip install")

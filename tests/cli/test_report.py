@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from toy_data import write_folder
 
-from minicnn import save_weights
+from minicnn import save_model
 from minicnn.cli import main
 from minicnn.metrics import accuracy
 from minicnn.runs import load_data, open_run
@@ -80,7 +80,7 @@ def test_report_refuses_wrong_input(run, tmp_path, capsys):
     shutil.copytree(run, tmp_path / "ruined")
     ruined = open_run(run).model
     ruined[0].bias.value = np.full(6, np.nan)
-    save_weights(ruined, tmp_path / "ruined" / "weights.safetensors")
+    save_model(ruined, tmp_path / "ruined" / "model.safetensors")
     assert main(["report", str(tmp_path / "ruined"), "--out", str(tmp_path / "a.html")]) == 2
     assert "outputs are not finite" in capsys.readouterr().err
     assert not (tmp_path / "a.html").exists()

@@ -28,7 +28,7 @@ def test_train_writes_a_run_folder_and_prints_its_progress(dataset, tmp_path, ca
     assert train("--dataset", dataset, "--epochs", 8, "--batch-size", 20, "--out", out) == 0
     assert sorted(path.name for path in out.iterdir()) == [
         *("checkpoints", "config.json", "confusion.png", "curves.png", "errors.png"),
-        *("history.csv", "result.json", "weights.safetensors"),
+        *("history.csv", "model.safetensors", "result.json"),
     ]
     assert all((out / name).read_bytes().startswith(b"\x89PNG") for name in ("curves.png", "errors.png"))
     with (out / "history.csv").open(newline="") as file:
@@ -166,7 +166,7 @@ def test_resume_continues_and_reports_a_finished_run(dataset, tmp_path, monkeypa
     assert train(*arguments, "--out", tmp_path / "whole") == 0
     assert main(["train", "--resume", str(tmp_path / "run")]) == 0
     assert "accuracy" in capsys.readouterr().out
-    for name in ("weights.safetensors", "history.csv"):
+    for name in ("model.safetensors", "history.csv"):
         assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").iterdir()}
     assert main(["train", "--resume", str(tmp_path / "run"), "--seed", "3"]) == 0

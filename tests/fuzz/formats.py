@@ -73,7 +73,8 @@ def read_checkpoint(path):
 def read_model(path):
     model = load_model(path)
     # The rules that limit sizes and the layers themselves must agree.
-    assert model.predict(np.zeros((1, *model.input_shape), model.dtype)).shape[1:] == model.output_shape
+    with np.errstate(all="ignore"):
+        assert model.predict(np.zeros((1, *model.input_shape), model.dtype)).shape[1:] == model.output_shape
     weights = described({name: parameter.value for name, parameter in model.named_parameters()})
     trainable = [parameter.trainable for parameter in model.parameters()]
     return repr(model), weights, trainable, repr((model.class_names, model.preprocessing, model.made_by))

@@ -301,7 +301,7 @@ def test_a_signal_to_mpiexec_ends_all_ranks_and_resume_completes_the_run(options
     assert output.count("interrupted after") == output.count("stopping after this step") == 1
     assert f"mpiexec -n 2 minicnn train --resume {out}" in output
     finished(start_training("--resume", out))
-    for name in ("weights.safetensors", "history.csv"):
+    for name in ("model.safetensors", "history.csv"):
         assert (out / name).read_bytes() == (whole / name).read_bytes()
     assert json.loads((out / "result.json").read_text())["ranks"] == 2
 

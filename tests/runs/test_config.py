@@ -20,7 +20,10 @@ def test_config_fills_in_the_rates_of_its_optimizer():
 @pytest.mark.parametrize(
     ("choice", "message"),
     [
-        ({"model": "os.system"}, "`model` must be one of lenet5, lenet5-1998, got 'os.system'"),
+        (
+            {"model": "os.system"},
+            "`model` must be one of lenet5, lenet5-1998, FILE.py:NAME or MODULE:NAME, got 'os.system'",
+        ),
         ({"optimizer": "?"}, f"`optimizer` must be one of {', '.join(OPTIMIZERS)}, got '?'"),
         ({"schedule": ""}, "`schedule` must be one of cosine, constant, got ''"),
         ({"epochs": -1}, "`epochs` must be at least 0, got -1"),

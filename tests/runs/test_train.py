@@ -77,7 +77,7 @@ def test_train_twice_gives_the_same_bytes_and_another_seed_others(folder, tmp_pa
     for name, seed in (("a", 7), ("b", 7), ("c", 8)):
         run, data = make(folder, tmp_path / name, seed=seed, augment=True, validation=20, epochs=1)
         train(run, data)
-        weights.append((run.folder / "weights.safetensors").read_bytes())
+        weights.append((run.folder / "model.safetensors").read_bytes())
     assert weights[0] == weights[1] != weights[2]
 
 
@@ -110,7 +110,7 @@ def test_a_second_signal_stops_at_once(folder, tmp_path):
     with pytest.raises(KeyboardInterrupt) as interrupt:
         train(run, data, [SendSignal(signal.SIGINT, step=0, times=2)])
     assert interrupt.value.args == (signal.SIGINT,)
-    assert not (run.folder / "weights.safetensors").exists()
+    assert not (run.folder / "model.safetensors").exists()
     assert signal.getsignal(signal.SIGINT) is handler
 
 
@@ -127,7 +127,7 @@ def test_a_run_that_was_stopped_twice_ends_as_one_that_was_not(folder, tmp_path,
     trained = train(open_unfinished_run(run.folder), data)
     assert is_finished(run.folder)
     assert trained.history == expected.history
-    for name in ("weights.safetensors", "history.csv"):
+    for name in ("model.safetensors", "history.csv"):
         assert (run.folder / name).read_bytes() == (whole.folder / name).read_bytes()
     times = {"seconds", "images_per_second", "peak_memory_mb"}
     ours, theirs = ({k: v for k, v in o.values.items() if k not in times} for o in (trained, expected))
@@ -139,8 +139,8 @@ def test_a_run_that_died_before_its_evaluation_is_evaluated(folder, tmp_path):
     run, data = make(folder, tmp_path / "run")
     expected = train(run, data).values
     (run.folder / "result.json").unlink()
-    (run.folder / "weights.safetensors").unlink()
-    (run.folder / ".weights.safetensors.0123abcd.tmp").touch()
+    (run.folder / "model.safetensors").unlink()
+    (run.folder / ".model.safetensors.0123abcd.tmp").touch()
     result = train(open_unfinished_run(run.folder), data).values
     assert (result["test_loss"], result["steps"]) == (expected["test_loss"], expected["steps"])
     assert open_run(run.folder).config == run.config

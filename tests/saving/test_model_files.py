@@ -80,10 +80,10 @@ def test_every_layer_of_the_package_is_in_the_zoo_and_has_rules():
 def test_a_loaded_model_is_built_and_says_what_it_is(tmp_path):
     path, model = tmp_path / "net.safetensors", net().train()
     made_by = {"data_sha256": "ab", "settings": {"epochs": 3, "lr": 0.1}}
-    save_model(model, path, ("cat", "dog"), {"resize": "pad", "background": [0]}, made_by)
+    save_model(model, path, ("cat", "dog"), {"resize": "pad", "background": 0}, made_by)
     loaded = load_model(path)
     assert loaded.class_names == ["cat", "dog"]
-    assert loaded.preprocessing == {"resize": "pad", "background": [0.0]}
+    assert loaded.preprocessing == {"resize": "pad", "background": [0, 0, 0]}
     assert loaded.made_by["settings"] == {"epochs": 3, "lr": 0.1}
     assert loaded.made_by["numpy"] == np.__version__
     assert (loaded.input_shape, loaded.output_shape, loaded.dtype) == ((4, 4, 1), (2,), np.float32)

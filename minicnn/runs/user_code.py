@@ -1,0 +1,102 @@
+"""Models and layers in a file of the user's own, which is executed because the command line names it."""
+
+import functools
+from collections.abc import Iterable
+from types import ModuleType
+from typing import Any
+
+from minicnn.layers import Layer, Sequential
+from minicnn.layers._registry import LAYERS
+from minicnn.models import MODELS
+from minicnn.runs.suggestions import did_you_mean
+
+
+def custom_layers(files: Iterable[str]) -> list[type[Layer]]:
+    """Execute files, or import modules, and return the classes of layers in them that are not minicnn's.
+
+    Raises
+    ------
+    ValueError
+        If there is no such file or module, it cannot be executed, or it has no layers.
+    """
+    found: dict[type[Layer], None] = {}
+    for file in files:
+        classes = _layers(_module(file))
+        if not classes:
+            raise ValueError(f"{file!r} has no class of a layer")
+        found |= dict.fromkeys(classes)
+    return list(found)
+
+
+def is_builtin(name: str) -> bool:
+    """Return whether a model is one of the registry; raise ValueError if it is not FILE.py:NAME either."""
+    if name in MODELS:
+        return True
+    path, colon, attribute = name.rpartition(":")
+    if colon and path and attribute:
+        return False
+    suggestion = did_you_mean(name, MODELS)
+    raise ValueError(
+        f"`model` must be one of {', '.join(MODELS)}, FILE.py:NAME or MODULE:NAME, got {name!r}{suggestion}"
+    )
+
+
+def make_model(name: str, num_classes: int) -> Layer:
+    """Return the model that FILE.py:NAME or MODULE:NAME names.
+
+    NAME is a function of the number of classes that returns a model, or a model.
+    """
+    path, _, attribute = name.rpartition(":")
+    module = _module(path)
+    found: Any = getattr(module, attribute, None)
+    if found is None:
+        suggestion = did_you_mean(attribute, vars(module))
+        raise ValueError(f"{path!r} has no {attribute!r}{suggestion}")
+    if isinstance(found, Layer):
+        return found
+    if not callable(found):
+        raise ValueError(
+            f"{name!r} must be a function of the number of classes, or a model, got {found!r:.60}"
+        )
+    try:
+        model = found(num_classes)
+    except TypeError as error:
+        raise ValueError(f"{name!r} must take the number of classes: {error}") from error
+    if not isinstance(model, Layer):
+        raise ValueError(f"{name!r} must return a model, got {model!r:.80}")
+    return model
+
+
+def layers_of(name: str) -> list[type[Layer]]:
+    """Return the classes of layers in the file or module of FILE.py:NAME or MODULE:NAME."""
+    return _layers(_module(name.rpartition(":")[0]))
+
+
+def own_model(config: Any, input_shape: tuple[int, ...], num_classes: int) -> Sequential:
+    """Return the model that a config names by FILE.py:NAME, built for the data."""
+    model = make_model(config.model, num_classes)
+    net = model if isinstance(model, Sequential) else Sequential([model])
+    if model.input_shape is None:
+        net.build(input_shape, rng=config.seed)
+    elif net is not model:
+        raise ValueError(f"{config.model!r} is built, so it must be a Sequential, got {type(model).__name__}")
+    if (net.input_shape, net.output_shape) != (input_shape, (num_classes,)):
+        raise ValueError(
+            f"{config.model!r} must turn images {input_shape} into {num_classes} logits, one a class; "
+            f"it turns {net.input_shape} into {net.output_shape}"
+        )
+    return net
+
+
+@functools.cache  # executed twice, a file would have two classes of each name
+def _module(path: str) -> ModuleType:
+    from minicnn.testing.command import import_target  # imported here, since only some commands need it
+
+    return import_target(path)
+
+
+def _layers(module: ModuleType) -> list[type[Layer]]:
+    values = [
+        value for value in vars(module).values() if isinstance(value, type) and issubclass(value, Layer)
+    ]
+    return [cls for cls in values if cls is not Layer and LAYERS.get(cls.__name__) is not cls]
