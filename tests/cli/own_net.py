@@ -25,7 +25,7 @@ class Gate(Layer):
 
 
 def tiny(classes):
-    layers = [Conv2D(8, 7, strides=7), Gate(0.5), BatchNorm(0.7), Flatten(), Dropout(0.2), Dense(classes)]
+    layers = [Conv2D(8, 7, strides=7), Gate(0.5), BatchNorm(0.7), Flatten(), Dropout(0.1), Dense(classes)]
     return Sequential(layers)
 
 
