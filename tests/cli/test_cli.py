@@ -45,6 +45,7 @@ def test_help_loads_nothing_heavy():
     code = """
 import sys
 from minicnn.cli import main
+from minicnn.models import MODELS
 try:
     main(["train", "--help"])
 except SystemExit:
@@ -62,7 +63,7 @@ print([m for m in ("matplotlib", "PIL", "tensorflow", "hypothesis", "minicnn.tes
         (["train", "--epochs", "many"], "minicnn train: argument --epochs: invalid int value: 'many'"),
         (
             ["train", "--model", "vgg"],
-            "minicnn train: --model must be one of lenet5, lenet5-1998, FILE.py:NAME, got 'vgg' (see",
+            f"minicnn train: --model must be one of {', '.join(MODELS)}, FILE.py:NAME, got 'vgg'; did you mean",
         ),
         (["train", "--val", "5"], "minicnn train: unknown option '--val'; did you mean '--validation'? (see"),
         (["evaluate"], "minicnn evaluate: the following arguments are required: RUN"),

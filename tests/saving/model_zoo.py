@@ -33,7 +33,7 @@ from minicnn import (
     ZeroPadding2D,
 )
 from minicnn.initializers import constant, glorot_uniform, normal
-from minicnn.models import alexnet, lenet5, lenet5_1998
+from minicnn.models import alexnet, lenet5, lenet5_1998, resnet_small, vgg_small
 from minicnn.models.historic.lenet5_1998 import C3_TABLE, PartialConv2D, Subsample
 
 IMAGE = (8, 7, 4)
@@ -138,6 +138,8 @@ MODELS = [
     (lenet5(), (28, 28, 1)),
     (lenet5_1998(7), (32, 32, 1)),
     (alexnet(10, width=1 / 16), (67, 67, 3)),
+    (resnet_small(5), (16, 16, 3)),
+    (vgg_small(5), (16, 16, 3)),
 ]
 
 
