@@ -10,6 +10,7 @@ from toy_data import write_folder
 import minicnn
 from minicnn.cli import COMMANDS, main
 from minicnn.cli.errors import one_line
+from minicnn.models import MODELS
 
 
 def start(*arguments, **settings):
@@ -63,7 +64,7 @@ print([m for m in ("matplotlib", "PIL", "tensorflow", "hypothesis", "minicnn.tes
         (["train", "--epochs", "many"], "minicnn train: argument --epochs: invalid int value: 'many'"),
         (
             ["train", "--model", "vgg"],
-            f"minicnn train: --model must be one of {', '.join(MODELS)}, FILE.py:NAME, got 'vgg'; did you mean",
+            f"minicnn train: --model must be one of {', '.join(MODELS)}, FILE.py:NAME, got 'vgg'; did you",
         ),
         (["train", "--val", "5"], "minicnn train: unknown option '--val'; did you mean '--validation'? (see"),
         (["evaluate"], "minicnn evaluate: the following arguments are required: RUN"),

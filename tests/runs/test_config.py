@@ -22,7 +22,7 @@ def test_config_fills_in_the_rates_of_its_optimizer():
     [
         (
             {"model": "os.system"},
-            "`model` must be one of lenet5, lenet5-1998, FILE.py:NAME or MODULE:NAME, got 'os.system'",
+            f"`model` must be one of {', '.join(MODELS)}, FILE.py:NAME or MODULE:NAME, got 'os.system'",
         ),
         ({"optimizer": "?"}, f"`optimizer` must be one of {', '.join(OPTIMIZERS)}, got '?'"),
         ({"schedule": ""}, "`schedule` must be one of cosine, constant, got ''"),
