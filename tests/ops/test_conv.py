@@ -4,7 +4,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 from cases import ConvCase, conv_cases, memory_full_of_nan
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from references import naive_conv2d, naive_conv2d_backward
 
@@ -55,6 +55,7 @@ def test_conv2d_does_not_depend_on_how_the_work_is_done(many, case, block_bytes,
 
 
 @pytest.mark.parametrize("many", [False, True])
+@settings(max_examples=4 * settings.default.max_examples)  # for five algorithms, and both gradients of some
 @given(
     case=conv_cases(max_stride=2, max_dilation=2, max_groups=2) | conv_cases(1, 1, 1),
     block_bytes=st.integers(1, 3000),

@@ -431,7 +431,7 @@ def run_dying(runs):
 
 
 def test_killed_at_random_moments_no_run_is_lost_or_different():
-    run_dying(8)
+    run_dying(5)
 
 
 @pytest.mark.campaign
