@@ -7,7 +7,7 @@ broken layers to practise on. The modules `properties` (exact properties of func
 
 from minicnn.testing.check import CHECKS, check_layer
 from minicnn.testing.parametrize import parametrize_with_checks
-from minicnn.testing.report import Failure, LayerCheckError
+from minicnn.testing.report import Failure, LayerCheckError, LayerCheckRemark, Remark
 from minicnn.testing.zoo import ZOO, Specimen
 
 __all__ = [
@@ -15,6 +15,8 @@ __all__ = [
     "ZOO",
     "Failure",
     "LayerCheckError",
+    "LayerCheckRemark",
+    "Remark",
     "Specimen",
     "check_layer",
     "parametrize_with_checks",

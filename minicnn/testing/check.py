@@ -2,8 +2,10 @@
 
 import copy
 import inspect
+import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -11,10 +13,22 @@ import numpy as np
 import threadpoolctl
 
 from minicnn.layers.base import Layer
-from minicnn.testing import aliasing, backward, contract, examples, geometry, gradients, modes, replication
-from minicnn.testing.layer_under_test import Inputs, LayerUnderTest
+from minicnn.testing import (
+    aliasing,
+    backward,
+    contract,
+    examples,
+    geometry,
+    gradients,
+    initialization,
+    modes,
+    precision,
+    repetition,
+    replication,
+)
+from minicnn.testing.layer_under_test import LAYOUTS, Inputs, InputsError, LayerUnderTest
 from minicnn.testing.reference import check_reference
-from minicnn.testing.report import CheckFailed, Failure, LayerCheckError
+from minicnn.testing.report import CheckFailed, Failure, LayerCheckError, LayerCheckRemark, Remark
 from minicnn.validation import check_int
 
 Check = Callable[[LayerUnderTest], None]
@@ -24,6 +38,7 @@ CHECKS: dict[str, Check] = {
     "build": contract.check_build,
     "shapes": contract.check_shapes,
     "determinism": modes.check_determinism,
+    "initialization": initialization.check_initialization,
     "dtypes": contract.check_dtypes,
     "borrowed": aliasing.check_borrowed,
     "accumulation": backward.check_accumulation,
@@ -34,11 +49,15 @@ CHECKS: dict[str, Check] = {
     "gradients": gradients.check_gradients,
     "ties": gradients.check_ties,
     "kinks": gradients.check_kinks,
-    "float32": contract.check_float32,
+    "float32": precision.check_float32,
     "needs_dx": backward.check_needs_dx,
     "statistics": geometry.check_statistics,
     "modes": modes.check_modes,
     "examples": examples.check_examples,
+    "finite": precision.check_finite,
+    "steps": repetition.check_steps,
+    "batches": repetition.check_batches,
+    "memory": repetition.check_memory,
     "geometry": geometry.check_geometry,
     "padding": geometry.check_padding,
     "weights": replication.check_weights,
@@ -47,7 +66,11 @@ CHECKS: dict[str, Check] = {
     "reference": check_reference,
 }
 # A layer that fails the first check would fail the others for the same reason: these do not run then.
-IMPLIED: dict[str, Collection[str]] = {"build": CHECKS, "shapes": CHECKS, "gradients": ("ties", "kinks")}
+IMPLIED: dict[str, Collection[str]] = {
+    "build": CHECKS,
+    "shapes": CHECKS,
+    "gradients": ("ties", "kinks", "steps"),
+}
 
 
 def check_layer(
@@ -58,6 +81,7 @@ def check_layer(
     batch_size: int = 3,
     inputs: Inputs | None = None,
     reference: Layer | Callable[[np.ndarray], np.ndarray] | None = None,
+    layout: str | None = None,
     skip: Collection[str] = (),
     only: Collection[str] | None = None,
 ) -> None:
@@ -78,6 +102,9 @@ def check_layer(
     reference : Layer or callable, optional
         A correct layer with the same weights in the same order, or a function of x, to compare with. It
         reveals a layer that computes the wrong function, whose gradients may fit that function.
+    layout : {"NHWC", "NCHW"}, optional
+        Order of the axes of image batches. Default: found out. Only the checks of windows, padding and batch
+        statistics use it.
     skip, only : collection of str
         Names of the checks to leave out, or of the only ones to run; all names are in `CHECKS`.
 
@@ -86,6 +113,11 @@ def check_layer(
     LayerCheckError
         If a check fails. It is an AssertionError; its message reports, for each failed check, the array, the
         worst index, the analytic and the numeric value, and the usual cause.
+
+    Warns
+    -----
+    LayerCheckRemark
+        For a convention that differs from that of this package, and for what cannot be decided.
 
     Notes
     -----
@@ -98,16 +130,38 @@ def check_layer(
     >>> from minicnn import Conv2D
     >>> check_layer(Conv2D(4, 3, padding="same"), (5, 5, 2))
     """
-    target = make_target(layer, input_shape, rng, batch_size, inputs, reference)
+    target = make_target(layer, input_shape, rng, batch_size, inputs, reference, layout)
+    report = run_checks(target, chosen_checks(skip, only))
+    for remark in report.remarks:
+        warnings.warn(f"{report.layer}: {remark}", LayerCheckRemark, stacklevel=2)
+    if report.failures:
+        raise LayerCheckError(report.layer, target.input_shape, report.failures)
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """The result of checks: the layer's repr, the names of the checks that ran, failures and remarks."""
+
+    layer: str
+    checks: list[str]
+    failures: list[Failure]
+    remarks: list[Remark]
+
+
+def run_checks(target: LayerUnderTest, names: Sequence[str]) -> CheckReport:
+    """Run checks, in order; those that would only repeat an earlier failure are left out."""
     failures: list[Failure] = []
+    done: list[str] = []
     implied: set[str] = set()
-    for name in chosen_checks(skip, only):
-        failure = None if name in implied else run_check(name, target)
+    for name in names:
+        if name in implied:
+            continue
+        done.append(name)
+        failure = run_check(name, target)
         if failure is not None:
             failures.append(failure)
             implied.update(IMPLIED.get(name, ()))
-    if failures:
-        raise LayerCheckError(one_line_repr(target.layer), target.input_shape, failures)
+    return CheckReport(one_line_repr(target.layer), done, failures, target.remarks)
 
 
 def make_target(
@@ -117,6 +171,7 @@ def make_target(
     batch_size: int = 3,
     inputs: Inputs | None = None,
     reference: Any = None,
+    layout: str | None = None,
 ) -> LayerUnderTest:
     """Return the object that all checks run on, after validating the arguments of `check_layer`."""
     if not isinstance(layer, Layer) and callable(layer):
@@ -129,21 +184,25 @@ def make_target(
             f"`input_shape` must be given for a layer that is not built, got {one_line_repr(layer)}"
         )
     batch_size = check_int(batch_size, "batch_size", low=2)  # a single example cannot be mixed with others
+    if layout is not None and layout not in LAYOUTS:
+        raise ValueError(f"`layout` must be among {', '.join(LAYOUTS)}, got {layout!r}")
     seed = int(rng.integers(2**62)) if isinstance(rng, np.random.Generator) else check_int(rng, "rng", low=0)
     # Default arguments are not copied, so that a layer that changes one is detected.
     defaults = {id(a.default): a.default for a in inspect.signature(type(layer)).parameters.values()}
-    return LayerUnderTest(copy.deepcopy(layer, defaults), shape, seed, batch_size, inputs, reference)
+    return LayerUnderTest(copy.deepcopy(layer, defaults), shape, seed, batch_size, inputs, reference, layout)
 
 
 def run_check(name: str, target: LayerUnderTest) -> Failure | None:
     """Run one check; return its failure, or None if it passes."""
-    target.reseed(name)
+    target.start(name)
     with one_blas_thread(), np.errstate(all="ignore"):
         try:
             CHECKS[name](target)
         except CheckFailed as failed:
             failed.failure.check = name
             return failed.failure
+        except InputsError:
+            raise
         except Exception as error:
             return Failure(name, f"the layer raised {type(error).__name__}: {error}")
     return None

@@ -20,6 +20,7 @@ from minicnn.testing.layer_under_test import INPUT, run, trainable
 
 STEP = 2.0**-17  # near the cube root of the rounding error, where a central difference is most accurate
 RTOL = 1e-9  # relative to the size of the gradient along the direction
+MAX_STEP = 8.0  # of large inputs, where functions are no smoother than elsewhere
 EPS = float(np.finfo(np.float64).eps)
 
 
@@ -33,20 +34,40 @@ class Comparison(Enum):
 
 
 class EvaluationPoint:
-    """A batch `x` and a gradient `dy`, with the layer's output and gradients there."""
+    """A batch `x` and a gradient `dy`, with the layer's output and gradients there.
 
-    def __init__(self, layer: Layer, x: np.ndarray, dy: np.ndarray) -> None:
-        self.layer, self.dy = layer, dy
+    All outputs are those of copies of the layer, or of the layer itself if it is `steady`, a function of x
+    and the weights alone.
+    """
+
+    def __init__(self, layer: Layer, x: np.ndarray, dy: np.ndarray, steady: bool = False) -> None:
+        self.layer, self.dy, self.steady = layer, dy, steady
         self.values = {INPUT: x, **{name: p.value for name, p in trainable(layer)}}
         self.run = run(copy.deepcopy(layer), x, dy)
+        self.parameters = dict(layer.named_parameters())
         self.y = self.run.y
         self.gradients = {INPUT: self.run.dx, **self.run.dweights}
         # The terms of a vanishing gradient cancel, as in that of a bias before a batch normalisation.
         self.floor = 256 * EPS * float(np.linalg.norm(dy) + np.linalg.norm(self.y * dy))
 
+    @property
+    def finite(self) -> bool:
+        """Whether the output and all gradients are finite."""
+        return all(np.isfinite(array).all() for array in (self.y, *self.gradients.values()))
+
     def shifted_output(self, name: str, shift: np.ndarray) -> np.ndarray:
         """Return the output after one array was shifted by `shift`."""
-        layer, x = copy.deepcopy(self.layer), self.values[INPUT]
+        x = self.values[INPUT]
+        if self.steady:
+            if name == INPUT:
+                return self.layer(x + shift).copy()
+            parameter = self.parameters[name]
+            before = parameter.value.copy()
+            parameter.value = before + shift
+            y = self.layer(x.copy()).copy()
+            parameter.value = before
+            return y
+        layer = copy.deepcopy(self.layer)
         if name == INPUT:
             return layer(x + shift)
         parameter = dict(layer.named_parameters())[name]
@@ -109,8 +130,8 @@ class EvaluationPoint:
 
 
 def step_size(value: np.ndarray) -> float:
-    """Return the root mean square of an array, or 1 if all its values are zero: the scale of a step in it."""
-    return float(np.sqrt(np.mean(np.square(value)))) or 1.0 if value.size else 1.0
+    """Return the scale of a step in an array: its root mean square, but at most MAX_STEP, and 1 for zeros."""
+    return min(float(np.sqrt(np.mean(np.square(value)))), MAX_STEP) or 1.0 if value.size else 1.0
 
 
 def random_direction(value: np.ndarray, rng: np.random.Generator, sparse: bool) -> np.ndarray:

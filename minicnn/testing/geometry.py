@@ -7,46 +7,104 @@ are.
 
 import copy
 import math
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from minicnn.layers.base import Layer
-from minicnn.ops.padding import Pads, Pair, output_size, pair, resolve_padding
-from minicnn.testing.layer_under_test import LayerUnderTest, trainable
-from minicnn.testing.report import fail_check, require_equal
+from minicnn.ops.padding import Pair
+from minicnn.testing.layer_under_test import LAYOUTS, LayerUnderTest
+from minicnn.testing.report import CheckFailed, Failure, fail_check, require_equal
+from minicnn.testing.windows import CONVENTIONS, Window, declared_window, is_enlarged, placements
+
+FIRST_AXIS = {"NHWC": 0, "NCHW": 1}  # axis of the rows in an input shape
 
 
 def check_geometry(target: LayerUnderTest) -> None:
     """Check that outputs have the declared size, and each sees the declared rows and columns."""
     layer = target.built
-    declared = _declared_window(layer)
-    if declared is None or len(layer.output_shape or ()) != 3:
+    if len(layer.input_shape or ()) != 3 or len(layer.output_shape or ()) != 3:
         return
-    span, strides, pads = declared
-    size, got = _rows_columns(layer.input_shape), _rows_columns(layer.output_shape)
-    try:
-        expected = output_size(size, span, strides, pads)
-    except ValueError:
-        return  # the window is larger than the image, as in the next case
-    if any(out > max(n, right) for out, n, right in zip(got, size, expected, strict=True)):
-        return  # a transposed convolution, which enlarges its input
-    declaration = f"padding {layer.padding!r}, window {span} and strides {strides}"  # type: ignore[attr-defined]
+    failures = []
+    for layout in _layouts(target):
+        size = _rows_columns(layer.input_shape, layout)
+        window = declared_window(layer, size)
+        if window is None or (window.pads is not None and _is_too_large(window, size)):
+            return
+        got = _rows_columns(layer.output_shape, layout)
+        if window.name != "full" and is_enlarged(window, size, got):
+            return
+        remark, failure = _fit_convention(target, layer, window, layout)
+        if failure is None:
+            if remark:
+                target.remark(remark)
+            return
+        failures.append(failure)
+    raise CheckFailed(failures[0])
+
+
+def _is_too_large(window: Window, size: Pair) -> bool:
+    pads = window.pads or ((0, 0), (0, 0))
+    return any(n + sum(pad) < span for n, pad, span in zip(size, pads, window.span, strict=True))
+
+
+def _fit_convention(
+    target: LayerUnderTest, layer: Layer, window: Window, layout: str
+) -> tuple[str, Failure | None]:
+    """Return the remark of the convention that fits, or the failure by the convention of this package."""
+    size = _rows_columns(layer.input_shape, layout)
+    first: Failure | None = None
+    for convention in CONVENTIONS:
+        placed = placements(window, size, convention)
+        if placed is None:
+            continue
+        failure = _misfit(target, layer, window, layout, placed)
+        if failure is None:
+            return convention.remark, None
+        first = first or failure
+    return "", first
+
+
+def _misfit(
+    target: LayerUnderTest, layer: Layer, window: Window, layout: str, placed: tuple
+) -> Failure | None:
+    """Return the failure if sizes or positions differ from those of a convention."""
+    got = _rows_columns(layer.output_shape, layout)
+    expected = tuple(each.outputs for each in placed)
+    padding = layer.padding  # type: ignore[attr-defined]
+    declaration = f"padding {padding!r}, window {window.span} and strides {window.strides}"
     if got != expected:
         hint = "(padded size - window) // stride + 1; with 'same' it is ceil(size / stride)"
         what = f"with {declaration}, the output must have {expected} rows and columns"
-        fail_check(what, "y", got=got, hint=hint)
+        return Failure("", what, "y", None, {"got": got}, hint)
     for axis, name in enumerate(("row", "column")):
-        first = np.arange(got[axis]) * strides[axis] - pads[axis][0]
-        misplaced = _misplaced_window(target, axis, first, span[axis])
+        first = np.arange(got[axis]) * window.strides[axis] - placed[axis].before
+        misplaced = _misplaced_window(target, axis + FIRST_AXIS[layout], first, window.span[axis])
         if misplaced is None:
             continue
-        if _is_transposed(target, axis):
-            return
+        if _is_transposed(target, axis, layout):
+            return None
         i, low, high, seen = misplaced
         hint = "'same' padding puts an odd row or column after the image, and depends on the strides"
         what = f"with {declaration}, output {name} {i} must depend on input {name}s {low} to {high} only"
-        fail_check(what, "y", hint=hint, got=f"{seen[0]} to {seen[-1]}")
+        return Failure("", what, "y", None, {"got": f"{seen[0]} to {seen[-1]}"}, hint)
+    return None
+
+
+def _layouts(target: LayerUnderTest) -> list[str]:
+    """Return the layout that the caller told, or those in which the other axis looks like channels.
+
+    Channels are not local: an output channel depends on its own input channel, or on all of them.
+    """
+    if target.layout is not None:
+        return [target.layout]
+    found = []
+    for layout, channels in zip(LAYOUTS, (2, 0), strict=True):
+        seen = _receptive_fields(target, target.built, channels)
+        own = seen.shape[0] == seen.shape[1] and not seen[~np.eye(len(seen), dtype=bool)].any()
+        if own or seen.all():
+            found.append(layout)
+    return found or ["NHWC"]
 
 
 def _misplaced_window(
@@ -76,6 +134,7 @@ def check_padding(target: LayerUnderTest) -> None:
     if len(layer.input_shape or ()) != 3 or len(layer.output_shape or ()) != 3:
         return
     shape = (4, *target.input_shape)
+    spatial = (0, 1) if _layouts(target)[0] == "NHWC" else (1, 2)
     ranks = np.stack([target.rng.permutation(math.prod(shape[1:])) + 1.0 for _ in range(4)])
     x = ranks.reshape(shape)
     for sign in (1, -1):
@@ -84,18 +143,31 @@ def check_padding(target: LayerUnderTest) -> None:
             # A padded cell can win at the border only; inside, outputs are values of the input.
             padded = (y == 0).all(axis=0)
             inside = _is_input_value(y, x)[:, ~padded]
-            mixed = padded.any(axis=(0, 1)) & ~padded.all(axis=(0, 1))
+            mixed = padded.any(axis=spatial) & ~padded.all(axis=spatial)
             if mixed.any() and inside.size and inside.all():
                 index = tuple(int(i) for i in np.argwhere(padded)[0])
                 hint = "zero padding for a maximum; pad with -inf"
                 what = "a padded cell wins the maximum where all inputs are of one sign"
                 fail_check(what, "y", (0, *index), hint, got=0.0)
     if hasattr(layer, "pool_size"):
-        ones = layer(np.ones(shape))
-        if (ones == 1.0).any():
-            hint = "a mean must divide by the number of real cells in the window, as in TensorFlow"
-            message = "average pooling of a constant image is not constant at the border"
-            require_equal(ones, np.ones_like(ones), message, "y", hint)
+        _check_mean_of_ones(target, layer(np.ones(shape)), layer(np.full(shape, 2.0)))
+
+
+def _check_mean_of_ones(target: LayerUnderTest, ones: np.ndarray, twos: np.ndarray) -> None:
+    """Check what average pooling gives for a constant image; the largest output is that of a whole window."""
+    if not np.allclose(twos, 2 * ones) or ones.max() != 1.0 or (ones == 1.0).all():
+        return  # no average, such as sum pooling, or a right one
+    try:
+        window = math.prod(np.broadcast_to(target.built.pool_size, 2))  # type: ignore[attr-defined]
+    except (TypeError, ValueError):
+        return
+    cells = ones * float(window)
+    if np.allclose(cells, np.rint(cells), atol=1e-6) and (cells > 0.5).all():
+        target.remark("padding counts in the mean, as with `count_include_pad` of PyTorch")
+        return
+    hint = "a mean must divide by the number of real cells in the window, as in TensorFlow"
+    message = "average pooling of a constant image is not constant at the border"
+    require_equal(ones, np.ones_like(ones), message, "y", hint)
 
 
 def check_statistics(target: LayerUnderTest) -> None:
@@ -103,51 +175,56 @@ def check_statistics(target: LayerUnderTest) -> None:
 
     Only layers that treat all pixels alike in eval mode and mix examples in training mode are checked.
     """
-    layer, x = target.built, target.draw(examples=4)
+    layer = target.built
     if len(target.input_shape) != 3 or layer.output_shape != layer.input_shape or target.random:
         return
-    if len(trainable(layer)) == len(layer.parameters()) or list(layer.named_layers()):
+    if not target.has_statistics or list(layer.named_layers()):
         return
-    order = target.rng.permutation(math.prod(x.shape[:3]))
-
-    def shuffled(images: np.ndarray) -> np.ndarray:
-        return images.reshape(-1, images.shape[3])[order].reshape(images.shape)
-
-    in_eval = target.fresh().eval()
-    # Wide inputs as well: behind dead ReLUs a convolution would stay invisible.
-    inputs = (x, target.draw("wide", examples=4))
-    if all(np.allclose(in_eval(shuffled(z)), shuffled(in_eval(z)), rtol=1e-9, atol=1e-12) for z in inputs):
+    moved = target.fresh()  # with running statistics that differ between the channels
+    for _ in range(2):
+        moved(target.draw(examples=4) * np.linspace(0.5, 2, target.input_shape[-1]))
+    failure: CheckFailed | None = None
+    for shuffled in _shuffles(target):
+        in_eval = copy.deepcopy(moved).eval()
+        # Wide inputs as well: behind dead ReLUs a convolution would stay invisible.
+        inputs = (target.draw(examples=4), target.draw("wide", examples=4))
+        if not all(
+            np.allclose(in_eval(shuffled(z)), shuffled(in_eval(z)), rtol=1e-9, atol=1e-12) for z in inputs
+        ):
+            continue
         message = "pixels are treated alike in eval mode, but not in training mode"
         hint = "mean and variance over axis 0 only; for images they are over axes (0, 1, 2)"
-        require_equal(target.fresh()(shuffled(x)), shuffled(target.fresh()(x)), message, "y", hint)
+        x = inputs[0]
+        try:
+            require_equal(target.fresh()(shuffled(x)), shuffled(target.fresh()(x)), message, "y", hint)
+            return
+        except CheckFailed as failed:
+            failure = failure or failed
+    if failure is not None:
+        raise failure
 
 
-def _declared_window(layer: Layer) -> tuple[Pair, Pair, Pads] | None:
-    """Return span, strides and padding if the attributes of the layer declare them."""
-    if list(layer.named_layers()) or "transpose" in type(layer).__name__.lower():
-        return None
-    missing: Any = object()
-    window = getattr(layer, "kernel_size", getattr(layer, "pool_size", missing))
-    strides = getattr(layer, "strides", getattr(layer, "stride", missing))
-    padding = getattr(layer, "padding", missing)
-    if any(value is missing for value in (window, strides, padding)) or len(layer.input_shape or ()) != 3:
-        return None
-    try:
-        window = pair(window, "window")
-        strides = window if strides is None else pair(strides, "strides")
-        dilation = pair(getattr(layer, "dilation", getattr(layer, "dilation_rate", 1)), "dilation")
-        span = ((window[0] - 1) * dilation[0] + 1, (window[1] - 1) * dilation[1] + 1)
-        return span, strides, resolve_padding(padding, _rows_columns(layer.input_shape), span, strides)
-    except (TypeError, ValueError):
-        return None  # these attributes have another meaning in this layer
+def _shuffles(target: LayerUnderTest) -> Iterator[Callable[[np.ndarray], np.ndarray]]:
+    """Yield functions that shuffle the pixels of all images, one for each layout."""
+    for layout in LAYOUTS if target.layout is None else (target.layout,):
+        channels = -1 if layout == "NHWC" else 1
+        order = target.rng.permutation(4 * math.prod(_rows_columns(target.input_shape, layout)))
+
+        def shuffled(images: np.ndarray, channels: int = channels, order: np.ndarray = order) -> np.ndarray:
+            last = np.moveaxis(images, channels, -1)
+            mixed = last.reshape(-1, last.shape[-1])[order].reshape(last.shape)
+            return np.moveaxis(mixed, -1, channels).copy()
+
+        yield shuffled
 
 
-def _rows_columns(shape: tuple[int, ...] | None) -> Pair:
-    rows, columns, *_ = shape or ()
+def _rows_columns(shape: tuple[int, ...] | None, layout: str) -> Pair:
+    first = FIRST_AXIS[layout]
+    rows, columns = (shape or ())[first : first + 2]
     return rows, columns
 
 
-def _is_transposed(target: LayerUnderTest, axis: int) -> bool:
+def _is_transposed(target: LayerUnderTest, axis: int, layout: str) -> bool:
     """Return whether the kernel is upside down, as in a transposed convolution with strides of 1.
 
     Its first row (or column) then sees inputs below those that the last one sees.
@@ -157,22 +234,23 @@ def _is_transposed(target: LayerUnderTest, axis: int) -> bool:
         layer = copy.deepcopy(target.built)
         for p in layer.parameters():
             if len(p.shape) == 4:
-                rows = np.moveaxis(p.value, axis, 0)
+                rows = np.moveaxis(p.value, axis if layout == "NHWC" else axis + 2, 0)
                 rows[np.arange(len(rows)) != k % len(rows)] = 0.0
-        seen = _receptive_fields(target, layer, axis)
+        seen = _receptive_fields(target, layer, axis + FIRST_AXIS[layout])
         positions.append(np.where(seen.any(axis=1), seen.argmax(axis=1), np.nan))
     return bool(np.nansum(positions[0] - positions[1]) > 0)
 
 
 def _receptive_fields(target: LayerUnderTest, layer: Layer, axis: int) -> np.ndarray:
-    """Return which output rows (or columns) depend on which input rows: bool, (outputs, inputs)."""
+    """Return which outputs depend on which inputs along one axis of an example: bool, (outputs, inputs)."""
     n = target.input_shape[axis]
     x = np.repeat(target.draw(examples=1), n, axis=0)
     changed = x.copy()
     for i in range(n):
         np.moveaxis(changed[i], axis, 0)[i] += 100.0  # large enough to win any maximum
     layer = copy.deepcopy(layer).eval()
-    differs = (layer(x) != layer(changed)).any(axis=(3, 2 - axis))
+    others = tuple(i for i in (1, 2, 3) if i != axis + 1)
+    differs = (layer(x) != layer(changed)).any(axis=others)
     return differs.T
 
 

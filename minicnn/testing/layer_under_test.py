@@ -14,10 +14,12 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from minicnn.layers.base import Layer
-from minicnn.testing.report import fail_check
+from minicnn.testing.report import Remark, fail_check
 
 # Wide inputs reach bounds such as that of a ReLU6, small ones reach thresholds close to zero.
-INPUT_SCALES = {"normal": 1.0, "wide": 8.0, "small": 0.1}
+INPUT_SCALES = {"normal": 1.0, "wide": 8.0, "small": 0.1, "tens": 30.0, "hundreds": 300.0}
+LAYOUTS = ("NHWC", "NCHW")
+GENERATORS = (np.random.Generator, np.random.RandomState)
 INPUT = ""  # key of the input beside the names of the weights, one of which may be "x"
 Inputs = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 
@@ -45,20 +47,36 @@ class LayerUnderTest:
         batch_size: int = 3,
         inputs: Inputs | None = None,
         reference: Any = None,
+        layout: str | None = None,
     ) -> None:
         self.layer, self.input_shape, self.seed = layer, input_shape, seed
-        self.batch_size, self.inputs, self.reference = batch_size, inputs, reference
+        self.batch_size, self.inputs, self.reference, self.layout = batch_size, inputs, reference, layout
         self.rng = np.random.default_rng(seed)
+        self.check = ""
+        self.remarks: list[Remark] = []
+        self.notes: list[str] = []
+        self.drawn = ""  # what the last batch of inputs is like
 
-    def reseed(self, check: str) -> None:
-        """Restart the random stream for one check, so that it does not depend on which other checks run."""
+    def start(self, check: str) -> None:
+        """Start a check: its random stream does not depend on which other checks run."""
+        self.check, self.drawn = check, ""
         self.rng = np.random.default_rng([self.seed, zlib.crc32(check.encode())])
+
+    def remark(self, what: str) -> None:
+        """Record a remark, once."""
+        remark = Remark(self.check, what)
+        if remark not in self.remarks:
+            self.remarks.append(remark)
+
+    def note(self, text: str) -> None:
+        """Record what was tried, for `explain=True`."""
+        self.notes.append(f"{self.check}: {text}")
 
     # --- layers -------------------------------------------------------------------------------------------
 
     def build(self, seed: int | None = None, dtype: DTypeLike = np.float64, layer: Any = None) -> Layer:
         """Return a copy of the layer, or of another layer, built from a seed."""
-        copied = copy.deepcopy(self.layer if layer is None else layer)
+        copied = unbuilt(copy.deepcopy(self.layer if layer is None else layer))
         return copied.build(self.input_shape, rng=self.seed if seed is None else seed, dtype=dtype)
 
     @cached_property
@@ -80,25 +98,108 @@ class LayerUnderTest:
 
     def fresh(self, dtype: DTypeLike = np.float64) -> Layer:
         """Return a copy of the built layer, in training mode."""
-        return copy.deepcopy(self.built if dtype == np.float64 else self.built32).train()
+        return self.copied(self._trained if dtype == np.float64 else self._trained32)
+
+    @cached_property
+    def _trained(self) -> Layer:
+        return copy.deepcopy(self.built).train()
+
+    @cached_property
+    def _trained32(self) -> Layer:
+        return copy.deepcopy(self.built32).train()
+
+    @staticmethod
+    def copied(layer: Layer) -> Layer:
+        """Return a deep copy; what cannot change is not copied, which takes half of the time."""
+        fixed = (layer.dtype, layer.input_shape, layer.output_shape)
+        return copy.deepcopy(layer, {id(part): part for part in fixed})
+
+    @cached_property
+    def steady(self) -> bool:
+        """Whether forward is a function of x and the weights alone: one copy serves all calls."""
+        return not (self.random or self.has_statistics)
+
+    @cached_property
+    def draws(self) -> bool:
+        """Whether a forward or backward in training mode moves a random generator of the layer."""
+        layer = self.fresh()
+        streams = [part for part in reachable(layer) if isinstance(part, GENERATORS)]
+        before = [_stream_state(stream) for stream in streams]
+        self._two_forwards(layer)
+        return any(_stream_state(stream) != state for stream, state in zip(streams, before, strict=True))
 
     @cached_property
     def random(self) -> bool:
-        """Whether forward in training mode is random: the layer holds a generator, or two calls differ."""
-        layer, x = self.fresh(), self.draw()
-        generators = np.random.Generator | np.random.RandomState
-        if any(isinstance(part, generators) for part in reachable(layer)):
-            return True
-        return not np.array_equal(layer(x), layer(x), equal_nan=True)
+        """Whether training mode is random: a generator moves, or the output does not repeat."""
+        return self.draws or not np.array_equal(*self._two_forwards(self.fresh()), equal_nan=True)
+
+    def _two_forwards(self, layer: Layer) -> tuple[np.ndarray, np.ndarray]:
+        rng = np.random.default_rng(self.seed)
+        x, n = self._inputs("normal", self.batch_size, rng), self.batch_size
+        first = layer(x.copy()).copy()
+        layer.backward(rng.standard_normal((n, *(self.built.output_shape or ()))))
+        return first, layer(x.copy())
+
+    @cached_property
+    def batch_dependent(self) -> bool:
+        """Whether the layer, or one that it holds, declares `batch_dependent`."""
+        layers = (self.built, *(layer for _, layer in self.built.named_layers()))
+        return any(layer.batch_dependent for layer in layers)
+
+    @cached_property
+    def has_statistics(self) -> bool:
+        """Whether the layer holds weights that no optimizer updates, such as running averages."""
+        return any(not p.trainable for p in self.built.parameters())
+
+    @cached_property
+    def smallest_batch(self) -> int:
+        """1, or 2 for a layer of batch statistics that refuses a single example in training mode."""
+        x = self._inputs("normal", 1, np.random.default_rng(self.seed))
+        if not self.batch_dependent:
+            return 1
+        try:
+            self.fresh().eval()(x.copy())
+            self.fresh()(x.copy())
+        except ValueError:
+            return 2
+        except Exception:
+            return 1  # an error to be reported
+        return 1
+
+    @cached_property
+    def straight_through(self) -> bool:
+        """Whether outputs are steps, and dx is the slope of the staircase: a straight-through estimator."""
+        if self.random or self.batch_dependent or self.built.input_shape != self.built.output_shape:
+            return False
+        rng = np.random.default_rng(self.seed)
+        x = self._inputs("normal", max(self.batch_size, 2), rng)
+        layer = self.fresh()
+        y, dy = layer(x.copy()).copy(), rng.standard_normal(x.shape)
+        dx = layer.backward(dy.copy())
+        signs = rng.choice([-1.0, 1.0], x.shape)
+        near = [self.fresh()(x + h * signs) for h in (2.0**-17, -(2.0**-17))]
+        if dx is None or not dx.any() or np.mean([a == y for a in near]) < 0.95 or np.ptp(y) == 0:
+            return False
+        slope = (self.fresh()(x + signs) - self.fresh()(x - signs)) / (2 * signs)
+        error = np.abs(dx - dy * slope).mean()
+        if not (((dx == 0) | (dx == dy)).all() or error <= 0.2 * np.abs(dy * slope).mean()):
+            return False
+        self.remark("dx is that of a straight-through estimator: outputs are steps, whose derivative is 0")
+        return True
 
     # --- inputs -------------------------------------------------------------------------------------------
 
     def draw(self, kind: str = "normal", examples: int | None = None) -> np.ndarray:
         """Return random float64 inputs of a kind in INPUT_SCALES, or all "negative" or all "positive"."""
-        shape = (self.batch_size if examples is None else examples, *self.input_shape)
+        n = self.batch_size if examples is None else examples
+        self.drawn = f"{kind}, batch of {n}" if self.inputs is None else f"of `inputs`, batch of {n}"
+        return self._inputs(kind, n, self.rng)
+
+    def _inputs(self, kind: str, n: int, rng: np.random.Generator) -> np.ndarray:
+        shape = (n, *self.input_shape)
         if self.inputs is not None:
-            return np.asarray(self.inputs(self.rng, shape), np.float64)
-        x = self.rng.standard_normal(shape)
+            return _users_inputs(self.inputs, rng, shape)
+        x = rng.standard_normal(shape)
         if kind in INPUT_SCALES:
             return INPUT_SCALES[kind] * x
         x = np.abs(x) + 0.1
@@ -108,6 +209,32 @@ class LayerUnderTest:
         """Return a random dL/dy for a batch of that size."""
         n = self.batch_size if examples is None else examples
         return self.rng.standard_normal((n, *(self.built.output_shape or ())))
+
+
+def unbuilt(layer: Layer) -> Layer:
+    """Mark a layer and those that it holds as not built: one that is built would keep its weights."""
+    for part in (layer, *(held for _, held in layer.named_layers())):
+        part.input_shape = None
+    return layer
+
+
+class InputsError(ValueError):
+    """The function `inputs` of the caller raised, or returned an array of another shape."""
+
+
+def _users_inputs(function: Inputs, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    try:
+        x = np.asarray(function(rng, shape), np.float64)
+    except Exception as error:
+        raise InputsError(f"`inputs` raised {type(error).__name__} for shape {shape}: {error}") from error
+    if x.shape != shape:
+        raise InputsError(f"`inputs` must return an array of shape {shape}, got {x.shape}")
+    return x
+
+
+def _stream_state(stream: Any) -> str:
+    state = stream.bit_generator.state if isinstance(stream, np.random.Generator) else stream.get_state()
+    return repr(state)
 
 
 def gradient_name(name: str) -> str:

@@ -9,8 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.testing.layer_under_test import LayerUnderTest, gradient_name, gradients_of, run, run_backward
+from minicnn.testing.layer_under_test import (
+    LayerUnderTest,
+    gradient_name,
+    gradients_of,
+    run,
+    run_backward,
+    unbuilt,
+)
 from minicnn.testing.report import SAME, fail_check, require_all_equal, require_equal
+from minicnn.testing.tracing import run_between_lines
 
 
 def check_replicas(target: LayerUnderTest) -> None:
@@ -36,14 +44,45 @@ def check_replicas(target: LayerUnderTest) -> None:
         if not target.random:  # a random layer has its own stream
             message = f"running the layer changes the results of a {kind}"
             require_all_equal(others, other_expected.arrays(), message, hint)
+    _check_statistics_of_others(target)
+    _check_threads(target)
     _check_default_arguments(target, x, dy)
+
+
+def _check_statistics_of_others(target: LayerUnderTest) -> None:
+    """Check that training another instance does not change the outputs of this one in eval mode."""
+    other, x = target.fresh(), target.draw()
+    before = target.fresh().eval()(x.copy())
+    for _ in range(2):
+        other(target.draw())
+        run_backward(other, target.draw_dy())
+    message = "training another instance changes the outputs of the layer in eval mode"
+    hint = "state in the class, in a closure or at module level; make it an attribute, a Parameter"
+    require_equal(target.fresh().eval()(x.copy()), before, message, "y", hint)
+
+
+def _check_threads(target: LayerUnderTest) -> None:
+    """Check that a replica that runs in another thread, between any two lines, changes no results."""
+    if target.random:
+        return  # a replica draws other numbers
+    n = target.smallest_batch
+    (x, other_x), (dy, other_dy) = (
+        (draw(examples=n), draw(examples=n)) for draw in (target.draw, target.draw_dy)
+    )
+    expected = run(target.fresh(), x, dy).arrays()
+    layer = target.fresh()
+    other = layer.replica()
+    got = run_between_lines(lambda: run(layer, x, dy), lambda: run(other, other_x, other_dy)).arrays()
+    message = "a replica that runs in another thread at the same time changes the results"
+    hint = "a buffer in the class, in a closure or at module level; make it an attribute or a local variable"
+    require_all_equal(got, expected, message, hint)
 
 
 def _check_default_arguments(target: LayerUnderTest, x: np.ndarray, dy: np.ndarray) -> None:
     arguments = inspect.signature(type(target.layer)).parameters.values()
     defaults = [(a.name, a.default) for a in arguments if isinstance(a.default, list | dict | set)]
     copies = {id(default): copy.deepcopy(default) for _, default in defaults}
-    layer = copy.deepcopy(target.layer, dict(copies))  # holds the copy wherever it held the default
+    layer = unbuilt(copy.deepcopy(target.layer, dict(copies)))  # holds the copy wherever it held the default
     run(layer.build(target.input_shape, rng=target.seed, dtype=np.float64).train(), x, dy)
     for name, default in defaults:
         if repr(copies[id(default)]) != repr(default):

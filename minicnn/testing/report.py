@@ -1,4 +1,7 @@
-"""The report of a failing layer: failures, the error that carries them, and comparisons that raise it."""
+"""The report of a failing layer: failures, the error that carries them, and comparisons that raise it.
+
+What a check cannot decide is a remark, a `LayerCheckRemark` warning, and no failure.
+"""
 
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -67,6 +70,21 @@ class LayerCheckError(AssertionError):
     def checks(self) -> list[str]:
         """Names of the failed checks."""
         return [failure.check for failure in self.failures]
+
+
+class LayerCheckRemark(UserWarning):
+    """A remark of `check_layer`: a convention, or something that it cannot decide."""
+
+
+@dataclass(frozen=True)
+class Remark:
+    """What a check found worth mentioning, but is no failure; `check` names the check."""
+
+    check: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.check}: {self.what}"
 
 
 class CheckFailed(Exception):  # noqa: N818 - internal: check_layer turns it into a LayerCheckError

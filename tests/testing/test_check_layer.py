@@ -8,7 +8,7 @@ import pytest
 
 from minicnn import BatchNorm, Conv2D, Dense, Flatten, Layer, Parameter, Pool2D, ReLU, Sequential, Tanh
 from minicnn.models import lenet5
-from minicnn.testing import CHECKS, LayerCheckError, check_layer
+from minicnn.testing import CHECKS, LayerCheckError, LayerCheckRemark, check_layer
 from minicnn.testing.correct_layers import Scale
 
 
@@ -147,7 +147,8 @@ def test_a_weight_may_have_no_axes_and_the_name_of_the_input():
 
 @pytest.mark.parametrize("seed", range(5))
 def test_outputs_that_are_right_on_average_only_are_accepted(seed):
-    check_layer(SkipsTheBatch(), (3,), rng=seed)
+    with pytest.warns(LayerCheckRemark, match="share one random mask"):
+        check_layer(SkipsTheBatch(), (3,), rng=seed)
 
 
 def test_a_default_argument_may_be_replaced_by_build():
@@ -263,6 +264,16 @@ def test_inputs_are_for_layers_that_are_defined_for_some_only():
         check_layer(Log(), (5,))
 
 
+def test_an_error_in_inputs_is_not_the_layers():
+    def fails(rng, shape):
+        raise KeyError("table")
+
+    with pytest.raises(ValueError, match=r"`inputs` raised KeyError for shape \(\d, 5\): 'table'"):
+        check_layer(Log(), (5,), inputs=fails)
+    with pytest.raises(ValueError, match=r"`inputs` must return an array of shape \(\d, 5\), got \(2,\)"):
+        check_layer(Log(), (5,), inputs=lambda rng, shape: np.ones(2))
+
+
 def test_a_reference_may_be_a_layer_or_a_function():
     check_layer(Tanh(1.7159, 2 / 3), (5,), reference=lambda x: 1.7159 * np.tanh(2 * x / 3))
     check_layer(Sequential([Dense(3)]), (5,), reference=Dense(3))
@@ -292,6 +303,7 @@ def test_skip_and_only_choose_checks():
             "check names must be among build, shapes",
         ),
         (lambda: check_layer(Scale(), (4,), only=("slopes",)), ValueError, "got 'slopes'"),
+        (lambda: check_layer(Scale(), (4,), layout="HWC"), ValueError, "`layout` must be among NHWC, NCHW"),
     ],
 )
 def test_wrong_arguments_raise_clear_errors(call, error, message):

@@ -58,7 +58,7 @@ def module(tmp_path, monkeypatch):
 def test_a_right_layer_passes(module):
     text, passed = check_command(f"{module}:Shift", (3,), 0)
     assert passed
-    assert text == "Shift() with input shape (3,) passes all 23 checks"
+    assert text == "Shift() with input shape (3,) passes all 28 checks"
 
 
 def test_a_wrong_layer_fails_with_the_report(module):
@@ -70,7 +70,7 @@ def test_a_wrong_layer_fails_with_the_report(module):
 
 def test_without_a_shape_those_that_suit_are_tried(module):
     assert check_command(f"{module}:Shift")[0].count("passes all") == 2
-    assert check_command(f"{module}:Images")[0] == "Images() with input shape (8, 7, 3) passes all 23 checks"
+    assert check_command(f"{module}:Images")[0] == "Images() with input shape (8, 7, 3) passes all 28 checks"
     with pytest.raises(ValueError, match=r"does not build with .* --input: .*nothing suits it"):
         check_command(f"{module}:Nowhere")
 

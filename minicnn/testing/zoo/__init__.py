@@ -8,7 +8,21 @@ For dx, the kernel is flipped once too often.
 """
 
 # Importing these modules fills ZOO.
-from minicnn.testing.zoo import activations, convolutions, memory, normalizations, pooling, rare  # noqa: F401
+from minicnn.testing.zoo import (  # noqa: F401
+    activations,
+    chance,
+    convolutions,
+    curves,
+    loops,
+    memory,
+    mixing,
+    normalizations,
+    numerics,
+    pooling,
+    rare,
+    sharing,
+    statistics,
+)
 from minicnn.testing.zoo.specimen import ZOO, Specimen
 
 __all__ = ["ZOO", "Specimen"]

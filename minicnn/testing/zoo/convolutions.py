@@ -77,36 +77,36 @@ class SameIgnoresStride(WithKernel):
         return dx
 
 
-@broken("geometry", (6, 6, 2))
-class ExtraPaddingBefore(WithKernel):
-    """With an even kernel, the odd padding row goes before the image instead of after it."""
+@broken("geometry", (7, 6, 2))
+class HalfTheKernelOnBothSides(WithKernel):
+    """With an even kernel, 'same' pads half of it on both sides, which gives one row too many."""
 
-    size = (2, 4)
-    kernel_size, strides, padding = (2, 4), 1, "same"
+    size = (2, 2)
+    kernel_size, strides, padding = 2, 1, "same"
 
     def forward(self, x):
         self.cache = x
-        return conv2d(x, self.kernel.value, self.bias.value, 1, ((1, 0), (2, 1)))
+        return conv2d(x, self.kernel.value, self.bias.value, 1, ((1, 1), (1, 1)))
 
     def backward(self, dy):
-        dx, dkernel, dbias = conv2d_backward(dy, self.cache, self.kernel.value, 1, ((1, 0), (2, 1)))
+        dx, dkernel, dbias = conv2d_backward(dy, self.cache, self.kernel.value, 1, ((1, 1), (1, 1)))
         self.kernel.add_grad(dkernel)
         self.bias.add_grad(dbias)
         return dx
 
 
-@broken("geometry", (7, 7, 1))
-class SameKeepsTheSize(WithKernel):
-    """'same' keeps the size although the stride is 2; the output must have ceil(size / stride) rows."""
+@broken("geometry", (7, 6, 2))
+class PaddingAfterOnly(WithKernel):
+    """'same' puts all of the padding after the image."""
 
-    kernel_size, strides, padding = 3, 2, "same"
+    kernel_size, strides, padding = 3, 1, "same"
 
     def forward(self, x):
         self.cache = x
-        return conv2d(x, self.kernel.value, self.bias.value, 2, ((4, 4), (4, 4)))
+        return conv2d(x, self.kernel.value, self.bias.value, 1, ((0, 2), (0, 2)))
 
     def backward(self, dy):
-        dx, dkernel, dbias = conv2d_backward(dy, self.cache, self.kernel.value, 2, ((4, 4), (4, 4)))
+        dx, dkernel, dbias = conv2d_backward(dy, self.cache, self.kernel.value, 1, ((0, 2), (0, 2)))
         self.kernel.add_grad(dkernel)
         self.bias.add_grad(dbias)
         return dx

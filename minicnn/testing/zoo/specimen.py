@@ -29,6 +29,8 @@ class Specimen:
         Returns a correct layer, where only the check "reference" can find the bug.
     arguments : tuple
         Arguments of the class.
+    cause : str
+        A regular expression that the usual cause in the first block of the report matches.
     """
 
     layer: type[Layer]
@@ -36,6 +38,7 @@ class Specimen:
     check: str
     reference: Callable[[], Layer] | None = None
     arguments: tuple[Any, ...] = field(default=())
+    cause: str = ""
 
     @property
     def name(self) -> str:
@@ -56,12 +59,16 @@ ZOO: dict[str, Specimen] = {}
 
 
 def broken(
-    check: str, input_shape: tuple[int, ...], *arguments: Any, reference: Callable[[], Layer] | None = None
+    check: str,
+    input_shape: tuple[int, ...],
+    *arguments: Any,
+    reference: Callable[[], Layer] | None = None,
+    cause: str = "",
 ) -> Callable[[L], L]:
     """Return a decorator that adds a class, with its constructor's arguments, to the zoo."""
 
     def register(layer: L) -> L:
-        ZOO[layer.__name__] = Specimen(layer, input_shape, check, reference, arguments)
+        ZOO[layer.__name__] = Specimen(layer, input_shape, check, reference, arguments, cause)
         return layer
 
     return register

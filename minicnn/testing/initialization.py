@@ -1,0 +1,60 @@
+"""Initial weights: they come from the generator that `build` passes to init_params."""
+
+import inspect
+from types import CodeType, FunctionType
+from typing import Any
+
+import numpy as np
+
+from minicnn.layers.base import Layer
+from minicnn.testing.layer_under_test import LayerUnderTest, trainable
+from minicnn.testing.report import fail_check
+
+SOURCES = {"default_rng", "RandomState", "Generator", "PCG64", "Random", "SeedSequence", "MT19937", "Philox"}
+
+
+def check_initialization(target: LayerUnderTest) -> None:
+    """Check that another seed of `build` gives other random weights, and that layers share none."""
+    one, two = target.build(), target.build(seed=target.seed + 1)
+    for (name, first), (_, second) in zip(trainable(one), trainable(two), strict=True):
+        if np.may_share_memory(first.value, second.value):
+            hint = "an array at module or class level, of which Parameter must make a copy"
+            fail_check("two layers share the values of a weight", name, hint=hint)
+        same = np.array_equal(first.value, second.value)
+        if not same or first.value.size < 2 or np.ptp(first.value) == 0:
+            continue
+        source = next(_random_sources(type(target.layer)), None)
+        if source is None:
+            continue  # a pattern, such as the identity
+        if any(
+            "seed" in name or "state" in name for name in inspect.signature(type(target.layer)).parameters
+        ):
+            target.remark(f"the initial {name!r} depends on the layer's own seed only, not on that of build")
+            continue
+        what = "build with another seed gives the same random weights, so all such layers start alike"
+        fail_check(
+            what, name, hint=f"a generator of the layer's own, `{source}`; use the `rng` of init_params"
+        )
+
+
+def _random_sources(kind: type) -> Any:
+    """Yield the names of random generators that the layer's own code, and functions that it calls, makes."""
+    for base in kind.__mro__[: kind.__mro__.index(Layer)]:
+        for value in vars(base).values():
+            if isinstance(value, FunctionType):
+                yield from _names(value.__code__, value.__globals__, depth=2)
+            elif isinstance(value, staticmethod | classmethod):
+                yield from _names(value.__func__.__code__, value.__func__.__globals__, depth=2)
+
+
+def _names(code: CodeType, around: dict[str, Any], depth: int) -> Any:
+    yield from (name for name in code.co_names if name in SOURCES)
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names(constant, around, depth)
+    for name in code.co_names if depth else ():
+        found = around.get(name)
+        if isinstance(found, FunctionType):
+            yield from _names(found.__code__, found.__globals__, depth - 1)
+        elif isinstance(found, np.random.Generator | np.random.RandomState):
+            yield name
