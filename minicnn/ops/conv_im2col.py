@@ -106,6 +106,8 @@ def _blocks(plan: WindowPlan, itemsize: int, block_bytes: int) -> Iterator[tuple
     n = plan.x_shape[0]
     window_bytes = plan.x_shape[3] * math.prod(plan.kernel_shape[:2]) * itemsize
     pixels = max(block_bytes // window_bytes, MIN_BLOCK_PIXELS)
+    if math.prod(plan.kernel_shape[:2]) == 1:  # nothing is copied, so that reading the kernel costs more
+        pixels = max(pixels, 4 * block_bytes // (window_bytes + plan.kernel_shape[3] * itemsize))
     count = max(1, pixels // (plan.oh * plan.ow))
     row_count = max(1, pixels // plan.ow)
     for first in range(0, n, count):

@@ -140,7 +140,7 @@ def rotated_kernel(plan: WindowPlan, kernel: np.ndarray) -> np.ndarray:
     """Return the kernel (kh, kw, F / G, C) of dx: rotated by 180 degrees, channels and filters exchanged."""
     kh, kw, c, _ = plan.kernel_shape
     rotated = kernel[::-1, ::-1].reshape(kh, kw, c, plan.groups, plan.group_filters)
-    return np.ascontiguousarray(rotated.transpose(0, 1, 4, 3, 2)).reshape(kh, kw, plan.group_filters, -1)
+    return rotated.transpose(0, 1, 4, 3, 2).reshape(kh, kw, plan.group_filters, -1)
 
 
 def strided_view(
