@@ -68,10 +68,12 @@ def conv2d(
     TypeError
         If `x` is not float32 or float64.
 
-    Notes ----- A window of zeros gives exactly the bias. In large batches (`prefers_batch_last`), equal
-    windows of an image give bit-equal outputs. In small ones they may differ by rounding: all windows are
-    rows of one matrix, of which BLAS multiplies the last ones by other instructions (OpenBLAS for AVX-512:
-    up to three rows).
+    Notes
+    -----
+    A window of zeros gives exactly the bias. In large batches (`prefers_batch_last`), equal windows of an
+    image give bit-equal outputs. In small ones they may differ by rounding: all windows are rows of one
+    matrix, of which BLAS multiplies some by other instructions (OpenBLAS for AVX-512 up to three at the end,
+    for AVX2 six of each twelve).
 
     Examples
     --------
@@ -125,10 +127,11 @@ def conv2d_backward(
     TypeError
         If `x` is not float32 or float64.
 
-    Notes ----- Where dx and dkernel are computed by Winograd's algorithm, their errors in float32 are about
-    2e-7 (root mean square, relative to the largest), two to four times as large as otherwise. A NaN in dy
-    then reaches all rows of a tile of dx: up to 24 pixels with a 3x3 kernel in place of 9, but never
-    another image.
+    Notes
+    -----
+    Where dx and dkernel are computed by Winograd's algorithm, their errors in float32 are about 2e-7 (root
+    mean square, relative to the largest), two to four times as large as otherwise. A NaN in dy then reaches
+    all rows of a tile of dx: up to 24 pixels with a 3x3 kernel in place of 9, but never another image.
 
     Examples
     --------

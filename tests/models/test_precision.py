@@ -38,11 +38,10 @@ def digits():
     return x[:32].astype(np.float32) / 255, labels[:32]
 
 
-@pytest.mark.parametrize("images", [32, 4])  # batch-last, and batch-first
 @pytest.mark.parametrize("make", [lenet5, net_of_3x3])
-def test_float32_gradients_on_digits_are_those_of_float64(make, images, digits):
+def test_float32_gradients_on_digits_are_those_of_float64(make, digits):
     # Digits have a constant background: equal windows, and windows of zeros, which must stay equal and zero.
-    x, labels = (array[:images] for array in digits)
+    x, labels = digits
     exact = make().build((28, 28, 1), rng=0, dtype=np.float64)
     model = make().build((28, 28, 1), rng=0, dtype=np.float32)
     exact.set_weights(model.get_weights())
