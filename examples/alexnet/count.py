@@ -1,4 +1,4 @@
-"""Count AlexNet: parameters, neurons, multiply-adds and memory, layer by layer, beside the paper's numbers.
+"""Count AlexNet: parameters, neurons, MACs and memory, layer by layer, beside the paper's numbers.
 
     python examples/alexnet/count.py --picture examples/alexnet/costs.png
 
@@ -51,7 +51,7 @@ def draw(rows: list[tuple[LayerCost, int]], path: str) -> None:
 
     sums = {
         "parameters": [cost.parameters for cost, _ in rows],
-        "multiply-adds": [cost.macs for cost, _ in rows],
+        "MACs": [cost.macs for cost, _ in rows],
         "neurons": [neurons for _, neurons in rows],
         "bytes cached": [cost.bytes_cached for cost, _ in rows],
     }
@@ -73,7 +73,7 @@ def draw(rows: list[tuple[LayerCost, int]], path: str) -> None:
     axes.invert_yaxis()
     axes.set_xlim(0, 100)
     axes.set_xticks([])
-    dress(axes, "AlexNet: where it is large, and where it works")
+    dress(axes, "AlexNet: size, work and memory by layer")
     axes.spines[["left", "bottom"]].set_visible(False)
     axes.legend(ncols=8, fontsize=SMALL, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.02))
     figure_of(axes).savefig(path)
@@ -89,7 +89,7 @@ def main(argv: list[str] | None = None) -> None:
 
     model = alexnet(groups=args.groups).build((227, 227, 3), rng=0)
     rows = weighted(model)
-    print(f"{'layer':10}{'output':>15}{'parameters':>14}{'multiply-adds':>16}{'neurons':>10}{'Figure 2':>10}")
+    print(f"{'layer':10}{'output':>15}{'parameters':>14}{'MACs':>16}{'neurons':>10}{'Figure 2':>10}")
     for name, (cost, neurons), printed in zip(NAMES, rows, FIGURE_2, strict=True):
         shape = "x".join(map(str, cost.output_shape))
         numbers = f"{cost.parameters:14,}{cost.macs:16,}{neurons:10,}{printed:10,}"

@@ -252,7 +252,7 @@ def _refusal(taken: Any) -> str:
 
 
 def _forget_other_threads() -> None:
-    """In a forked process, only the thread that called `fork` goes on."""
+    """In a forked process, only the thread that called `fork` continues."""
     global _condition
     _condition = threading.Condition()
     current = current_thread()

@@ -69,7 +69,7 @@ def backward_x(plan: WindowPlan, dy: np.ndarray, kernel: np.ndarray) -> np.ndarr
 
 
 def small_parts(filters: int, multiplications: int) -> int:
-    """Return into how many equal parts filters are divided that need so many multiplications each.
+    """Return the number of equal parts to divide filters into; each needs this number of multiplications.
 
     >>> small_parts(64, 192 * 32), small_parts(64, 576 * 64), small_parts(31, 576 * 64)
     (1, 4, 1)

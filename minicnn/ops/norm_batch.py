@@ -13,7 +13,7 @@ from minicnn.ops import norm_kernels, norm_rows
 from minicnn.ops.norm_plan import batch_plan
 from minicnn.ops.sums import MAX_PRODUCT_ROWS, images_innermost
 
-# Up to so many values, batch-first, whole arrays are faster than blocks.
+# Number of values up to which, batch-first, whole arrays are faster than blocks.
 SMALL = 1 << 18
 
 

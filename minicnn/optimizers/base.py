@@ -27,7 +27,7 @@ from minicnn.validation import check_int, check_real
 # are many times slower with such numbers: after 1,800 steps of LeNet-5 a third of Adam's means were denormal,
 # and a step took six times as long. So values close to that limit are set to zero.
 FLUSH_EVERY = 16  # steps
-DENORMAL_MARGIN = 2.0**20  # times the smallest normal number: more than the decay in so many steps
+DENORMAL_MARGIN = 2.0**20  # times the smallest normal number: more than the decay between two flushes
 
 Rate: TypeAlias = float | Schedule
 State: TypeAlias = list[np.ndarray]  # an array per slot

@@ -82,7 +82,7 @@ def blas_threads(count: int) -> Iterator[None]:
 
 
 def _forget_other_threads() -> None:
-    """In a forked process, only the thread that called `fork` goes on."""
+    """In a forked process, only the thread that called `fork` continues."""
     _active_limits[:] = [block for block in _active_limits if block[0] == threading.get_ident()]
     _lock.release()
 

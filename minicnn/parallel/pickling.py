@@ -19,7 +19,7 @@ from minicnn.parallel.builtin_pickling import builtin_pickle
 from minicnn.parameter import Parameter
 
 # Parameters of the largest model for which workers are used. The weights are copied to each worker in every
-# step; and NumPy calls on so many weights are long, so that threads are as fast.
+# step; and NumPy calls on that many weights take so long that threads are as fast.
 LARGEST_MODEL = 1 << 21
 
 LARGEST_HASHED = 1 << 20  # bytes; larger arrays count as changed only if they were replaced
