@@ -1,5 +1,6 @@
 """minicnn: convolutional networks in plain NumPy, small, correct, fast, and made to be read."""
 
+import minicnn.startup as _startup  # noqa: F401 (before NumPy is imported)
 from minicnn.batch_sums import sum_over_batch
 from minicnn.errors import FileFormatError
 from minicnn.layers import *

@@ -255,6 +255,7 @@ def refused(comm):
         lambda: fit(comm, MixesExamples()),
         lambda: fit(comm, callbacks=[Spoil()]),
         lambda: fit(comm, batch_size=16 + rank),
+        lambda: fit(comm, x=X + rank),
         lambda: Trainer(poisoned, SGD(), seed=2, comm=comm).fit(ill, Y, batch_size=16, callbacks=[Note()]),
     ]
     return [error_of(case) for case in cases]

@@ -1,7 +1,7 @@
 """The command `minicnn`: one module for each subcommand, which parses, calls the package, and prints.
 
 Exit status: 0 for success; 1 if a check failed; 2 for wrong input, with a message of one line; 130 and 143
-after Ctrl-C and SIGTERM.
+after Ctrl-C and SIGTERM, 129 after SIGHUP.
 """
 
 import io
@@ -26,6 +26,7 @@ from minicnn.cli import (
 )
 from minicnn.cli.errors import EXPECTED, one_line, with_options
 from minicnn.cli.parser import CommandParser
+from minicnn.startup import fill_descriptors, restore_interrupt
 from minicnn.version import __version__
 
 # In the order in which a new user needs them.
@@ -40,6 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv : sequence of str, optional
         The arguments; by default those of the process.
     """
+    fill_descriptors()
+    restore_interrupt()
     try:
         return _main(argv)
     except KeyboardInterrupt as interrupt:

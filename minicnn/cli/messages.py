@@ -1,5 +1,6 @@
 """The messages of `minicnn train`: what is trained, each epoch, the result, and the next commands."""
 
+import contextlib
 import shlex
 import sys
 import time
@@ -28,7 +29,18 @@ class EpochLines(Callback):
         """Print the line."""
         numbers = ", ".join(f"{name} {value:.4f}" for name, value in logs.items())
         seconds = time.perf_counter() - self.start
-        print(f"epoch {epoch + 1}/{self.epochs}: {numbers}, {seconds:.1f} s", file=sys.stderr, flush=True)
+        with contextlib.suppress(OSError):  # a log on a full disk must not end the training
+            print(f"epoch {epoch + 1}/{self.epochs}: {numbers}, {seconds:.1f} s", file=sys.stderr, flush=True)
+
+
+def say(text: str) -> None:
+    """Print to stdout; if its disk is full, go on: the command reports it when it ends."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError:
+        pass
 
 
 def describe(run: Run, data: Data, ranks: int = 1) -> str:

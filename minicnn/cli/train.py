@@ -7,7 +7,7 @@ import warnings
 from pathlib import Path
 from typing import Any, TextIO
 
-from minicnn.cli.messages import EpochLines, describe, next_steps, report
+from minicnn.cli.messages import EpochLines, describe, next_steps, report, say
 from minicnn.cli.output import fill
 from minicnn.cli.parser import Commands, add_command, add_dataset, add_model
 from minicnn.cli.ranks import in_ranks
@@ -102,7 +102,7 @@ def _run(args: argparse.Namespace, ranks: Ranks) -> int:
         print(f"{run.folder} is already finished\n{next_steps(run)}")
         return 0
     data = prepared[2] or load_data(run.config)
-    print(describe(run, data, ranks.size), flush=True)
+    say(describe(run, data, ranks.size))
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = _show_warning
@@ -111,25 +111,25 @@ def _run(args: argparse.Namespace, ranks: Ranks) -> int:
     if ranks.rank:
         return 128 + result.signal if result.signal else 0
     if result.signal:
-        print(f"\ninterrupted after {counted(result.values['steps'], 'step')}; the weights are saved")
-        print(next_steps(run, interrupted=True, ranks=ranks.size))
+        say(f"\ninterrupted after {counted(result.values['steps'], 'step')}; the weights are saved")
+        say(next_steps(run, interrupted=True, ranks=ranks.size))
         return 128 + result.signal
     return _finish(run, data, result)
 
 
 def _finish(run: Run, data: Data, result: TrainResult) -> int:
     """Print the result and draw the pictures."""
-    print(f"\n{report(result, data)}", flush=True)
+    say(f"\n{report(result, data)}")
     try:
         check_outputs(result.logits)
     except ValueError as error:
-        print(fill(f"no pictures: {error}"))
+        say(fill(f"no pictures: {error}"))
         return 1
     try:
         draw(run, data, result)
     except (ImportError, ValueError) as error:
-        print(fill(f"no pictures: {error}"))
-    print(next_steps(run))
+        say(fill(f"no pictures: {error}"))
+    say(next_steps(run))
     return 0
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from minicnn.layers.base import Layer
+from minicnn.parallel.cores import available_threads
 from minicnn.parallel.held_values import HeldValues
 from minicnn.parallel.pickling import (
     PickledModel,
@@ -132,6 +133,9 @@ class WorkerPool:
         if self.pickled is None:
             return None
         if worker is None or worker.closed:
+            others = sum(not other.closed for other in self.workers.values())
+            if others >= available_threads():  # more would only wait for each other
+                return None
             arguments = self.models[index], self.parameters[index], self.pickled
             try:
                 capacity = x.nbytes + y.nbytes + PREDICTION_BYTES

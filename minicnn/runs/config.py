@@ -27,7 +27,7 @@ WARMUP = 0.05  # share of the steps in which the learning rate of the cosine sch
 AUGMENT = Augment(shift=2.0, rotation=10.0, shear=0.1, scale=0.1)
 
 _MAX_SIDE, _MAX_CHANNELS, _MAX_CLASSES = 256, 64, 10_000  # keep the models of the registry under a gigabyte
-_MAX_THREADS, _MAX_NUMBER = 1024, 10**9  # each thread takes a copy of the model
+_MAX_THREADS, _MAX_NUMBER = 64, 10**9  # each thread takes a copy of the model
 
 
 def _cosine(lr: float, steps: int) -> Schedule:

@@ -6,8 +6,9 @@ not one of the registry has its first state in `initial.safetensors`. All of it 
 and none of it makes the reader run code.
 """
 
+import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from minicnn.validation import check_int
 CONFIG, MODEL, CHECKPOINTS = "config.json", "model.safetensors", "checkpoints"
 INITIAL = "initial.safetensors"
 _WEIGHTS = "weights.safetensors"  # in place of MODEL in folders of earlier versions
+_SUFFIXES = (".json", ".csv", ".safetensors", ".html", ".png", ".lock")
 
 
 @dataclass(frozen=True)
@@ -91,18 +93,33 @@ def create_run(
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise FileExistsError(f"{path} is not an empty folder: choose a new one for the run")
         path.mkdir(parents=True, exist_ok=True)
-    (path / CHECKPOINTS).mkdir()  # fails if another process has just taken the folder
     content = {
         "train": config.to_dict(),
         "input_shape": list(input_shape),
         "num_classes": num_classes,
         "checkpoint_every": checkpoint_every,
     }
-    if config.model not in MODELS:  # from its file from the start, so that a resumed run has the same model
-        save_model(own, path / INITIAL, data.class_names)
-        model = read_model(path / INITIAL, _classes(own), config.seed)
-    write_json(path / CONFIG, content)
+    with _removed_on_error(path):
+        if config.model not in MODELS:  # from its file from the start: a resumed run has the same model
+            save_model(own, path / INITIAL, data.class_names)
+            model = read_model(path / INITIAL, _classes(own), config.seed)
+        write_json(path / CONFIG, content)
     return Run(path, config, model, checkpoint_every)
+
+
+@contextlib.contextmanager
+def _removed_on_error(path: Path) -> Iterator[None]:
+    """Take a folder; on an error, such as a full disk, remove it: the same command must work afterwards."""
+    (path / CHECKPOINTS).mkdir()  # fails if another process has just taken the folder
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):
+            for name in (INITIAL, CONFIG):
+                (path / name).unlink(missing_ok=True)
+            (path / CHECKPOINTS).rmdir()
+            path.rmdir()
+        raise
 
 
 def open_run(folder: str | os.PathLike[str], custom_layers: Iterable[type[Layer]] = ()) -> Run:
@@ -166,8 +183,7 @@ def _read_config(
     if not path.is_dir() or not os.path.lexists(path / CONFIG):
         raise FileNotFoundError(f"'{path}' is not a run folder: `minicnn train` creates those")
     for file in (*path.iterdir(), *(path / CHECKPOINTS).glob("*")):
-        if file.is_symlink():  # a training would write to its target
-            raise FileFormatError(f"{file} is a link: a run folder must hold its files itself")
+        _check_kind(file)
     config = read_json(path / CONFIG)
     try:
         every = config.get("checkpoint_every")
@@ -182,6 +198,17 @@ def _read_config(
         return path, TrainConfig.from_dict(config["train"]), sizes, config["num_classes"], every
     except (TypeError, ValueError) as error:
         raise FileFormatError(f"{path / CONFIG} is not the configuration of a run: {error}") from error
+
+
+def _check_kind(file: Path) -> None:
+    """Raise FileFormatError for what is not to be opened in a run folder, or stands in place of a file."""
+    if file.is_symlink():  # a training would write to its target
+        raise FileFormatError(f"{file} is a link: a run folder must hold its files itself")
+    is_folder = file.is_dir()
+    if is_folder and file.suffix in _SUFFIXES:
+        raise FileFormatError(f"{file} is a folder in place of a file: rename or remove it")
+    if not is_folder and not file.is_file() and file.exists():  # opening a pipe waits for another process
+        raise FileFormatError(f"{file} is a pipe or a device, not a file of a run: remove it")
 
 
 def _build(path: Path, config: TrainConfig, sizes: tuple[int, ...], classes: int) -> Sequential:

@@ -19,7 +19,10 @@ _MAX_HISTORY, _MAX_COLUMNS = 1 << 21, 100  # bytes: 20,000 epochs of 5 columns
 
 def is_finished(folder: str | os.PathLike[str]) -> bool:
     """Return whether a run was trained to the end and evaluated."""
-    return (Path(folder) / RESULT).exists() and read_result(folder).get("interrupted") is False
+    try:
+        return read_result(folder).get("interrupted") is False
+    except (FileNotFoundError, FileFormatError):  # damaged: the end of the training writes it again
+        return False
 
 
 def read_result(folder: str | os.PathLike[str]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 _REMEDIES = {
@@ -34,7 +34,7 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
     """
     path = Path(path)
     if path.exists() and not path.is_file() and not path.is_dir():  # a device or a pipe cannot be replaced
-        with explain_os_errors(path), path.open("wb") as file:
+        with explain_os_errors(path), open_for_writing(path, os.O_TRUNC) as file:
             file.write(data)
         return
     # In the same folder, since a rename is atomic only within a file system.
@@ -55,6 +55,27 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
             os.unlink(temporary)
 
 
+@contextlib.contextmanager
+def open_for_writing(path: Path, flag: int) -> Iterator[BinaryIO]:
+    """Open a file in place, with O_TRUNC or O_APPEND; a pipe that nobody reads is an error, not a wait."""
+    descriptor = _open_at_once(path, os.O_CREAT | flag)
+    if hasattr(os, "set_blocking"):
+        os.set_blocking(descriptor, True)
+    with open(descriptor, "wb") as file:
+        yield file
+
+
+def _open_at_once(path: Path, flags: int = 0) -> int:
+    """Return a descriptor for writing."""
+    flags |= os.O_WRONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        return os.open(path, flags, 0o666)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            raise OSError(errno.ENXIO, "it is a pipe that no process reads", os.fspath(path)) from error
+        raise
+
+
 def check_writable(path: str | os.PathLike[str]) -> None:
     """Raise OSError, with a message that says what to do, if a file cannot be written; nothing changes."""
     path = Path(path)
@@ -62,7 +83,9 @@ def check_writable(path: str | os.PathLike[str]) -> None:
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, "it is a folder; give the name of a file", os.fspath(path))
         if path.exists():
-            os.close(os.open(path, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0)))
+            os.close(_open_at_once(path))
+            if not path.is_file():  # a device or a pipe is not replaced
+                return
         temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
         os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
         os.unlink(temporary)

@@ -17,12 +17,14 @@ from minicnn.optimizers import Optimizer
 from minicnn.parallel.data_parallel import DataParallel
 from minicnn.parallel.whole_batch import asks_for_sums
 from minicnn.parameter import Parameter
+from minicnn.saving.fingerprint import data_digest
 from minicnn.training.batches import Batches
 from minicnn.training.callbacks import Callback
 from minicnn.training.diagnosis import find_nonfinite, is_finite
 from minicnn.training.evaluation import Metric, call_metric
 from minicnn.training.history import History
 from minicnn.training.resume import Checkpointer
+from minicnn.training.sources import is_source
 from minicnn.training.state import TrainingState
 
 # The weights' buffers that an optimizer has trained; a model that is built again has other ones.
@@ -184,6 +186,10 @@ class TrainingLoop:
             [name for name, p in state.model.named_parameters() if p.trainable],
             "the same weights must be trainable in all ranks",
         )
+        if ranks.size > 1:
+            source: Any = getattr(batches, "source", None)
+            digest = source.digest() if is_source(source) else data_digest(*batches.arrays)
+            ranks.assert_equal(digest, "all ranks must be given the same examples")
         state.model.set_weights(ranks.broadcast(state.model.get_weights))
         self.data_parallel.compares_next = True
         for callback in self.callbacks:

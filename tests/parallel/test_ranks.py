@@ -144,7 +144,8 @@ def test_interrupted_ranks_resume_from_the_checkpoint_of_rank_0_bit_for_bit(two,
 def test_an_error_common_to_all_ranks_is_raised_in_all(two):
     first, second = two["refused"]
     assert first == second
-    mixing, spoilt, unequal, ill = first
+    mixing, spoilt, unequal, other, ill = first
+    assert "ValueError: all ranks must be given the same examples" in other
     assert mixing.startswith(
         "ValueError: `threads` must be 1 or None, and `comm` have one rank, for a model with MixesExamples "
     )

@@ -122,7 +122,7 @@ def change(**changes):
         (change(num_classes=10.0), "`num_classes` must be int, got 10.0"),
         (change(num_classes=True), "`num_classes` must be int, got True"),
         (change(num_classes=10**12), "too small for a model of images"),
-        (change(threads=10**6), "`threads` must be at most 1,024"),
+        (change(threads=10**6), "`threads` must be at most 64"),
         (change(epochs=10**400), "`epochs` must be at most 1,000,000,000, got one of 1329 bits"),
         (change(batch_size=10**400), "`batch_size` must be at most"),
         (change(optimizer="__import__('os').system('true')"), "`optimizer` must be one of"),

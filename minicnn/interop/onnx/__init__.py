@@ -14,6 +14,7 @@ except ImportError as error:
 
 from minicnn.interop.onnx.graph import Graph
 from minicnn.interop.onnx.nodes import append_nodes
+from minicnn.training.diagnosis import is_finite
 from minicnn.version import __version__
 
 __all__ = ["save_onnx", "to_onnx"]
@@ -53,6 +54,9 @@ def to_onnx(model: Layer) -> onnx.ModelProto:
     """
     if model.input_shape is None:
         raise RuntimeError("the model is not built: call build(input_shape) first")
+    for name, parameter in model.named_parameters():
+        if not is_finite(parameter.value):
+            raise ValueError(f"the weights {name!r} are not finite, so the model is not exported")
     graph = Graph()
     with reading(model, copied=True) as (source, _):
         append_nodes(graph, source)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from minicnn.saving.files import check_writable, explain_os_errors
+from minicnn.saving.files import check_writable, explain_os_errors, open_for_writing
 from minicnn.training.callbacks.base import Callback, Logs
 
 
@@ -53,6 +53,7 @@ class CSVLogger(Callback):
 
     def _write(self, text: str, mode: str) -> None:
         content = text.encode()
-        with explain_os_errors(self.path), self.path.open(mode + "b") as file:
+        flag = os.O_APPEND if mode == "a" else os.O_TRUNC
+        with explain_os_errors(self.path), open_for_writing(self.path, flag) as file:
             file.write(content)
         self.text = text if mode == "w" else self.text + text

@@ -1,0 +1,260 @@
+"""Nothing is lost and nothing hangs: closed descriptors, pipes, full disks, signals."""
+
+import contextlib
+import errno
+import json
+import os
+import resource
+import signal
+import stat
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from toy_data import write_folder
+
+from minicnn import (
+    SGD,
+    Callback,
+    CSVLogger,
+    Dense,
+    FileFormatError,
+    SaveBest,
+    Sequential,
+    Trainer,
+    save_model,
+    save_weights,
+)
+from minicnn.interop.onnx import save_onnx, to_onnx
+from minicnn.losses import softmax_cross_entropy
+from minicnn.parallel import worker_pool
+from minicnn.runs import TrainConfig, create_run, is_finished, load_data, open_run, open_unfinished_run
+from minicnn.runs.interrupt import StopOnSignal
+from minicnn.training.state import TrainingState
+
+X, Y = np.random.default_rng(0).normal(size=(24, 4)).astype(np.float32), np.arange(24) % 3
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = write_folder(tmp_path_factory.mktemp("toy") / "toy", train=10, test=10)
+    return load_data(TrainConfig(dataset=str(folder)))
+
+
+@pytest.fixture
+def run(data, tmp_path):
+    made = create_run(TrainConfig(), data, tmp_path / "run")
+    save_model(made.model, made.folder / "model.safetensors")
+    return made
+
+
+# --- what is not a file -----------------------------------------------------------------------------------
+
+
+def folder(path):
+    path.mkdir()
+
+
+def link(path):
+    path.symlink_to("/dev/null")
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, folder, link])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "config.json",
+        "history.csv",
+        "model.safetensors",
+        "result.json",
+        "report.html",
+        "curves.png",
+        "checkpoints/step-00000003.safetensors",
+        "checkpoints/.run.lock",
+    ],
+)
+def test_what_stands_in_place_of_a_file_is_named_at_once(run, name, make):
+    path = run.folder / name
+    path.unlink(missing_ok=True)
+    make(path)
+    for opened in (open_run, open_unfinished_run):
+        with pytest.raises(FileFormatError, match=f"{path.name} is a (pipe|folder in place of|link)"):
+            opened(run.folder)
+
+
+def test_a_folder_of_the_user_in_a_run_is_left_alone(run):
+    (run.folder / "notes").mkdir()
+    (run.folder / "checkpoints" / "old").mkdir()
+    assert open_run(run.folder).config == run.config
+
+
+def test_a_log_into_a_pipe_that_nobody_reads_is_an_error(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    trainer = Trainer(Dense(3).build((4,), rng=0), SGD(), threads=1)
+    with pytest.raises(OSError, match="a pipe that no process reads") as caught:
+        trainer.fit(X, Y, callbacks=[CSVLogger(pipe)], verbose=0)
+    assert caught.value.errno == errno.ENXIO
+    with pytest.raises(OSError, match="a pipe that no process reads"):
+        save_weights(trainer.model, pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    trainer.fit(X, Y, callbacks=[CSVLogger(pipe)], verbose=0)
+    assert os.read(reader, 100).startswith(b"epoch,loss,accuracy\r\n0,")
+    os.close(reader)
+
+
+def test_a_damaged_result_does_not_stop_a_resume(run):
+    result = run.folder / "result.json"
+    for content in ('{"interrupted": false}', '{"interrupted": true}', "{", "[]", "\0"):
+        result.write_text(content)
+        assert is_finished(run.folder) == (content == '{"interrupted": false}')
+
+
+@pytest.mark.parametrize("threads", [65, 480])
+def test_a_configuration_cannot_ask_for_hundreds_of_threads(run, threads):
+    path = run.folder / "config.json"
+    config = json.loads(path.read_text())
+    config["train"]["threads"] = threads
+    path.write_text(json.dumps(config))
+    with pytest.raises(FileFormatError, match=f"`threads` must be at most 64, got {threads}"):
+        open_unfinished_run(run.folder)
+
+
+def test_there_are_not_more_workers_than_cores_and_the_same_numbers(monkeypatch):
+    x, y = np.random.default_rng(1).normal(size=(64, 4000)).astype(np.float32), np.arange(64) % 3
+    weights = []
+    for cores in (3, 1):
+        monkeypatch.setattr(worker_pool, "available_threads", lambda cores=cores: cores)
+        trainer = Trainer(Sequential([Dense(3)]).build((4000,), rng=0), SGD(1e-3), threads=4)
+
+        class Wait(Callback):
+            def on_batch_end(self, step, logs, workers=trainer._data_parallel.worker_pool.workers):
+                self.most = len(workers)
+
+        counted = Wait()
+        trainer.fit(x, y, 2, 64, callbacks=[counted], verbose=0)
+        assert counted.most <= cores
+        weights.append(trainer.model.get_weights()[0])
+    np.testing.assert_array_equal(*weights)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_not_finite_are_not_exported(tmp_path, value):
+    model = Sequential([Dense(3)]).build((4,), rng=0)
+    model[0].bias.value = [0, value, 0]
+    with pytest.raises(ValueError, match=r"the weights 'layers.0.bias' are not finite, so the"):
+        to_onnx(model)
+    with pytest.raises(ValueError, match="are not finite"):
+        save_onnx(model, tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+# --- a full disk ------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def full_disk(size=0):
+    """Let no file of this process grow beyond `size` bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_run_that_cannot_begin_leaves_no_folder(data, tmp_path):
+    with full_disk(), pytest.raises(OSError, match="make room on the disk"):
+        create_run(TrainConfig(), data, tmp_path / "run")
+    assert not list(tmp_path.iterdir())
+    assert create_run(TrainConfig(), data, tmp_path / "run").folder.is_dir()
+
+
+class FullDisk(Callback):
+    """The disk is full from a step on."""
+
+    def __init__(self, step, size):
+        self.step, self.size, self.open = step, size, contextlib.ExitStack()
+
+    def on_batch_end(self, step, logs):
+        if self.state.optimizer.steps == self.step:
+            self.open.enter_context(full_disk(self.size))
+
+
+@pytest.mark.parametrize("size", [0, 700])
+@pytest.mark.parametrize("step", [1, 2, 5, 6])
+def test_a_disk_that_is_full_at_any_write_loses_nothing(tmp_path, step, size):
+    def fit(folder, *more):
+        folder.mkdir(exist_ok=True)
+        model = Sequential([Dense(3)]).build((4,), rng=0)
+        hooks = [CSVLogger(folder / "log.csv"), SaveBest(folder / "best.safetensors", "loss"), *more]
+        Trainer(model, SGD(0.1, momentum=0.9), threads=1).fit(
+            X, Y, 3, 12, callbacks=hooks, checkpoint=folder / "checkpoints", checkpoint_every=1, verbose=0
+        )
+        files = [(folder / name).read_bytes() for name in ("log.csv", "best.safetensors")]
+        return [*model.get_weights(), *files]
+
+    full = FullDisk(step, size)
+    with full.open, pytest.raises(OSError, match="make room on the disk"):
+        fit(tmp_path / "full", full)
+    for a, b in zip(fit(tmp_path / "full"), fit(tmp_path / "whole"), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+# --- signals and descriptors ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_training_after_the_step(number, capfd):
+    with StopOnSignal() as stop:
+        stop.state = TrainingState(Dense(2).build((3,)), SGD(), softmax_cross_entropy)
+        os.kill(os.getpid(), number)
+        assert stop.received == number
+        assert stop.state.interrupted
+        assert "stopping after this step" in capfd.readouterr().err
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), number)
+
+
+def test_a_signal_that_is_ignored_stays_ignored():
+    """As `nohup` does with SIGHUP."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopOnSignal() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert not stop.received
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+CLOSED = """
+import os, sys
+sys.argv = ["minicnn"]
+import minicnn.startup
+import signal
+assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
+path = {path!r}
+file = open(path, "w")
+assert file.fileno() > 2
+file.write("data")
+file.flush()
+from minicnn.cli import main
+assert main(["train", "--resume", "nowhere"]) == 2
+assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+from minicnn.runs.interrupt import StopOnSignal
+with StopOnSignal() as stop:
+    os.dup2(file.fileno(), 2)  # as if the number had been closed and used for a file
+    os.kill(os.getpid(), 15)
+os._exit(0 if open(path).read() == "data" and stop.received == 15 else 3)
+"""
+
+
+@pytest.mark.parametrize("closed", ["0<&- 1>&- 2>&-", "2>&-"])
+def test_messages_do_not_go_into_files(tmp_path, closed):
+    program = CLOSED.format(path=str(tmp_path / "file"))
+    arguments = ["sh", "-c", f'"$0" -c "$1" {closed}', sys.executable, program]
+    process = subprocess.run(arguments, capture_output=True, timeout=60, cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+    assert stat.S_ISREG((tmp_path / "file").stat().st_mode)
