@@ -22,6 +22,7 @@ PUBLIC = [
     "minicnn.interop.keras",
     "minicnn.interop.onnx",
     "minicnn.interop.tensorflow",
+    "minicnn.interop.torch",
     "minicnn.layers",
     "minicnn.losses",
     "minicnn.metrics",

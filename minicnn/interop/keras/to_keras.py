@@ -6,7 +6,7 @@ import keras
 
 from minicnn.interop.keras.custom_layers import keras_class
 from minicnn.interop.keras.weights import set_weights
-from minicnn.interop.layer_map import LAYER_MAP, flat_layers
+from minicnn.interop.layer_map import counterpart, flat_layers
 from minicnn.layers import Layer
 from minicnn.layers._claims import reading
 
@@ -43,7 +43,8 @@ def to_keras(model: Layer, dtype: str | None = None) -> keras.Model:
     RuntimeError
         If the model has not been built.
     ValueError
-        If a layer has no counterpart in Keras; the message names the first. These are custom layers;
+        If a layer has no counterpart in Keras; the message names the first. These are custom layers without
+        a method `to_keras` or `to_layers`;
         convolutions with both strides and dilation; pooling with explicit padding other than "valid" and
         "same"; and max pooling with other `ties` than Keras, which has "first" for windows and "split" for
         whole images.
@@ -69,7 +70,7 @@ def to_keras(model: Layer, dtype: str | None = None) -> keras.Model:
 
 def _call(name: str, layer: Layer, y: Any, dtype: str) -> Any:
     """Return the output of a layer's twin for the Keras tensor `y`."""
-    row = LAYER_MAP.get(type(layer))
+    row = counterpart(layer)
     if row is not None and row.branches:
         outputs = []
         for i, branch in enumerate(row.branches(layer)):
@@ -81,9 +82,11 @@ def _call(name: str, layer: Layer, y: Any, dtype: str) -> Any:
         y = outputs
     try:
         if row is None or row.to_keras is None:
-            raise ValueError("Keras has no such layer")
-        for kind, settings in row.to_keras(layer):
-            twin = keras_class(kind)(**settings, dtype=dtype)
+            raise ValueError(
+                "Keras has no such layer; one of your own can have a method to_keras or to_layers"
+            )
+        for spec in row.to_keras(layer):
+            twin = spec if isinstance(spec, keras.Layer) else keras_class(spec[0])(**spec[1], dtype=dtype)
             y = twin(y)
     except ValueError as error:
         raise ValueError(

@@ -1,12 +1,13 @@
 """Copying weights between minicnn and Keras models."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import keras
 import numpy as np
 
 from minicnn.interop.keras import topology
-from minicnn.interop.layer_map import LAYER_MAP, leaf_layers
+from minicnn.interop.layer_map import counterpart, leaf_layers
 from minicnn.layers import Layer
 
 
@@ -93,7 +94,10 @@ def _kind(layer: Layer | keras.Layer) -> str | type[Layer]:
     """Return the name of the Keras layer that has a layer's weights, or the class if there is none."""
     if not isinstance(layer, Layer):
         return type(layer).__name__
-    row = LAYER_MAP.get(type(layer))
+    row = counterpart(layer)
+    if row and row.to_keras and hasattr(layer, "to_keras"):
+        last: Any = row.to_keras(layer)[-1]
+        return type(last).__name__ if isinstance(last, keras.Layer) else str(last[0])
     return next(iter(row.from_keras))[-1] if row and row.from_keras else type(layer)
 
 

@@ -43,7 +43,8 @@ def to_onnx(model: Layer) -> onnx.ModelProto:
     RuntimeError
         If the model is not built.
     ValueError
-        If a layer has no counterpart in ONNX, such as a custom layer; the message names the first.
+        If a layer has no counterpart in ONNX, such as a custom layer without a method `to_onnx` or
+        `to_layers`; the message names the first.
 
     Examples
     --------

@@ -1,6 +1,6 @@
 """The nodes of a model's layers, in order."""
 
-from minicnn.interop.layer_map import LAYER_MAP, flat_layers
+from minicnn.interop.layer_map import counterpart, flat_layers
 from minicnn.interop.onnx.graph import Graph
 from minicnn.layers import Layer
 
@@ -13,9 +13,12 @@ def append_nodes(graph: Graph, model: Layer) -> None:
 
 def _append(graph: Graph, name: str, layer: Layer) -> None:
     kind = type(layer).__name__
-    row = LAYER_MAP.get(type(layer))
+    row = counterpart(layer)
     if row is None or row.to_onnx is None:
-        raise ValueError(f"layer {name} ({kind}) has no counterpart in ONNX")
+        raise ValueError(
+            f"layer {name} ({kind}) has no counterpart in ONNX; a layer of your own can say what it is "
+            f"there, by a method to_onnx(graph) or to_layers()"
+        )
     ndim = len(layer.input_shape or ()) + 1
     if row.branches:
         _append_branches(graph, name, row.branches(layer), len(layer.output_shape) + 1)
