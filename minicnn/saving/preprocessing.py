@@ -59,8 +59,8 @@ def check_preprocessing(value: Any, input_shape: tuple[int, ...]) -> Preprocessi
         if result["channels"] != channels:
             raise ValueError(f"`channels` must be those of the model's input, got {value['channels']}")
     settings = {key: value[key] for key in _READING if value.get(key) is not None}
-    if isinstance(settings.get("background"), float):
-        raise TypeError(f"`background` must be a name, 0 to 255, or three of these, got {value['background']}")
+    if isinstance(colour := settings.get("background"), float):
+        raise TypeError(f"`background` must be a name, 0 to 255, or three of these, got {colour}")
     reader = ImageReader((height, width), channels, **settings).to_dict()
     result |= {key: _plain(reader[key]) for key in settings}
     return result | {key: _numbers(value[key], key, channels) for key in ("scale", "offset") if key in value}
