@@ -23,7 +23,7 @@ class _ScaleAndShift(Layer):
         Whether the scale (gamma) and the shift (beta) are learned; otherwise they are 1 and 0.
     """
 
-    def __init__(self, eps: float, scale: bool, center: bool) -> None:
+    def __init__(self, eps: float = 1e-3, scale: bool = True, center: bool = True) -> None:
         self.eps = check_real(eps, "eps", above_low=True)
         self.scale, self.center = scale, center
 
@@ -44,10 +44,12 @@ class _ScaleAndShift(Layer):
         beta = np.zeros(self.channels) if self.beta is None else self.beta.value
         return gamma.astype(x.dtype, copy=False), beta.astype(x.dtype, copy=False)
 
-    def _add_grads(self, dgamma: np.ndarray, dbeta: np.ndarray) -> None:
+    def _add_grads(self, dx: np.ndarray, dgamma: np.ndarray, dbeta: np.ndarray) -> np.ndarray:
+        """Add the gradients of gamma and beta; return dx."""
         for parameter, gradient in ((self.gamma, dgamma), (self.beta, dbeta)):
             if parameter is not None:
                 parameter.add_grad(gradient)
+        return dx
 
 
 class BatchNorm(_ScaleAndShift):
@@ -115,9 +117,9 @@ class BatchNorm(_ScaleAndShift):
         if mean is None:  # frozen
             return dy * (gamma / np.sqrt(var + self.eps))
         own = np.stack(gradient_sums(dy, x, mean, var, self.eps))
-        self._add_grads(*own.astype(x.dtype))
         mean_dgamma, mean_dbeta = self.sum_over_batch(own) / count
-        return input_gradient(dy, x, gamma, mean, var, mean_dgamma, mean_dbeta, self.eps)
+        dx = input_gradient(dy, x, gamma, mean, var, mean_dgamma, mean_dbeta, self.eps)
+        return self._add_grads(dx, *own.astype(x.dtype))
 
 
 class GroupNorm(_ScaleAndShift):
@@ -172,9 +174,7 @@ class GroupNorm(_ScaleAndShift):
         x, statistics = self.cache
         gamma, _ = self._weights(x)
         dy = check_dy(dy, x.shape)
-        dx, *gradients = group_norm_backward(dy, x, self.groups, gamma, statistics, self.eps)
-        self._add_grads(*gradients)
-        return dx
+        return self._add_grads(*group_norm_backward(dy, x, self.groups, gamma, statistics, self.eps))
 
 
 class LayerNorm(_ScaleAndShift):
@@ -202,9 +202,6 @@ class LayerNorm(_ScaleAndShift):
            [ 1., -1.]])
     """
 
-    def __init__(self, eps: float = 1e-3, scale: bool = True, center: bool = True) -> None:
-        super().__init__(eps, scale, center)
-
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return the normalized values."""
         y, statistics = layer_norm(x, *self._weights(x), self.eps)
@@ -215,6 +212,4 @@ class LayerNorm(_ScaleAndShift):
         """Return dL/dx, through the statistics too; add the gradients of gamma and beta."""
         x, statistics = self.cache
         gamma, _ = self._weights(x)
-        dx, *gradients = layer_norm_backward(check_dy(dy, x.shape), x, gamma, statistics)
-        self._add_grads(*gradients)
-        return dx
+        return self._add_grads(*layer_norm_backward(check_dy(dy, x.shape), x, gamma, statistics))

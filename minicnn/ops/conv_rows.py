@@ -46,8 +46,8 @@ def forward(plan: WindowPlan, x: np.ndarray, kernel: np.ndarray, bias: np.ndarra
         bias = np.tile(np.repeat(bias, n), count).reshape(products.shape)
     for r in range(oh):
         first = r * plan.strides[0] - top
-        meets = [(i, first + i * plan.dilation[0]) for i in range(kh)]  # kernel rows and rows of pixels
-        meets = [(i, h) for i, h in meets if 0 <= h < len(padded)]
+        # Rows of the kernel, each with the row of pixels that it meets.
+        meets = [(i, h) for i in range(kh) if 0 <= (h := first + i * plan.dilation[0]) < len(padded)]
         if not meets:  # padding only
             y[r] = 0
         for q in range(0, ow, count):

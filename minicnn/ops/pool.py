@@ -94,6 +94,8 @@ def max_pool2d_backward(
     For finite numbers. A window that contains NaN has no largest value, and the place of its gradient is
     undefined; an infinite gradient becomes NaN in the other cells of its window.
 
+    The function is long because one loop over the cells serves the three rules of ties.
+
     Examples
     --------
     >>> x, dy = np.zeros((1, 2, 2, 1)), np.ones((1, 1, 1, 1))

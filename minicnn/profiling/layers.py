@@ -75,18 +75,20 @@ def profile(
         row |= {"forward_ms": 1000 * forward, "backward_ms": 1000 * backward}
         row["share"] = (forward + backward) / total
         row |= _speed(row["macs"], forward + backward, machine)
-    sums = {
-        key: sum(row[key] for row in rows)
-        for key in ("forward_ms", "backward_ms", "macs", "bytes_cached", "bytes_output")
-    }
-    speed = _speed(sums["macs"], total, machine)
     return {
         "machine": machine,
         "batch_size": batch_size,
         "steps": len(times),
         "layers": rows,
-        "total": {"name": "total", **sums, "share": 1.0, **speed},
+        "total": _total(rows, total, machine),
     }
+
+
+def _total(rows: list[dict[str, Any]], seconds: float, machine: dict[str, Any]) -> dict[str, Any]:
+    """Return the row of the whole step."""
+    keys = ("forward_ms", "backward_ms", "macs", "bytes_cached", "bytes_output")
+    sums = {key: sum(row[key] for row in rows) for key in keys}
+    return {"name": "total", **sums, "share": 1.0, **_speed(sums["macs"], seconds, machine)}
 
 
 def _rows(model: Sequential, batch_size: int) -> list[dict[str, Any]]:

@@ -51,7 +51,10 @@ def find_rate(
     high: float,
     steps: int,
 ) -> RateSearch:
-    """Train a copy of the model with rates from `low` to `high`, see `Trainer.lr_find`."""
+    """Train a copy of the model with rates from `low` to `high`, see `Trainer.lr_find`.
+
+    The function is long because it is a training loop of its own, which stops by the losses so far.
+    """
     low, high = check_real(low, "low", above_low=True), check_real(high, "high", low, above_low=True)
     growth = (high / low) ** (1 / (check_int(steps, "steps", low=2) - 1))
     with reading(state.model):
