@@ -29,7 +29,7 @@ class Exchangeable:
     """What a layer promises, so that a Chain may exchange it with its neighbor.
 
     A promise holds for the methods of the class that makes it: a subclass with another `forward` or
-    `backward` has to make it again.
+    `backward` has to make it again. `minicnn.testing.check_layer` checks `commutes_with_max`.
 
     Attributes
     ----------

@@ -23,6 +23,7 @@ from minicnn.testing import (
     initialization,
     modes,
     precision,
+    promises,
     repetition,
     replication,
 )
@@ -49,6 +50,7 @@ CHECKS: dict[str, Check] = {
     "gradients": gradients.check_gradients,
     "ties": gradients.check_ties,
     "kinks": gradients.check_kinks,
+    "promises": promises.check_promises,
     "float32": precision.check_float32,
     "needs_dx": backward.check_needs_dx,
     "statistics": geometry.check_statistics,

@@ -297,3 +297,24 @@ class WrongThreshold(Layer):
 
     def backward(self, dy):
         return dy * self.cache
+
+
+@broken("promises", (7,))
+class PromisesTooMuch(Sigmoid):
+    """Sigmoid may not change places with a maximum: rounding maps different x to the same value."""
+
+    commutes_with_max = True
+
+
+@broken("promises", (7,))
+class PromisesToRise(Layer):
+    """The square falls for x < 0, so it may not change places with a maximum."""
+
+    commutes_with_max = True
+
+    def forward(self, x):
+        self.cache = x
+        return x * x
+
+    def backward(self, dy):
+        return 2 * self.cache * dy
