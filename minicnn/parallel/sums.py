@@ -151,32 +151,33 @@ class ShardSums:
         if self.count == 1:
             return values.copy()
         flat = values.ravel()
-        parts = [self._add_part(flat[i : i + ROOM]) for i in range(0, max(flat.size, 1), ROOM)]
+        if flat.size <= ROOM:
+            return self._add_part(flat).reshape(values.shape)
+        parts = [self._add_part(flat[i : i + ROOM]) for i in range(0, flat.size, ROOM)]
         return np.concatenate(parts).reshape(values.shape)
 
     def _add_part(self, values: np.ndarray) -> np.ndarray:
-        memory, words, own = self.memory, self.memory.words, WORDS * self.index
+        memory, words, own, size = self.memory, self.memory.words, WORDS * self.index, values.size
         self.turn += 1
         slot = self.turn & 1
-        parts = memory.slots[slot, : self.count, : values.size]
-        parts[self.index] = values
-        words[own + SIZES + slot] = values.size
+        parts = memory.slots[slot]
+        parts[self.index, :size] = values
+        words[own + SIZES + slot] = size
         memory.fence()
         words[own + TURN] = self.turn
         for other in range(self.count):
-            self._wait(other)
+            if words[WORDS * other + TURN] < self.turn:
+                self._wait(other)
         memory.fence()
-        if any(words[WORDS * other + SIZES + slot] != values.size for other in range(self.count)):
-            raise ValueError(UNEQUAL_CALLS)
-        total = parts[0].copy()
-        for part in parts[1:]:
-            total += part
+        total = np.zeros(size)
+        for other in range(self.count):
+            if words[WORDS * other + SIZES + slot] != size:
+                raise ValueError(UNEQUAL_CALLS)
+            total += parts[other, :size]
         return total
 
     def _wait(self, other: int) -> None:
         """Wait until another shard has written its values."""
-        if self._has_come(other):
-            return
         for _ in spins():
             if self._has_come(other):
                 return

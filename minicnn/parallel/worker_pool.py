@@ -27,7 +27,7 @@ from minicnn.parameter import Parameter
 
 MODES = ("auto", "processes", "threads")
 PREDICTION_BYTES = 1 << 16  # of shared memory for the predictions of a shard
-MOST_FAILED_STARTS = 3  # of workers that were killed before they were ready
+MOST_FAILED_STARTS = 3  # of workers in succession that were killed before they were ready
 LARGEST_LOSS = 1 << 16  # bytes of the largest pickled loss that is compared in every step
 
 
@@ -123,7 +123,9 @@ class WorkerPool:
         """Send a shard to its worker, which is started if necessary; None if a thread must compute it."""
         index = place.index
         worker = self.workers.get(index)
-        if worker is not None and worker.closed and not worker.ready:
+        if worker is not None and worker.ready:
+            self.failed_starts = 0
+        elif worker is not None and worker.closed:
             self.failed_starts += 1
             killed = (worker.process.returncode or 0) < 0  # otherwise the next one would end as well
             if worker.error or not killed or self.failed_starts > MOST_FAILED_STARTS:

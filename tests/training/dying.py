@@ -5,7 +5,7 @@
 A process dies by SIGKILL at a random moment, by SIGKILL between two random lines of a random step, or in the
 middle of writing a file, when it has so many bytes. Forked, they need not import anything anew. A third of
 the nets are trained by two threads, a third by a thread and a worker process, which a death leaves behind,
-and a third by one thread, with statistics of the batch.
+and a third by these with statistics of the batch, for which they wait for each other.
 """
 
 import argparse
@@ -92,11 +92,8 @@ def fit(folder, kind, every, doom=()):
     middle = [BatchNorm(), Dropout(0.3)] if kind == "statistics" else [Dropout(0.3)]
     model = Sequential([Conv2D(4, 3), ReLU(), Flatten(), *middle, Dense(3)]).build((6, 6, 1), rng=1)
     loss = own_loss if kind == "threads" else softmax_cross_entropy
-    threads = 1 if kind == "statistics" else 2
-    trainer = Trainer(
-        model, Adam(), loss, seed=2, augment=distort, threads=threads, metrics={"accuracy": accuracy}
-    )
-    company = [Company(folder, trainer)] if kind == "workers" else []
+    trainer = Trainer(model, Adam(), loss, seed=2, augment=distort, threads=2, metrics={"accuracy": accuracy})
+    company = [] if kind == "threads" else [Company(folder, trainer)]
     log = folder / "log.csv"
     history = trainer.fit(
         *(x, y, 3, 16),
