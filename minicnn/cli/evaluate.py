@@ -12,7 +12,7 @@ from minicnn.cli.trained import add_trained, opened
 from minicnn.metrics import confusion_matrix
 from minicnn.plural import counted
 from minicnn.profiling.tables import text_width
-from minicnn.runs import check_outputs, evaluate, load_test_data
+from minicnn.runs import check_outputs, evaluate, load_evaluation_data
 
 _TEXT = "Evaluate a trained network on the test images of its data set or of another one."
 _EXAMPLE = "minicnn evaluate runs/first"
@@ -31,8 +31,8 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate and print the scores."""
     trained = opened(args)
     config = trained.config
-    dataset, data = (config.dataset, config.data) if args.dataset is None else (args.dataset, None)
-    images, labels = load_test_data(dataset, args.data or data, config.model)
+    dataset = args.dataset or config.dataset
+    part, (images, labels) = load_evaluation_data(config, trained.model, args.dataset, args.data)
     scores, logits = evaluate(trained.model, images, labels)
     check_outputs(logits)
     matrix = confusion_matrix(labels, logits)
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         )
         return 0
     accuracy, loss = scores["accuracy"], scores["loss"]
-    shown = f"accuracy {100 * accuracy:.2f} % of {counted(len(images), 'test image')} of {dataset}"
+    shown = f"accuracy {100 * accuracy:.2f} % of {counted(len(images), f'{part} image'.strip())} of {dataset}"
     print(fill(f"{shown} (error {100 * (1 - accuracy):.2f} %, loss {loss:.4g})"))
     if len(matrix) <= _MOST_SHOWN:
         print(f"\n{confusion_text(matrix, trained.class_names, text_width())}")

@@ -5,6 +5,8 @@ import shlex
 import sys
 import time
 
+import numpy as np
+
 from minicnn.cli.output import fill
 from minicnn.layers._registry import LAYERS
 from minicnn.plural import counted
@@ -13,6 +15,7 @@ from minicnn.training import Callback
 from minicnn.training.callbacks.base import Logs
 
 _NAMES = 15  # width of the column of names
+_MOST_CLASSES = 20  # that are listed
 
 
 class EpochLines(Callback):
@@ -47,13 +50,10 @@ def describe(run: Run, data: Data, ranks: int = 1) -> str:
     """Return what is going to be trained, on what, and how."""
     config, model = run.config, run.model
     parameters = sum(parameter.size for parameter in model.parameters())
-    part, (images, _) = data.evaluation
-    trained = data.train[0]
     rows = {
         "model": f"{config.model}: {counted(len(model), 'layer')}, {counted(parameters, 'parameter')}",
-        "data": f"{config.dataset}: {counted(len(trained), 'image')} of "
-        f"{'x'.join(map(str, trained.shape[1:]))}{', distorted' if config.augment else ''}, "
-        f"evaluated on {counted(len(images), f'{part} image')}",
+        "data": _data_text(config.dataset, data, config.augment),
+        **({"classes": _classes_text(data)} if data.own else {}),
         "training": f"{counted(config.epochs, 'epoch')} in batches of {config.batch_size}, "
         f"{config.optimizer}, {config.schedule} learning rate {config.lr:g}, "
         f"weight decay {config.weight_decay:g}, seed {config.seed}"
@@ -61,6 +61,30 @@ def describe(run: Run, data: Data, ranks: int = 1) -> str:
         "run folder": str(run.folder),
     }
     return "\n".join(_row(name, text) for name, text in rows.items())
+
+
+def _data_text(dataset: str, data: Data, distorted: bool) -> str:
+    part, (images, _) = data.evaluation
+    trained = data.train[0]
+    kind = f" ({data.kind})" if data.kind not in ("", dataset) else ""
+    held_out = ""
+    if data.validation is not None and part != "validation":
+        held_out = f", {counted(len(data.validation[0]), 'validation image')}"
+    return (
+        f"{dataset}{kind}: {counted(len(trained), 'image')} of "
+        f"{'x'.join(map(str, trained.shape[1:]))}{', distorted' if distorted else ''}{held_out}, "
+        f"evaluated on {counted(len(images), f'{part} image')}"
+    )
+
+
+def _classes_text(data: Data) -> str:
+    """Return the classes, each with the number of its images in all parts."""
+    parts = [labels for _, labels in filter(None, (data.train, data.validation, data.test))]
+    counts = sum(np.bincount(labels, minlength=data.num_classes) for labels in parts)
+    names = data.class_names or [str(number) for number in range(data.num_classes)]
+    shown = [f"{name} {count:,}" for name, count in zip(names, np.asarray(counts), strict=True)]
+    more = [f"and {len(shown) - _MOST_CLASSES} more"] if len(shown) > _MOST_CLASSES else []
+    return f"{len(shown)}: {', '.join(shown[:_MOST_CLASSES] + more)}"
 
 
 def report(result: TrainResult, data: Data) -> str:

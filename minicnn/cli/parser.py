@@ -109,9 +109,10 @@ def add_dataset(parser: argparse.ArgumentParser, default: str | None, shown: str
     """Add --dataset and --data."""
     parser.add_argument(
         "--dataset",
-        metavar="NAME|DIR",
+        metavar="NAME|DIR|FILE",
         default=default,
-        help=f"{', '.join(DATASETS)}, or {' or '.join(FOLDER_FORMATS)} (default: {shown})",
+        help=f"{', '.join(DATASETS)}; or a folder with a folder of pictures for each class, with or without "
+        f"train/, val/ and test/; or a file .npz; or {', or '.join(FOLDER_FORMATS)} (default: {shown})",
     )
     names = " and ".join(name for name, entry in DATASETS.items() if entry.takes_folder)
     help_data = f"folder with the files of {names} (default: searched in the usual places)"

@@ -7,12 +7,14 @@ import warnings
 from pathlib import Path
 from typing import Any, TextIO
 
+from minicnn.cli.errors import one_line
 from minicnn.cli.messages import EpochLines, describe, next_steps, report, say
 from minicnn.cli.output import fill
 from minicnn.cli.parser import Commands, add_command, add_dataset, add_model
 from minicnn.cli.ranks import in_ranks
 from minicnn.cli.trained import add_custom, for_command_line
 from minicnn.datasets import DATASETS
+from minicnn.datasets.image_reader import RESIZES
 from minicnn.errors import FileFormatError
 from minicnn.layers import Layer
 from minicnn.optimizers import OPTIMIZERS
@@ -26,12 +28,17 @@ from minicnn.runs import (
     check_outputs,
     create_run,
     draw,
+    has_pictures,
     is_finished,
     load_data,
+    open_run,
     open_unfinished_run,
+    prolong,
+    redraw,
     train,
 )
 from minicnn.runs.config import SCHEDULES
+from minicnn.runs.dataset import OWN_VAL_SPLIT
 from minicnn.runs.user_code import custom_layers, is_builtin, layers_of
 from minicnn.training.progress import on_terminal
 
@@ -46,7 +53,8 @@ Several processes train together under `mpiexec -n 4 minicnn train ...`, also on
 shared file system, or under SLURM's `srun --mpi=pmi2`. This needs: pip install 'minicnn-numpy[mpi]'"""
 _EXAMPLE = """\
 minicnn train --dataset mnist --epochs 15 --seed 0 --out runs/first
-minicnn train --model nets.py:tiny --epochs 5 --out runs/own
+minicnn train --dataset pictures/ --size 48 --out runs/own
+minicnn train --model nets.py:tiny --epochs 5 --out runs/tiny
 minicnn train --resume runs/first"""
 
 
@@ -75,15 +83,23 @@ def add_to(commands: Commands) -> None:
     distort = "distort the training images at random"
     parser.add_argument("--augment", action="store_true", default=None, help=distort)
     add("seed", "N", f"random seed (default: {new.seed})")
-    add("limit", "N", "use only the first N training images")
-    hold_out = "hold out N training images and evaluate on them instead of the test set, to choose settings"
-    add("validation", "N", hold_out)
+    add("limit", "N", "use only N training images: the first, or of pictures of yours some drawn by the seed")
+    hold_out = "share of the training images of each class to hold out, for the curves, and for the score if "
+    hold_out += f"there is no test set (default: {OWN_VAL_SPLIT:g} for pictures of yours, else 0)"
+    add("val-split", "SHARE", hold_out, float)
+    add("size", "N|HxW", "size to which pictures in class folders are brought (default: 32)", str)
+    add("channels", "1|3", "1 for grey pictures, 3 for colours (default: what the files hold)")
+    how = f"how a picture gets the proportions of --size: {', '.join(RESIZES)} (default: {new.resize})"
+    add("resize", "HOW", how, str, choices=RESIZES)
+    behind = f"colour behind transparent pixels, and of padding (default: {new.background})"
+    add("background", "COLOUR", behind, str)
     add("threads", "N", "threads that share the work of a step (default: all available cores)")
     wait = f"how long ranks wait for one another (default: {TIMEOUT:g})"
     add("rank-timeout", "SECONDS", wait, float, default=TIMEOUT)
     add("out", "DIR", "run folder (default: runs/MODEL-DATASET-NUMBER)", str)
     add("checkpoint-every", "STEPS", "steps between checkpoints (default: one epoch)")
-    add("resume", "RUN", "continue the run in this folder with its own configuration", str)
+    again = "continue the run in this folder with its own configuration; with --epochs, for more epochs"
+    add("resume", "RUN", again, str)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -99,7 +115,10 @@ def _run(args: argparse.Namespace, ranks: Ranks) -> int:
     prepared: Any = _prepare(args, layers) if ranks.rank == 0 else (None, False, None)
     run, finished = ranks.broadcast(lambda: prepared[:2])
     if finished:
-        print(f"{run.folder} is already finished\n{next_steps(run)}")
+        print(f"{run.folder} is already finished; --epochs N prolongs it")
+        if ranks.rank == 0 and not has_pictures(run):
+            _redraw(run, layers)
+        print(next_steps(run))
         return 0
     data = prepared[2] or load_data(run.config)
     say(describe(run, data, ranks.size))
@@ -133,6 +152,14 @@ def _finish(run: Run, data: Data, result: TrainResult) -> int:
     return 0
 
 
+def _redraw(run: Run, layers: list[type[Layer]]) -> None:
+    """Draw the pictures of a run that was stopped between its result and these."""
+    try:
+        redraw(open_run(run.folder, layers))
+    except (ImportError, ValueError, OSError) as error:
+        print(fill(f"no pictures: {one_line(error)}"))
+
+
 def _own_layers(model: str | None) -> list[type[Layer]]:
     """Return the classes of layers in the file of a model FILE.py:NAME."""
     return [] if model is None or is_builtin(model) else layers_of(model)
@@ -143,11 +170,11 @@ def _prepare(args: argparse.Namespace, layers: list[type[Layer]]) -> tuple[Run, 
     names = [field.name for field in dataclasses.fields(TrainConfig)]
     choices = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     for name in ("dataset", "data"):  # absolute, so that the run can be evaluated from elsewhere
-        if choices.get(name) not in (None, *DATASETS) and Path(choices[name]).is_dir():
+        if choices.get(name) not in (None, *DATASETS) and Path(choices[name]).exists():
             choices[name] = str(Path(choices[name]).absolute())
     if args.resume is not None:
         resumed = _resumed(args, choices, layers)
-        return resumed, is_finished(resumed.folder), None
+        return resumed, is_finished(resumed.folder, resumed.config.epochs), None
     config = TrainConfig(**choices)
     data = load_data(config)
     return create_run(config, data, args.out, args.checkpoint_every), False, data
@@ -161,6 +188,8 @@ def _resumed(args: argparse.Namespace, choices: dict[str, Any], layers: list[typ
         raise for_command_line(error) from error
     if args.out is not None and Path(args.out).absolute() != run.folder.absolute():
         raise ValueError(f"--out must be the folder of the resumed run, or omitted, got {args.out}")
+    if (epochs := choices.pop("epochs", None)) not in (None, run.config.epochs):
+        run = prolong(run, epochs)
     for name, value in choices.items():
         if value != (own := getattr(run.config, name)):
             option = f"--{name.replace('_', '-')}"

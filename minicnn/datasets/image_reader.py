@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minicnn.datasets.picture_files import opened_picture
+from minicnn.datasets.picture_files import opened_picture, quiet
 from minicnn.errors import FileFormatError
 from minicnn.validation import check_int, check_real
 
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 Colour = tuple[int, int, int]
-_RESIZE = ("crop", "pad")
+RESIZES = ("crop", "pad")
 _MAX_SIDE = 4096
+_SIZE_SAMPLE = 200
 _BLOCK = 1 << 20  # pixels scaled at a time
 _GREY = ("1", "L", "LA", "La")
 _DEEP = ("I", "F")  # first letters of modes with more than 8 bits, which have one channel
@@ -56,7 +58,7 @@ class ImageReader:
             object.__setattr__(self, name, value)
         if self.channels not in (1, 3):
             raise ValueError(f"`channels` must be 1 or 3, got {self.channels!r}")
-        if self.resize not in _RESIZE:
+        if self.resize not in RESIZES:
             raise ValueError(f"`resize` must be 'crop' or 'pad', got {self.resize!r}")
 
     def __call__(self, path: str | os.PathLike[str]) -> np.ndarray:
@@ -196,3 +198,17 @@ def _natural_range(image: Image, values: np.ndarray) -> tuple[float, float]:
         )
     bits = image.tag_v2.get(258, (16,)) if image.format == "TIFF" else (16,)  # type: ignore[attr-defined]
     return 0.0, top if image.mode == "F" else float(2 ** min(bits[0] if bits[0] > 8 else 16, 16) - 1)
+
+
+def picture_sizes(paths: Sequence[os.PathLike[str]]) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return the smallest and the largest (width, height), by area, of some of these files."""
+    sizes = []
+    with quiet():
+        for path in paths[:: max(1, len(paths) // _SIZE_SAMPLE)]:
+            try:
+                with opened_picture(path) as image:
+                    sizes.append(image.size)
+            except (FileFormatError, OSError):
+                pass  # it is named when it is read
+    area = math.prod
+    return min(sizes, key=area, default=(0, 0)), max(sizes, key=area, default=(0, 0))

@@ -1,9 +1,9 @@
 """Runs: one training from its config to its folder, and back from the folder to the trained model."""
 
 from minicnn.runs.config import TrainConfig
-from minicnn.runs.data import Data, load_data, load_test_data
-from minicnn.runs.folder import Run, create_run, open_run, open_unfinished_run
-from minicnn.runs.pictures import draw
+from minicnn.runs.data import Data, load_data, load_evaluation_data, load_test_data
+from minicnn.runs.folder import Run, create_run, open_run, open_unfinished_run, prolong
+from minicnn.runs.pictures import draw, has_pictures, redraw
 from minicnn.runs.records import is_finished, read_history, read_result
 from minicnn.runs.report import report
 from minicnn.runs.train import TrainResult, check_outputs, evaluate, train
@@ -18,14 +18,18 @@ __all__ = [
     "create_run",
     "draw",
     "evaluate",
+    "has_pictures",
     "is_finished",
     "load_data",
+    "load_evaluation_data",
     "load_test_data",
     "open_run",
     "open_trained",
     "open_unfinished_run",
+    "prolong",
     "read_history",
     "read_result",
+    "redraw",
     "report",
     "train",
 ]

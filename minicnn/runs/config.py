@@ -13,7 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from minicnn.datasets import Augment
+from minicnn.datasets import Augment, AugmentPhotos
+from minicnn.datasets.image_reader import RESIZES
 from minicnn.layers import Sequential
 from minicnn.models import MODELS
 from minicnn.optimizers import OPTIMIZERS, Optimizer
@@ -25,6 +26,7 @@ from minicnn.validation import check_int, check_real
 WARMUP = 0.05  # share of the steps in which the learning rate of the cosine schedule rises
 
 AUGMENT = Augment(shift=2.0, rotation=10.0, shear=0.1, scale=0.1)
+_AUGMENT_GREY = Augment(shift=2.0, rotation=10.0, shear=0.1, scale=0.1, background="edge")
 
 _MAX_SIDE, _MAX_CHANNELS, _MAX_CLASSES = 256, 64, 10_000  # keep the models of the registry under a gigabyte
 _MAX_THREADS, _MAX_NUMBER = 64, 10**9  # each thread takes a copy of the model
@@ -68,8 +70,17 @@ class TrainConfig:
         Seed of the initial weights, the order of the images, the augmentation and the held-out images.
     limit : int, optional
         Use only the first `limit` training images.
-    validation : int
-        Number of training images to hold out; the run is then evaluated on them, not on the test set.
+    val_split : float, optional
+        Share of the training images to hold out, of each class the same; they are drawn by the seed, and
+        evaluated after each epoch. By default a tenth of class folders and archives without such a part, and
+        none of other sets.
+    size : str, optional
+        Height and width to which the pictures of class folders are brought, "32" or "24x32"; the default is
+        32.
+    channels : int, optional
+        1 for grey pictures, 3 for colours; by default what the files of class folders hold.
+    resize, background : str
+        See `load_image_folder`.
     threads : int, optional
         See `Trainer`; by default all available cores.
 
@@ -97,7 +108,11 @@ class TrainConfig:
     augment: bool = False
     seed: int = 0
     limit: int | None = None
-    validation: int = 0
+    val_split: float | None = None
+    size: str | None = None
+    channels: int | None = None
+    resize: str = "crop"
+    background: str = "white"
     threads: int | None = None
 
     def __post_init__(self) -> None:
@@ -107,11 +122,18 @@ class TrainConfig:
         _one_of(self.optimizer, "optimizer", OPTIMIZERS)
         _one_of(self.schedule, "schedule", SCHEDULES)
         check_int(self.seed, "seed")
-        for name, low in {"epochs": 0, "batch_size": 1, "validation": 0, "limit": 1, "threads": 1}.items():
+        for name, low in {"epochs": 0, "batch_size": 1, "limit": 1, "threads": 1}.items():
             value, high = getattr(self, name), _MAX_THREADS if name == "threads" else _MAX_NUMBER
             if value is not None and check_int(value, name, low) > high:
                 shown = f"{value:,}" if value.bit_length() < 64 else f"one of {value.bit_length()} bits"
                 raise ValueError(f"`{name}` must be at most {high:,}, got {shown}")
+        if self.val_split is not None:
+            check_real(self.val_split, "val_split", high=1)
+        if self.size is not None:
+            parse_size(self.size)
+        if self.channels not in (None, 1, 3):
+            raise ValueError(f"`channels` must be 1 or 3, got {self.channels}")
+        _one_of(self.resize, "resize", RESIZES)
         for name in ("lr", "weight_decay"):
             value = getattr(self, name)
             default = getattr(OPTIMIZERS[self.optimizer], name)
@@ -140,6 +162,14 @@ class TrainConfig:
             raise ValueError(f"`num_classes` must be 1 to {_MAX_CLASSES:,}, got {num_classes:,}")
         return MODELS[self.model].make(num_classes).build(input_shape, rng=self.seed)
 
+    def make_augment(self, input_shape: tuple[int, ...], own: bool) -> Augment | AugmentPhotos | None:
+        """Return what distorts the training images, or None; own pictures may be in colour, or on white."""
+        if not self.augment:
+            return None
+        if not own:
+            return AUGMENT
+        return AugmentPhotos() if input_shape[2] == 3 else _AUGMENT_GREY
+
     def make_schedule(self, steps: int) -> Schedule:
         """Return the learning rate as a function of the step, for a training of `steps` steps."""
         return SCHEDULES[self.schedule](typing.cast(float, self.lr), steps)
@@ -166,6 +196,21 @@ class TrainConfig:
             listed = ", ".join(sorted(unknown | missing))
             raise ValueError(f"missing or unknown in a `TrainConfig`: {listed}")
         return cls(**values)
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Return (height, width) of a size such as "32" or "24x32".
+
+    >>> parse_size("24x32")
+    (24, 32)
+    """
+    sides = text.lower().split("x")
+    if len(sides) > 2 or not all(side.isdecimal() and side.isascii() for side in sides):
+        raise ValueError(f"`size` must be N or HEIGHTxWIDTH, such as 32 or 24x32, got {text!r:.40}")
+    height, width = int(sides[0][:9]), int(sides[-1][:9])
+    if not 1 <= min(height, width) <= max(height, width) <= _MAX_SIDE:
+        raise ValueError(f"`size` must be 1 to {_MAX_SIDE} in each direction, got {text!r:.40}")
+    return height, width
 
 
 def _check_type(value: Any, name: str, allowed: tuple[type, ...]) -> None:

@@ -1,7 +1,7 @@
 """The data of a run: a data set, by name or folder, split and padded for the model."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,87 +9,165 @@ import numpy as np
 
 from minicnn.datasets import DATASETS, FOLDER_FORMATS
 from minicnn.datasets.folder import Split
+from minicnn.layers import Layer
 from minicnn.models import MODELS
 from minicnn.runs.config import TrainConfig
-from minicnn.runs.suggestions import did_you_mean
-from minicnn.saving.preprocessing import DIGIT
+from minicnn.runs.dataset import OWN_VAL_SPLIT, Dataset, find_dataset, hold_out, is_class_folders, rename
 
 
 @dataclass(frozen=True)
 class Data:
-    """Images, uint8 (N, H, W, C), and labels, integers (N,), of each part of a data set.
+    """Images, (N, H, W, C), and labels, integers (N,), of each part of a data set.
 
     Attributes
     ----------
-    train, test : (images, labels)
-        The two parts of the data set, without the held-out images.
+    train : (images, labels)
+        The training images, without the held-out ones.
     validation : (images, labels) or None
-        The held-out training images.
+        Those that are evaluated after each epoch: a part of the data set, or held out of the training images.
+    test : (images, labels) or None
+        Evaluated once.
     class_names : list of str or None
         None if the labels themselves are the names.
     preprocessing : dict, str or None
         How pictures become such images, as `save_model` takes it; None if that is not known.
+    kind : str
+        What the data set was found to be, for messages.
+    own : bool
+        Whether it is a set of the user's, rather than one with published parts.
     """
 
     train: Split
     validation: Split | None
-    test: Split
+    test: Split | None
     class_names: list[str] | None = None
     preprocessing: dict[str, Any] | str | None = None
+    kind: str = ""
+    own: bool = False
 
     @property
     def num_classes(self) -> int:
         """The number of class names; without names, the highest label plus one."""
         if self.class_names:
             return len(self.class_names)
-        parts = (self.train, self.test, *([self.validation] if self.validation else []))
+        parts = [part for part in (self.train, self.validation, self.test) if part is not None]
         return 1 + max(int(labels.max(initial=0)) for _, labels in parts)
 
     @property
     def evaluation(self) -> tuple[str, Split]:
-        """Name and content of the part to evaluate on: the held-out images if any, else the test set."""
-        return ("test", self.test) if self.validation is None else ("validation", self.validation)
+        """Name and content of the part to evaluate on: the test set if there is one, else the held-out ones.
+
+        Raises
+        ------
+        ValueError
+            If there are neither.
+        """
+        if self.test is not None:
+            return "test", self.test
+        if self.validation is not None:
+            return "validation", self.validation
+        raise ValueError("there are no images to evaluate on: hold some out by `val_split`, such as 0.1")
 
 
 def load_data(config: TrainConfig) -> Data:
-    """Load the config's data set, with its `limit` and `validation`, and pad the images for the model.
+    """Load the config's data set, hold out its `val_split`, and pad the images for the model.
 
     Raises
     ------
     FileNotFoundError, FileFormatError
         If the data set is missing, unknown or broken.
     ValueError
-        If no image is left to train on, or there is no test image.
+        If no image is left to train on, or there is none to evaluate on.
     """
-    (images, labels), (x_test, y_test) = _load(config.dataset, config.data)
-    images, labels = images[: config.limit], labels[: config.limit]
-    if len(images) == 0:
+    found = find_dataset(config)
+    images, labels = found.splits["train"]
+    if not len(images):
         raise ValueError(f"{config.dataset} has no training images")
-    if config.validation >= len(images):
+    kept, held_out = _held_out(config, found, labels)
+    train = (images, labels) if len(kept) == len(images) else (images[kept], labels[kept])
+    parts = {"train": train} | {name: part for name, part in found.splits.items() if name != "train"}
+    if len(held_out):
+        parts["val"] = images[held_out], labels[held_out]
+    padded = {name: (pad_images(x, config.model), y) for name, (x, y) in parts.items() if len(x)}
+    rest = found.class_names, found.preprocessing, found.kind, found.own
+    data = Data(padded["train"], padded.get("val"), padded.get("test"), *rest)
+    if data.class_names is not None and len(data.class_names) < 2:
+        raise ValueError(f"a classifier needs at least two classes, but {config.dataset} has only one")
+    if data.test is None and data.validation is None and "test" in parts:
+        raise ValueError(f"{config.dataset} has no test images")
+    _ = data.evaluation
+    return data
+
+
+def _held_out(config: TrainConfig, found: Dataset, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the indices of the training images to keep, within the limit, and to hold out."""
+    share = config.val_split
+    if share is None:
+        share = OWN_VAL_SPLIT if found.own and "val" not in found.splits else 0.0
+    elif share and "val" in found.splits:
+        raise ValueError(f"`val_split` must be omitted: {config.dataset} has a part for validation already")
+    # Streams of their own, separate from those of weights, epochs and augmentation.
+    rows = np.arange(len(labels))[: config.limit]
+    if found.own and config.limit is not None and config.limit < len(labels):  # they may be sorted by class
+        drawn = np.random.default_rng([config.seed, 0, 0, 2]).permutation(len(labels))
+        rows = np.sort(drawn[: config.limit])
+    if not share:
+        return rows, rows[:0]
+    kept, held_out = hold_out(labels[rows], share, np.random.default_rng([config.seed, 0, 0, 1]))
+    if not len(held_out):
         raise ValueError(
-            f"`validation` must be below {len(images)}, to leave images to train on, got {config.validation}"
+            f"`val_split` leaves nothing to hold out: each class has one image of {len(rows)}; set it to 0"
         )
-    train, validation = (images, labels), None
-    if config.validation:
-        # A stream of its own, separate from those of weights, epochs and augmentation.
-        order = np.random.default_rng([config.seed, 0, 0, 1]).permutation(len(images))
-        kept, held_out = order[: -config.validation], order[-config.validation :]
-        train, validation = (
-            (images[kept], labels[kept]),
-            (pad_images(images[held_out], config.model), labels[held_out]),
-        )
-    return Data(
-        (pad_images(train[0], config.model), train[1]),
-        validation,
-        (pad_images(x_test, config.model), y_test),
-        _known_names(config.dataset),
-        DIGIT if config.dataset == "mnist" else None,
-    )
+    return rows[kept], rows[held_out]
+
+
+def load_evaluation_data(
+    config: TrainConfig, model: Layer, dataset: str | None = None, data: str | None = None
+) -> tuple[str, Split]:
+    """Load the part to evaluate a trained model on: its name, images and labels.
+
+    Of another data set than the config's it is the test part, or all images if the set is not divided; their
+    classes are found by their names, and pictures are prepared as for the training.
+
+    Raises
+    ------
+    FileNotFoundError, FileFormatError, ValueError
+        As `load_data`; also if the model does not know a class.
+    """
+    if dataset is None:
+        config = config if data is None else replace(config, data=data)
+        return load_data(config).evaluation
+    config = replace(config, dataset=dataset, data=data, size=None, channels=None)
+    if is_class_folders(dataset):
+        config = _prepared_as(config, model)
+    found = find_dataset(config)
+    part = "test" if "test" in found.splits else "train"
+    images, labels = found.splits[part]
+    if not len(images):
+        raise ValueError(f"{dataset} has no test images")
+    if found.own and found.class_names and model.class_names:
+        labels = rename(labels, found.class_names, model.class_names, dataset)
+    return part.replace("train", ""), (pad_images(images, config.model), labels)
+
+
+def _prepared_as(config: TrainConfig, model: Layer) -> TrainConfig:
+    """Return a config whose pictures are prepared as the inputs of a model."""
+    height, width, channels = model.input_shape or (0, 0, 0)
+    given = model.preprocessing if isinstance(model.preprocessing, dict) else {}
+    background = given.get("background", config.background)
+    if not isinstance(background, str):
+        background = "#" + bytes(background if isinstance(background, list) else [background] * 3).hex()
+    resize = given.get("resize", config.resize)
+    size = f"{height}x{width}"
+    return replace(config, size=size, channels=channels, resize=resize, background=background)
 
 
 def load_test_data(dataset: str, data: str | None, model: str) -> Split:
     """Load only the test images of a data set, padded for the model of this name."""
-    _, (images, labels) = _load(dataset, data)
+    splits = find_dataset(TrainConfig(dataset=dataset, data=data)).splits
+    if "test" not in splits or not len(splits["test"][0]):
+        raise ValueError(f"{dataset} has no test images")
+    images, labels = splits["test"]
     return pad_images(images, model), labels
 
 
@@ -124,26 +202,3 @@ def _known_names(dataset: str) -> list[str] | None:
         kind = next((kind for kind in FOLDER_FORMATS.values() if kind.matches(Path(dataset))), None)
     names = getattr(kind, "class_names", None)
     return None if names is None else list(names)
-
-
-def _load(dataset: str, data: str | None) -> tuple[Split, Split]:
-    if not dataset:
-        raise FileNotFoundError("a model file does not hold its data set: give --dataset")
-    named = DATASETS.get(dataset)
-    if data is not None and not (named and named.takes_folder):
-        names = " and ".join(name for name, entry in DATASETS.items() if entry.takes_folder)
-        raise ValueError(f"`data` is only for {names}, not for {dataset}")
-    folder = Path(dataset)
-    if named:
-        train, test = named.load(data) if named.takes_folder else named.load()
-    elif folder.is_dir():
-        formats = list(FOLDER_FORMATS.values())
-        train, test = next((kind for kind in formats if kind.matches(folder)), formats[0]).load(folder)
-    else:
-        known = " or ".join((", ".join(DATASETS), *FOLDER_FORMATS))
-        raise FileNotFoundError(
-            f"the data set must be {known}, got {dataset!r}{did_you_mean(dataset, DATASETS)}"
-        )
-    if not len(test[0]):
-        raise ValueError(f"{dataset} has no test images")
-    return train, test

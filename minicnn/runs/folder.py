@@ -9,7 +9,7 @@ and none of it makes the reader run code.
 import contextlib
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from minicnn.errors import FileFormatError
@@ -18,7 +18,7 @@ from minicnn.layers._registry import LAYERS
 from minicnn.models import MODELS
 from minicnn.runs.config import TrainConfig
 from minicnn.runs.data import Data, class_names, load_data
-from minicnn.runs.records import read_json, write_json
+from minicnn.runs.records import HISTORY, read_history, read_json, write_json
 from minicnn.runs.user_code import own_model
 from minicnn.saving import load_model, load_weights, save_model
 from minicnn.saving.files import check_schema
@@ -90,9 +90,11 @@ def create_run(
         )
     else:
         path = Path(folder)
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        if path.exists() and not _is_unused(path):
             raise FileExistsError(f"{path} is not an empty folder: choose a new one for the run")
         path.mkdir(parents=True, exist_ok=True)
+        if (path / CHECKPOINTS).is_dir():  # of a run that was killed before it had a configuration
+            (path / CHECKPOINTS).rmdir()
     content = {
         "train": config.to_dict(),
         "input_shape": list(input_shape),
@@ -120,6 +122,31 @@ def _removed_on_error(path: Path) -> Iterator[None]:
             (path / CHECKPOINTS).rmdir()
             path.rmdir()
         raise
+
+
+def prolong(run: Run, epochs: int) -> Run:
+    """Return a run with more epochs, also in its folder.
+
+    Raises
+    ------
+    ValueError
+        If it has made more epochs than these.
+    """
+    done = len(read_history(run.folder).epoch) if (run.folder / HISTORY).exists() else 0
+    if epochs < done:
+        raise ValueError(f"`epochs` must be at least {done}, which the run has made, got {epochs}")
+    config = replace(run.config, epochs=epochs)
+    content = read_json(run.folder / CONFIG)
+    write_json(run.folder / CONFIG, content | {"train": config.to_dict()})
+    return replace(run, config=config)
+
+
+def _is_unused(path: Path) -> bool:
+    """Return whether a folder is empty, but for what a run leaves that could not write its configuration."""
+    if not path.is_dir() or any((path / CHECKPOINTS).glob("*")):
+        return False
+    left = [entry.name for entry in path.iterdir() if not entry.name.startswith(f".{CONFIG}")]
+    return not {*left} - {CHECKPOINTS, INITIAL}
 
 
 def open_run(folder: str | os.PathLike[str], custom_layers: Iterable[type[Layer]] = ()) -> Run:

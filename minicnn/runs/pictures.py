@@ -2,9 +2,12 @@
 
 from minicnn.metrics import confusion_matrix
 from minicnn.ops.activations import softmax
-from minicnn.runs.data import Data
+from minicnn.runs.data import Data, load_data
 from minicnn.runs.folder import Run
-from minicnn.runs.train import TrainResult, check_outputs
+from minicnn.runs.records import read_history, read_result
+from minicnn.runs.train import TrainResult, check_outputs, evaluate
+
+PICTURES = ("curves.png", "confusion.png", "errors.png")
 
 
 def draw(run: Run, data: Data, result: TrainResult) -> None:
@@ -30,3 +33,16 @@ def draw(run: Run, data: Data, result: TrainResult) -> None:
     }
     for file, figure in pictures.items():
         figure.savefig(run.folder / file)
+
+
+def has_pictures(run: Run) -> bool:
+    """Return whether the folder of a run has its pictures."""
+    return all((run.folder / name).exists() for name in PICTURES)
+
+
+def redraw(run: Run) -> None:
+    """Draw the pictures of a finished run again, from its model, data and records; raises as `draw`."""
+    data = load_data(run.config)
+    _, (images, labels) = data.evaluation
+    _, logits = evaluate(run.model, images, labels, run.config.threads)
+    draw(run, data, TrainResult(read_result(run.folder), read_history(run.folder), logits))

@@ -17,12 +17,14 @@ _MAX_JSON = 1 << 16  # bytes; a configuration has about 500
 _MAX_HISTORY, _MAX_COLUMNS = 1 << 21, 100  # bytes: 20,000 epochs of 5 columns
 
 
-def is_finished(folder: str | os.PathLike[str]) -> bool:
-    """Return whether a run was trained to the end and evaluated."""
+def is_finished(folder: str | os.PathLike[str], epochs: int = 0) -> bool:
+    """Return whether a run was trained to the end, of at least so many epochs, and evaluated."""
     try:
-        return read_result(folder).get("interrupted") is False
+        result = read_result(folder)
     except (FileNotFoundError, FileFormatError):  # damaged: the end of the training writes it again
         return False
+    done = result.get("epochs")
+    return result.get("interrupted") is False and (not isinstance(done, int) or done >= epochs)
 
 
 def read_result(folder: str | os.PathLike[str]) -> dict[str, Any]:

@@ -19,7 +19,6 @@ from minicnn.parallel.cores import resolve_threads
 from minicnn.parallel.prediction import parallel_predict
 from minicnn.parallel.ranks import TIMEOUT
 from minicnn.profiling import peak_memory_mb
-from minicnn.runs.config import AUGMENT
 from minicnn.runs.data import Data
 from minicnn.runs.folder import CHECKPOINTS, MODEL, Run
 from minicnn.runs.interrupt import StopOnSignal
@@ -63,8 +62,8 @@ def train(
 ) -> TrainResult:
     """Train a run's model, from its newest checkpoint if there is one, and fill its folder.
 
-    `result.json` has `<part>_loss` and `<part>_accuracy`, where the part is "test", or "validation" if images
-    were held out; whether it was `interrupted`; `epochs` (finished), `steps`, `seconds`, `images_per_second`
+    `result.json` has `<part>_loss` and `<part>_accuracy`, where the part is "test", or "validation" if there
+    is no test set; whether it was `interrupted`; `epochs` (finished), `steps`, `seconds`, `images_per_second`
     and `peak_memory_mb` of the training; the model's `parameters`; the `seed`; the `ranks` and the `threads`
     of each; and the `environment`. The seconds are the sum over all processes that trained one after another,
     without steps that were lost. History and weights contain no times, so that they are reproducible.
@@ -88,7 +87,7 @@ def train(
     ):
         if first:
             remove_temporaries(run.folder)
-        trainer = _make_trainer(run, len(data.train[0]), comm, rank_timeout)
+        trainer = _make_trainer(run, data, comm, rank_timeout)
         clock = _Clock()
         history = _fit(
             trainer, run, data, [stop, clock, CSVLogger(run.folder / HISTORY), *callbacks], verbose
@@ -102,13 +101,13 @@ def train(
         return _finish(run, data, TrainResult(values, history, None, stop.received))
 
 
-def _make_trainer(run: Run, images: int, comm: Any, rank_timeout: float | None) -> Trainer:
+def _make_trainer(run: Run, data: Data, comm: Any, rank_timeout: float | None) -> Trainer:
     config = run.config
     return Trainer(
         run.model,
-        config.make_optimizer(images),
+        config.make_optimizer(len(data.train[0])),
         seed=config.seed,
-        augment=AUGMENT if config.augment else None,
+        augment=config.make_augment(data.train[0].shape[1:], data.own),
         threads=config.threads,
         comm=comm,
         rank_timeout=rank_timeout,

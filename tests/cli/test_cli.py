@@ -66,7 +66,7 @@ print([m for m in ("matplotlib", "PIL", "tensorflow", "hypothesis", "minicnn.tes
             ["train", "--model", "vgg"],
             f"minicnn train: --model must be one of {', '.join(MODELS)}, FILE.py:NAME, got 'vgg'; did you",
         ),
-        (["train", "--val", "5"], "minicnn train: unknown option '--val'; did you mean '--validation'? (see"),
+        (["train", "--val", "5"], "minicnn train: unknown option '--val'; did you mean '--val-split'? (see"),
         (["evaluate"], "minicnn evaluate: the following arguments are required: RUN"),
         (["check", "x.py:X", "--input", "8x8"], "minicnn check: argument --input: must be integers"),
     ],

@@ -122,4 +122,4 @@ def test_what_is_registered_is_an_option(monkeypatch, capsys):
     assert f"{', '.join(OPTIMIZERS)} (default: adamw)" in words
     assert "mine 0.125)" in words
     assert f"{', '.join(MODELS)} (default: lenet5)" in words
-    assert f"{', '.join(DATASETS)}, or a folder" in words
+    assert f"{', '.join(DATASETS)}; or a folder" in words

@@ -11,7 +11,7 @@ from toy_data import write_folder
 
 import minicnn
 from minicnn.cli import main
-from minicnn.runs import TrainConfig, create_run, load_data, open_run, read_result
+from minicnn.runs import TrainConfig, create_run, load_data, open_run, read_history, read_result
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def test_every_option_reaches_the_config(tmp_path):
         "schedule": "constant",
         "seed": 9,
         "limit": 50,
-        "validation": 10,
+        "val_split": 0.2,
         "threads": 2,
     }
     arguments = [
@@ -73,9 +73,16 @@ def test_every_option_reaches_the_config(tmp_path):
     ]
     assert main(["train", *arguments, "--augment", "--out", str(tmp_path / "run")]) == 0
     run = open_run(tmp_path / "run")
-    assert run.config.to_dict() == options | {"augment": True, "data": None}
+    assert run.config.to_dict() == options | {
+        "augment": True,
+        "data": None,
+        "size": None,
+        "channels": None,
+        "resize": "crop",
+        "background": "white",
+    }
     assert run.model.input_shape == (32, 32, 3)
-    assert "validation_accuracy" in read_result(tmp_path / "run")
+    assert "val_accuracy" in read_history(tmp_path / "run").history
 
 
 def test_train_names_the_folder_and_remembers_where_the_data_are(dataset, monkeypatch, capsys):
@@ -90,14 +97,15 @@ def test_train_names_the_folder_and_remembers_where_the_data_are(dataset, monkey
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--epochs", "-1"], "`epochs` must be at least 0, got -1"),
-        (["--lr", "nan"], "`lr` must be in [0, inf), got nan"),
-        (["--seed", "-3"], "`seed` must be at least 0, got -3"),
+        (["--epochs", "-1"], "--epochs must be at least 0, got -1"),
+        (["--lr", "nan"], "--lr must be in [0, inf), got nan"),
+        (["--seed", "-3"], "--seed must be at least 0, got -3"),
         (["--dataset", "nmist"], "the data set must be mnist, fashion-mnist"),
-        (["--dataset", "."], "train-images-idx3-ubyte, plain or with .gz"),
-        (["--data", "."], "`data` is only for fashion-mnist, not for mnist"),
+        (["--dataset", "empty"], "empty has no class folders: make a folder for each class, or name the classes"),
+        (["--data", "."], "--data is only for fashion-mnist, not for mnist"),
         (["--dataset", "fashion-mnist", "--data", "nowhere"], "Fashion-MNIST was not found in"),
-        (["--dataset", "TOY", "--validation", "160"], "`validation` must be below 160, to leave images"),
+        (["--dataset", "TOY", "--val-split", "1"], "--val-split must be in [0, 1), got 1"),
+        (["--dataset", "TOY", "--size", "9"], "--size is for folders of pictures, not for "),
         (["--dataset", "TOY", "--out", "full"], "full is not an empty folder: choose a new one"),
         (["--dataset", "TOY", "--out", "full/file/run"], "full/file/run: Not a directory"),
         (["--dataset", "TOY", "--out", "/proc/run"], "/proc/run: No such file or directory"),
@@ -110,6 +118,7 @@ def test_train_names_the_folder_and_remembers_where_the_data_are(dataset, monkey
 def test_wrong_input_ends_in_one_line(dataset, tmp_path, monkeypatch, capsys, arguments, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "full").mkdir()
+    (tmp_path / "empty").mkdir()
     (tmp_path / "full" / "file").touch()
     assert train(*(str(dataset) if argument == "TOY" else argument for argument in arguments)) == 2
     captured = capsys.readouterr()
@@ -188,7 +197,6 @@ def test_resume_reports_a_broken_checkpoint_in_a_line(dataset, tmp_path, monkeyp
     ("arguments", "message"),
     [
         (["--lr", "0.5"], "--lr must be 0.003, as in the resumed run, or omitted, got 0.5"),
-        (["--epochs", "15"], "--epochs must be 2, as in the resumed run, or omitted, got 15"),
         (["--augment"], "--augment must be False, as in the resumed run, or omitted, got True"),
         (["--dataset", "mnist"], "--dataset must be /"),
         (["--batch-size", "128"], "--batch-size must be 50, as in the resumed run, or omitted, got 128"),

@@ -39,7 +39,7 @@ def fits(text):
 def test_commands_of_a_run(place, capsys):
     write_folder(place / "toy", train=60, test=40)
     Image.fromarray(np.pad(np.full((20, 4), 255, np.uint8), 8)).save("one.png")
-    options = ["--dataset", "toy", "--epochs", "1", "--validation", "20", "--augment", "--threads", "1"]
+    options = ["--dataset", "toy", "--epochs", "1", "--val-split", "0.2", "--augment", "--threads", "1"]
     for argv in (
         ["train", *options, "--out", "a-run-folder-with-a-long-name"],
         ["train", *options],

@@ -30,34 +30,35 @@ def test_load_data_limits_the_training_images_only(folder):
 
 
 def test_load_data_holds_out_images_that_are_then_not_trained_on(folder):
-    data = load_data(TrainConfig(dataset=str(folder), validation=30))
+    data = load_data(TrainConfig(dataset=str(folder), val_split=0.1875))
     (x, y), _ = load_idx_folder(folder)
     trained, held = ({image.tobytes() for image in part[0]} for part in (data.train, data.validation))
     assert (len(trained), len(held)) == (130, 30)
     assert trained | held == {image.tobytes() for image in x}
     label_of = {image.tobytes(): label for image, label in zip(x, y, strict=True)}
     assert [label_of[image.tobytes()] for image in data.validation[0]] == data.validation[1].tolist()
-    assert data.evaluation == ("validation", data.validation)
+    assert np.bincount(data.validation[1]).tolist() == [3] * 10
+    assert data.evaluation == ("test", data.test)
 
 
 def test_held_out_images_follow_the_seed(folder):
     first, again, other = (
-        load_data(TrainConfig(dataset=str(folder), validation=30, seed=seed)).validation[0]
+        load_data(TrainConfig(dataset=str(folder), val_split=0.1875, seed=seed)).validation[0]
         for seed in (3, 3, 4)
     )
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
 
 
-def test_load_data_demands_images_to_train_on(folder):
-    with pytest.raises(ValueError, match="must be below 20, to leave images to train on, got 20"):
-        load_data(TrainConfig(dataset=str(folder), limit=20, validation=20))
+def test_load_data_leaves_images_to_train_on_of_each_class(folder):
+    data = load_data(TrainConfig(dataset=str(folder), limit=20, val_split=0.99))
+    assert sorted(data.train[1]) == sorted(data.validation[1]) == list(range(10))
+    with pytest.raises(ValueError, match="`val_split` leaves nothing to hold out: each class has one image"):
+        load_data(TrainConfig(dataset=str(folder), limit=10, val_split=0.5))
 
 
 def test_load_data_refuses_an_unknown_name():
-    with pytest.raises(
-        FileNotFoundError, match=r"must be mnist, fashion-mnist.* or a folder .*, got 'nmist'"
-    ):
+    with pytest.raises(FileNotFoundError, match=r"must be mnist, fashion-mnist.*, a folder .*, got 'nmist'"):
         load_data(TrainConfig(dataset="nmist"))
 
 

@@ -64,18 +64,19 @@ def test_train_fills_the_folder_with_what_the_trainer_does(folder, tmp_path):
     assert result["interrupted"] is False
 
 
-def test_train_with_held_out_images_leaves_the_test_set_alone(folder, tmp_path):
-    run, data = make(folder, tmp_path / "run", validation=20)
+def test_train_with_held_out_images_is_scored_on_the_test_set(folder, tmp_path):
+    run, data = make(folder, tmp_path / "run", val_split=0.125)
     trained = train(run, data)
-    assert "test_accuracy" not in trained.values
-    assert trained.values["validation_accuracy"] == trained.history.history["val_accuracy"][-1]
-    assert trained.logits.shape == (20, 10)
+    held_out = evaluate(run.model, *data.validation)[0]["accuracy"]
+    assert trained.history.history["val_accuracy"][-1] == held_out
+    assert trained.values["test_accuracy"] == evaluate(run.model, *data.test)[0]["accuracy"]
+    assert trained.logits.shape == (40, 10)
 
 
 def test_train_twice_gives_the_same_bytes_and_another_seed_others(folder, tmp_path):
     weights = []
     for name, seed in (("a", 7), ("b", 7), ("c", 8)):
-        run, data = make(folder, tmp_path / name, seed=seed, augment=True, validation=20, epochs=1)
+        run, data = make(folder, tmp_path / name, seed=seed, augment=True, val_split=0.125, epochs=1)
         train(run, data)
         weights.append((run.folder / "model.safetensors").read_bytes())
     assert weights[0] == weights[1] != weights[2]
@@ -114,7 +115,7 @@ def test_a_second_signal_stops_at_once(folder, tmp_path):
     assert signal.getsignal(signal.SIGINT) is handler
 
 
-@pytest.mark.parametrize("choices", [{"threads": 2, "augment": True}, {"validation": 20}])
+@pytest.mark.parametrize("choices", [{"threads": 2, "augment": True}, {"val_split": 0.125}])
 def test_a_run_that_was_stopped_twice_ends_as_one_that_was_not(folder, tmp_path, choices):
     whole, data = make(folder, tmp_path / "whole", **choices)
     expected = train(whole, data)

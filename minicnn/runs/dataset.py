@@ -1,0 +1,152 @@
+"""What `--dataset` names: a set by name, a folder of pictures or of IDX or CIFAR-10 files, an archive."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minicnn.datasets import DATASETS, FOLDER_FORMATS, ImageReader
+from minicnn.datasets.class_folders import SPLITS, find_splits, list_images
+from minicnn.datasets.folder import Split
+from minicnn.datasets.image_folder import find_channels, load_image_folder
+from minicnn.datasets.image_reader import picture_sizes
+from minicnn.datasets.npz import read_npz
+from minicnn.models import MODELS
+from minicnn.runs.config import TrainConfig, parse_size
+from minicnn.runs.suggestions import did_you_mean
+from minicnn.saving.preprocessing import DIGIT
+
+OWN_VAL_SPLIT = 0.1  # held out of sets that have no published parts, unless the config says otherwise
+_SIZE = (32, 32)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The parts of a data set, before any are held out.
+
+    Attributes
+    ----------
+    splits : dict of str to (images, labels)
+        "train", and "val" and "test" if the set has them.
+    kind : str
+        What it was found to be, for messages.
+    class_names : list of str or None
+        None if the labels themselves are the names.
+    preprocessing : dict, str or None
+        How pictures become such images, as `save_model` takes it; None if that is not known.
+    own : bool
+        Whether it is a set of the user's, whose images may be sorted by class.
+    """
+
+    splits: dict[str, Split]
+    kind: str
+    class_names: list[str] | None = None
+    preprocessing: dict[str, Any] | str | None = None
+    own: bool = False
+
+
+def find_dataset(config: TrainConfig) -> Dataset:
+    """Load the data set that a config names.
+
+    Raises
+    ------
+    FileNotFoundError, FileFormatError
+        If it is missing, unknown or broken.
+    ValueError
+        If the config has settings of pictures, and the set has none.
+    """
+    dataset, path = config.dataset, Path(config.dataset)
+    if not dataset:
+        raise FileNotFoundError("a model file does not hold its data set: give `dataset`")
+    named = DATASETS.get(dataset)
+    if config.data is not None and not (named and named.takes_folder):
+        names = " and ".join(name for name, entry in DATASETS.items() if entry.takes_folder)
+        raise ValueError(f"`data` is only for {names}, not for {dataset}")
+    if is_class_folders(dataset):
+        return _class_folders(path, config)
+    given = [name for name in ("size", "channels") if getattr(config, name) is not None]
+    if given:
+        raise ValueError(f"`{given[0]}` is for folders of pictures, not for {dataset}")
+    if named:
+        train, test = named.load(config.data) if named.takes_folder else named.load()
+        preprocessing = DIGIT if dataset == "mnist" else None
+        return Dataset({"train": train, "test": test}, dataset, _listed(named.class_names), preprocessing)
+    if path.is_dir():
+        kind, entry = next(pair for pair in FOLDER_FORMATS.items() if pair[1].matches(path))
+        train, test = entry.load(path)
+        return Dataset({"train": train, "test": test}, kind, _listed(entry.class_names))
+    if path.is_file():
+        return Dataset(read_npz(path), "an archive of arrays", own=True)
+    known = ", ".join((*DATASETS, *FOLDER_FORMATS))
+    rest = did_you_mean(dataset, DATASETS)
+    if path.is_absolute():  # of a run that was carried here
+        rest = ", which is not on this machine: give `dataset`, the place where it is"
+    raise FileNotFoundError(
+        f"the data set must be {known}, a folder with a folder of pictures for each class, or a file .npz "
+        f"with x_train, y_train, x_test and y_test, got {dataset!r}{rest}"
+    )
+
+
+def is_class_folders(dataset: str) -> bool:
+    """Return whether a data set is a folder of class folders, since it is none of another format."""
+    path = Path(dataset)
+    if dataset in DATASETS or not path.is_dir():
+        return False
+    return not any(entry.matches(path) for entry in FOLDER_FORMATS.values())
+
+
+def _listed(names: tuple[str, ...] | None) -> list[str] | None:
+    return None if names is None else list(names)
+
+
+def _class_folders(path: Path, config: TrainConfig) -> Dataset:
+    """Load class folders, each part in the same way: that of the training pictures."""
+    reader, listing = _reader(path, config), list_images(path)
+    parts: list[str | None] = [*(split for split in SPLITS if split in find_splits(path))] or [None]
+    settings: dict[str, Any] = reader.to_dict()
+    splits = {part or "train": load_image_folder(path, split=part, **settings)[0] for part in parts}
+    low, high = picture_sizes(listing.paths)
+    sizes = f"{low[0]}x{low[1]}" + (f" to {high[0]}x{high[1]}" if low != high else "")
+    how = {"crop": "cropped", "pad": "padded"}[reader.resize]
+    height, width = reader.size
+    kind = f"class folders; pictures of {sizes} pixels (width x height), {how} to {width}x{height}"
+    preprocessing = {name: value for name, value in settings.items() if value is not None}
+    return Dataset(splits, kind, listing.names, preprocessing, own=True)
+
+
+def _reader(path: Path, config: TrainConfig) -> ImageReader:
+    least = MODELS[config.model].min_size if config.model in MODELS else 1
+    height, width = _SIZE if config.size is None else parse_size(config.size)
+    channels = config.channels
+    if channels is None:
+        channels = find_channels(list_images(path), config.background)
+    size = max(height, least), max(width, least)
+    return ImageReader(size, channels, config.resize, config.background)  # type: ignore[arg-type]
+
+
+def hold_out(labels: np.ndarray, share: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return the indices to keep and to hold out: the same share of each class, and never all of one.
+
+    Examples
+    --------
+    >>> kept, held_out = hold_out(np.repeat([0, 1], [20, 10]), 0.1, np.random.default_rng(0))
+    >>> len(kept), np.repeat([0, 1], [20, 10])[held_out].tolist()
+    (27, [0, 0, 1])
+    """
+    held: list[np.ndarray] = []
+    for label in np.unique(labels):
+        rows = rng.permutation(np.flatnonzero(labels == label))
+        held.append(rows[: min(max(round(share * len(rows)), int(share > 0)), len(rows) - 1)])
+    mask = np.zeros(len(labels), bool)
+    mask[np.concatenate(held)] = True
+    return np.flatnonzero(~mask), np.flatnonzero(mask)
+
+
+def rename(labels: np.ndarray, names: list[str], wanted: list[str], where: str) -> np.ndarray:
+    """Return labels as indices of other names of the same classes."""
+    unknown = [name for name in names if name not in wanted]
+    if unknown:
+        listed = ", ".join(map(repr, unknown[:5]))
+        raise ValueError(f"{where} has classes that the model does not know: {listed}")
+    return np.array([wanted.index(name) for name in names], np.intp)[labels]
