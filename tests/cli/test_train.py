@@ -101,7 +101,7 @@ def test_train_names_the_folder_and_remembers_where_the_data_are(dataset, monkey
         (["--lr", "nan"], "--lr must be in [0, inf), got nan"),
         (["--seed", "-3"], "--seed must be at least 0, got -3"),
         (["--dataset", "nmist"], "the data set must be mnist, fashion-mnist"),
-        (["--dataset", "empty"], "empty has no class folders: make a folder for each class, or name the classes"),
+        (["--dataset", "empty"], "empty has no class folders: make a folder for each class"),
         (["--data", "."], "--data is only for fashion-mnist, not for mnist"),
         (["--dataset", "fashion-mnist", "--data", "nowhere"], "Fashion-MNIST was not found in"),
         (["--dataset", "TOY", "--val-split", "1"], "--val-split must be in [0, 1), got 1"),

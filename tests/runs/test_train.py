@@ -9,6 +9,7 @@ from minicnn import Callback, Trainer
 from minicnn.runs import (
     TrainConfig,
     create_run,
+    evaluate,
     is_finished,
     load_data,
     open_run,

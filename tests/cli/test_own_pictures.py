@@ -1,0 +1,114 @@
+"""From a folder of pictures to a net, its report and predictions, by commands alone."""
+
+import shutil
+
+import numpy as np
+import pytest
+from datasets.letters import write_letters
+from PIL import Image
+
+from minicnn.cli import main
+from minicnn.runs import load_data, open_run, read_history, read_result
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with pictures of two letters, and a run that tells them apart."""
+    place = tmp_path_factory.mktemp("own")
+    write_letters(place / "letters", ["<b>", "O"], count=40, size=(30, 26))
+    for path in (place / "letters" / "<b>").iterdir():  # so different that a net learns it at once
+        Image.new("RGB", (30, 26), "black").save(path)
+    assert command("train", place / "letters", place / "run", "--epochs", 3, "--batch-size", 8) == 0
+    return place
+
+
+def command(name, dataset, run, *options):
+    there = ["--dataset", dataset, "--out", run] if name == "train" else [run]
+    return main(
+        [name, *map(str, there), *map(str, options), *(["--threads", "1"] if name == "train" else [])]
+    )
+
+
+def test_train_says_what_it_found(place, capsys):
+    assert command("train", place / "letters", place / "again", "--epochs", 1, "--size", "20x28") == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "class folders; pictures of 30x26 pixels (width x height), cropped to 28x20" in printed
+    assert "72 images of 20x28x3, evaluated on 8 validation images" in printed
+    assert "classes 2: <b> 40, O 40 " in printed
+
+
+def test_a_run_has_its_classes_and_curves_for_both_parts(place):
+    run = open_run(place / "run")
+    assert run.class_names == ["<b>", "O"]
+    assert {"val_loss", "val_accuracy"} < {*read_history(place / "run").history}
+    assert read_result(place / "run")["validation_accuracy"] == 1
+
+
+def test_the_next_commands_work(place, capsys):
+    assert command("evaluate", None, place / "run") == 0
+    assert "accuracy 100.00 % of 8 validation images of" in capsys.readouterr().out
+    assert command("predict", None, place / "run", place / "letters" / "O" / "003.png") == 0
+    assert "003.png: O  (O " in capsys.readouterr().out
+    assert command("report", None, place / "run") == 0
+    page = (place / "run" / "report.html").read_text()
+    assert "<b>" not in page
+
+
+def test_a_run_that_was_carried_elsewhere_predicts_and_evaluates(place, tmp_path, capsys):
+    shutil.copytree(place / "run", tmp_path / "run")
+    shutil.move(place / "letters", place / "moved")
+    try:
+        assert command("predict", None, tmp_path / "run", place / "moved" / "O" / "003.png") == 0
+        assert ": O  (" in capsys.readouterr().out
+        assert command("evaluate", None, tmp_path / "run") == 2
+        assert "which is not on this machine: give --dataset" in capsys.readouterr().err
+        assert command("evaluate", None, tmp_path / "run", "--dataset", place / "moved") == 0
+        assert "accuracy 100.00 % of 80 images of" in " ".join(capsys.readouterr().out.split())
+        shutil.copytree(place / "moved" / "O", tmp_path / "new" / "O")
+        assert command("evaluate", None, tmp_path / "run", "--dataset", tmp_path / "new") == 0
+        assert "accuracy 100.00 % of 40 images of" in " ".join(capsys.readouterr().out.split())
+        (tmp_path / "new" / "O").rename(tmp_path / "new" / "Q")
+        assert command("evaluate", None, tmp_path / "run", "--dataset", tmp_path / "new") == 2
+        assert "has classes that the model does not know: 'Q'" in capsys.readouterr().err
+    finally:
+        shutil.move(place / "moved", place / "letters")
+
+
+def test_resume_with_more_epochs_prolongs_a_run(place, tmp_path, capsys):
+    folder = tmp_path / "run"
+    options = "--batch-size", 40, "--schedule", "constant"
+    assert command("train", place / "letters", folder, "--epochs", 1, *options) == 0
+    assert command("train", place / "letters", tmp_path / "whole", "--epochs", 3, *options) == 0
+    capsys.readouterr()
+    assert main(["train", "--resume", str(folder), "--epochs", "3"]) == 0
+    assert "warning" not in capsys.readouterr().err
+    assert (folder / "history.csv").read_bytes() == (tmp_path / "whole" / "history.csv").read_bytes()
+    for ours, theirs in zip(
+        open_run(folder).model.get_weights(), open_run(tmp_path / "whole").model.get_weights(), strict=True
+    ):
+        assert np.array_equal(ours, theirs)
+    assert (open_run(folder).config.epochs, read_result(folder)["epochs"]) == (3, 3)
+    assert main(["train", "--resume", str(folder), "--epochs", "2"]) == 2
+    assert "--epochs must be at least 3, which the run has made, got 2" in capsys.readouterr().err
+    assert main(["train", "--resume", str(folder), "--epochs", "3"]) == 0
+    assert "is already finished; --epochs N prolongs it" in capsys.readouterr().out
+
+
+def test_a_finished_run_without_pictures_gets_them(place, tmp_path):
+    shutil.copytree(place / "run", tmp_path / "run")
+    before = {name: (tmp_path / "run" / name).read_bytes() for name in ("curves.png", "errors.png")}
+    for name in before:
+        (tmp_path / "run" / name).unlink()
+    assert main(["train", "--resume", str(tmp_path / "run")]) == 0
+    assert {name: (tmp_path / "run" / name).read_bytes() for name in before} == before
+
+
+@pytest.mark.parametrize("left", [[], ["checkpoints"], ["checkpoints", ".config.json.x"]])
+def test_a_run_that_could_not_write_its_configuration_does_not_block_the_folder(place, tmp_path, left):
+    (tmp_path / "run").mkdir()
+    for name in left:
+        (tmp_path / "run" / name).mkdir() if "." not in name else (tmp_path / "run" / name).touch()
+    assert command("train", place / "letters", tmp_path / "run", "--epochs", 1) == 0
+    config = open_run(tmp_path / "run").config
+    assert load_data(config).class_names == ["<b>", "O"]
+    assert command("train", place / "letters", tmp_path / "run", "--epochs", 1) == 2

@@ -1,0 +1,145 @@
+"""What a config's data set is found to be, and its parts."""
+
+import numpy as np
+import pytest
+from datasets.letters import write_letters
+from datasets.test_cifar import write_cifar
+from PIL import Image
+
+from minicnn.datasets import Augment, AugmentPhotos, load_image_folder
+from minicnn.errors import FileFormatError
+from minicnn.runs import TrainConfig, load_data
+from minicnn.runs.dataset import find_dataset, hold_out, rename
+
+
+@pytest.fixture(scope="module")
+def letters(tmp_path_factory):
+    return write_letters(tmp_path_factory.mktemp("own") / "letters", "ABC", count=12, size=(50, 40))
+
+
+def load(dataset, **settings):
+    return load_data(TrainConfig(dataset=str(dataset), **settings))
+
+
+def test_class_folders_are_the_arrays_with_a_tenth_of_each_class_held_out(letters):
+    (x, y), names = load_image_folder(letters, (16, 20))
+    data = load(letters, size="16x20")
+    assert data.class_names == names == ["A", "B", "C"]
+    assert (data.num_classes, data.test, data.own) == (3, None, True)
+    assert data.kind == "class folders; pictures of 50x40 pixels (width x height), cropped to 20x16"
+    assert data.preprocessing == {
+        "size": (16, 20),
+        "channels": 3,
+        "resize": "crop",
+        "background": (255, 255, 255),
+    }
+    assert data.validation[1].tolist() == [0, 1, 2]
+    assert data.evaluation == ("validation", data.validation)
+    both = np.concatenate([data.train[0], data.validation[0]])
+    labels = np.concatenate([data.train[1], data.validation[1]])
+    order = [next(k for k in range(36) if np.array_equal(image, x[k])) for image in both]
+    assert sorted(order) == list(range(36))
+    assert labels.tolist() == y[order].tolist()
+
+
+def test_held_out_pictures_follow_the_seed_and_the_share(letters):
+    first, again, other = (load(letters, size="8", seed=seed).validation[0] for seed in (1, 1, 2))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+    assert len(load(letters, size="8", val_split=0.5).validation[0]) == 18
+    with pytest.raises(ValueError, match="no images to evaluate on: hold some out by `val_split`"):
+        load(letters, size="8", val_split=0.0)
+
+
+def test_a_limit_takes_pictures_of_all_classes(letters):
+    data = load(letters, size="8", limit=18)
+    assert len(data.train[1]) + len(data.validation[1]) == 18
+    assert np.bincount(data.train[1]).min() >= 2
+
+
+def test_parts_of_a_folder_are_taken_as_they_are(tmp_path):
+    for part, count in (("train", 6), ("valid", 2), ("test", 3)):
+        write_letters(tmp_path / part, "AB", count, "L", seed=count)
+    data = load(tmp_path, size="9", model="lenet5-1998")
+    assert [len(part[1]) for part in (data.train, data.validation, data.test)] == [12, 4, 6]
+    assert data.train[0].shape[1:] == (32, 32, 1)  # not padded: pictures are read at the least size
+    assert data.preprocessing["size"] == (32, 32)
+    assert data.evaluation[0] == "test"
+    with pytest.raises(
+        ValueError, match=r"`val_split` must be omitted: .* has a part for validation already"
+    ):
+        load(tmp_path, val_split=0.2)
+
+
+def test_an_archive_is_a_set_of_ones_own(tmp_path):
+    x, y = np.random.default_rng(0).integers(0, 256, (40, 9, 9)), np.repeat([0, 1], 20)
+    np.savez(tmp_path / "set.npz", x_train=x, y_train=y)
+    data = load(tmp_path / "set.npz")
+    assert (data.train[0].shape, data.train[0].dtype) == ((36, 9, 9, 1), np.uint8)
+    assert data.validation[1].tolist() == [0, 0, 1, 1]
+    np.savez(tmp_path / "set.npz", x_train=x, y_train=y, x_test=x[:5], y_test=y[:5], x_val=x, y_val=y)
+    data = load(tmp_path / "set.npz")
+    assert [len(part[1]) for part in (data.train, data.validation, data.test)] == [40, 40, 5]
+    (tmp_path / "set.npz").write_bytes(b"")
+    with pytest.raises(FileFormatError, match="is not a data set of arrays"):
+        load(tmp_path / "set.npz")
+
+
+def test_cifar_10_has_its_class_names(tmp_path):
+    write_cifar(tmp_path)
+    data = load(tmp_path)
+    assert data.class_names[3] == "cat"
+    assert (len(data.train[0]), len(data.test[0]), data.validation) == (20, 4, None)
+
+
+def test_one_class_is_refused(tmp_path):
+    write_letters(tmp_path, "A", 3)
+    with pytest.raises(ValueError, match=r"a classifier needs at least two classes, but .* has only one"):
+        load(tmp_path)
+
+
+def test_settings_of_pictures_are_for_pictures():
+    with pytest.raises(ValueError, match="`size` is for folders of pictures, not for mnist"):
+        find_dataset(TrainConfig(size="32"))
+    with pytest.raises(ValueError, match="`channels` is for folders of pictures, not for mnist"):
+        find_dataset(TrainConfig(channels=1))
+
+
+def test_a_set_that_is_not_here_is_told_with_what_to_do():
+    with pytest.raises(
+        FileNotFoundError, match=r"got '/nowhere/letters', which is not on this machine: give"
+    ):
+        load("/nowhere/letters")
+
+
+@pytest.mark.parametrize("share", [0.01, 0.1, 0.5, 0.99])
+def test_hold_out_takes_the_share_of_each_class_and_never_all(share):
+    labels = np.random.default_rng(0).permutation(np.repeat([0, 1, 2, 5], [1, 2, 10, 300]))
+    kept, held_out = hold_out(labels, share, np.random.default_rng(1))
+    assert sorted([*kept, *held_out]) == list(range(313))
+    counts = np.bincount(labels[held_out], minlength=6)
+    expected = [0, 1, *(min(max(round(share * n), 1), n - 1) for n in (10,)), 0, 0]
+    assert counts.tolist() == [*expected, min(max(round(share * 300), 1), 299)]
+
+
+def test_classes_are_found_by_their_names():
+    assert rename(np.array([0, 1, 1]), ["dog", "ant"], ["ant", "bee", "dog"], "here").tolist() == [2, 0, 0]
+    with pytest.raises(ValueError, match="here has classes that the model does not know: 'cat'"):
+        rename(np.array([0]), ["cat"], ["ant", "bee"], "here")
+
+
+def test_own_pictures_are_distorted_over_their_own_ground():
+    config = TrainConfig(augment=True)
+    assert isinstance(config.make_augment((8, 8, 3), True), AugmentPhotos)
+    assert config.make_augment((8, 8, 1), True).background == "edge"
+    assert config.make_augment((8, 8, 1), False) == Augment()
+    assert TrainConfig().make_augment((8, 8, 3), True) is None
+
+
+def test_what_cannot_be_read_is_named(tmp_path):
+    write_letters(tmp_path, "AB", 3)
+    (tmp_path / "A" / "x.png").write_bytes(b"x")
+    with pytest.raises(FileFormatError, match=r"A/x\.png is not a valid image"):
+        load(tmp_path)
+    Image.new("L", (9, 9)).save(tmp_path / "A" / "x.png")
+    assert load(tmp_path).train[0].shape[3] == 3
