@@ -73,13 +73,14 @@ def test_a_worker_says_why_it_cannot(tmp_path):
             process.request({"do": "about"})
 
 
-def test_bench_runs_each_benchmark():
+@pytest.mark.parametrize("rounds", [1, pytest.param(2, marks=pytest.mark.campaign)])
+def test_bench_runs_each_benchmark(rounds):
     lines = []
     threads = min(2, available_threads())
-    results = bench(rounds=2, limit=12, peers=(), threads=threads, log=lines.append)
+    results = bench(rounds=rounds, limit=12, peers=(), threads=threads, log=lines.append)
     text = bench_text(results)
     for case in results["cases"]:
-        assert len(case["values"]["minicnn"]) == 2
+        assert len(case["values"]["minicnn"]) == rounds
         assert all(value > 0 for value in case["values"]["minicnn"])
         assert case["name"] in text
     assert results["failed"] == []
@@ -88,7 +89,7 @@ def test_bench_runs_each_benchmark():
     assert line["sizes"] == [8, 32, 128, 512]  # what the cases are called; a trial is smaller
     assert len(line["times"]) == 4
     assert "about" in lines[0]
-    assert len(lines) == 1 + 2 * len(results["cases"])
+    assert len(lines) == 1 + rounds * len(results["cases"])
     assert 20 < next(c["values"]["minicnn"][0] for c in results["cases"] if c["benchmark"] == "memory") < 1000
     assert ("time on one core divided by time on several" in text) == (threads > 1)
 
