@@ -22,3 +22,11 @@ def test_custom_layer_is_right_and_learns(capsys):
     assert checked == "check_layer found nothing wrong"
     assert float(accuracy.split()[2]) > 60
     assert len(slopes.partition("[")[2].split()) == 8
+
+
+def test_a_net_of_ones_own_comes_back_from_its_file(capsys):
+    run("model_files/nets.py", "--limit", "1500")
+    accuracy, size, same = capsys.readouterr().out.splitlines()
+    assert float(accuracy.split()[2]) > 20
+    assert "classes digit 0, digit 1, digit 2" in size
+    assert same.endswith("bit for bit: True")
