@@ -25,7 +25,7 @@ def test_custom_layer_is_right_and_learns(capsys):
 
 
 def test_a_net_of_ones_own_comes_back_from_its_file(capsys):
-    run("model_files/nets.py", "--limit", "1500")
+    run("model_files/nets.py", "--limit", "2000")
     accuracy, size, same = capsys.readouterr().out.splitlines()
     assert float(accuracy.split()[2]) > 20
     assert "classes digit 0, digit 1, digit 2" in size

@@ -53,9 +53,9 @@ class Swish(Layer):
 
 def tiny(num_classes):
     """Return a residual net of 1,546 parameters, not built yet."""
-    block = Residual([Conv2D(8, 3, padding="same"), BatchNorm(), Swish(), Conv2D(8, 3, padding="same")])
+    block = Residual([Conv2D(8, 3, padding="same"), BatchNorm(0.9), Swish(), Conv2D(8, 3, padding="same")])
     head = [GlobalAveragePool2D(), Dense(num_classes)]
-    return Sequential([Conv2D(8, 5, strides=2), ReLU(), Pool2D(2), block, BatchNorm(), Swish(0.5), *head])
+    return Sequential([Conv2D(8, 5, strides=2), ReLU(), Pool2D(2), block, BatchNorm(0.9), Swish(0.5), *head])
 
 
 def main(argv=None):
