@@ -1,8 +1,11 @@
-"""Losses: functions `(predictions, labels) -> (mean value, dpredictions)`.
+"""Losses: functions `(predictions, labels, sample_weight=None) -> (mean value, dpredictions)`.
 
 The value is a Python float, the mean over the batch; dpredictions is its exact derivative, in the
 shape and dtype of the predictions, ready for `model.backward`. Softmax and sigmoid are part of the
 loss: combined with the logarithm they stay finite where each alone would overflow.
+
+With weights w of the N examples, the value is sum(w * loss of each) / N, as in Keras; an example of weight 0
+has no influence, whatever its loss.
 """
 
 from typing import Any
@@ -11,13 +14,15 @@ import numpy as np
 
 from minicnn.ops.activations import log_softmax, sigmoid
 from minicnn.ops.underflow import HARMLESS
-from minicnn.validation import check_class_indices, check_numbers
+from minicnn.validation import check_class_indices, check_numbers, check_real, check_sample_weight
 
 __all__ = ["binary_cross_entropy_with_logits", "mean_squared_error", "softmax_cross_entropy"]
 
 
 @HARMLESS
-def softmax_cross_entropy(logits: np.ndarray, labels: Any) -> tuple[float, np.ndarray]:
+def softmax_cross_entropy(
+    logits: np.ndarray, labels: Any, sample_weight: Any = None, label_smoothing: float = 0.0
+) -> tuple[float, np.ndarray]:
     """Return the mean of -log(softmax(logits)[label]) and its derivative.
 
     Keras's `SparseCategoricalCrossentropy` and `CategoricalCrossentropy` with `from_logits=True`.
@@ -28,6 +33,12 @@ def softmax_cross_entropy(logits: np.ndarray, labels: Any) -> tuple[float, np.nd
         Output of the last layer, without softmax; values of 1e4 and more are safe.
     labels : array_like, shape (N,) or (N, K)
         Class indices (integers), or rows of probabilities: one-hot or soft.
+    sample_weight : array_like, shape (N,), optional
+        A weight for each example, not negative.
+    label_smoothing : float
+        In [0, 1): that part of each label is spread evenly over all classes, so that the net is not driven
+        towards infinite logits (Szegedy et al. 2016). In a trainer:
+        `loss=functools.partial(softmax_cross_entropy, label_smoothing=0.1)`.
 
     Returns
     -------
@@ -53,24 +64,30 @@ def softmax_cross_entropy(logits: np.ndarray, labels: Any) -> tuple[float, np.nd
         raise ValueError(
             f"logits must have shape (N, K) and labels (N,) or (N, K), got {logits.shape} and {labels.shape}"
         )
+    smoothing = check_real(label_smoothing, "label_smoothing", high=1)
     log_p = log_softmax(logits)
-    if labels.ndim == 1:
+    if labels.ndim == 1 and not smoothing:
         truth = (np.arange(n), check_class_indices(labels, logits.shape[1]))
-        log_likelihood = log_p[truth].sum(dtype=np.float64)
+        log_likelihood = log_p[truth]
         dlogits = np.exp(log_p, out=log_p)
         dlogits[truth] -= 1.0
     else:
-        rows, totals = _probabilities(labels, logits.dtype)
-        log_likelihood = (rows * log_p).sum(dtype=np.float64)
+        rows, totals = _probabilities(_smooth(labels, logits.shape[1], smoothing), logits.dtype)
+        log_likelihood = rows * log_p
+        if not np.isfinite(log_likelihood.sum()):  # 0 * -inf, of a class that cannot be, is 0
+            log_likelihood = np.where(rows == 0, 0, log_likelihood)
         dlogits = np.exp(log_p, out=log_p)
         dlogits *= totals  # 1, up to the rounding of the labels
         dlogits -= rows
+    log_likelihood, dlogits = _weighted(sample_weight, log_likelihood, dlogits)
     dlogits *= 1.0 / n
-    return 0.0 - float(log_likelihood) / n, dlogits  # never -0.0
+    return 0.0 - float(log_likelihood.sum(dtype=np.float64)) / n, dlogits  # never -0.0
 
 
 @HARMLESS
-def mean_squared_error(predictions: np.ndarray, labels: Any) -> tuple[float, np.ndarray]:
+def mean_squared_error(
+    predictions: np.ndarray, labels: Any, sample_weight: Any = None
+) -> tuple[float, np.ndarray]:
     """Return the mean of (predictions - labels)^2 over all elements and its derivative.
 
     Keras's `MeanSquaredError`.
@@ -81,6 +98,8 @@ def mean_squared_error(predictions: np.ndarray, labels: Any) -> tuple[float, np.
         Output of the last layer.
     labels : array_like, same shape
         Real numbers.
+    sample_weight : array_like, shape (N,), optional
+        A weight for each example, not negative.
 
     Returns
     -------
@@ -101,13 +120,15 @@ def mean_squared_error(predictions: np.ndarray, labels: Any) -> tuple[float, np.
     """
     predictions, labels = _same_shape(predictions, labels)
     difference = predictions - labels
-    loss = float(np.square(difference).mean(dtype=np.float64))
+    squares, difference = _weighted(sample_weight, np.square(difference), difference)
     difference *= 2.0 / difference.size
-    return loss, difference
+    return float(squares.mean(dtype=np.float64)), difference
 
 
 @HARMLESS
-def binary_cross_entropy_with_logits(logits: np.ndarray, labels: Any) -> tuple[float, np.ndarray]:
+def binary_cross_entropy_with_logits(
+    logits: np.ndarray, labels: Any, sample_weight: Any = None
+) -> tuple[float, np.ndarray]:
     """Return the mean over all elements of -log P(label) and its derivative, where P(1) = sigmoid(logit).
 
     Keras's `BinaryCrossentropy` with `from_logits=True`.
@@ -118,6 +139,8 @@ def binary_cross_entropy_with_logits(logits: np.ndarray, labels: Any) -> tuple[f
         Output of the last layer, without sigmoid; values of 1e4 and more are safe.
     labels : array_like, same shape
         0 and 1, or probabilities between them.
+    sample_weight : array_like, shape (N,), optional
+        A weight for each example, not negative.
 
     Returns
     -------
@@ -142,36 +165,33 @@ def binary_cross_entropy_with_logits(logits: np.ndarray, labels: Any) -> tuple[f
         raise ValueError(f"labels must be in [0, 1], got values in [{labels.min():g}, {labels.max():g}]")
     # log(1 + exp(x)) - x * label, arranged so that exp never sees a positive number
     terms = np.log1p(np.exp(-np.abs(logits))) + (np.maximum(logits, 0.0) - logits * labels)
+    if not np.isfinite(terms.sum()):  # an infinite logit costs nothing if the label is as certain
+        right = np.where(logits > 0, 1, 0) == labels
+        terms = np.where(np.isinf(logits), np.where(right, 0, np.inf), terms).astype(terms.dtype)
     dlogits = sigmoid(logits)
     dlogits -= labels
+    terms, dlogits = _weighted(sample_weight, terms, dlogits)
     dlogits *= 1.0 / logits.size
     return float(terms.mean(dtype=np.float64)), dlogits
 
 
-def call_loss(loss: Any, predictions: np.ndarray, labels: Any) -> tuple[float, np.ndarray]:
-    """Return what a loss, perhaps the user's, returns; raise unless it is a number and a gradient."""
-    name = getattr(loss, "__name__", type(loss).__name__)
-    try:
-        result = loss(predictions, labels)
-    except Exception as error:
-        error.add_note(f"in the loss {name}, given {predictions.shape} and {np.shape(labels)}")
-        raise
-    if not isinstance(result, (tuple, list)) or len(result) != 2:
-        got = f"{len(result)} values" if isinstance(result, (tuple, list)) else f"{type(result).__name__}"
-        raise TypeError(f"the loss {name} must return a pair (mean value, dpredictions), got {got}")
-    value, dpredictions = result
-    if np.ndim(value) or np.asarray(value).dtype.kind not in "biuf":
-        got = f"an array of shape {np.shape(value)}" if np.ndim(value) else f"{value!r:.100}"
-        raise TypeError(f"the loss {name} must return its mean as one number, got {got}")
-    if not isinstance(dpredictions, np.ndarray) or dpredictions.dtype.kind != "f":
-        got = getattr(dpredictions, "dtype", type(dpredictions).__name__)
-        raise TypeError(f"the loss {name} must return dpredictions as an array of floats, got {got}")
-    if dpredictions.shape != predictions.shape:
-        raise ValueError(
-            f"the loss {name} must return dpredictions in the predictions' shape {predictions.shape}, "
-            f"got {dpredictions.shape}"
-        )
-    return value, dpredictions
+def _weighted(sample_weight: Any, *arrays: np.ndarray) -> list[np.ndarray]:
+    """Return arrays (N, ...) times the weights (N,); where a weight is 0, also if a value is not finite."""
+    if sample_weight is None:
+        return list(arrays)
+    weights = check_sample_weight(sample_weight, len(arrays[0]))
+    columns = [weights.astype(a.dtype).reshape(-1, *[1] * (a.ndim - 1)) for a in arrays]
+    with np.errstate(invalid="ignore"):
+        return [np.where(w == 0, w, a * w) for a, w in zip(arrays, columns, strict=True)]
+
+
+def _smooth(labels: np.ndarray, classes: int, smoothing: float) -> np.ndarray:
+    """Return labels as rows of probabilities, of which this part is spread evenly over all classes."""
+    if not smoothing:
+        return labels
+    if labels.ndim == 1:
+        labels = np.eye(classes)[check_class_indices(labels, classes)]
+    return labels * (1 - smoothing) + smoothing / classes
 
 
 def _floats(predictions: Any) -> np.ndarray:
@@ -205,3 +225,9 @@ def _probabilities(labels: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, np.
             f"each row of labels of shape (N, K) must sum to 1, got a sum of {totals[wrong][0]:g}"
         )
     return rows, totals
+
+
+LOSSES = {
+    loss.__name__: loss
+    for loss in (softmax_cross_entropy, mean_squared_error, binary_cross_entropy_with_logits)
+}

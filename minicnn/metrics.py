@@ -1,4 +1,10 @@
-"""Metrics: accuracy, top-k accuracy and the confusion matrix."""
+"""Metrics: functions `(predictions, labels) -> float`, and the confusion matrix.
+
+Two attributes of a function say how a trainer uses it. `higher_is_better`: whether callbacks such as
+EarlyStopping maximize it. `mean_over_examples`: whether it is the mean of a value of each example, so that
+the metric of an epoch is the mean of those of its batches; any other function is called once, with all
+predictions of the epoch.
+"""
 
 from typing import Any
 
@@ -6,7 +12,7 @@ import numpy as np
 
 from minicnn.validation import check_class_indices, check_int, check_numbers
 
-__all__ = ["accuracy", "confusion_matrix", "top_k_accuracy"]
+__all__ = ["accuracy", "confusion_matrix", "macro_f1", "macro_precision", "macro_recall", "top_k_accuracy"]
 
 
 def accuracy(predictions: np.ndarray, labels: Any) -> float:
@@ -76,6 +82,65 @@ def top_k_accuracy(predictions: np.ndarray, labels: Any, k: int = 5) -> float:
     # Counted as "not lower or equal": a label whose score is NaN is never in the top k.
     higher = classes - (scores <= own[:, None]).sum(axis=1)
     return float((higher < k).mean())
+
+
+def macro_precision(predictions: np.ndarray, labels: Any) -> float:
+    """Return the mean over all classes of the precision: the part of those found that are of the class.
+
+    As scikit-learn's with `average="macro", zero_division=0` if every class occurs: a class that was never
+    predicted counts as 0.
+
+    Parameters
+    ----------
+    predictions, labels
+        As for `accuracy`.
+
+    Examples
+    --------
+    >>> macro_precision(np.array([[0.1, 0.9], [0.2, 0.8], [0.7, 0.3]]), [1, 0, 0])
+    0.75
+    """
+    true, predicted, _ = _counts(predictions, labels)
+    return float(_ratio(true, predicted).mean())
+
+
+def macro_recall(predictions: np.ndarray, labels: Any) -> float:
+    """Return the mean over all classes of the recall: the part of the class's examples that were found.
+
+    A class without examples counts as 0.
+
+    Parameters
+    ----------
+    predictions, labels
+        As for `accuracy`.
+
+    Examples
+    --------
+    >>> macro_recall(np.array([[0.1, 0.9], [0.2, 0.8], [0.7, 0.3]]), [1, 0, 0])
+    0.75
+    """
+    true, _, actual = _counts(predictions, labels)
+    return float(_ratio(true, actual).mean())
+
+
+def macro_f1(predictions: np.ndarray, labels: Any) -> float:
+    """Return the mean over all classes of F1, the harmonic mean of precision and recall.
+
+    Keras's `F1Score(average="macro")`: a class that neither occurs nor was predicted counts as 0. Rare
+    classes count as much as frequent ones.
+
+    Parameters
+    ----------
+    predictions, labels
+        As for `accuracy`.
+
+    Examples
+    --------
+    >>> round(macro_f1(np.array([[0.1, 0.9], [0.2, 0.8], [0.7, 0.3]]), [1, 0, 0]), 3)
+    0.667
+    """
+    true, predicted, actual = _counts(predictions, labels)
+    return float(_ratio(2 * true, predicted + actual).mean())
 
 
 def confusion_matrix(labels: Any, predictions: Any, num_classes: int | None = None) -> np.ndarray:
@@ -155,3 +220,22 @@ def _class_count(side: np.ndarray) -> int:
     if side.ndim == 2:
         return max(side.shape[1], 2)
     return int(side.max(initial=0)) + 1 if side.dtype.kind in "iu" else 1
+
+
+def _counts(predictions: Any, labels: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return for each class how many examples were found rightly, predicted, and are of the class."""
+    scores, truth = _scores_and_truth(predictions, labels)
+    matrix = confusion_matrix(truth, _predicted_classes(scores), _class_count(scores))
+    return np.diag(matrix), matrix.sum(axis=0), matrix.sum(axis=1)
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    return part / np.maximum(whole, 1)
+
+
+METRICS = {
+    metric.__name__: metric for metric in (accuracy, top_k_accuracy, macro_f1, macro_precision, macro_recall)
+}
+for _metric in METRICS.values():
+    _metric.higher_is_better = True  # type: ignore[attr-defined]
+    _metric.mean_over_examples = _metric in (accuracy, top_k_accuracy)  # type: ignore[attr-defined]

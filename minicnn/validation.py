@@ -5,7 +5,7 @@ import math
 import operator
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +102,41 @@ def check_class_indices(labels: np.ndarray, classes: int) -> np.ndarray:
     if wrong.any():
         raise ValueError(f"labels must be class indices in [0, {classes}), got {labels[wrong][0]}")
     return index
+
+
+def check_sample_weight(sample_weight: Any, n: int) -> np.ndarray:
+    """Return weights of `n` examples as an array of floats; raise unless they are finite and not negative.
+
+    >>> check_sample_weight([1, -1], 2)
+    Traceback (most recent call last):
+    ValueError: `sample_weight` must be finite and not negative, got -1.0
+    """
+    weights = np.asanyarray(sample_weight)
+    if isinstance(weights, np.ma.MaskedArray) or weights.dtype.kind not in "biuf":
+        raise TypeError(f"`sample_weight` must be an array of numbers, got {sample_weight!r:.80}")
+    if weights.shape != (n,):
+        raise ValueError(f"`sample_weight` must have shape ({n},), got {weights.shape}")
+    weights = weights if weights.dtype.kind == "f" else weights.astype(np.float64)
+    wrong = ~((weights >= 0) & np.isfinite(weights))
+    if wrong.any():
+        raise ValueError(f"`sample_weight` must be finite and not negative, got {weights[wrong][0]}")
+    return weights
+
+
+def check_name(name: str, known: Iterable[str], kind: str) -> str:
+    """Return a name if it is known; the error suggests a similar one.
+
+    >>> check_name("acuracy", ["accuracy", "macro_f1"], "metric")
+    Traceback (most recent call last):
+    ValueError: no metric is called 'acuracy'; did you mean 'accuracy'? There are accuracy, macro_f1
+    """
+    if name in known:
+        return name
+    import difflib  # imported here to keep `import minicnn` fast
+
+    close = difflib.get_close_matches(name, known, 1)
+    hint = f"; did you mean {close[0]!r}? There are" if close else ": there are"
+    raise ValueError(f"no {kind} is called {name!r}{hint} {', '.join(known)}")
 
 
 def check_dy(dy: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

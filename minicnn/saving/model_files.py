@@ -80,7 +80,7 @@ def save_model(
     """
     check_built(model)
     classes = model.class_names if class_names is None else class_names
-    frozen_weights = [name for name, parameter in model.named_parameters() if not parameter.trainable]
+    frozen_weights = [name for name, parameter in model.named_parameters() if not parameter._trainable]
     layers = [("", model), *model.named_layers()]
     content = {
         "minicnn_model": VERSION,
@@ -89,7 +89,7 @@ def save_model(
         "dtype": model.dtype.name,
         "frozen": {
             "weights": frozen_weights,
-            "layers": [name for name, layer in layers if not getattr(layer, "trainable", True)],
+            "layers": [name for name, layer in layers if not layer.trainable],
         },
         "class_names": _check_class_names(classes, model),
         "preprocessing": check_preprocessing(
@@ -203,7 +203,7 @@ def _freeze(model: Layer, weights: list[str], layers: list[str]) -> None:
     parameters = dict(model.named_parameters())
     if unknown := ({*weights} - parameters.keys()) | ({*layers} - found.keys()):
         raise ValueError(f"`frozen` names what the model does not have: {sorted(unknown)!r:.80}")
-    for name in layers:
-        found[name].trainable = False
+    for name, layer in found.items():  # the outer ones first
+        layer.trainable = name not in layers
     for name, parameter in parameters.items():
-        parameter.trainable = name not in weights
+        parameter._trainable = name not in weights

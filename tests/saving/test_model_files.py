@@ -117,6 +117,18 @@ def test_frozen_weights_and_initializers_survive(tmp_path):
     assert loaded[0].kernel_initializer is model[0].kernel_initializer
 
 
+def test_frozen_layers_survive_and_can_be_thawed(tmp_path):
+    model = net()
+    model.trainable = False
+    model[-1].trainable = True
+    save_model(model, tmp_path / "net.safetensors")
+    loaded = load_model(tmp_path / "net.safetensors")
+    for _ in range(2):
+        assert [p.trainable for p in loaded.parameters()] == [p.trainable for p in model.parameters()]
+        assert [layer.trainable for layer in loaded] == [layer.trainable for layer in model]
+        model.trainable = loaded.trainable = True
+
+
 def test_own_layers_are_refused_unless_their_classes_are_passed(tmp_path):
     path = tmp_path / "own.safetensors"
     save_model(Sequential([Block(2), Scale(), ReLU()]).build(IMAGE, rng=0), path)
