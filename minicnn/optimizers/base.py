@@ -10,13 +10,14 @@ import contextlib
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 
 from minicnn.ops.underflow import HARMLESS
 from minicnn.optimizers._checks import check_first_step, check_update, watched_attributes
 from minicnn.optimizers._clipping import clip_scale
+from minicnn.optimizers._groups import Settings, find_groups
 from minicnn.optimizers._memory import BLOCK, Layout, Memory, describe_layout
 from minicnn.parameter import Parameter
 from minicnn.schedules import Schedule
@@ -60,6 +61,8 @@ class Optimizer(ABC):
     ----------
     steps : int
         Number of steps made.
+    groups : dict
+        What `set_group` was given.
     lr_scale : float
         Factor of the learning rate, 1 at first; callbacks such as `ReduceLROnPlateau` change it, and `lr`
         stays as it was given. Assigning to `lr` sets it to 1.
@@ -74,6 +77,7 @@ class Optimizer(ABC):
         self.weight_decay = check_real(weight_decay, "weight_decay")
         self.clip_norm = None if clip_norm is None else check_real(clip_norm, "clip_norm", above_low=True)
         self.steps = 0
+        self.groups: dict[str, dict[str, float]] = {}
         self._memory: Memory | None = None  # until the parameters are known
         self._layout: Layout = []  # of all parameters, trainable or not
         self._frozen_state: dict[str, np.ndarray] = {}  # of parameters that were trained before
@@ -116,13 +120,46 @@ class Optimizer(ABC):
         """Return the constructor's arguments by name."""
         return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
 
+    def set_group(
+        self, pattern: str, lr_scale: float | None = None, weight_decay: float | None = None
+    ) -> Self:
+        """Give the parameters whose names match a pattern another rate or decay; return the optimizer.
+
+        Parameters
+        ----------
+        pattern : str
+            As of a shell: "*.bias" is every bias, "layers.0.*" all of the first layer. Of several patterns
+            that match a name, the last one that was given counts for each setting.
+        lr_scale : float, optional
+            Factor of the learning rate.
+        weight_decay : float, optional
+            In place of the optimizer's.
+
+        Examples
+        --------
+        No decay of biases and of BatchNorm, and a tenth of the rate in the trunk of a `Sequential`:
+
+        >>> from minicnn import AdamW
+        >>> optimizer = AdamW(1e-3, weight_decay=0.01)
+        >>> for name in ("bias", "gamma", "beta"):
+        ...     optimizer = optimizer.set_group(f"*.{name}", weight_decay=0.0)
+        >>> optimizer = optimizer.set_group("layers.0.*", lr_scale=0.1)
+        """
+        given = {"lr_scale": lr_scale, "weight_decay": weight_decay}
+        settings = {name: check_real(value, name) for name, value in given.items() if value is not None}
+        self.groups = {name: old for name, old in self.groups.items() if name != pattern} | {
+            pattern: settings
+        }
+        return self
+
     @HARMLESS
-    def step(self, parameters: Iterable[Parameter]) -> None:
+    def step(self, parameters: Iterable[Parameter | tuple[str, Parameter]]) -> None:
         """Update all trainable parameters from their gradients, which are left unchanged.
 
         Parameters
         ----------
-        parameters : iterable of Parameter
+        parameters : iterable of Parameter, or of (str, Parameter)
+            `model.parameters()`; if there are groups, `model.named_parameters()`.
             The same at every call, in the same order; the first call creates the state. That of a parameter
             which is frozen later stays as it is, for the time when it is trained again.
 
@@ -138,11 +175,13 @@ class Optimizer(ABC):
         values = [parameter.value.reshape(-1) for parameter in trainable]
         grads = [parameter.grad.reshape(-1) for parameter in trainable]
         scale = 1.0 if self.clip_norm is None else clip_scale(grads, self.clip_norm)
-        keep = 1.0 - rate * self.weight_decay if self.decoupled else 1.0
-        penalty = 0.0 if self.decoupled else self.weight_decay
-        for number, segments in enumerate(memory.blocks):
+        start = stop = 0
+        for segments in memory.blocks:
             size = segments[-1][2].stop
-            start = number * BLOCK
+            start, stop = stop, stop + size
+            group_rate, decay = self._rate_and_decay(rate, memory.groups[segments[0][0]])
+            keep = 1.0 - group_rate * decay if self.decoupled else 1.0
+            penalty = 0.0 if self.decoupled else decay
             grad, scratch = memory.buffer[:size], memory.buffer[BLOCK : BLOCK + size]
             np.concatenate([grads[i][part] for i, part, _ in segments], out=grad)
             if scale != 1.0:
@@ -151,13 +190,13 @@ class Optimizer(ABC):
                 np.concatenate([values[i][part] for i, part, _ in segments], out=scratch)
                 scratch *= penalty
                 grad += scratch
-            state = {slot: flat[start : start + size] for slot, flat in memory.arrays.items()}
+            state = {slot: flat[start:stop] for slot, flat in memory.arrays.items()}
             if self.steps % FLUSH_EVERY == 0:
                 for slot in self.decaying_slots:
                     _flush_denormals(state[slot], scratch)
             given = list(state.values())
             with watched_attributes(self) if is_new else contextlib.nullcontext():
-                delta = self.update(grad, scratch, rate, given)
+                delta = self.update(grad, scratch, group_rate, given)
             check_update(type(self).__name__, delta, grad, given, state)
             for i, part, place in segments:
                 value = values[i][part]
@@ -177,7 +216,10 @@ class Optimizer(ABC):
         return {name: view.copy() for name, view in (views | self._frozen_state).items()}
 
     def load_state_dict(
-        self, state: Mapping[str, np.ndarray], steps: int, parameters: Iterable[Parameter]
+        self,
+        state: Mapping[str, np.ndarray],
+        steps: int,
+        parameters: Iterable[Parameter | tuple[str, Parameter]],
     ) -> None:
         """Continue, bit for bit, from the state of an optimizer with the same hyper-parameters.
 
@@ -187,7 +229,7 @@ class Optimizer(ABC):
             Its `state_dict()`.
         steps : int
             Its `steps`.
-        parameters : iterable of Parameter
+        parameters : iterable of Parameter, or of (str, Parameter)
             The parameters that the next `step` will update.
 
         Raises
@@ -217,9 +259,13 @@ class Optimizer(ABC):
         self._take_over(state)
         self.steps = steps
 
-    def _prepare(self, parameters: Iterable[Parameter]) -> tuple[list[Parameter], Memory]:
-        """Return the trainable parameters and the memory made for their layout."""
-        parameters = list(parameters)
+    def _rate_and_decay(self, rate: float, group: Settings) -> tuple[float, float]:
+        settings = dict(group)
+        return rate * settings.get("lr_scale", 1.0), settings.get("weight_decay", self.weight_decay)
+
+    def _prepare(self, given: Iterable[Parameter | tuple[str, Parameter]]) -> tuple[list[Parameter], Memory]:
+        """Return the trainable parameters, by groups, and the memory made for their layout."""
+        parameters, settings = find_groups(list(given), self.groups)
         every = [(i, parameter.shape, parameter.dtype) for i, parameter in enumerate(parameters)]
         layout = [each for each, parameter in zip(every, parameters, strict=True) if parameter.trainable]
         if self._memory is not None and every != self._layout:
@@ -227,11 +273,14 @@ class Optimizer(ABC):
                 f"this optimizer holds state for parameters {describe_layout(self._layout)}, "
                 f"got {describe_layout(every)}; make a new optimizer to train other parameters"
             )
-        if self._memory is None or layout != self._memory.layout:  # the first step, or others are frozen
-            memory, state = Memory(layout, self.slots), self.state_dict()
+        groups = {i: settings[i] for i, _, _ in layout}
+        layout = sorted(layout, key=lambda each: (groups[each[0]], each[0])) if self.groups else layout
+        if self._memory is None or (layout, [*groups.values()]) != (self._memory.layout, self._memory.given):
+            # The first step, or other parameters are frozen, or in other groups.
+            memory, state = Memory(layout, self.slots, groups), self.state_dict()
             self._memory, self._layout = memory, every
             self._take_over(state)
-        return [parameter for parameter in parameters if parameter.trainable], self._memory
+        return [parameters[i] for i, _, _ in layout], self._memory
 
     def _take_over(self, state: Mapping[str, np.ndarray]) -> None:
         """Copy the state of trainable parameters into the memory, and keep that of the others."""

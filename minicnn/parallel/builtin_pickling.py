@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import pickle
 import types
@@ -27,6 +28,8 @@ class _BuiltinPickler(pickle.Pickler):
 
     def reducer_override(self, obj: Any) -> Any:
         module = getattr(obj, "__module__", None) or type(obj).__module__
+        if obj is functools.partial or type(obj) is functools.partial:
+            return NotImplemented  # what it holds is looked at
         if module.partition(".")[0] not in ("minicnn", "numpy", "copyreg", "builtins"):
             raise pickle.PicklingError(f"{obj!r} belongs neither to minicnn nor to NumPy")
         if isinstance(obj, type) and module.startswith("minicnn"):

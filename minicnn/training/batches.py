@@ -1,22 +1,67 @@
-"""Batches of a fit: from arrays, shuffled in each epoch, or from an iterable of the user."""
+"""Batches of a fit: from arrays or a source, shuffled in each epoch, or from an iterable of the user."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from minicnn.layers.base import Layer
 from minicnn.parallel.ranks import Ranks
+from minicnn.training.inputs import check_pairs, check_source
 from minicnn.training.sources import Examples, ExampleSource, is_source
-from minicnn.validation import check_examples, check_int, check_numbers, check_shape
+from minicnn.training.weighting import class_weights
+from minicnn.validation import check_int, check_sample_weight
 
 BatchSource = Iterable[Examples] | Callable[[int], Iterable[Examples]]
 # As a string, since NumPy imports `np.random` when it is first used.
 Augmentation: TypeAlias = "Callable[[np.ndarray, np.random.Generator], np.ndarray]"
-RankBatch = tuple[int, np.ndarray, np.ndarray]  # examples in the whole batch; this rank's x and y
+Part = tuple[np.ndarray, np.ndarray, np.ndarray | None]  # this rank's x, y and sample_weight
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """The examples of one step; with several ranks, those of this rank.
+
+    Attributes
+    ----------
+    size : int
+        Number of examples in all ranks.
+    parts : list of (x, y, sample_weight)
+        They are computed one after the other; `sample_weight` may be None.
+    """
+
+    size: int
+    parts: list[Part]
+
+    @classmethod
+    def of(
+        cls, x: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None = None, size: int | None = None
+    ) -> Batch:
+        """Return a batch of these arrays; with several ranks, `size` is the number of examples in all."""
+        return cls(len(x) if size is None else size, [(x, y, sample_weight)])
+
+    @property
+    def x(self) -> np.ndarray:
+        """The examples of all parts."""
+        return self._joined(0)
+
+    @property
+    def y(self) -> np.ndarray:
+        """The labels of all parts."""
+        return self._joined(1)
+
+    @property
+    def sample_weight(self) -> np.ndarray | None:
+        """The weights of all examples; None if they have none."""
+        return None if self.parts[0][2] is None else self._joined(2)
+
+    def _joined(self, index: int) -> np.ndarray:
+        arrays: list[Any] = [part[index] for part in self.parts]
+        return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
 
 
 class Batches:
@@ -32,6 +77,12 @@ class Batches:
         What an epoch is counted in, and its length; None if it is not known.
     batch_size : int
         The number of units in a step.
+    accumulate_steps : int
+        The number of parts of a step, whose gradients are added.
+    class_weight : dict, optional
+        Weights of classes, by which those of the examples are multiplied.
+    is_weighted : bool
+        Whether examples have weights.
     """
 
     arrays: tuple[np.ndarray, ...] = ()
@@ -39,20 +90,43 @@ class Batches:
     unit: str = " batches"
     size: int | None = None
     batch_size: int = 1
+    is_weighted: bool = False
 
-    def __init__(self, seed: int, augment: Augmentation | None) -> None:
+    def __init__(
+        self,
+        seed: int,
+        augment: Augmentation | None,
+        accumulate_steps: int = 1,
+        class_weight: Mapping[int, float] | None = None,
+    ) -> None:
         self.seed, self.augment = seed, augment
+        self.accumulate_steps = check_int(accumulate_steps, "accumulate_steps", low=1)
+        self.class_weight = class_weight
 
-    def epoch(self, epoch: int, step: int, ranks: Ranks) -> Iterator[RankBatch]:
+    def epoch(self, epoch: int, step: int, ranks: Ranks) -> Iterator[Batch]:
         """Yield the batches of an epoch from this step on."""
-        for number, (size, x, y) in enumerate(self._rank_batches(epoch, step, ranks), step):
-            if self.augment is not None and len(x):
-                # Seeds are padded with zeros: [s, e, 0] would repeat the stream of [s, e], the order.
-                seeds = [self.seed, epoch, number + 1, ranks.rank]
-                x = self.augment(x, np.random.default_rng(seeds))
-            yield size, x, y
+        parts = self._rank_parts(epoch, step * self.accumulate_steps, ranks)
+        for number in itertools.count(step + 1):
+            whole = _join_few(list(itertools.islice(parts, self.accumulate_steps)), ranks.size)
+            if not whole:
+                return
+            # Seeds are padded with zeros: [s, e, 0] would repeat the stream of [s, e], the order.
+            seeds = [self.seed, epoch, number, ranks.rank]
+            own = [self._prepared(part, [*seeds, i] if i else seeds) for i, (_, *part) in enumerate(whole)]
+            yield Batch(sum(size for size, *_ in whole), own)
 
-    def _rank_batches(self, epoch: int, step: int, ranks: Ranks) -> Iterator[RankBatch]:
+    def _prepared(self, part: Any, seeds: list[int]) -> Part:
+        """Return a part with augmented examples, and with the weights of their classes."""
+        x, y, weights = part
+        if self.augment is not None and len(x):
+            x = self.augment(x, np.random.default_rng(seeds))
+        if self.class_weight is not None:
+            by_class = class_weights(y, self.class_weight)
+            weights = by_class if weights is None else weights * by_class
+        return x, y, weights
+
+    def _rank_parts(self, epoch: int, first: int, ranks: Ranks) -> Iterator[tuple]:
+        """Yield, for each part of a step, its number of examples, and this rank's x, y and weights."""
         raise NotImplementedError
 
     def is_possible(self, step: int, seen: int) -> bool:
@@ -60,51 +134,40 @@ class Batches:
         return step <= seen
 
 
-class ArrayBatches(Batches):
-    """Batches of arrays, possibly memory-mapped: only the rows of this rank are ever read."""
+class IndexedBatches(Batches):
+    """Batches of examples that have numbers; only the rows of this rank are ever read.
+
+    Parameters
+    ----------
+    length : int
+        The number of examples.
+    batch_size : int
+        Examples in a part of a step.
+    rows : ndarray, optional
+        The rows to train on; all by default.
+    """
 
     unit = " images"
 
-    def __init__(
-        self, x: np.ndarray, y: np.ndarray, batch_size: int, seed: int, augment: Augmentation | None = None
-    ) -> None:
-        super().__init__(seed, augment)
-        self.arrays, self.labels, self.size = (x, y), y, len(x)
-        self.batch_size = check_int(batch_size, "batch_size", low=1)
+    def __init__(self, length: int, batch_size: int, rows: np.ndarray | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        self.rows = rows
+        self.length = self.size = length if rows is None else len(rows)
+        self.part_size = check_int(batch_size, "batch_size", low=1)
+        self.batch_size = self.part_size * self.accumulate_steps
+        self.is_weighted = self.class_weight is not None
 
-    def _rank_batches(self, epoch: int, step: int, ranks: Ranks) -> Iterator[RankBatch]:
-        x, y = self.arrays
-        order = np.random.default_rng([self.seed, epoch]).permutation(len(x))
-        for start in range(step * self.batch_size, len(x), self.batch_size):
-            batch = order[start : start + self.batch_size]
-            rows = batch[ranks.rank :: ranks.size]
-            yield len(batch), x[rows], y[rows]
-
-    def is_possible(self, step: int, seen: int) -> bool:
-        """Return whether the first `step` batches of an epoch have `seen` examples."""
-        size = len(self.arrays[0])
-        return (step - 1) * self.batch_size < size and seen == min(step * self.batch_size, size)
-
-
-class SourceBatches(Batches):
-    """Batches of a source, in the order of those of arrays; only the rows of this rank are ever read."""
-
-    unit = " images"
-
-    def __init__(
-        self, source: ExampleSource, batch_size: int, seed: int, augment: Augmentation | None = None
-    ) -> None:
-        super().__init__(seed, augment)
-        self.source, self.length = source, len(source)
-        self.size, self.labels = self.length, source.y
-        self.batch_size = check_int(batch_size, "batch_size", low=1)
-
-    def _rank_batches(self, epoch: int, step: int, ranks: Ranks) -> Iterator[RankBatch]:
+    def _rank_parts(self, epoch: int, first: int, ranks: Ranks) -> Iterator[tuple]:
         order = np.random.default_rng([self.seed, epoch]).permutation(self.length)
-        starts = range(step * self.batch_size, self.length, self.batch_size)
-        rows = (order[start : start + self.batch_size][ranks.rank :: ranks.size] for start in starts)
-        for start, (x, y) in zip(starts, self.source.batches(rows), strict=True):
-            yield min(self.batch_size, self.length - start), x, y
+        order = order if self.rows is None else self.rows[order]
+        starts = range(first * self.part_size, self.length, self.part_size)
+        rows = (order[start : start + self.part_size][ranks.rank :: ranks.size] for start in starts)
+        for start, part in zip(starts, self._read(rows), strict=True):
+            yield min(self.part_size, self.length - start), *part
+
+    def _read(self, rows: Iterable[np.ndarray]) -> Iterator[Part]:
+        """Yield x, y and weights for each array of rows."""
+        raise NotImplementedError
 
     def is_possible(self, step: int, seen: int) -> bool:
         """Return whether the first `step` batches of an epoch have `seen` examples."""
@@ -112,13 +175,61 @@ class SourceBatches(Batches):
         return first < self.length and seen == min(step * self.batch_size, self.length)
 
 
+class ArrayBatches(IndexedBatches):
+    """Batches of arrays, possibly memory-mapped, perhaps with weights; `options` as for IndexedBatches."""
+
+    def __init__(
+        self,
+        x: np.ndarray,
+        y: np.ndarray,
+        batch_size: int,
+        seed: int,
+        augment: Augmentation | None = None,
+        sample_weight: np.ndarray | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(len(x), batch_size, seed=seed, augment=augment, **options)
+        self.arrays, self.labels = (x, y), y
+        self.weights = None if sample_weight is None else check_sample_weight(sample_weight, len(x))
+        if self.weights is not None:
+            self.arrays, self.is_weighted = (x, y, self.weights), True
+
+    def _read(self, rows: Iterable[np.ndarray]) -> Iterator[Part]:
+        x, y = self.arrays[:2]
+        for own in rows:
+            yield x[own], y[own], None if self.weights is None else self.weights[own]
+
+
+class SourceBatches(IndexedBatches):
+    """Batches of a source, in the order of those of arrays; `options` as for IndexedBatches."""
+
+    def __init__(
+        self,
+        source: ExampleSource,
+        batch_size: int,
+        seed: int,
+        augment: Augmentation | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(len(source), batch_size, seed=seed, augment=augment, **options)
+        self.source, self.labels = source, source.y
+
+    def _read(self, rows: Iterable[np.ndarray]) -> Iterator[Part]:
+        return ((x, y, None) for x, y in self.source.batches(rows))
+
+
 class IterableBatches(Batches):
     """Batches in the order of a re-iterable object, or of what a function of the epoch returns."""
 
     def __init__(
-        self, source: BatchSource, model: Layer, seed: int = 0, augment: Augmentation | None = None
+        self,
+        source: BatchSource,
+        model: Layer,
+        seed: int = 0,
+        augment: Augmentation | None = None,
+        **options: Any,
     ) -> None:
-        super().__init__(seed, augment)
+        super().__init__(seed, augment, **options)
         if isinstance(source, np.ndarray) or not (callable(source) or np.iterable(source)):
             raise TypeError(
                 f"`x` must be an array with labels `y`, or an iterable of batches (x, y) without `y`, "
@@ -126,15 +237,17 @@ class IterableBatches(Batches):
             )
         self.source, self.model = source, model
         self.size = len(source) if isinstance(source, Sized) else None
+        self.batch_size = self.accumulate_steps
+        again = not (callable(source) or isinstance(source, Iterator))
+        first = next(iter(source), None) if again else None  # type: ignore[arg-type]
+        self.is_weighted = self.class_weight is not None or _has_weights(first)
 
-    def _rank_batches(self, epoch: int, step: int, ranks: Ranks) -> Iterator[RankBatch]:
+    def _rank_parts(self, epoch: int, first: int, ranks: Ranks) -> Iterator[tuple]:
         source = self.source(epoch) if callable(self.source) else self.source
-        empty = step == 0
-        for batch in itertools.islice(source, step, None):
-            if not isinstance(batch, tuple | list) or len(batch) != 2:
-                raise TypeError(f"a batch must be a pair (x, y), got {type(batch).__name__}")
-            x, y = check_pairs(*batch, self.model)
-            yield len(x), x[ranks.rank :: ranks.size], y[ranks.rank :: ranks.size]
+        own, empty = slice(ranks.rank, None, ranks.size), first == 0
+        for batch in itertools.islice(source, first, None):
+            x, y, weights = self._checked(batch)
+            yield len(x), x[own], y[own], None if weights is None else weights[own]
             empty = False
         if empty:
             raise ValueError(
@@ -142,55 +255,48 @@ class IterableBatches(Batches):
                 f"a generator), or a function of the epoch"
             )
 
+    def _checked(self, batch: Any) -> Part:
+        if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
+            got = f"{len(batch)} values" if isinstance(batch, tuple | list) else type(batch).__name__
+            raise TypeError(f"a batch must be (x, y) or (x, y, sample_weight), got {got}")
+        x, y = check_pairs(batch[0], batch[1], self.model)
+        if not _has_weights(batch):
+            return x, y, np.ones(len(x)) if self.is_weighted else None
+        if not self.is_weighted:
+            raise ValueError(
+                "weights of examples must be in the first batch, too, and in a list, not in what a function "
+                "of the epoch returns"
+            )
+        return x, y, check_sample_weight(batch[2], len(x))
 
-def make_batches(
-    x: Any,
-    y: np.ndarray | None,
-    model: Layer,
-    batch_size: int,
-    seed: int,
-    augment: Augmentation | None,
-) -> Batches:
-    """Return the batches of arrays, or without `y` those of a source or an iterable."""
+
+def _join_few(parts: list[tuple], count: int) -> list[tuple]:
+    """Join parts of fewer examples than there are ranks with their neighbors, where there are any."""
+    joined = parts[:1]
+    for part in parts[1:]:
+        if min(part[0], joined[-1][0]) < count:
+            (size, *before), (more, *after) = joined.pop(), part
+            pairs = zip(before, after, strict=True)
+            part = (size + more, *(None if a is None else np.concatenate([a, b]) for a, b in pairs))
+        joined.append(part)
+    return joined
+
+
+def _has_weights(batch: Any) -> bool:
+    return isinstance(batch, tuple | list) and len(batch) == 3
+
+
+def make_batches(x: Any, y: np.ndarray | None, model: Layer, batch_size: int, **options: Any) -> Batches:
+    """Return the batches of arrays, or without `y` those of a source or an iterable.
+
+    `options` are those of `Batches`, and `sample_weight` and `rows`.
+    """
+    if y is not None and not is_source(x):
+        return ArrayBatches(*check_pairs(x, y, model), batch_size, **options)
+    if options.pop("sample_weight", None) is not None:
+        raise ValueError("`sample_weight` needs arrays `x` and `y`; batches may be (x, y, sample_weight)")
     if is_source(x):
-        return SourceBatches(check_source(x, y, model), batch_size, seed, augment)
-    if y is None:
-        return IterableBatches(x, model, seed, augment)
-    return ArrayBatches(*check_pairs(x, y, model), batch_size, seed, augment)
-
-
-def check_data(x: Any, y: Any, model: Layer) -> ExampleSource | Examples:
-    """Return examples and labels as a source or a pair of arrays."""
-    return check_source(x, y, model) if is_source(x) else check_pairs(x, y, model)
-
-
-def check_source(source: Any, y: Any, model: Layer) -> ExampleSource:
-    """Return a source whose examples have the model's input shape."""
-    if y is not None:
-        raise TypeError(f"`y` must be omitted: {type(source).__name__} has its own labels")
-    check_shape(source.shape, model.input_shape)
-    if not len(source):
-        raise ValueError("`x` must have at least one example")
-    return source
-
-
-def check_validation(data: Any, model: Layer) -> ExampleSource | Examples | None:
-    """Return validation data as a source or a pair of arrays, None for None."""
-    if data is None:
-        return None
-    if is_source(data):
-        return check_source(data, None, model)
-    if not isinstance(data, tuple | list) or len(data) != 2:
-        raise TypeError("`validation_data` must be a pair (x, y)")
-    return check_pairs(data[0], data[1], model)
-
-
-def check_pairs(x: Any, y: Any, model: Layer) -> Examples:
-    """Return examples and labels as arrays: at least one, as many of each, of the model's input shape."""
-    x, y = check_numbers(x, "x"), check_numbers(y, "y")
-    check_examples(x, model.input_shape)
-    if len(x) == 0 or y.ndim == 0 or len(x) != len(y):
-        raise ValueError(
-            f"x and y need the same length, at least one example; got shapes {x.shape} and {y.shape}"
-        )
-    return x, y
+        return SourceBatches(check_source(x, y, model), batch_size, **options)
+    if options.pop("rows", None) is not None:
+        raise ValueError("`validation_split` needs arrays; for batches, give `validation_data`")
+    return IterableBatches(x, model, **options)

@@ -1,40 +1,105 @@
 """Loss and metrics of predictions, in one place for `evaluate` and for the validation after each epoch."""
 
-from collections.abc import Callable, Mapping
+import math
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from minicnn.losses import call_loss, softmax_cross_entropy
-from minicnn.metrics import accuracy
+from minicnn.layers import Layer, Sigmoid, Softmax
+from minicnn.losses import LOSSES, binary_cross_entropy_with_logits, call_loss, softmax_cross_entropy
+from minicnn.metrics import METRICS, accuracy
 from minicnn.parallel.ranks import Ranks
 from minicnn.training.sources import Examples, ExampleSource, labels_of, predict_part
-from minicnn.training.state import Loss
+from minicnn.training.state import Loss, TrainingState
+from minicnn.training.weighting import WeightedLoss, pack, plain_function
+from minicnn.validation import check_name
 
+# The activation that is a part of the loss.
+_IN_THE_LOSS: dict[Any, type[Layer]] = {
+    softmax_cross_entropy: Softmax,
+    binary_cross_entropy_with_logits: Sigmoid,
+}
 Metric = Callable[[np.ndarray, np.ndarray], float]
 
 
 def check_metrics(metrics: Any, loss: Loss) -> dict[str, Metric]:
     """Return the metrics by name; for None the accuracy if the loss is `softmax_cross_entropy`, else none."""
     if metrics is None:
-        return {"accuracy": accuracy} if loss is softmax_cross_entropy else {}
+        return {"accuracy": accuracy} if plain_function(loss) is softmax_cross_entropy else {}
+    if isinstance(metrics, str) or not isinstance(metrics, Mapping | Sequence):
+        raise TypeError(f"`metrics` must be a dict of functions by name, or a list of names, got {metrics!r}")
     if not isinstance(metrics, Mapping):
-        raise TypeError(f"`metrics` must be a dict of functions by name, got {metrics!r}")
+        names = [getattr(metric, "__name__", metric) for metric in metrics]
+        if repeated := [name for i, name in enumerate(names) if name in names[:i]]:
+            raise ValueError(f"each metric needs a name of its own, got {repeated[0]!r} twice")
+        metrics = dict(zip(names, metrics, strict=True))
+    found = {}
     for name, metric in metrics.items():
+        if isinstance(metric, str):
+            metric = METRICS[check_name(metric, METRICS, "metric")]
         if not callable(metric):
             raise TypeError(f"metric {name!r} must be a function, see `minicnn.metrics`, got {metric!r}")
         if not isinstance(name, str):
             raise TypeError(f"the name of a metric must be a string, got {name!r}")
         if name in ("loss", "epoch") or name.startswith("val_"):
             raise ValueError(f"a metric must not be called 'loss', 'epoch' or 'val_...', got {name!r}")
-    return dict(metrics)
+        found[name] = metric
+    return found
+
+
+def find_loss(loss: Any) -> Loss:
+    """Return a loss by its name; anything else as it is."""
+    return LOSSES[check_name(loss, LOSSES, "loss")] if isinstance(loss, str) else loss
+
+
+def warn_of_repeated_activation(model: Layer, loss: Loss) -> None:
+    """Warn if the model ends with the activation that the loss has, too: it would learn slowly and badly."""
+    last = model
+    while layers := getattr(last, "layers", None):
+        last = layers[-1]
+    kind = _IN_THE_LOSS.get(plain_function(loss))
+    if kind is not None and type(last) is kind:
+        name = kind.__name__
+        warnings.warn(
+            f"the model ends with {name}, and {plain_function(loss).__name__} has one of its own: remove the "
+            f"layer {name}; the loss takes what comes before it",
+            stacklevel=3,
+        )
+
+
+def is_mean(metric: Metric) -> bool:
+    """Return whether the metric of an epoch is the mean of those of its batches."""
+    return bool(getattr(plain_function(metric), "mean_over_examples", False))
+
+
+def metrics_of_epoch(state: TrainingState, metrics: Mapping[str, Metric], ranks: Ranks) -> dict[str, float]:
+    """Return the metrics that are no means, computed from all predictions of the epoch; NaN if some lack."""
+    others = {name: metric for name, metric in metrics.items() if not is_mean(metric)}
+    if not others:
+        return {}
+    predictions, labels = state.all_outputs(ranks)
+    if len(labels) != state.seen:  # the fit was resumed with another metric
+        return dict.fromkeys(others, math.nan)
+    return ranks.broadcast(
+        lambda: {name: call_metric(name, m, predictions, labels) for name, m in others.items()}
+    )
 
 
 def score(
-    predictions: np.ndarray, y: np.ndarray, loss: Loss | None, metrics: Mapping[str, Metric]
+    predictions: np.ndarray,
+    y: np.ndarray,
+    loss: Loss | None,
+    metrics: Mapping[str, Metric],
+    sample_weight: np.ndarray | None = None,
 ) -> dict[str, float]:
-    """Return the loss, if one is given, and the metrics of these predictions."""
-    value = {} if loss is None else {"loss": float(call_loss(loss, predictions, y)[0])}
+    """Return the loss, if one is given, and the metrics of these predictions; weights are for the loss."""
+    if loss is not None and sample_weight is not None:
+        loss, labels = WeightedLoss(loss), pack(y, sample_weight)
+    else:
+        labels = y
+    value = {} if loss is None else {"loss": float(call_loss(loss, predictions, labels)[0])}
     return value | {name: call_metric(name, metric, predictions, y) for name, metric in metrics.items()}
 
 
@@ -61,9 +126,9 @@ def validate(
     """Return loss and metrics of the validation data, if there is any; each rank predicts a part of it."""
     if data is None:
         return {}
-    y = labels_of(data)
+    y, weights = labels_of(data), data[2] if isinstance(data, tuple) and len(data) == 3 else None
     own = slice(len(y) * ranks.rank // ranks.size, len(y) * (ranks.rank + 1) // ranks.size)
     parts = ranks.all_gather(predict_part(data, predict, own))
     # In one rank only: other processors might round, and then callbacks decide, differently.
-    results = ranks.broadcast(lambda: score(np.concatenate(parts), y, loss, metrics))
+    results = ranks.broadcast(lambda: score(np.concatenate(parts), y, loss, metrics, weights))
     return {f"val_{name}": value for name, value in results.items()}

@@ -18,14 +18,15 @@ from minicnn.parallel.data_parallel import DataParallel
 from minicnn.parallel.whole_batch import asks_for_sums
 from minicnn.parameter import Parameter
 from minicnn.saving.fingerprint import data_digest
-from minicnn.training.batches import Batches
+from minicnn.training.batches import Batch, Batches
 from minicnn.training.callbacks import Callback
 from minicnn.training.diagnosis import find_nonfinite, is_finite
-from minicnn.training.evaluation import Metric, call_metric
+from minicnn.training.evaluation import Metric, call_metric, is_mean, metrics_of_epoch
 from minicnn.training.history import History
 from minicnn.training.resume import Checkpointer
 from minicnn.training.sources import is_source
 from minicnn.training.state import TrainingState
+from minicnn.training.weighting import pack
 
 # The weights' buffers that an optimizer has trained; a model that is built again has other ones.
 _trained: weakref.WeakKeyDictionary[Optimizer, list[weakref.ref[np.ndarray]]] = weakref.WeakKeyDictionary()
@@ -51,6 +52,8 @@ class TrainingLoop:
         Called in this order; the checkpointer, if there is one, is the last.
     checkpointer : Checkpointer, optional
         Restores the newest checkpoint when the loop begins, and saves the last one when it ends.
+    train_step : callable
+        Makes the step of a `Batch`, by `compute`, and returns its results.
     """
 
     state: TrainingState
@@ -60,9 +63,14 @@ class TrainingLoop:
     validate: Callable[[], dict[str, float]]
     callbacks: list[Callback]
     checkpointer: Checkpointer | None
+    train_step: Callable[[Batch], Mapping[str, float]]
 
     def __post_init__(self) -> None:
         self.ranks, self.parameters = self.data_parallel.ranks, self.data_parallel.parameters[0]
+        names = [name for name, _ in self.state.model.named_parameters()]
+        self.named_parameters = list(zip(names, self.parameters, strict=True))
+        self.means = {name: metric for name, metric in self.metrics.items() if is_mean(metric)}
+        self.output: tuple[np.ndarray, np.ndarray] | None = None  # predictions and labels of the last batch
 
     def run(self, epochs: int) -> History:
         """Train until the fit has `epochs` epochs, or a callback or a signal stops it."""
@@ -75,17 +83,18 @@ class TrainingLoop:
         while state.epoch < state.first_epoch + epochs and not self.stopping:
             self._notify("on_epoch_begin", state.epoch)
             self.data_parallel.sync_replicas()
-            for size, x, y in self.batches.epoch(state.epoch, state.step, ranks):
+            for batch in self.batches.epoch(state.epoch, state.step, ranks):
                 if self.stopping:
                     break
                 ranks.stage = f"epoch {state.epoch}, step {state.step}"
                 self._notify("on_batch_begin", state.step)
                 if not state.optimizer.steps:
-                    check_scale(state.model, x, self._origin, training=True)
+                    check_scale(state.model, batch.x, self._origin, training=True)
                 with changing(state.model):
-                    results = self.compute(x, y, size)
-                    state.optimizer.step(self.parameters)
-                self._notify("on_batch_end", state.step, state.record(results, size))
+                    results = self.train_step(batch)
+                if self.output and len(self.means) < len(self.metrics):
+                    state.outputs.append(self.output)
+                self._notify("on_batch_end", state.step, state.record(results, batch.size))
             else:
                 self._end_epoch()
         if self.checkpointer and not is_done:
@@ -101,7 +110,8 @@ class TrainingLoop:
     def _end_epoch(self) -> None:
         """Validate, and close the epoch."""
         state, ranks = self.state, self.ranks
-        logs = state.means()
+        logs = state.means() | metrics_of_epoch(state, self.metrics, ranks)
+        logs = {name: logs[name] for name in (*dict.fromkeys(("loss", *self.metrics)), *logs) if name in logs}
         ranks.stage = f"the end of epoch {state.epoch}"
         ranks.assert_equal(
             ranks.weights_digest(self.parameters),
@@ -112,46 +122,71 @@ class TrainingLoop:
         self._notify("on_epoch_end", state.epoch - 1, logs)
         state.sync_stop(ranks)
 
-    def compute(self, x: np.ndarray, y: np.ndarray, size: int) -> dict[str, float]:
+    def compute(self, batch: Batch) -> dict[str, float]:
         """Compute the gradients of a batch, and return its loss and metrics; the weights do not change.
-
-        `x` and `y` are the rows of this rank, of a batch of `size` examples.
 
         Raises
         ------
         FloatingPointError
             If loss or gradients are not finite. The model is then as before the step.
         """
-        data_parallel, few = self.data_parallel, size < self.ranks.size
-        x, y = self.ranks.collect_small(x, y, size)
+        data_parallel, few = self.data_parallel, batch.size < self.ranks.size
+        batch = self._collect_few(batch) if few else batch
         results: dict[str, float] = {}
         try:
-            loss, predictions = data_parallel.forward_backward(x, y, size)
-            loss, results = self._reduce(loss, predictions, y, size)
+            loss, predictions, labels = self._forward_backward(batch)
+            loss, results = self._reduce(loss, predictions, batch.y, batch.size)
         finally:
             if not results:  # the step is not made, but forward has changed the statistics already
                 data_parallel.restore_statistics()
         if few:
             data_parallel.broadcast_statistics()
         if not results:
-            raise self._nonfinite(loss, x, y)
+            raise self._nonfinite(loss, batch.x, labels)
+        self.output = predictions, batch.y
         return results
+
+    def _collect_few(self, batch: Batch) -> Batch:
+        """Give rank 0 all examples of a batch of fewer than there are ranks, and the other ranks none."""
+        x, y = self.ranks.collect_small(batch.x, batch.y, batch.size)
+        weights = batch.sample_weight
+        if weights is not None:
+            weights = self.ranks.collect_small(batch.x, weights, batch.size)[1]
+        return Batch.of(x, y, weights, batch.size)
+
+    def _forward_backward(self, batch: Batch) -> tuple[float, np.ndarray, np.ndarray]:
+        """Set the gradients; return this rank's loss, predictions, and the labels as its loss gets them."""
+        losses, predictions, labels = [], [], []
+        sums: list[np.ndarray] = []
+        for x, y, weights in batch.parts:
+            labels.append(y if weights is None else pack(y, weights))
+            loss, output = self.data_parallel.forward_backward(x, labels[-1], batch.size)
+            losses.append(loss)
+            predictions += [output] if len(x) else []
+            if len(batch.parts) > 1:
+                grads = [p.grad if p.trainable else np.zeros(()) for p in self.parameters]
+                sums = [a + b for a, b in zip(sums, grads, strict=True)] if sums else [*map(np.copy, grads)]
+        for parameter, total in zip(self.parameters, sums, strict=False):
+            if parameter.trainable:
+                parameter.grad[...] = total
+        joined = predictions[0] if len(predictions) == 1 else np.concatenate(predictions or [np.empty(0)])
+        return sum(losses), joined, labels[0] if len(labels) == 1 else np.concatenate(labels)
 
     def _reduce(
         self, loss: float, predictions: np.ndarray, y: np.ndarray, size: int
     ) -> tuple[float, dict[str, float]]:
         """Sum loss, metrics and gradients over the ranks; return the loss, and all results if finite."""
         state, share = self.state, len(y) / size
-        values = dict.fromkeys(self.metrics, 0.0)
+        values = dict.fromkeys(self.means, 0.0)
         over_ranks = self.ranks.sum if 1 < self.ranks.size <= size else None
         finite = math.isfinite(loss)
-        if over_ranks and any(map(asks_for_sums, self.metrics.values())):
+        if over_ranks and any(map(asks_for_sums, self.means.values())):
             finite = all(self.ranks.all_gather(finite))  # all ranks ask for sums, or none
         if len(y) and finite:
             with summing(over_ranks):
                 values = {
                     name: call_metric(name, metric, predictions, y) * share
-                    for name, metric in self.metrics.items()
+                    for name, metric in self.means.items()
                 }
         numbers = [loss, *values.values(), len(y), state.stop, state.interrupted]
         loss, *sums, seen, stop, interrupted = self.ranks.all_reduce(self.parameters, numbers)
@@ -166,7 +201,7 @@ class TrainingLoop:
     def _nonfinite(self, loss: float, x: np.ndarray, y: np.ndarray) -> FloatingPointError:
         """Return the error that names the first non-finite value of this step."""
         state, ranks = self.state, self.ranks
-        own = find_nonfinite(state.model, to_input(state.model, x), y, state.loss)
+        own = find_nonfinite(state.model, to_input(state.model, x), y, self.data_parallel.loss)
         found = [clause for clause in ranks.all_gather(own) if clause]
         cause = found[0] if found else "a copy of the model that repeated the step found no cause"
         what = "a gradient became non-finite" if math.isfinite(loss) else f"loss became {loss:g}"

@@ -65,8 +65,8 @@ def find_rate(
     epochs = (batches.epoch(epoch, 0, Ranks()) for epoch in itertools.count(state.epoch))
     with DataParallel(model.train(), state.loss, threads, workers=workers) as data_parallel:
         parameters = data_parallel.parameters[0]
-        for _, x, y in itertools.islice(itertools.chain.from_iterable(epochs), steps):
-            loss, _ = data_parallel.forward_backward(x, y)
+        for batch in itertools.islice(itertools.chain.from_iterable(epochs), steps):
+            loss, _ = data_parallel.forward_backward(batch.x, batch.y)
             mean = _SMOOTHING * mean + (1 - _SMOOTHING) * float(loss)
             smoothed = mean / (1 - _SMOOTHING ** (len(losses) + 1))
             converging = smoothed <= _DIVERGED * min([*losses, smoothed])  # False for NaN

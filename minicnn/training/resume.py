@@ -20,15 +20,18 @@ from minicnn.errors import FileFormatError
 from minicnn.parallel.data_parallel import DataParallel
 from minicnn.saving.checkpoints import CheckpointFolder, Snapshot
 from minicnn.saving.files import check_schema
-from minicnn.saving.fingerprint import data_digest, differences, fingerprint
+from minicnn.saving.fingerprint import differences
 from minicnn.saving.weights import check_weights
 from minicnn.training.batches import Batches
 from minicnn.training.callbacks.base import Callback, Logs
 from minicnn.training.diagnosis import is_finite
-from minicnn.training.sources import Examples, ExampleSource, is_source
+from minicnn.training.evaluation import is_mean
+from minicnn.training.settings import settings_of_fit
+from minicnn.training.sources import Examples, ExampleSource
 from minicnn.training.state import TrainingState
 from minicnn.validation import check_int, check_real
 
+_OUTPUTS = ("epoch.predictions", "epoch.labels")
 _SCHEMA = {
     **dict.fromkeys(("examples", "batch_size", "seed"), object),
     "fingerprint": {str: str},
@@ -77,31 +80,9 @@ class Checkpointer(Callback):
         self.named_callbacks = dict(zip(names, self.callbacks, strict=True))
         size, batch_size, seed = self.batches.size, self.batches.batch_size, self.batches.seed
         self.fixed = {"examples": size, "batch_size": batch_size, "seed": seed}
-        self.fingerprint = self.ranks.broadcast(self._describe)
+        fit = self.state, self.data_parallel, self.batches, self.metrics, self.validation_data
+        self.fingerprint = self.ranks.broadcast(lambda: settings_of_fit(*fit))
         self.changed = ""  # how the settings differ from those of the checkpoint
-
-    def _describe(self) -> dict[str, str]:
-        model, optimizer = self.state.model, self.state.optimizer
-        return fingerprint(
-            threads=len(self.data_parallel.models),
-            ranks=self.ranks.size,
-            dtype=model.dtype,
-            model=model,
-            frozen=", ".join(name for name, p in model.named_parameters() if p.frozen) or "none",
-            optimizer=type(optimizer).__name__,
-            lr=optimizer.lr,
-            **{f"optimizer_{name}": value for name, value in optimizer.settings().items() if name != "lr"},
-            loss=self.state.loss,
-            metrics=dict(self.metrics),
-            augment=self.batches.augment,
-            data=self._data_digest(),
-        )
-
-    def _data_digest(self) -> str:
-        data: list[Any] = [getattr(self.batches, "source", None), self.validation_data]
-        sources = [each.digest() for each in data if is_source(each)]
-        held_out = self.validation_data if isinstance(self.validation_data, tuple) else ()
-        return " ".join([data_digest(*self.batches.arrays, *held_out), *sources])
 
     def on_batch_end(self, step: int, logs: Logs) -> None:
         """Save if `folder.every` steps have passed."""
@@ -141,8 +122,11 @@ class Checkpointer(Callback):
         own = [[g.bit_generator.state for g in each] for each in self.data_parallel.generators()]
         generators = [states for rank in self.ranks.all_gather(own) for states in rank]
         state.sync_stop(self.ranks)
+        outputs = state.all_outputs(self.ranks)
         if self.ranks.rank == 0:
             arrays = state.arrays()
+            if len(outputs[1]):
+                arrays |= dict(zip(_OUTPUTS, outputs, strict=True))
             callbacks: dict[str, dict[str, Any]] = {}
             for name, callback in self.named_callbacks.items():
                 for key, value in callback.state_dict().items():
@@ -181,12 +165,17 @@ class Checkpointer(Callback):
     def _restore(self, checkpoint: Snapshot) -> None:
         """Check the whole checkpoint, then take it over; warn if the results will not be bit-identical."""
         state, values = self.state, checkpoint.state
+        means = [name for name, metric in self.metrics.items() if is_mean(metric)]
         generators = self._check(checkpoint)
         state.load(checkpoint.arrays, values)
         if values["fingerprint"].get("lr") != self.fingerprint["lr"]:  # the user asks for this rate now
             state.optimizer.lr_scale = 1.0
+        if _OUTPUTS[0] in checkpoint.arrays:
+            predictions, labels = (checkpoint.arrays[name] for name in _OUTPUTS)
+            own = slice(None) if self.ranks.rank == 0 else slice(0)
+            state.outputs = [(predictions[own], labels[own])]
         if state.sums:  # a metric that is new is unknown for the epoch so far
-            state.sums = {name: state.sums.get(name, math.nan) for name in ("loss", *self.metrics)}
+            state.sums = {name: state.sums.get(name, math.nan) for name in ("loss", *means)}
         for generator, bits in generators:
             generator.bit_generator.state = bits
         then, now = values["callbacks"].keys(), values["callbacks"].keys() & self.named_callbacks.keys()

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-Examples = tuple[np.ndarray, np.ndarray]
+Examples = tuple[np.ndarray, ...]  # x, y, and perhaps a weight for each example
 _BLOCK = 1024  # examples that are in memory at a time for a prediction
 
 
@@ -25,7 +25,7 @@ class ExampleSource(Protocol):
 
     def __len__(self) -> int: ...
 
-    def batches(self, indices: Iterable[np.ndarray]) -> Iterator[Examples]:
+    def batches(self, indices: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield examples and labels for each array of indices."""
         ...
 

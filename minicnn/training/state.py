@@ -39,6 +39,10 @@ class TrainingState:
         Examples in these steps.
     sums : dict of str to float
         Sums of loss and metrics over these examples.
+    outputs : list of (predictions, labels)
+        Of these steps, if a metric is no mean over examples.
+    metrics : dict of str to callable
+        The trainer's.
     history : History
         The completed epochs of the present fit.
     stop : bool
@@ -55,6 +59,8 @@ class TrainingState:
     step: int = 0
     seen: int = 0
     sums: dict[str, float] = field(default_factory=dict)
+    outputs: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
+    metrics: Mapping[str, Callable] = field(default_factory=dict)
     history: History = field(default_factory=History)
     stop: bool = False
     interrupted: bool = False
@@ -85,7 +91,7 @@ class TrainingState:
     def begin_fit(self) -> None:
         """Start a fit at the next epoch, with an empty history."""
         self.first_epoch, self.history = self.epoch, History()
-        self.step, self.seen, self.sums = 0, 0, {}
+        self.step, self.seen, self.sums, self.outputs = 0, 0, {}, []
         self.stop = self.interrupted = self.agreed_to_stop = False
 
     def agree(self, stop: float, interrupted: float) -> None:
@@ -116,7 +122,16 @@ class TrainingState:
         """Append the epoch to the history, and advance to the next one."""
         self.history.append(self.epoch, logs)
         self.epoch += 1
-        self.step, self.seen, self.sums = 0, 0, {}
+        self.step, self.seen, self.sums, self.outputs = 0, 0, {}, []
+
+    def all_outputs(self, ranks: Ranks) -> tuple[np.ndarray, np.ndarray]:
+        """Return the predictions and labels of the epoch so far, in the order of the steps."""
+        gathered = zip(*ranks.all_gather(self.outputs), strict=True)
+        pairs = [pair for step in gathered for pair in step if len(pair[1])]
+        if not pairs:
+            return np.empty(0), np.empty(0)
+        predictions, labels = zip(*pairs, strict=True)
+        return np.concatenate(predictions), np.concatenate(labels)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the weights and the optimizer's state by name."""
@@ -138,7 +153,7 @@ class TrainingState:
             If the optimizer's arrays do not fit its parameters.
         """
         own = {name.removeprefix("optimizer."): a for name, a in arrays.items() if name[:10] == "optimizer."}
-        self.optimizer.load_state_dict(own, values["optimizer"]["steps"], self.model.parameters())
+        self.optimizer.load_state_dict(own, values["optimizer"]["steps"], list(self.model.named_parameters()))
         self.optimizer.lr_scale = values["optimizer"]["lr_scale"]
         self.model.set_weights([arrays[f"model.{name}"] for name, _ in self.model.named_parameters()])
         vars(self).update({name: copy.copy(values[name]) for name in _PLAIN})

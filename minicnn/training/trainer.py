@@ -14,31 +14,39 @@ from minicnn.layers._claims import reading
 from minicnn.layers.base import Layer
 from minicnn.losses import softmax_cross_entropy
 from minicnn.optimizers import Optimizer
-from minicnn.parallel.data_parallel import DataParallel
 from minicnn.parallel.prediction import parallel_predict
 from minicnn.parallel.ranks import TIMEOUT, Ranks
 from minicnn.saving.checkpoints import CheckpointFolder
 from minicnn.training.batches import (
     Augmentation,
     BatchSource,
-    check_data,
-    check_validation,
     make_batches,
 )
 from minicnn.training.callbacks.base import Callback, check_callbacks
-from minicnn.training.evaluation import Metric, check_metrics, score, validate
+from minicnn.training.evaluation import (
+    Metric,
+    check_metrics,
+    find_loss,
+    score,
+    validate,
+    warn_of_repeated_activation,
+)
 from minicnn.training.history import History
-from minicnn.training.loop import TrainingLoop, training_lock
+from minicnn.training.inputs import check_data, check_validation
+from minicnn.training.loop import TrainingLoop
 from minicnn.training.lr_finder import RateSearch, find_rate
 from minicnn.training.progress import ProgressBar
 from minicnn.training.rehearsal import rehearse
 from minicnn.training.resume import Checkpointer
 from minicnn.training.sources import Examples, ExampleSource, is_source, labels_of, predict_part
+from minicnn.training.splitting import split_data
 from minicnn.training.state import Loss, TrainingState
-from minicnn.validation import check_int
+from minicnn.training.stepping import Stepper
+from minicnn.training.weighting import check_class_weight
+from minicnn.validation import check_int, check_sample_weight
 
 
-class Trainer:
+class Trainer(Stepper):
     """Fits a model to examples.
 
     Parameters
@@ -47,10 +55,12 @@ class Trainer:
         A built model.
     optimizer : Optimizer
         Turns gradients into new weights. It holds state, so it trains one model only.
-    loss : callable
-        `f(predictions, labels) -> (mean value, dpredictions)`, see `minicnn.losses`.
-    metrics : dict of str to callable, optional
-        `f(predictions, labels) -> float`, by name; the default is the accuracy for `softmax_cross_entropy`.
+    loss : callable or str
+        `f(predictions, labels) -> (mean value, dpredictions)`, or the name of one of `minicnn.losses`. One
+        that takes `sample_weight` returns sum(weight * loss) / N.
+    metrics : dict of str to callable, or list, optional
+        `f(predictions, labels) -> float` by name, or names of functions of `minicnn.metrics`, which describes
+        the attributes that a metric may have. By default the accuracy, for `softmax_cross_entropy`.
     seed : int
         Seed of the augmentation and the order: epoch e has `default_rng([seed, e]).permutation(n)`.
     augment : callable, optional
@@ -66,8 +76,8 @@ class Trainer:
     comm : mpi4py.MPI.Comm, optional
         The processes that train this model together, such as `MPI.COMM_WORLD`: each makes the same trainer
         and calls `fit` with the same arguments. Of n ranks, rank r computes rows r, r + n, r + 2n ... of each
-        batch, on one thread unless `threads` says more; all get the same weights and history. Metrics must be
-        means over examples or use `sum_over_batch`. An exception in one rank ends all processes.
+        batch, on one thread unless `threads` says more; all get the same weights and history. Metrics that
+        declare themselves means must be that, or use `sum_over_batch`. An exception in one rank ends all processes.
     rank_timeout : float, optional
         Seconds that ranks wait for a missing one before they exit; None: forever.
     callbacks : sequence of Callback
@@ -88,16 +98,15 @@ class Trainer:
     1.0
     """
 
-    # An assignment to another name, such as `stop_training`, is an error rather than without effect.
-    __slots__ = ("_data_parallel", "augment", "callbacks", "metrics", "ranks", "seed", "state", "threads")
+    __slots__ = ("augment", "callbacks", "seed", "threads", "workers")
 
     def __init__(
         self,
         model: Layer,
         optimizer: Optimizer,
-        loss: Loss = softmax_cross_entropy,
+        loss: Loss | str = softmax_cross_entropy,
         *,
-        metrics: Mapping[str, Metric] | None = None,
+        metrics: Mapping[str, Metric | str] | Sequence[Metric | str] | None = None,
         seed: int = 0,
         augment: Augmentation | None = None,
         threads: int | None = None,
@@ -106,35 +115,15 @@ class Trainer:
         rank_timeout: float | None = TIMEOUT,
         callbacks: Sequence[Callback] = (),
     ) -> None:
-        self.state = TrainingState(model, optimizer, loss)
-        self.metrics = check_metrics(metrics, loss)
+        loss = find_loss(loss)
+        state = TrainingState(model, optimizer, loss)
         if augment is not None and not callable(augment):
             raise TypeError(f"`augment` must be a function, see `minicnn.datasets`, got {augment!r}")
         self.seed, self.augment = check_int(seed, "seed"), augment
         self.threads = None if threads is None else check_int(threads, "threads", low=1)
-        self.callbacks = check_callbacks(callbacks)
-        self.ranks = Ranks(comm, rank_timeout)
-        self._data_parallel = DataParallel(model, loss, threads, self.ranks, workers)
-
-    @property
-    def model(self) -> Layer:
-        """The model; for another one, make another trainer."""
-        return self.state.model
-
-    @property
-    def optimizer(self) -> Optimizer:
-        """The optimizer; for another one, make another trainer."""
-        return self.state.optimizer
-
-    @property
-    def loss(self) -> Loss:
-        """The loss; for another one, make another trainer."""
-        return self.state.loss
-
-    @property
-    def epoch(self) -> int:
-        """Number of the next epoch; a second `fit` continues counting."""
-        return self.state.epoch
+        self.workers, self.callbacks = workers, check_callbacks(callbacks)
+        super().__init__(state, check_metrics(metrics, loss), Ranks(comm, rank_timeout), threads, workers)
+        warn_of_repeated_activation(model, loss)
 
     def fit(
         self,
@@ -144,6 +133,10 @@ class Trainer:
         batch_size: int = 32,
         *,
         validation_data: Examples | ExampleSource | None = None,
+        validation_split: float = 0.0,
+        sample_weight: np.ndarray | None = None,
+        class_weight: Mapping[int, float] | None = None,
+        accumulate_steps: int = 1,
         callbacks: Sequence[Callback] = (),
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_every: int | None = None,
@@ -164,8 +157,19 @@ class Trainer:
             Number of passes over the examples.
         batch_size : int
             Examples in a step; the last step of an epoch has what is left. Ignored if `x` gives batches.
-        validation_data : (x, y) or ImageFolder, optional
+        validation_data : (x, y), (x, y, sample_weight) or ImageFolder, optional
             Evaluated after each epoch, as `val_loss`, `val_accuracy`.
+        validation_split : float
+            Part of the examples to validate with instead: drawn at random by the trainer's seed, the same
+            part of each class. (Keras takes the last rows, which in sorted data are of one class.)
+        sample_weight : ndarray, shape (N,), optional
+            A weight for each example in the loss, which is sum(weight * loss) / N. Metrics have no weights.
+            If `x` gives batches, they may be (x, y, sample_weight).
+        class_weight : dict of int to float, optional
+            Weights of classes, 1 for those not named; multiplied with `sample_weight`.
+        accumulate_steps : int
+            Number of batches whose gradients make one step, that of their joint mean: as a batch so many
+            times as large, in the memory of one.
         callbacks : sequence of Callback
             Called in this order.
         checkpoint : path, optional
@@ -175,7 +179,7 @@ class Trainer:
         checkpoint_every : int, optional
             Steps between checkpoints, by default an epoch's; there is always one when the fit ends.
         verbose : int
-            0: silent. 1: a progress bar, if the output is a terminal.
+            0: silent. 1: a progress bar in a terminal or notebook, elsewhere a line for each epoch. 2: lines.
 
         Returns
         -------
@@ -192,7 +196,19 @@ class Trainer:
         RuntimeError
             If the model is trained in another thread, or was built again.
         """
-        batches = make_batches(x, y, self.model, batch_size, self.seed, self.augment)
+        rows = None
+        if validation_split:
+            given = validation_data, sample_weight
+            rows, validation_data = split_data(x, y, *given, self.model, validation_split, self.seed)
+        batches = make_batches(
+            *(x, y, self.model, batch_size),
+            seed=self.seed,
+            augment=self.augment,
+            sample_weight=sample_weight,
+            class_weight=None if class_weight is None else check_class_weight(class_weight),
+            accumulate_steps=accumulate_steps,
+            rows=rows,
+        )
         epochs = check_int(epochs, "epochs")
         called = [*self.callbacks, *check_callbacks(callbacks)]
         validation_data = check_validation(validation_data, self.model)
@@ -200,10 +216,7 @@ class Trainer:
             raise ValueError(f"`checkpoint_every` needs a folder in `checkpoint`, got {checkpoint_every}")
         folder = None if checkpoint is None else CheckpointFolder(checkpoint, checkpoint_every)
         with (
-            self.ranks.abort_on_error(),
-            self.ranks,
-            training_lock(self.model, self.optimizer, called, self._data_parallel.parameters[0]),
-            self._data_parallel as data_parallel,
+            self._parallel(called, batches.is_weighted) as data_parallel,
             folder if folder and self.ranks.rank == 0 else contextlib.nullcontext(),
             ProgressBar(epochs, batches.size, batches.batch_size, batches.unit, bool(verbose)) as bar,
         ):
@@ -215,7 +228,9 @@ class Trainer:
             called = [*called, checkpointer] if checkpointer else called
             scoring = self.predict, self.loss, self.metrics, self.ranks
             validation = functools.partial(validate, validation_data, *scoring)
-            return TrainingLoop(*fit, validation, called, checkpointer).run(epochs)
+            loop = TrainingLoop(*fit, validation, called, checkpointer, self.train_step)
+            with self._looping(loop):
+                return loop.run(epochs)
 
     def lr_find(
         self,
@@ -238,17 +253,21 @@ class Trainer:
 
         Returns a `RateSearch`: `rates`, smoothed `losses`, and a `suggestion`.
         """
-        batches = make_batches(x, y, self.model, batch_size, self.seed, self.augment)
-        return find_rate(
-            self.state, batches, self.threads, self._data_parallel.worker_pool.mode, low, high, steps
-        )
+        batches = make_batches(x, y, self.model, batch_size, seed=self.seed, augment=self.augment)
+        return find_rate(self.state, batches, self.threads, self.workers, low, high, steps)
 
     def evaluate(
-        self, x: np.ndarray | ExampleSource, y: np.ndarray | None = None, batch_size: int = 256
+        self,
+        x: np.ndarray | ExampleSource,
+        y: np.ndarray | None = None,
+        batch_size: int = 256,
+        sample_weight: np.ndarray | None = None,
     ) -> dict[str, float]:
         """Return loss and metrics over all of `x`, `batch_size` examples at a time, in evaluation mode."""
         data = check_data(x, y, self.model)
-        return score(self._predict(data, batch_size), labels_of(data), self.loss, self.metrics)
+        labels = labels_of(data)
+        weights = None if sample_weight is None else check_sample_weight(sample_weight, len(labels))
+        return score(self._predict(data, batch_size), labels, self.loss, self.metrics, weights)
 
     def predict(self, x: np.ndarray | ExampleSource, batch_size: int = 256) -> np.ndarray:
         """Return the model's outputs for all of `x`, see `Layer.predict`; the threads share the work."""

@@ -119,11 +119,11 @@ class Rank:
 def test_ranks_share_the_batches(folder):
     whole = list(SourceBatches(folder, 10, seed=0).epoch(1, 1, Ranks()))
     parts = [list(SourceBatches(folder, 10, seed=0).epoch(1, 1, Rank(rank, 3))) for rank in range(3)]
-    for step, (size, x, y) in enumerate(whole):
-        assert [part[step][0] for part in parts] == [size] * 3
+    for step, batch in enumerate(whole):
+        assert [part[step].size for part in parts] == [batch.size] * 3
         for rank, part in enumerate(parts):
-            assert np.array_equal(part[step][1], x[rank::3])
-            assert np.array_equal(part[step][2], y[rank::3])
+            assert np.array_equal(part[step].x, batch.x[rank::3])
+            assert np.array_equal(part[step].y, batch.y[rank::3])
 
 
 def test_the_cache_is_made_once_and_again_when_the_pictures_change(letters, tmp_path):

@@ -42,25 +42,29 @@ def test_a_rank_asks_arrays_for_the_rows_of_its_shards_only():
     shards = list(ArrayBatches(rows, Y, 5, seed=3).epoch(1, 0, one_of(1, 3)))
     order = np.random.default_rng([3, 1]).permutation(22)
     expected = [order[start : start + 5][1::3] for start in (0, 5, 10, 15, 20)]
-    for asked, own, (size, x, y) in zip(rows.asked, expected, shards, strict=True):
+    for asked, own, batch in zip(rows.asked, expected, shards, strict=True):
         np.testing.assert_array_equal(asked, own)
-        np.testing.assert_array_equal(x, X[own])
-        np.testing.assert_array_equal(y, Y[own])
-        assert size in (5, 2)
+        np.testing.assert_array_equal(batch.x, X[own])
+        np.testing.assert_array_equal(batch.y, Y[own])
+        assert batch.size in (5, 2)
 
 
 def test_the_ranks_shards_are_the_batch_and_may_be_empty():
     parts = [list(ArrayBatches(X, Y, 7, seed=0).epoch(0, 3, one_of(rank, 3))) for rank in range(3)]
-    assert [[(size, len(x)) for size, x, _ in part] for part in parts] == [[(1, 1)], [(1, 0)], [(1, 0)]]
+    assert [[(batch.size, len(batch.x)) for batch in part] for part in parts] == [
+        [(1, 1)],
+        [(1, 0)],
+        [(1, 0)],
+    ]
 
 
 def test_a_batch_that_is_a_view_of_the_disk_is_not_read_to_be_shared(tmp_path):
     np.save(tmp_path / "x.npy", X)
     disk = np.load(tmp_path / "x.npy", mmap_mode="r")
-    ((size, x, _),) = IterableBatches([(disk[4:12], Y[4:12])], net()).epoch(0, 0, one_of(1, 2))
-    assert (size, len(x)) == (8, 4)
-    assert np.shares_memory(x, disk)
-    np.testing.assert_array_equal(x, X[5:12:2])
+    (batch,) = IterableBatches([(disk[4:12], Y[4:12])], net()).epoch(0, 0, one_of(1, 2))
+    assert (batch.size, len(batch.x)) == (8, 4)
+    assert np.shares_memory(batch.x, disk)
+    np.testing.assert_array_equal(batch.x, X[5:12:2])
 
 
 @pytest.mark.parametrize("form", ["function", "generator function", "list"])
@@ -132,7 +136,7 @@ def test_what_is_no_array_of_numbers_is_refused_everywhere(x, y, message):
         (3, TypeError, r"`x` must be an array .* got int"),
         (iter(in_order(0, 0)), ValueError, "`x` gave no batches in epoch 1"),
         ([], ValueError, "`x` gave no batches in epoch 0; it must be iterable again in each epoch"),
-        ([X], TypeError, r"a batch must be a pair \(x, y\), got ndarray"),
+        ([X], TypeError, r"a batch must be \(x, y\) or \(x, y, sample_weight\), got ndarray"),
         (
             [(X[:, :2], Y)],
             ValueError,

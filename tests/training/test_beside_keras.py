@@ -5,8 +5,9 @@ import functools
 import numpy as np
 import pytest
 
-from minicnn import AdamW, Trainer
-from minicnn.interop.keras import from_keras
+from minicnn import SGD, Adam, AdamW, AverageWeights, Trainer
+from minicnn.losses import softmax_cross_entropy
+from minicnn.metrics import macro_f1
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((3, 12, 5, 5, 2))
@@ -55,6 +56,8 @@ def twins():
     """Return a Keras model and minicnn's copy of it."""
     import keras
 
+    from minicnn.interop.keras import from_keras
+
     config, weights = keras_config()
     theirs = keras.Sequential.from_config(config)
     theirs.set_weights(weights)
@@ -84,6 +87,8 @@ def keras_fit(theirs, optimizer, loss, epochs=2, **weights):
 def test_frozen_layers_and_batch_norm(options):
     import keras
 
+    from minicnn.interop.keras import from_keras
+
     theirs, _ = twins()
     for layer in theirs.layers[:3]:
         layer.trainable = False
@@ -94,3 +99,149 @@ def test_frozen_layers_and_batch_norm(options):
     trainer = Trainer(model, AdamW(*NUMBERS), **options)
     trainer.fit(list(zip(X, Y, strict=True)), epochs=2, verbose=0)
     assert_equal_weights(model, theirs)
+
+
+OPTIONS = [
+    {"threads": 1},
+    {"threads": 2, "workers": "threads"},
+    {"threads": 3, "workers": "processes"},
+]
+WEIGHTS = RNG.uniform(0, 2, (3, 12)) * (RNG.random((3, 12)) > 0.2)  # some are 0
+
+
+def cross_entropy(**options):
+    import keras
+
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=True, **options)
+
+
+def frozen_twins():
+    """Return twins whose BatchNorm is frozen, so that batches may be divided into shards."""
+    from minicnn.interop.keras import from_keras
+
+    theirs, _ = twins()
+    theirs.layers[1].trainable = False
+    return theirs, from_keras(theirs)
+
+
+def batches(*more):
+    return list(zip(X, Y, *more, strict=True))
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_sample_weights(options):
+    import keras
+
+    theirs, model = frozen_twins()
+    losses = keras_fit(theirs, keras.optimizers.AdamW(*NUMBERS), cross_entropy(), 1, sample_weight=WEIGHTS)
+    history = Trainer(model, AdamW(*NUMBERS), **options).fit(batches(WEIGHTS), verbose=0)
+    assert_equal_weights(model, theirs)
+    assert history.history["loss"][0] == pytest.approx(np.mean(losses), rel=1e-10)
+
+
+def test_sample_weights_of_arrays_class_weights_and_their_product():
+    import keras
+
+    theirs, model = frozen_twins()
+    weights = {0: 2.0, 2: 0.25}
+    theirs.compile(keras.optimizers.SGD(2**-5), cross_entropy(), run_eagerly=True)
+    x, y, by_example = X.reshape(36, 5, 5, 2), Y.reshape(36), WEIGHTS.reshape(36)
+    product = by_example * np.array([2.0, 1.0, 0.25])[y]
+    losses = [
+        theirs.fit(x, y, batch_size=36, verbose=0, sample_weight=w).history["loss"][0]
+        for w in (product, None)
+    ]
+    theirs.fit(x, y, batch_size=36, verbose=0, class_weight=weights)
+    trainer = Trainer(model, SGD(2**-5), threads=1)
+    ours = [
+        trainer.fit(x, y, batch_size=36, verbose=0, **more).history["loss"][0]
+        for more in ({"sample_weight": by_example, "class_weight": weights}, {}, {"class_weight": weights})
+    ]
+    assert ours[:2] == pytest.approx(losses, rel=1e-10)
+    assert_equal_weights(model, theirs)
+
+
+def test_label_smoothing():
+    import keras
+
+    theirs, model = frozen_twins()
+    rows = np.eye(3)[Y]
+    theirs.compile(
+        keras.optimizers.SGD(2**-5),
+        keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=2**-3),
+        run_eagerly=True,
+    )
+    for i in range(3):
+        theirs.train_on_batch(X[i], rows[i])
+    loss = functools.partial(softmax_cross_entropy, label_smoothing=2**-3)
+    trainer = Trainer(model, SGD(2**-5), loss, threads=2, workers="processes")
+    assert list(trainer.metrics) == ["accuracy"]
+    trainer.fit(batches(), verbose=0)
+    assert_equal_weights(model, theirs)
+
+
+def test_no_decay_of_biases_and_batch_norm():
+    import keras
+
+    theirs, model = twins()
+    optimizer = keras.optimizers.AdamW(*NUMBERS)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    keras_fit(theirs, optimizer, cross_entropy())
+    ours = AdamW(*NUMBERS)
+    for name in ("bias", "gamma", "beta"):
+        ours.set_group(f"*.{name}", weight_decay=0.0)
+    Trainer(model, ours, threads=1).fit(batches(), epochs=2, verbose=0)
+    assert_equal_weights(model, theirs)
+
+
+def test_rates_of_groups_are_those_of_several_optimizers():
+    import keras
+    import tensorflow as tf
+
+    theirs, model = twins()
+    trunk, head = theirs.layers[0].trainable_variables, theirs.trainable_variables[2:]
+    low, high = keras.optimizers.Adam(2**-9, *NUMBERS[2:]), keras.optimizers.Adam(2**-6, *NUMBERS[2:])
+    for x, y in batches():
+        with tf.GradientTape() as tape:
+            loss = cross_entropy()(y, theirs(x, training=True))
+        gradients = tape.gradient(loss, trunk + head)
+        low.apply(gradients[: len(trunk)], trunk)
+        high.apply(gradients[len(trunk) :], head)
+    ours = Adam(2**-6, *NUMBERS[2:])
+    Trainer(model, ours.set_group("layers.0.*", lr_scale=2**-3), threads=1).fit(batches(), verbose=0)
+    assert_equal_weights(model, theirs)
+
+
+@pytest.mark.parametrize("options", OPTIONS[:2], ids=str)
+def test_an_average_of_the_weights(options):
+    import keras
+
+    theirs, model = frozen_twins()
+    optimizer = keras.optimizers.AdamW(*NUMBERS, use_ema=True, ema_momentum=1 - 2**-2)
+    keras_fit(theirs, optimizer, cross_entropy())
+    optimizer.finalize_variable_values(theirs.trainable_variables)
+    trainer = Trainer(model, AdamW(*NUMBERS), **options)
+    trainer.fit(batches(), epochs=2, verbose=0, callbacks=[AverageWeights(1 - 2**-2)])
+    assert_equal_weights(model, theirs)
+
+
+@pytest.mark.parametrize("options", OPTIONS[:2], ids=str)
+def test_accumulated_gradients(options):
+    import keras
+
+    theirs, model = frozen_twins()
+    keras_fit(theirs, keras.optimizers.AdamW(*NUMBERS, gradient_accumulation_steps=3), cross_entropy())
+    trainer = Trainer(model, AdamW(*NUMBERS), **options)
+    trainer.fit(batches(), epochs=2, accumulate_steps=3, verbose=0)
+    assert trainer.optimizer.steps == 2
+    assert_equal_weights(model, theirs)
+
+
+def test_macro_f1():
+    import keras
+
+    rng = np.random.default_rng(3)
+    scores, labels = rng.standard_normal((50, 4)), rng.integers(0, 3, 50)
+    metric = keras.metrics.F1Score(average="macro", dtype="float64")
+    metric.update_state(np.eye(4)[labels], scores)
+    assert macro_f1(scores, labels) == pytest.approx(float(metric.result()), rel=1e-6)  # its eps is 1e-7

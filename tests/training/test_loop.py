@@ -155,6 +155,7 @@ def test_an_error_in_a_metric_leaves_the_step_unmade():
     def fails(predictions, labels):
         raise KeyError("metric")
 
+    fails.mean_over_examples = True
     trainer = Trainer(model, Adam(), metrics={"bad": fails})
     with pytest.raises(KeyError, match="metric"):
         trainer.fit(X, Y)

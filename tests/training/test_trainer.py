@@ -331,9 +331,9 @@ def test_with_batch_statistics_the_culprit_is_named_and_the_statistics_are_kept(
     [
         ({"optimizer": "adam"}, "`optimizer` must be an Optimizer object"),
         ({"optimizer": Adam}, "`optimizer` must be an Optimizer object"),
-        ({"loss": "mse"}, "`loss` must be a function"),
-        ({"metrics": ["accuracy"]}, "`metrics` must be a dict"),
-        ({"metrics": {"acc": "accuracy"}}, "metric 'acc' must be a function"),
+        ({"loss": 3}, "`loss` must be a function"),
+        ({"metrics": "accuracy"}, "`metrics` must be a dict"),
+        ({"metrics": {"acc": 3}}, "metric 'acc' must be a function"),
         ({"augment": True}, "`augment` must be a function"),
         ({"model": [Dense(2)]}, "`model` must be a Layer object"),
         ({"callbacks": Callback()}, "`callbacks` must be a list of Callback objects"),

@@ -16,8 +16,9 @@ class Monitor(Callback):
     monitor : str
         Key of the logs.
     mode : {"auto", "min", "max"}
-        Whether lower or higher is better; "auto": lower for names that end in "loss" or "error", higher for
-        names that contain "acc". For other names "auto" is a ValueError when the fit begins.
+        Whether lower or higher is better; "auto": as the metric's attribute `higher_is_better` says; else
+        lower for names that end in "loss" or "error", higher for names that contain "acc". For other names
+        "auto" is a ValueError when the fit begins.
     min_delta : float
         Smallest change that counts as an improvement.
 
@@ -33,18 +34,25 @@ class Monitor(Callback):
         if mode not in ("auto", "min", "max"):
             raise ValueError(f"`mode` must be 'auto', 'min' or 'max', got {mode!r}")
         self.monitor, self.mode, self.min_delta = monitor, mode, check_real(min_delta, "min_delta")
-        if mode == "auto" and "acc" in monitor:
-            mode = "max"
-        self.sign = -1 if mode == "max" else 1
-        self.known = mode != "auto" or monitor.endswith(("loss", "error"))
+        higher: bool | None = None  # not known
+        if monitor.endswith(("loss", "error")):
+            higher = False
+        elif "acc" in monitor:
+            higher = True
+        self.higher = mode == "max" if mode != "auto" else higher
         self.best = math.inf
 
     def check(self, names: Sequence[str] | None) -> None:
         """Raise ValueError if there is no such quantity, or it is not known which direction is better."""
-        if not self.known:
+        if self.mode == "auto":
+            metrics = self.state.metrics if hasattr(self, "state") else {}
+            metric = metrics.get(self.monitor.removeprefix("val_"))
+            says = getattr(getattr(metric, "func", metric), "higher_is_better", None)
+            self.higher = self.higher if says is None else bool(says)
+        if self.higher is None:
             raise ValueError(
                 f"{type(self).__name__} cannot tell whether {self.monitor!r} is better when it is lower or "
-                f"higher: pass mode='min' or mode='max'"
+                f"higher: pass mode='min' or mode='max', or set `higher_is_better` on the metric"
             )
         if names is not None:
             self._require(names)
@@ -56,7 +64,7 @@ class Monitor(Callback):
     def improved(self, logs: Logs) -> bool:
         """Return whether these logs have a new best value, and keep it."""
         self._require(logs)
-        value = self.sign * logs[self.monitor]
+        value = -logs[self.monitor] if self.higher else logs[self.monitor]
         if not value < self.best - self.min_delta:
             return False
         self.best = value

@@ -1,0 +1,82 @@
+"""The part of the examples that a fit sets aside for validation."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from minicnn.layers.base import Layer
+from minicnn.training.inputs import check_data
+from minicnn.training.sources import ExampleSource, is_source, labels_of
+from minicnn.validation import check_real, check_sample_weight
+
+
+class SourceRows:
+    """Some examples of a source, as a source of their own.
+
+    Parameters
+    ----------
+    source : ExampleSource
+        All examples.
+    rows : ndarray of int
+        The numbers of these.
+    """
+
+    def __init__(self, source: ExampleSource, rows: np.ndarray) -> None:
+        self.source, self.rows = source, rows
+        self.shape, self.y = (len(rows), *source.shape[1:]), source.y[rows]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def batches(self, indices: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield examples and labels for each array of indices."""
+        return self.source.batches(self.rows[own] for own in indices)
+
+    def digest(self) -> str:
+        """Return a text that differs for other data."""
+        return f"{self.source.digest()} {len(self.rows)}"
+
+
+def split_data(
+    x: Any, y: Any, validation_data: Any, sample_weight: Any, model: Layer, fraction: float, seed: int
+) -> tuple[np.ndarray, Any]:
+    """Return the rows to train on, and the validation data, which has their weights if there are any."""
+    if validation_data is not None:
+        raise ValueError("give `validation_data` or `validation_split`, not both")
+    if y is None and not is_source(x):
+        raise ValueError("`validation_split` needs arrays `x` and `y`; for batches, give `validation_data`")
+    data = check_data(x, y, model)
+    labels = labels_of(data)
+    rows, others = split_validation(labels, fraction, seed)
+    if not isinstance(data, tuple):
+        return rows, SourceRows(data, others)
+    weights = [] if sample_weight is None else [check_sample_weight(sample_weight, len(labels))[others]]
+    return rows, (data[0][others], labels[others], *weights)
+
+
+def split_validation(y: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows to train on and those to validate with, in order: a random part of each class.
+
+    Labels that are neither class indices nor one-hot rows are split without regard to them.
+
+    >>> rows, others = split_validation(np.repeat([0, 1], [8, 4]), 0.25, seed=0)
+    >>> len(rows), len(others[others < 8]), len(others[others >= 8])
+    (9, 2, 1)
+    """
+    fraction = check_real(fraction, "validation_split", high=1)
+    rng = np.random.default_rng([seed, 0, 0, 0, 1])  # not that of an epoch's order or augmentation
+    order = rng.permutation(len(y))
+    classes = y
+    if y.ndim == 2 and y.shape[1] > 1 and np.array_equal(y.sum(axis=1), np.ones(len(y))):
+        classes = y.argmax(axis=1)
+    if classes.ndim == 1 and classes.dtype.kind in "biu":
+        order = order[np.argsort(classes[order], kind="stable")]
+    # From the examples in the order of their classes, evenly spaced ones: of each class its share, up to one.
+    counts = np.floor(np.arange(len(y) + 1) * fraction + 0.5)
+    chosen = np.diff(counts) > 0
+    if chosen.all() or not chosen.any():
+        raise ValueError(
+            f"`validation_split` must leave examples on both sides, got {fraction:g} of {len(y)} examples"
+        )
+    return np.sort(order[~chosen]), np.sort(order[chosen])

@@ -1,0 +1,99 @@
+"""Weights of examples and classes, and how they reach the shards of a batch: in the array of the labels."""
+
+import functools
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from minicnn.validation import check_int, check_real
+
+
+def accepts_weights(loss: Any) -> bool:
+    """Return whether a loss takes `sample_weight`."""
+    try:
+        return "sample_weight" in inspect.signature(loss).parameters
+    except (TypeError, ValueError):  # a function without a signature
+        return False
+
+
+def require_weights(loss: Any) -> None:
+    """Raise TypeError unless a loss takes `sample_weight`."""
+    if not accepts_weights(loss):
+        name = getattr(loss, "__name__", type(loss).__name__)
+        raise TypeError(
+            f"sample_weight and class_weight need a loss f(predictions, labels, sample_weight=None) that "
+            f"returns sum(weight * loss) / N for N examples, got {name} without `sample_weight`"
+        )
+
+
+class WeightedLoss:
+    """A loss of two arguments whose second holds the labels and the weights, see `pack`.
+
+    So batches with weights are divided, and sent to workers, as those without are.
+    """
+
+    def __init__(self, loss: Any) -> None:
+        require_weights(loss)
+        self.loss = loss
+
+    def __call__(self, predictions: np.ndarray, packed: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return the weighted mean loss and its derivative."""
+        labels, weights = unpack(packed, predictions.shape)
+        return self.loss(predictions, labels, sample_weight=weights)
+
+
+def pack(labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return float64 rows of a weight, the number of the labels' axes, whether they are integers, and labels.
+
+    >>> pack(np.array([7]), np.array([0.5]))
+    array([[0.5, 1. , 1. , 7. ]])
+    """
+    n = len(labels)
+    kind = np.tile([labels.ndim, labels.dtype.kind in "iu"], (n, 1))
+    rows = labels.reshape(n, -1) if n else np.empty((0, 1))
+    return np.concatenate([weights.reshape(n, 1), kind, rows], axis=1, dtype=np.float64)
+
+
+def unpack(packed: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the labels and the weights that `pack` joined; labels of three axes or more have this shape.
+
+    >>> unpack(pack(np.array([7]), np.array([0.5])), (1, 10))
+    (array([7]), array([0.5]))
+    """
+    weights, axes, integers = packed[:, 0], packed[0, 1], packed[0, 2]
+    labels = packed[:, 3:].astype(np.int64) if integers else packed[:, 3:]
+    return labels[:, 0] if axes == 1 else labels if axes == 2 else labels.reshape(shape), weights
+
+
+def check_class_weight(class_weight: Any) -> dict[int, float]:
+    """Return the weights by class index; raise unless they are numbers that are not negative."""
+    if not isinstance(class_weight, Mapping):
+        raise TypeError(f"`class_weight` must be a dict from class index to weight, got {class_weight!r:.80}")
+    return {
+        check_int(index, "class index"): check_real(weight, "class_weight")
+        for index, weight in class_weight.items()
+    }
+
+
+def class_weights(labels: np.ndarray, class_weight: Mapping[int, float]) -> np.ndarray:
+    """Return the weight of each example; a class that is not named has weight 1.
+
+    >>> class_weights(np.array([0, 2, 1]), {0: 2.0, 1: 0.5})
+    array([2. , 1. , 0.5])
+    """
+    if labels.ndim == 2 and labels.shape[1] > 1:
+        labels = labels.argmax(axis=1)
+    indices = labels.reshape(len(labels), -1)
+    if indices.shape[1] != 1 or np.any(indices != np.floor(indices)):
+        raise ValueError(
+            f"`class_weight` needs labels that are class indices or one-hot rows, got shape {labels.shape}"
+        )
+    classes, places = np.unique(indices[:, 0].astype(np.int64), return_inverse=True)
+    return np.array([class_weight.get(int(index), 1.0) for index in classes])[places.reshape(-1)]
+
+
+def plain_function(loss: Any) -> Any:
+    """Return the function under `functools.partial`."""
+    return loss.func if isinstance(loss, functools.partial) else loss
