@@ -1,9 +1,6 @@
 """The messages of `minicnn train`: what is trained, each epoch, the result, and the next commands."""
 
-import contextlib
 import shlex
-import sys
-import time
 
 import numpy as np
 
@@ -11,29 +8,9 @@ from minicnn.cli.output import fill
 from minicnn.layers._registry import LAYERS
 from minicnn.plural import counted
 from minicnn.runs import Data, Run, TrainResult
-from minicnn.training import Callback
-from minicnn.training.callbacks.base import Logs
 
 _NAMES = 15  # width of the column of names
 _MOST_CLASSES = 20  # that are listed
-
-
-class EpochLines(Callback):
-    """Prints a line for each epoch to stderr, in place of the progress bar where there is no terminal."""
-
-    def __init__(self, epochs: int) -> None:
-        self.epochs, self.start = epochs, 0.0
-
-    def on_epoch_begin(self, epoch: int) -> None:
-        """Start the clock."""
-        self.start = time.perf_counter()
-
-    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        """Print the line."""
-        numbers = ", ".join(f"{name} {value:.4f}" for name, value in logs.items())
-        seconds = time.perf_counter() - self.start
-        with contextlib.suppress(OSError):  # a log on a full disk must not end the training
-            print(f"epoch {epoch + 1}/{self.epochs}: {numbers}, {seconds:.1f} s", file=sys.stderr, flush=True)
 
 
 def say(text: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from minicnn.cli.errors import one_line
-from minicnn.cli.messages import EpochLines, describe, next_steps, report, say
+from minicnn.cli.messages import describe, next_steps, report, say
 from minicnn.cli.output import fill
 from minicnn.cli.parser import Commands, add_command, add_dataset, add_model
 from minicnn.cli.ranks import in_ranks
@@ -40,7 +40,6 @@ from minicnn.runs import (
 from minicnn.runs.config import SCHEDULES
 from minicnn.runs.dataset import OWN_VAL_SPLIT
 from minicnn.runs.user_code import custom_layers, is_builtin, layers_of
-from minicnn.training.progress import on_terminal
 
 _TEXT = """\
 Train a network, evaluate it once on the test set at the end, and write a run folder: weights, history,
@@ -125,8 +124,7 @@ def _run(args: argparse.Namespace, ranks: Ranks) -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = _show_warning
-        lines = [] if on_terminal() else [EpochLines(run.config.epochs)]
-        result = train(run, data, lines, comm=ranks.comm, rank_timeout=ranks.timeout)
+        result = train(run, data, comm=ranks.comm, rank_timeout=ranks.timeout)
     if ranks.rank:
         return 128 + result.signal if result.signal else 0
     if result.signal:

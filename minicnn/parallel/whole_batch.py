@@ -40,8 +40,8 @@ def asks_for_sums(part: Any) -> bool:
 
 
 def _functions(part: Any) -> Iterator[types.FunctionType]:
-    while isinstance(part, functools.partial):
-        part = part.func
+    while isinstance(part, functools.partial) or hasattr(part, "__wrapped__"):
+        part = part.func if isinstance(part, functools.partial) else part.__wrapped__
     if isinstance(part, types.MethodType):
         yield from _functions(part.__self__)
         part = part.__func__

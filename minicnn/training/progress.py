@@ -1,37 +1,65 @@
-"""The progress bar of a fit."""
+"""The progress of a fit: a bar in a terminal or a notebook, lines elsewhere."""
 
 from __future__ import annotations
 
+import contextlib
+import math
 import sys
-from typing import TYPE_CHECKING, Self
+import time
+from typing import TYPE_CHECKING, Any, Self
 
 from minicnn.training.callbacks.base import Callback, Logs
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
+_NOTEBOOK_COLUMNS = 90
 
-class ProgressBar(Callback):
-    """One bar per epoch on stderr, with loss, metrics and images per second, if that is a terminal.
 
-    `size` is the length of an epoch in these units, None if it is not known; `batch_size` that of a step.
+class Progress(Callback):
+    """A bar for each epoch on stderr with speed, time left, loss and metrics; or a line for each.
+
+    Parameters
+    ----------
+    epochs : int
+        Of the fit.
+    size : int or None
+        The length of an epoch in these units; None if it is not known.
+    batch_size : int
+        That of a step.
+    unit : str
+        " images".
+    verbose : {0, 1, 2}
+        As for `Trainer.fit`.
     """
 
-    def __init__(self, epochs: int, size: int | None, batch_size: int, unit: str, shown: bool = True) -> None:
+    def __init__(self, epochs: int, size: int | None, batch_size: int, unit: str, verbose: int = 1) -> None:
+        if verbose not in (0, 1, 2):
+            raise ValueError(f"`verbose` must be 0, 1 or 2, got {verbose!r}")
         self.epochs, self.size, self.batch_size, self.unit = epochs, size, batch_size, unit
-        self.shown = shown and on_terminal()
+        self.shows_bar = verbose == 1 and (on_terminal() or in_notebook())
+        self.prints_lines = bool(verbose) and not self.shows_bar and sys.stderr is not None
         self.bar: tqdm | None = None
+        self.notebook: NotebookLine | None = None
+        self.start = self.epoch_start = time.perf_counter()
+        self.first: int | None = None  # the epoch in which this process began
 
     def on_epoch_begin(self, epoch: int) -> None:
         """Show a new bar."""
-        if not self.shown:
+        self.epoch_start = time.perf_counter()
+        if self.first is None:
+            self.first, self.start = epoch, self.epoch_start
+        if not self.shows_bar:
             return
-        title = f"epoch {epoch - self.state.first_epoch + 1}/{self.epochs}"
         from tqdm import tqdm  # imported here, since it would add a fifth to the time of `import minicnn`
 
         share = "{n_fmt}{unit}" if self.size is None else "{percentage:3.0f}% |{bar}|"
-        layout = f"{{desc}} {share} {{rate_fmt}}{{postfix}}"  # fits into 80 columns
-        self.bar = tqdm(total=self.size, desc=title, unit=self.unit, bar_format=layout, dynamic_ncols=True)
+        layout = f"{{desc}} {share}{{postfix}}, {{rate_fmt}}"  # a narrow terminal cuts off the end
+        target: dict[str, Any] = {"dynamic_ncols": True}
+        if in_notebook():
+            self.notebook = NotebookLine()
+            target = {"file": self.notebook, "ncols": _NOTEBOOK_COLUMNS}
+        self.bar = tqdm(total=self.size, desc=self._title(epoch), unit=self.unit, bar_format=layout, **target)
 
     def on_batch_begin(self, step: int) -> None:
         """Start where an earlier process stopped; that part does not count towards the speed."""
@@ -41,17 +69,40 @@ class ProgressBar(Callback):
     def on_batch_end(self, step: int, logs: Logs) -> None:
         """Advance the bar."""
         if self.bar is not None:
-            self.bar.set_postfix_str(_text(logs), refresh=False)
             left = self.batch_size if self.size is None else self.size - self.bar.n
-            self.bar.update(min(self.batch_size, left))
+            done = min(self.batch_size, left)
+            part = 0.0 if self.size is None else (self.bar.n + done) / self.size
+            texts = [self._left(self.state.epoch + part), numbers_text(logs)]
+            self.bar.set_postfix_str(", ".join(filter(None, texts)), refresh=False)
+            self.bar.update(done)
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        """Show the final numbers of the epoch and leave them on the screen."""
+        """Leave the numbers of the epoch on the screen, in place of the bar, or print them."""
+        texts = [numbers_text(logs), f"{time.perf_counter() - self.epoch_start:.1f} s"]
+        line = f"{self._title(epoch)}: {', '.join(texts)}"
         if self.bar is not None:
-            # The numbers take the place of the bar; with those of a validation, 80 columns are full.
-            self.bar.bar_format = "{desc}{postfix}, {rate_fmt}" if len(logs) <= 2 else "{desc}{postfix}"
-            self.bar.set_postfix_str(_text(logs))
+            self.bar.leave = False
             self.bar.close()
+        if self.notebook is not None:
+            self.notebook.write(line)
+        elif self.bar is not None or self.prints_lines:
+            left = self._left(epoch + 1) if self.prints_lines else ""
+            with contextlib.suppress(OSError):  # a log on a full disk must not end the training
+                print(", ".join(filter(None, [line, left])), file=sys.stderr, flush=True)
+
+    def _title(self, epoch: int) -> str:
+        return f"epoch {epoch - self.state.first_epoch + 1}/{self.epochs}"
+
+    def _left(self, position: float) -> str:
+        """Return how long the fit will still take, at a position in epochs; empty at its end."""
+        done = position - (self.first or 0)
+        left = self.state.first_epoch + self.epochs - position
+        if done <= 0 or left <= 0:
+            return ""
+        seconds = math.ceil((time.perf_counter() - self.start) / done * left)
+        minutes, hours = seconds // 60, seconds // 3600
+        clock = f"{hours}:{minutes % 60:02}" if hours else str(minutes)
+        return f"{clock}:{seconds % 60:02} left"
 
     def __enter__(self) -> Self:
         return self
@@ -61,10 +112,50 @@ class ProgressBar(Callback):
             self.bar.close()
 
 
+class NotebookLine:
+    """A file for a bar in a notebook: what is written replaces what was, also in the saved notebook."""
+
+    def __init__(self) -> None:
+        from IPython.display import display  # in a notebook it is there
+
+        self.handle = display({"text/plain": ""}, raw=True, display_id=True)
+
+    def write(self, text: str) -> None:
+        """Show a new text."""
+        if line := text.strip():
+            self.handle.update({"text/plain": line}, raw=True)
+
+    def flush(self) -> None:
+        """Do nothing: each text is shown at once."""
+
+
 def on_terminal() -> bool:
     """Return whether stderr is a terminal; it may also be closed."""
     return sys.stderr is not None and sys.stderr.isatty()
 
 
-def _text(logs: Logs) -> str:
-    return ", ".join(f"{name} {value:.3f}" for name, value in logs.items())
+def in_notebook() -> bool:
+    """Return whether this process is the kernel of a notebook."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None and hasattr(ipython, "get_ipython") else None
+    return type(shell).__name__ == "ZMQInteractiveShell"
+
+
+def numbers_text(logs: Logs) -> str:
+    """Return the logs for people: four digits, and validation beside training.
+
+    >>> numbers_text({"loss": 0.123456, "accuracy": 1.0, "val_loss": 1234.5})
+    'loss 0.1235 (val 1234), accuracy 1.000'
+    """
+    texts = []
+    for name, value in logs.items():
+        if name.startswith("val_") and name.removeprefix("val_") in logs:
+            continue
+        beside = logs.get(f"val_{name}")
+        texts.append(f"{name} {_number(value)}" + ("" if beside is None else f" (val {_number(beside)})"))
+    return ", ".join(texts)
+
+
+def _number(value: float) -> str:
+    size = abs(value)
+    return f"{value:.2e}" if 0 < size < 1e-3 or 1e5 <= size < float("inf") else f"{value:#.4g}".rstrip(".")

@@ -35,7 +35,7 @@ from minicnn.training.history import History
 from minicnn.training.inputs import check_data, check_validation
 from minicnn.training.loop import TrainingLoop
 from minicnn.training.lr_finder import RateSearch, find_rate
-from minicnn.training.progress import ProgressBar
+from minicnn.training.progress import Progress
 from minicnn.training.rehearsal import rehearse
 from minicnn.training.resume import Checkpointer
 from minicnn.training.sources import Examples, ExampleSource, is_source, labels_of, predict_part
@@ -77,7 +77,8 @@ class Trainer(Stepper):
         The processes that train this model together, such as `MPI.COMM_WORLD`: each makes the same trainer
         and calls `fit` with the same arguments. Of n ranks, rank r computes rows r, r + n, r + 2n ... of each
         batch, on one thread unless `threads` says more; all get the same weights and history. Metrics that
-        declare themselves means must be that, or use `sum_over_batch`. An exception in one rank ends all processes.
+        declare themselves means must be that, or use `sum_over_batch`. An exception in one rank ends all
+        processes.
     rank_timeout : float, optional
         Seconds that ranks wait for a missing one before they exit; None: forever.
     callbacks : sequence of Callback
@@ -218,9 +219,11 @@ class Trainer(Stepper):
         with (
             self._parallel(called, batches.is_weighted) as data_parallel,
             folder if folder and self.ranks.rank == 0 else contextlib.nullcontext(),
-            ProgressBar(epochs, batches.size, batches.batch_size, batches.unit, bool(verbose)) as bar,
+            Progress(epochs, batches.size, batches.batch_size, batches.unit, verbose) as shown,
         ):
-            called = [callback for callback in [*called, bar] if self.ranks.rank == 0 or callback.every_rank]
+            called = [
+                callback for callback in [*called, shown] if self.ranks.rank == 0 or callback.every_rank
+            ]
             rehearse(self.state, batches.labels, validation_data, self.metrics, called)
             self.state.begin_fit()
             fit = self.state, data_parallel, batches, self.metrics

@@ -36,7 +36,9 @@ class WeightedLoss:
 
     def __init__(self, loss: Any) -> None:
         require_weights(loss)
-        self.loss = loss
+        self.loss = self.__wrapped__ = loss
+        self.__name__ = getattr(loss, "__name__", type(loss).__name__)  # for messages
+        self.batch_dependent = getattr(loss, "batch_dependent", False)
 
     def __call__(self, predictions: np.ndarray, packed: np.ndarray) -> tuple[float, np.ndarray]:
         """Return the weighted mean loss and its derivative."""

@@ -257,13 +257,13 @@ raise SystemExit(main())
 # Rank 0 reports its first epoch, and waits until the signal has arrived.
 WAITING = """
 import time
-from minicnn.cli.messages import EpochLines
-say = EpochLines.on_epoch_end
+from minicnn.training.progress import Progress
+say = Progress.on_epoch_end
 def on_epoch_end(self, epoch, logs):
     say(self, epoch, logs)
     while not self.state.interrupted:
         time.sleep(0.01)
-EpochLines.on_epoch_end = on_epoch_end
+Progress.on_epoch_end = on_epoch_end
 """
 
 
