@@ -12,6 +12,7 @@ from toy_data import write_folder
 import minicnn
 from minicnn.cli import main
 from minicnn.runs import TrainConfig, create_run, load_data, open_run, read_history, read_result
+from minicnn.training.progress import numbers_text
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +50,8 @@ def test_train_writes_a_run_folder_and_prints_its_progress(dataset, tmp_path, ca
     assert f"minicnn predict {out} IMAGE..." in printed
     lines = progress.splitlines()
     assert len(lines) == 8
-    assert lines[7].startswith(f"epoch 8/8: loss {float(rows[7]['loss']):.4f}, accuracy 1.0000, ")
+    shown = numbers_text({"loss": float(rows[7]["loss"]), "accuracy": 1.0})
+    assert lines[7].startswith(f"epoch 8/8: {shown}, ")
 
 
 def test_every_option_reaches_the_config(tmp_path):
