@@ -173,7 +173,7 @@ def test_the_progress_bar_counts_given_batches(monkeypatch, source, shown):
 
     monkeypatch.setattr(sys, "stderr", Terminal())
     Trainer(net(), SGD(0.1)).fit(source, epochs=1)
-    _, first, *later, last = sys.stderr.getvalue().split("\r")
+    _, first, *_, last = sys.stderr.getvalue().split("\r")
     assert shown in first
     assert last.startswith("epoch 1/1: loss 0.")
-    assert any("batches/s" in text for text in later)
+    assert "batches/s" in first
