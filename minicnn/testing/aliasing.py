@@ -7,6 +7,8 @@ from minicnn.testing.contract import call
 from minicnn.testing.layer_under_test import LayerUnderTest, Run, gradients_of, run, run_backward
 from minicnn.testing.report import fail_check, require_all_equal, require_equal
 
+_ORDER_HINT = "the order of the elements in memory is used, as by ravel(order='K') or by strides"
+
 
 def check_borrowed(target: LayerUnderTest) -> None:
     """Check that x and dy are not written to, and that read-only and strided arrays are accepted."""
@@ -28,7 +30,7 @@ def check_borrowed(target: LayerUnderTest) -> None:
         y = call(f"forward with a {kind} x", layer, change(x))
         dx = call(f"backward with a {kind} dy", layer.backward, change(dy))
         got = Run(y, dx, {name: p.grad for name, p in layer.named_parameters()}).arrays()
-        require_all_equal(got, expected.arrays(), f"{kind} arguments give different results")
+        require_all_equal(got, expected.arrays(), f"{kind} arguments give different results", _ORDER_HINT)
 
 
 def check_aliasing(target: LayerUnderTest) -> None:

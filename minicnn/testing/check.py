@@ -2,11 +2,14 @@
 
 import copy
 import inspect
+import sys
+import traceback
 import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,7 +32,14 @@ from minicnn.testing import (
 )
 from minicnn.testing.layer_under_test import LAYOUTS, Inputs, InputsError, LayerUnderTest
 from minicnn.testing.reference import check_reference
-from minicnn.testing.report import CheckFailed, Failure, LayerCheckError, LayerCheckRemark, Remark
+from minicnn.testing.report import (
+    CheckFailed,
+    Failure,
+    LayerCheckError,
+    LayerCheckRemark,
+    Remark,
+    notes_of_a_check,
+)
 from minicnn.validation import check_int
 
 Check = Callable[[LayerUnderTest], None]
@@ -86,6 +96,7 @@ def check_layer(
     layout: str | None = None,
     skip: Collection[str] = (),
     only: Collection[str] | None = None,
+    explain: bool = False,
 ) -> None:
     """Check the gradients of a layer and the rest of the layer contract, in float64 and float32.
 
@@ -109,6 +120,8 @@ def check_layer(
         statistics use it.
     skip, only : collection of str
         Names of the checks to leave out, or of the only ones to run; all names are in `CHECKS`.
+    explain : bool
+        Whether to print what each check tries, in order, with the numbers.
 
     Raises
     ------
@@ -133,11 +146,23 @@ def check_layer(
     >>> check_layer(Conv2D(4, 3, padding="same"), (5, 5, 2))
     """
     target = make_target(layer, input_shape, rng, batch_size, inputs, reference, layout)
-    report = run_checks(target, chosen_checks(skip, only))
+    report = run_checks(target, chosen_checks(skip, only), explain)
     for remark in report.remarks:
         warnings.warn(f"{report.layer}: {remark}", LayerCheckRemark, stacklevel=2)
     if report.failures:
-        raise LayerCheckError(report.layer, target.input_shape, report.failures)
+        raise LayerCheckError(
+            report.layer, target.input_shape, report.failures, repeat_snippet(target, report)
+        )
+
+
+def _place_of(error: Exception) -> str:
+    """Return where in the layer's code an exception was raised, for the report."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if "minicnn/testing/" not in f.filename]
+    return (
+        f"see line {frames[-1].lineno} of {Path(frames[-1].filename).name}: {frames[-1].line}"
+        if frames
+        else ""
+    )
 
 
 @dataclass(frozen=True)
@@ -150,8 +175,25 @@ class CheckReport:
     remarks: list[Remark]
 
 
-def run_checks(target: LayerUnderTest, names: Sequence[str]) -> CheckReport:
-    """Run checks, in order; those that would only repeat an earlier failure are left out."""
+def repeat_snippet(target: LayerUnderTest, report: CheckReport) -> str:
+    """Return three lines of code that repeat the first failure."""
+    kind = type(target.layer)
+    options = [f"rng={target.seed}", f"batch_size={target.batch_size}"]
+    options += [f"{name}={name}" for name in ("inputs", "reference") if getattr(target, name) is not None]
+    options += [f"layout={target.layout!r}"] if target.layout else []
+    call = f"check_layer({report.layer}, {target.input_shape}, {', '.join(options)}"
+    lines = [f"    from {kind.__module__} import {kind.__qualname__}"]
+    if getattr(sys.modules.get(kind.__module__), kind.__qualname__, None) is not kind:
+        lines = []  # defined in a function, or in a notebook
+    lines.append("    from minicnn.testing import check_layer")
+    return "\n".join([*lines, f"    {call}, only=({report.failures[0].check!r},))"])
+
+
+def run_checks(target: LayerUnderTest, names: Sequence[str], explain: bool = False) -> CheckReport:
+    """Run checks, in order; those that would only repeat an earlier failure are left out.
+
+    With `explain`, print what each of them tries.
+    """
     failures: list[Failure] = []
     done: list[str] = []
     implied: set[str] = set()
@@ -159,7 +201,10 @@ def run_checks(target: LayerUnderTest, names: Sequence[str]) -> CheckReport:
         if name in implied:
             continue
         done.append(name)
-        failure = run_check(name, target)
+        with notes_of_a_check() if explain else nullcontext([]) as notes:
+            failure = run_check(name, target)
+        if explain:
+            print("\n    ".join([f"{name}: {'failed' if failure else 'passed'}", *notes]))
         if failure is not None:
             failures.append(failure)
             implied.update(IMPLIED.get(name, ()))
@@ -201,12 +246,17 @@ def run_check(name: str, target: LayerUnderTest) -> Failure | None:
         try:
             CHECKS[name](target)
         except CheckFailed as failed:
-            failed.failure.check = name
+            failed.failure.check, failed.failure.drawn = name, target.drawn
             return failed.failure
         except InputsError:
             raise
         except Exception as error:
-            return Failure(name, f"the layer raised {type(error).__name__}: {error}")
+            return Failure(
+                name,
+                f"the layer raised {type(error).__name__}: {error}",
+                drawn=target.drawn,
+                hint=_place_of(error),
+            )
     return None
 
 

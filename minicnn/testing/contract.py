@@ -146,7 +146,8 @@ def call(what: str, function: Callable[[np.ndarray], Any], argument: np.ndarray)
     try:
         return function(argument)
     except Exception as error:
-        fail_check(f"{what}, given shape {argument.shape}, {_describe(error)}")
+        hint = "a missing sum over an axis, or one too many" if "`grad` must have" in str(error) else ""
+        fail_check(f"{what}, given shape {argument.shape}, {_describe(error)}", hint=hint)
 
 
 def _describe(error: Exception) -> str:

@@ -16,7 +16,8 @@ from enum import Enum
 import numpy as np
 
 from minicnn.layers.base import Layer
-from minicnn.testing.layer_under_test import INPUT, run, trainable
+from minicnn.testing.layer_under_test import INPUT, gradient_name, run, trainable
+from minicnn.testing.report import note
 
 STEP = 2.0**-17  # near the cube root of the rounding error, where a central difference is most accurate
 RTOL = 1e-9  # relative to the size of the gradient along the direction
@@ -83,14 +84,23 @@ class EvaluationPoint:
 
     def directional_derivatives(self, name: str, d: np.ndarray) -> tuple[float, float, float]:
         """Return the analytic and the numeric derivative along `d`, and how far they may differ."""
+        return self.derivatives_and_terms(name, d)[0]
+
+    def derivatives_and_terms(
+        self, name: str, d: np.ndarray
+    ) -> tuple[tuple[float, float, float], np.ndarray]:
+        """Return the same, and the terms of the numeric derivative, one for each output."""
         product = self.gradients[name] * d
         difference, noise = self.central_difference(name, d, STEP)
         tolerance = RTOL * float(np.linalg.norm(product)) + 16 * noise + self.floor
-        return float(product.sum()), float(np.vdot(difference, self.dy)), tolerance
+        terms = difference * self.dy
+        return (float(product.sum()), float(np.vdot(difference, self.dy)), tolerance), terms
 
     def compare(self, name: str, d: np.ndarray) -> Comparison:
         """Compare the gradient with finite differences along `d`."""
         analytic, numeric, tolerance = self.directional_derivatives(name, d)
+        numbers = (gradient_name(name), analytic, numeric, tolerance)
+        note("{}: analytic {:.10g}, numeric {:.10g} along a direction, tolerance {:.2g}", *numbers)
         if abs(analytic - numeric) <= tolerance:
             return Comparison.MATCH
         scale = float(np.linalg.norm(self.gradients[name] * d))

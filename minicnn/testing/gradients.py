@@ -36,7 +36,11 @@ def check_gradients(target: LayerUnderTest) -> None:
             if kind in ("tens", "hundreds") and not point.finite:
                 break  # left to the check "finite"
             for name in results or dict.fromkeys(point.values):
-                results.setdefault(name, []).append(_compare(point, name, sparse, target))
+                try:
+                    results.setdefault(name, []).append(_compare(point, name, sparse, target))
+                except CheckFailed as failed:
+                    _blame_the_batch(point, name, failed.failure, target)
+                    raise
             results = {name: found for name, found in results.items() if found[-1] is not Comparison.MATCH}
             if not results:
                 break
@@ -48,6 +52,32 @@ def check_gradients(target: LayerUnderTest) -> None:
                     "is not between the one-sided derivatives"
                 )
                 raise CheckFailed(failure or Failure("", what, gradient_name(name)))
+
+
+def _blame_the_batch(point: EvaluationPoint, name: str, failure: Failure, target: LayerUnderTest) -> None:
+    """Add to a failure that the same examples are right in batches of another size, if they are."""
+    x, dy = point.values[INPUT], point.dy
+    n = len(x)
+    if target.random or target.batch_dependent:
+        return
+
+    def fails(x: np.ndarray, dy: np.ndarray) -> bool:
+        part = EvaluationPoint(target.fresh(), x, dy, target.steady)
+        directions = [random_direction(part.values[name], target.rng, False) for _ in range(2)]
+        return any(part.compare(name, d) is not Comparison.MATCH for d in directions)
+
+    if n == 1:
+        if not fails(np.concatenate([x, x]), np.concatenate([dy, dy])):
+            failure.facts["only"] = "in a batch of one example"
+            failure.hint = "an operation that treats a batch of one differently, such as `squeeze`"
+        return
+    smaller = [m for m in (2, 4, 8, 16, 32, 64, 128, 256, 512, 1024) if m < n]
+    for m in reversed(smaller):
+        if any(fails(x[i : i + m], dy[i : i + m]) for i in range(0, n - m + 1, m)):
+            continue
+        failure.facts["only"] = f"in batches above {m} examples"
+        failure.hint = "another path, a limit or a buffer for large batches"
+        return
 
 
 def _batch_size(kind: str, target: LayerUnderTest) -> int:
@@ -92,10 +122,15 @@ def check_ties(target: LayerUnderTest) -> None:
         d = rng.standard_normal(levels.max() + 1)[levels]
         if point.compare(INPUT, d) in (Comparison.MISMATCH, Comparison.OUTSIDE):
             analytic, numeric, _ = point.directional_derivatives(INPUT, d)
+            hint = "every tied maximum gets the whole gradient; all of them together must get it once"
+            positive = EvaluationPoint(target.fresh(), x, np.abs(target.draw_dy()), target.steady)
+            got, needed, _ = positive.directional_derivatives(INPUT, np.ones(x.shape))
+            if abs(got) < abs(needed):
+                hint = "tied maxima get no gradient, or a part of it; all of them together must get it once"
             fail_check(
                 "the gradients of tied inputs do not add up to the derivative along their common direction",
                 "dx",
-                hint="every tied maximum gets the whole gradient; all of them together must get it once",
+                hint=hint,
                 analytic=analytic,
                 numeric=numeric,
             )

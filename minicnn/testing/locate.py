@@ -1,14 +1,16 @@
-"""Find the element of a wrong gradient with the largest error, and guess the usual cause."""
+"""The element of a wrong gradient with the largest error, and where the wrong elements are."""
 
 import math
+from typing import Any
 
 import numpy as np
 
+from minicnn.testing.causes import Evidence, usual_cause
 from minicnn.testing.finite_differences import Comparison, EvaluationPoint, random_direction, step_size
 from minicnn.testing.layer_under_test import INPUT, gradient_name
 from minicnn.testing.report import Failure
 
-BLOCK = 256  # number of elements that are compared one by one
+BLOCK = 512  # number of elements that are compared one by one
 
 
 def locate(point: EvaluationPoint, name: str, rng: np.random.Generator) -> Failure | None:
@@ -21,61 +23,75 @@ def locate(point: EvaluationPoint, name: str, rng: np.random.Generator) -> Failu
     block = np.arange(value.size)
     while block.size > BLOCK:
         block = max(np.array_split(block, 2), key=lambda half: _relative_error(point, name, half, rng))
-    derivatives = np.array([point.directional_derivatives(name, _unit_vector(value, i)) for i in block])
-    analytic, numeric, tolerance = derivatives.T / step_size(value)
+    found = [point.derivatives_and_terms(name, _unit_vector(value, i)) for i in block]
+    analytic, numeric, tolerance = np.array([numbers for numbers, _ in found]).T / step_size(value)
     error = np.abs(analytic - numeric)
     wrong = ~(error <= tolerance)
     order = np.argsort(np.where(np.isnan(error), -np.inf, -error))
     for k in [k for k in order if wrong[k]][:8]:
         comparison = point.compare(name, _unit_vector(value, block[k]))
         if comparison in (Comparison.MISMATCH, Comparison.OUTSIDE):
+            index = tuple(int(i) for i in np.unravel_index(block[k], value.shape))
+            facts: dict[str, Any] = {"analytic": float(analytic[k]), "numeric": float(numeric[k])}
+            if name == INPUT:
+                facts["x there"] = f"{value[index]:.6g}"
             compared = f"{block.size} elements"
             if block.size < value.size:
                 compared = f"{block.size} compared elements ({value.size} in total)"
+            facts["wrong"] = f"{wrong.sum()} of {compared}"
+            whole = block.size == value.size
+            parts = np.array([terms for _, terms in found]) / step_size(value)
+            evidence = _evidence(point, name, block, (analytic, numeric, wrong), parts)
+            only = where_wrong(evidence.wrong, name == INPUT) if whole else ""
+            if only:
+                facts["only"] = only
             return Failure(
-                "",
-                _describe(name, comparison),
-                gradient_name(name),
-                tuple(int(i) for i in np.unravel_index(block[k], value.shape)),
-                {
-                    "analytic": float(analytic[k]),
-                    "numeric": float(numeric[k]),
-                    "wrong": f"{wrong.sum()} of {compared}",
-                },
-                usual_cause(analytic, numeric, wrong, len(point.dy), of_input=name == INPUT),
+                "", _describe(name, comparison), gradient_name(name), index, facts, usual_cause(evidence)
             )
     return None
 
 
-def usual_cause(
-    analytic: np.ndarray, numeric: np.ndarray, wrong: np.ndarray, batch: int, of_input: bool = True
-) -> str:
-    """Return the bug that usually causes such differences between the elements of a gradient.
+def _evidence(
+    point: EvaluationPoint, name: str, block: np.ndarray, arrays: tuple, parts: np.ndarray
+) -> Evidence:
+    """Return what is known of the elements of a block, with the shape of the array if it has all elements."""
+    value = point.values[name]
+    elementwise = name == INPUT and value.shape == point.dy.shape
+    if elementwise:
+        flat = parts.reshape(len(block), -1).copy()
+        flat[np.arange(len(block)), block] = 0
+        elementwise = not flat.any()
+    if block.size == value.size:
+        analytic, numeric, wrong = (array.reshape(value.shape) for array in arrays)
+        parts = parts.reshape(*value.shape, *point.dy.shape)
+        return Evidence(analytic, numeric, wrong, value, point.dy, name == INPUT, elementwise, parts)
+    dy = point.dy.ravel()[block] if elementwise else point.dy
+    return Evidence(*arrays, value.ravel()[block], dy, False, elementwise)
 
-    >>> usual_cause(np.array([-1.0, 2.0]), np.array([1.0, -2.0]), np.array([True, True]), batch=3)
-    'wrong sign'
+
+def where_wrong(wrong: np.ndarray, of_input: bool) -> str:
+    """Return "in the last row" and the like if all wrong elements share an index along one axis.
+
+    >>> where_wrong(np.array([[False, False], [True, True]]), of_input=True)
+    'for example 1'
     """
-    if not np.isfinite(numeric).all():
-        return "the output is not finite; if the layer is not defined for all inputs, pass `inputs=`"
-    if not np.isfinite(analytic).all():
-        return "a division by zero, or a power or logarithm at the edge of its domain"
-    a, n = analytic[wrong], numeric[wrong]
-    if not a.any():
-        return "the wrong elements are zero: not computed, or an `add_grad` or `+=` is missing"
-    if np.max(np.abs(a - n)) < 1e-6 * np.max(np.abs(n)):
-        return "low precision: something is computed in float32"
-    if wrong.sum() == 1 and wrong.size > 2:
-        return "a single element is wrong: an index, or a border case"
-    ratio = float(np.vdot(a, n) / np.vdot(n, n)) if n.any() else math.nan
-    if not np.allclose(a, ratio * n, rtol=1e-4, atol=1e-7 * np.max(np.abs(n))):
-        if of_input:
-            return "a missing term of the derivative, a flipped kernel, `=` for `+=` where windows overlap"
-        return "a missing term of the derivative, a missing sum over an axis, a transposed array"
-    if math.isclose(ratio, -1, rel_tol=1e-4):
-        return "wrong sign"
-    if batch > 1 and any(math.isclose(ratio, c, rel_tol=1e-4) for c in (batch, 1 / batch)):
-        return "a mean over the batch in place of a sum, or the reverse"
-    return f"a constant factor: the gradient is {ratio:.4g} times the correct one"
+    if wrong.all() or not wrong.any():
+        return ""
+    names = {2: ("example", "feature"), 3: ("example", "step", "feature")}
+    known = names.get(wrong.ndim, ("example", "row", "column", "channel")) if of_input else ()
+    for axis, size in enumerate(wrong.shape):
+        others = tuple(a for a in range(wrong.ndim) if a != axis)
+        (indices,) = np.nonzero(wrong.any(axis=others))
+        if size < 2 or len(indices) > 1 or wrong.sum() < 2:
+            continue
+        index = int(indices[0])
+        if axis >= len(known):
+            return f"at index {index} of axis {axis}"
+        if axis == 0:
+            return f"for example {index}"
+        place = {0: "first", size - 1: "last"}.get(index)
+        return f"in the {place} {known[axis]}" if place else f"in {known[axis]} {index}"
+    return ""
 
 
 def _describe(name: str, comparison: Comparison) -> str:

@@ -34,7 +34,7 @@ def _check_mean(target: LayerUnderTest, x: np.ndarray, in_eval: np.ndarray, outp
     kept = np.abs(outputs - high) <= 1e-9 * (high - low)
     dropped = np.abs(outputs - low) <= 1e-9 * (high - low)
     if (kept | dropped)[:, varies].all():
-        _check_two_values(target, in_eval, outputs, varies, kept)
+        _check_two_values(target, x, in_eval, outputs, varies, kept)
     elif any(p.trainable for p in target.built.parameters()):
         _check_slope(target, in_eval, outputs)
     else:
@@ -42,7 +42,12 @@ def _check_mean(target: LayerUnderTest, x: np.ndarray, in_eval: np.ndarray, outp
 
 
 def _check_two_values(
-    target: LayerUnderTest, in_eval: np.ndarray, outputs: np.ndarray, varies: np.ndarray, kept: np.ndarray
+    target: LayerUnderTest,
+    x: np.ndarray,
+    in_eval: np.ndarray,
+    outputs: np.ndarray,
+    varies: np.ndarray,
+    kept: np.ndarray,
 ) -> None:
     """Check the noise of dropout and stochastic depth: each output has two values, kept or dropped.
 
@@ -58,6 +63,11 @@ def _check_two_values(
     share = np.where(flipped, 1 - share, share)
     mask = np.where(flipped, ~kept[:, varies], kept[:, varies])  # (forwards, elements)
     if not share.size or np.ptp(share) > 1e-6:
+        return
+    # What is dropped becomes 0, or leaves the input as it is; elsewhere values move, as in an augmentation.
+    dropped = np.where(flipped, high[varies], low[varies])
+    inputs = x[varies] if x.shape == low.shape else np.nan
+    if np.ptp(dropped) > 1e-9 and not np.allclose(dropped, inputs):
         return
     _remark_on_shared_masks(target, varies, mask)
     # Elements that were never dropped count too, but for those that nothing drops, such as dead ones.
@@ -122,9 +132,11 @@ def _check_factors(target: LayerUnderTest, in_eval: np.ndarray, outputs: np.ndar
     if in_eval.shape != outputs.shape[1:] or in_eval[0].size < 4:
         return
     # Copies of the layer draw the same numbers, so factors that differ depend on the input.
-    first, second = (target.fresh()(x.copy()) / layer(x.copy()) for x in (one, two))
-    if not np.allclose(first, second, rtol=1e-6, atol=1e-9):
-        return
+    copies = target.fresh(), target.fresh()
+    for _ in range(8):
+        first, second = (c(x.copy()) / layer(x.copy()) for c, x in zip(copies, (one, two), strict=True))
+        if not np.allclose(first, second, rtol=1e-6, atol=1e-9):
+            return
     all_factors = (outputs / in_eval).reshape(len(outputs), len(in_eval), -1)
     within = all_factors - all_factors.mean(axis=2, keepdims=True)
     if within.std() < 0.5 * all_factors.std():

@@ -4,6 +4,8 @@ from minicnn.layers.base import Layer
 from minicnn.testing.layer_under_test import LayerUnderTest, run
 from minicnn.testing.report import require_equal
 
+_HINT = "another function or convention than that of the reference, such as a flipped kernel"
+
 
 def check_reference(target: LayerUnderTest) -> None:
     """Check that outputs equal those of the reference, and gradients too if the reference is a layer."""
@@ -18,9 +20,9 @@ def check_reference(target: LayerUnderTest) -> None:
             expected = dict(zip(got, run(other.train(), x, dy).arrays().values(), strict=True))
             in_eval, expected_in_eval = target.fresh().eval()(x), other.eval()(x)
             what = "in eval mode, y differs from that of the reference"
-            require_equal(in_eval, expected_in_eval, what, "y")
+            require_equal(in_eval, expected_in_eval, what, "y", _HINT)
         else:
             expected = {"y": target.reference(x.copy())}
         for name, array in expected.items():
             what = f"{name} differs from that of the reference, on {kind} inputs"
-            require_equal(got[name], array, what, name)
+            require_equal(got[name], array, what, name, _HINT)

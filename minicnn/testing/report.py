@@ -3,12 +3,34 @@
 What a check cannot decide is a remark, a `LayerCheckRemark` warning, and no failure.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import numpy as np
 
+_NOTES: ContextVar[list[str] | None] = ContextVar("what the running check tried", default=None)
 SAME = 1e-12  # relative: equal numbers, whatever the alignment of the arrays in memory
+
+
+@contextmanager
+def notes_of_a_check() -> Iterator[list[str]]:
+    """Collect the notes of the checks that run in the block."""
+    notes: list[str] = []
+    token = _NOTES.set(notes)
+    try:
+        yield notes
+    finally:
+        _NOTES.reset(token)
+
+
+def note(text: str, *numbers: object) -> None:
+    """Note what a check tries; the text is formatted with the numbers only where notes are collected."""
+    notes = _NOTES.get()
+    if notes is not None:
+        notes.append(text.format(*numbers))
 
 
 @dataclass
@@ -29,6 +51,8 @@ class Failure:
         Further lines of the report, in order; "analytic" and "numeric" where a gradient is wrong.
     hint : str
         The usual cause.
+    drawn : str
+        The kind of inputs that reveal it, and the number of examples.
     """
 
     check: str
@@ -37,9 +61,11 @@ class Failure:
     index: tuple[int, ...] | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     hint: str = ""
+    drawn: str = ""
 
     def __str__(self) -> str:
         rows = {"array": self.array or None, "worst index": self.index or None, **self.facts}
+        rows["inputs"] = self.drawn or None
         rows["usual cause"] = self.hint or None
         numbers = [value for value in self.facts.values() if isinstance(value, float)]
         given = {name: value for name, value in rows.items() if value is not None}
@@ -56,11 +82,19 @@ class LayerCheckError(AssertionError):
         One for each failed check, in the order of `CHECKS`; the first is closest to the cause.
     """
 
-    def __init__(self, layer: str, input_shape: tuple[int, ...], failures: list[Failure]) -> None:
+    def __init__(
+        self, layer: str, input_shape: tuple[int, ...], failures: list[Failure], repeat: str = ""
+    ) -> None:
         self.failures = failures
-        self._arguments = (layer, input_shape, failures)
+        self._arguments = (layer, input_shape, failures, repeat)
         names = ", ".join(failure.check for failure in failures)
-        blocks = [f"{layer} with input shape {input_shape} fails: {names}", *map(str, failures)]
+        shown = [failure for failure in failures if not follows(failure.check, failures[0].check)]
+        blocks = [f"{layer} with input shape {input_shape} fails: {names}", *map(str, shown)]
+        folded = [failure.check for failure in failures if failure not in shown]
+        if folded:
+            blocks.append(f"{', '.join(folded)}: not shown, since this may follow from {failures[0].check}")
+        if repeat:
+            blocks.append(f"to repeat:\n{repeat}")
         super().__init__("\n\n".join(blocks))
 
     def __reduce__(self) -> tuple[type, tuple]:
@@ -70,6 +104,30 @@ class LayerCheckError(AssertionError):
     def checks(self) -> list[str]:
         """Names of the failed checks."""
         return [failure.check for failure in self.failures]
+
+
+# Checks whose failures usually follow from that of another one.
+FOLLOWS: dict[str, tuple[str, ...]] = {
+    "determinism": ("replicas", "accumulation", "weights", "modes"),
+    "dtypes": ("float32", "finite"),
+    "borrowed": ("aliasing", "modes", "cache", "examples", "accumulation", "linearity", "gradients"),
+    "accumulation": ("cache", "replicas", "steps", "gradients", "aliasing", "linearity"),
+    "aliasing": ("modes", "replicas"),
+    "cache": ("replicas", "steps", "examples", "batches"),
+    "replicas": ("steps", "batches", "examples"),
+    "linearity": ("gradients", "steps", "batches"),
+    "gradients": ("needs_dx", "float32", "batches", "kinks", "ties", "examples"),
+    "kinks": ("finite",),
+    "ties": ("kinks",),
+    "modes": ("weights", "examples"),
+    "examples": ("finite", "batches", "steps"),
+    "finite": ("padding",),
+}
+
+
+def follows(check: str, first: str) -> bool:
+    """Return whether a failure of a check usually follows from the first failure."""
+    return check in FOLLOWS.get(first, ())
 
 
 class LayerCheckRemark(UserWarning):
@@ -126,6 +184,7 @@ def require_equal(
         error = np.abs(got - expected)
     error = np.where((got == expected) | (np.isnan(got) & np.isnan(expected)), 0.0, error)
     wrong = ~(error <= tolerance)
+    note("{}: largest difference {:.3g}, tolerance {:.3g}", array, np.max(error, initial=0.0), tolerance)
     if wrong.any():
         index = worst_index(np.where(np.isnan(error), np.inf, error))
         facts = {"got": float(got[index]), "expected": float(expected[index])}

@@ -2,13 +2,14 @@ import copy
 import pickle
 import subprocess
 import sys
+import textwrap
 
 import numpy as np
 import pytest
 
 from minicnn import BatchNorm, Conv2D, Dense, Flatten, Layer, Parameter, Pool2D, ReLU, Sequential, Tanh
 from minicnn.models import lenet5
-from minicnn.testing import CHECKS, LayerCheckError, LayerCheckRemark, check_layer
+from minicnn.testing import CHECKS, ZOO, LayerCheckError, LayerCheckRemark, check_layer
 from minicnn.testing.correct_layers import Scale
 
 
@@ -114,6 +115,7 @@ def test_the_report_names_check_array_index_values_and_cause():
     assert lines_by_name["worst index"] == "(0, 0, 1, 3)"
     assert float(lines_by_name["analytic"]) == pytest.approx(2 * float(lines_by_name["numeric"]), rel=1e-4)
     assert lines_by_name["wrong"] == "1 of 72 elements"
+    assert lines_by_name["inputs"] == "normal, batch of 3"
     assert lines_by_name["usual cause"] == "a single element is wrong: an index, or a border case"
 
 
@@ -132,6 +134,51 @@ def test_the_usual_cause_is_guessed_from_the_differences(factor, cause):
     with pytest.raises(LayerCheckError) as caught:
         check_layer(TanhWithout(factor), (7,), only=("gradients",))
     assert caught.value.failures[0].hint == cause
+
+
+@pytest.mark.parametrize(
+    ("name", "only"),
+    [
+        ("LoopEndsTooEarly", "in the last column"),
+        ("SqueezesBatchOfOne", "in a batch of one example"),
+        ("WrongAbove64Examples", "in batches above 64 examples"),
+        ("WrongFromTheThirdStep", "from training step 3 on"),
+    ],
+)
+def test_the_report_says_where_a_layer_is_wrong_only(name, only):
+    specimen = ZOO[name]
+    with pytest.raises(LayerCheckError) as caught:
+        check_layer(specimen.make(), specimen.input_shape)
+    assert caught.value.failures[0].facts["only"] == only
+
+
+def test_three_lines_of_the_report_repeat_the_failure():
+    specimen = ZOO["LoopEndsTooEarly"]
+    with pytest.raises(LayerCheckError) as caught:
+        check_layer(specimen.make(), specimen.input_shape, rng=5, batch_size=4)
+    snippet = str(caught.value).partition("to repeat:\n")[2]
+    assert snippet.count("\n") == 2
+    with pytest.raises(LayerCheckError) as repeated:
+        exec(textwrap.dedent(snippet), {})
+    assert str(repeated.value.failures[0]) == str(caught.value.failures[0])
+
+
+def test_what_follows_from_the_first_failure_is_folded():
+    with pytest.raises(LayerCheckError) as caught:
+        check_layer(ZOO["WritesIntoX"].make(), (7,))
+    assert caught.value.checks[0] == "borrowed"
+    assert len(caught.value.checks) > 1
+    assert "not shown, since this may follow from borrowed" in str(caught.value)
+    assert str(caught.value).count("usual cause") == 1
+
+
+def test_explain_prints_what_was_tried_with_the_numbers(capsys):
+    check_layer(Scale(), (3,), only=("shapes", "gradients"), explain=True)
+    output = capsys.readouterr().out
+    assert output.startswith("shapes: passed\n")
+    assert "gradients: passed\n    inputs normal, batch of 3\n    dx: analytic " in output
+    check_layer(Scale(), (3,), only=("shapes", "gradients"))
+    assert capsys.readouterr().out == ""
 
 
 def test_a_weight_may_have_no_axes_and_the_name_of_the_input():

@@ -11,7 +11,7 @@ from minicnn.parameter import Parameter
 from minicnn.testing.zoo.specimen import broken
 
 
-@broken("gradients", (7,))
+@broken("gradients", (7,), cause="a constant factor")
 class FactorMissing(Layer):
     """1.7159 tanh(2x/3); the derivative lacks the inner factor 2/3."""
 
@@ -24,7 +24,7 @@ class FactorMissing(Layer):
         return dy * 1.7159 * (1 - self.cache**2)
 
 
-@broken("linearity", (7,))
+@broken("linearity", (7,), cause="a term without dy is added")
 class MaskOfDy(Layer):
     """ReLU whose backward masks by dy > 0 instead of x > 0."""
 
@@ -36,7 +36,7 @@ class MaskOfDy(Layer):
         return dy * ((dy > 0) & (self.cache > -np.inf))
 
 
-@broken("borrowed", (7,))
+@broken("borrowed", (7,), cause=r"an in-place operation such as `\*=` or `dy\[mask\] = 0` on the argument")
 class WritesIntoDy(Layer):
     """ReLU whose backward sets elements of dy to zero in place; dy belongs to the caller."""
 
@@ -49,7 +49,7 @@ class WritesIntoDy(Layer):
         return dy
 
 
-@broken("borrowed", (7,))
+@broken("borrowed", (7,), cause=r"an in-place operation such as `\*=` or `dy\[mask\] = 0` on the argument")
 class WritesIntoX(Layer):
     """ReLU whose forward works in place; x belongs to the caller."""
 
@@ -62,7 +62,7 @@ class WritesIntoX(Layer):
         return dy * self.cache
 
 
-@broken("gradients", (7,))
+@broken("gradients", (7,), cause="the derivative of this elementwise function is wrong")
 class DerivativeOfTheInput(Layer):
     """The derivative of the sigmoid, y (1 - y), is computed with x in place of y."""
 
@@ -74,7 +74,7 @@ class DerivativeOfTheInput(Layer):
         return dy * self.cache * (1 - self.cache)
 
 
-@broken("gradients", (5,))
+@broken("gradients", (5,), cause="only the diagonal of the Jacobian counts")
 class DiagonalOnly(Layer):
     """Softmax whose gradient uses only the diagonal of the Jacobian."""
 
@@ -87,7 +87,7 @@ class DiagonalOnly(Layer):
         return dy * self.cache * (1 - self.cache)
 
 
-@broken("examples", (5,))
+@broken("examples", (5,), cause="a mean")
 class ShiftedByTheBatch(Layer):
     """Softmax subtracts the maximum of the whole array; rows far below it become 0 / 0."""
 
@@ -102,7 +102,7 @@ class ShiftedByTheBatch(Layer):
         return y * (dy - (dy * y).sum(axis=-1, keepdims=True))
 
 
-@broken("examples", (5,))
+@broken("examples", (5,), cause="exp overflows")
 class NotShifted(Layer):
     """Softmax does not subtract the maximum; exp overflows, and inf / inf is NaN."""
 
@@ -117,7 +117,7 @@ class NotShifted(Layer):
         return y * (dy - (dy * y).sum(axis=-1, keepdims=True))
 
 
-@broken("examples", (5,))
+@broken("examples", (5,), cause="a mean")
 class SoftmaxOverExamples(Layer):
     """Softmax along axis 0, the batch axis."""
 
@@ -131,7 +131,7 @@ class SoftmaxOverExamples(Layer):
         return y * (dy - (dy * y).sum(axis=0))
 
 
-@broken("kinks", (7,))
+@broken("kinks", (7,), cause="two branches that both include x = 0")
 class BothSidesAtZero(Layer):
     """A leaky ReLU whose two branches both include x = 0."""
 
@@ -144,7 +144,7 @@ class BothSidesAtZero(Layer):
         return dy * (x >= 0) + dy * 0.3 * (x <= 0)
 
 
-@broken("kinks", (7,))
+@broken("kinks", (7,), cause="0 / 0")
 class DividesByItself(Layer):
     """|x| with the derivative x / |x|, which is 0 / 0 at zero: a black pixel makes the whole net NaN."""
 
@@ -156,7 +156,7 @@ class DividesByItself(Layer):
         return dy * self.cache / np.abs(self.cache)
 
 
-@broken("gradients", (7,))
+@broken("gradients", (7,), cause="the derivative of this elementwise function is wrong")
 class HalfTheProductRule(Layer):
     """x sigmoid(x), with only one of the two terms of the product rule."""
 
@@ -169,7 +169,7 @@ class HalfTheProductRule(Layer):
         return dy * self.cache
 
 
-@broken("gradients", (4, 3))
+@broken("gradients", (4, 3), cause="does not depend|mask")
 class SlopeCountsAll(Layer):
     """PReLU whose slope also gets a gradient from positive inputs."""
 
@@ -186,7 +186,7 @@ class SlopeCountsAll(Layer):
         return np.where(x > 0, dy, dy * self.slope.value)
 
 
-@broken("aliasing", (7,))
+@broken("aliasing", (7,), cause="the array itself or a view of it is returned")
 class ReturnsItsArgument(Layer):
     """Returns x itself when no value needs clipping."""
 
@@ -199,7 +199,7 @@ class ReturnsItsArgument(Layer):
         return dy * self.cache
 
 
-@broken("aliasing", (7,))
+@broken("aliasing", (7,), cause="the cache holds the returned array or a view of it")
 class CachesWhatItReturns(Layer):
     """The cache is the returned array, which the caller may write into."""
 
@@ -211,7 +211,7 @@ class CachesWhatItReturns(Layer):
         return dy * (1 - self.cache**2)
 
 
-@broken("dtypes", (7,))
+@broken("dtypes", (7,), cause="a fixed dtype")
 class NumpyScalar(Layer):
     """A float64 NumPy scalar turns float32 arrays into float64."""
 
@@ -224,7 +224,7 @@ class NumpyScalar(Layer):
         return dy * self.cache
 
 
-@broken("gradients", (7,))
+@broken("gradients", (7,), cause="low precision")
 class CacheInFloat32(Layer):
     """To save memory, the cache is stored in float32, even for float64 inputs."""
 
@@ -236,7 +236,12 @@ class CacheInFloat32(Layer):
         return dy * self.cache
 
 
-@broken("reference", (7,), reference=lambda: Sigmoid())
+@broken(
+    "reference",
+    (7,),
+    reference=lambda: Sigmoid(),
+    cause="another function or convention than that of the reference",
+)
 class WrongFunction(Layer):
     """Not the sigmoid but (1 + tanh(x)) / 2, which is steeper; the gradients fit this wrong function."""
 
@@ -249,7 +254,7 @@ class WrongFunction(Layer):
         return dy * (1 - self.cache**2) / 2
 
 
-@broken("gradients", (7,))
+@broken("gradients", (7,), cause="wrong sign")
 class WrongSign(Layer):
     """exp(-x) whose derivative lacks the minus sign."""
 
@@ -262,7 +267,7 @@ class WrongSign(Layer):
         return dy * self.cache
 
 
-@broken("gradients", (7,))
+@broken("gradients", (7,), cause="the derivative of this elementwise function is wrong")
 class GeluWithoutTail(Layer):
     """GELU, x Phi(x), whose derivative lacks the term x phi(x)."""
 
@@ -275,7 +280,7 @@ class GeluWithoutTail(Layer):
         return dy * self.cache
 
 
-@broken("gradients", (7,))
+@broken("gradients", (7,), cause="backward passes a gradient to elements on which the output does not depend")
 class IgnoresTheUpperBound(Layer):
     """ReLU6 whose gradient ignores the upper bound of 6."""
 
@@ -287,7 +292,7 @@ class IgnoresTheUpperBound(Layer):
         return dy * self.cache
 
 
-@broken("gradients", (7,))
+@broken("gradients", (7,), cause="the gradient is zero")
 class WrongThreshold(Layer):
     """ReLU whose backward uses the threshold 0.05 instead of 0; few inputs lie in between."""
 

@@ -9,7 +9,7 @@ from minicnn.parameter import Parameter
 from minicnn.testing.zoo.specimen import WithKernel, broken
 
 
-@broken("gradients", (6, 6, 2))
+@broken("gradients", (6, 6, 2), cause="a flipped kernel")
 class FlippedKernelInDx(WithKernel):
     """For dx, the kernel is flipped once too often."""
 
@@ -25,7 +25,7 @@ class FlippedKernelInDx(WithKernel):
         return dx
 
 
-@broken("gradients", (6, 6, 2))
+@broken("gradients", (6, 6, 2), cause="only some of the terms count")
 class WindowsAssign(WithKernel):
     """dx is assigned window by window (`=`) instead of added (`+=`), although windows overlap."""
 
@@ -43,7 +43,7 @@ class WindowsAssign(WithKernel):
         return dx
 
 
-@broken("gradients", (8, 8, 2))
+@broken("gradients", (8, 8, 2), cause="stride")
 class StrideForgottenInDkernel(WithKernel):
     """The kernel gradient uses a stride of 1, forward a stride of 2."""
 
@@ -60,7 +60,7 @@ class StrideForgottenInDkernel(WithKernel):
         return dx
 
 
-@broken("geometry", (8, 8, 2))
+@broken("geometry", (8, 8, 2), cause="'same' padding puts an odd row or column after the image")
 class SameIgnoresStride(WithKernel):
     """The padding 'same' is computed for a stride of 1, although the stride is 2."""
 
@@ -77,7 +77,7 @@ class SameIgnoresStride(WithKernel):
         return dx
 
 
-@broken("geometry", (7, 6, 2))
+@broken("geometry", (7, 6, 2), cause="padded size")
 class HalfTheKernelOnBothSides(WithKernel):
     """With an even kernel, 'same' pads half of it on both sides, which gives one row too many."""
 
@@ -95,7 +95,7 @@ class HalfTheKernelOnBothSides(WithKernel):
         return dx
 
 
-@broken("geometry", (7, 6, 2))
+@broken("geometry", (7, 6, 2), cause="'same' padding puts an odd row or column after the image")
 class PaddingAfterOnly(WithKernel):
     """'same' puts all of the padding after the image."""
 
@@ -112,7 +112,7 @@ class PaddingAfterOnly(WithKernel):
         return dx
 
 
-@broken("gradients", (7, 7, 2))
+@broken("gradients", (7, 7, 2), cause="a flipped kernel")
 class DilationForgottenInBackward(WithKernel):
     """Forward uses a dilation of 2, and dx a dilation of 1."""
 
@@ -129,7 +129,7 @@ class DilationForgottenInBackward(WithKernel):
         return conv2d_backward(wide, x, self.kernel.value)[0]
 
 
-@broken("gradients", (6, 5, 2))
+@broken("gradients", (6, 5, 2), cause="only the first row counts")
 class BiasGradientOfOneRow(WithKernel):
     """The bias gradient is not summed over the rows; only the first row counts."""
 
@@ -144,7 +144,7 @@ class BiasGradientOfOneRow(WithKernel):
         return dx
 
 
-@broken("shapes", (6, 5, 2))
+@broken("shapes", (6, 5, 2), cause="a missing sum over an axis")
 class BiasGradientNotSummed(WithKernel):
     """The bias gradient is not summed over the columns."""
 
@@ -159,7 +159,7 @@ class BiasGradientNotSummed(WithKernel):
         return dx
 
 
-@broken("gradients", (6, 6, 2))
+@broken("gradients", (6, 6, 2), cause="a single element is wrong")
 class OneElementOff(WithKernel):
     """A single element of the kernel gradient is 0.1 % too large."""
 
@@ -175,7 +175,7 @@ class OneElementOff(WithKernel):
         return dx
 
 
-@broken("gradients", (6, 6, 2))
+@broken("gradients", (6, 6, 2), cause="a mean over the batch")
 class MixesMeanAndSum(WithKernel):
     """The kernel gradient is a mean over the batch, the bias gradient is a sum."""
 
@@ -190,7 +190,7 @@ class MixesMeanAndSum(WithKernel):
         return dx
 
 
-@broken("gradients", (9, 9, 2))
+@broken("gradients", (9, 9, 2), cause="a flipped kernel")
 class StridesSwapped(WithKernel):
     """Backward takes strides (2, 1) as (1, 2); shapes fit because dy is transposed as well."""
 
@@ -205,7 +205,7 @@ class StridesSwapped(WithKernel):
         return conv2d_backward(dy.transpose(0, 2, 1, 3), self.cache, self.kernel.value, (1, 2))[0]
 
 
-@broken("gradients", (5, 6, 2))
+@broken("gradients", (5, 6, 2), cause="a flipped kernel")
 class CropsTheWrongSide(WithKernel):
     """Forward pads after the image, but dx is cropped as if the padding were before it."""
 
@@ -223,7 +223,7 @@ class CropsTheWrongSide(WithKernel):
         return padded[:, 1:, 1:].copy()
 
 
-@broken("gradients", (6, 6, 3))
+@broken("gradients", (6, 6, 3), cause="the right values in reverse order")
 class DepthwiseOrderReversed(Layer):
     """A depthwise convolution adds the kernel gradients in reverse order of the channels."""
 
@@ -241,7 +241,12 @@ class DepthwiseOrderReversed(Layer):
         return dx
 
 
-@broken("reference", (6, 6, 2), reference=lambda: Conv2D(2, 3))
+@broken(
+    "reference",
+    (6, 6, 2),
+    reference=lambda: Conv2D(2, 3),
+    cause="another function or convention than that of the reference",
+)
 class FlipsTheKernel(WithKernel):
     """Computes a true convolution, with the kernel flipped, in place of a cross-correlation."""
 
@@ -256,7 +261,7 @@ class FlipsTheKernel(WithKernel):
         return dx
 
 
-@broken("aliasing", (6, 6, 2))
+@broken("aliasing", (6, 6, 2), cause="the layer returns a buffer that it reuses")
 class ReturnsItsScratch(WithKernel):
     """The output is a buffer that the next forward of the same size overwrites."""
 
@@ -277,7 +282,7 @@ class ReturnsItsScratch(WithKernel):
         return dx
 
 
-@broken("dtypes", (6, 6, 2))
+@broken("dtypes", (6, 6, 2), cause="a fixed dtype")
 class Float32InBackward(WithKernel):
     """dx is accumulated in float32, whatever the dtype of dy."""
 

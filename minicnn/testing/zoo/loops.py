@@ -40,7 +40,7 @@ class LoopConv(Layer):
         return dx
 
 
-@broken("gradients", (5, 6, 2), cause="example")
+@broken("gradients", (5, 6, 2), cause="last example")
 class BiasOfTheLastExample(LoopConv):
     """A loop over examples assigns the bias gradient, so only the last example counts."""
 
@@ -53,7 +53,7 @@ class BiasOfTheLastExample(LoopConv):
         return dx
 
 
-@broken("gradients", (6, 6, 1), cause="last column")
+@broken("gradients", (6, 6, 1), cause="not computed")
 class LoopEndsTooEarly(LoopConv):
     """The loop over columns of dy ends one column too early, so the last column of dx stays 0."""
 
@@ -63,7 +63,7 @@ class LoopEndsTooEarly(LoopConv):
         return dx
 
 
-@broken("gradients", (5, 5, 2), cause="flipped|transposed")
+@broken("gradients", (5, 5, 2), cause="transposed")
 class RowsAndColumnsOfTheKernel(LoopConv):
     """The kernel gradient has rows and columns swapped."""
 
@@ -74,7 +74,7 @@ class RowsAndColumnsOfTheKernel(LoopConv):
         return dx
 
 
-@broken("gradients", (4, 6, 2), cause="example")
+@broken("gradients", (4, 6, 2), cause="first example")
 class WinnersOfTheFirstExample(Layer):
     """Max pooling takes the positions of the maxima in the first example for all of them."""
 
@@ -109,7 +109,7 @@ class MeanNotDivided(Layer):
         return dx
 
 
-@broken("gradients", (5, 5, 3), cause="order|transposed|missing term|flipped")
+@broken("gradients", (5, 5, 3), cause="order")
 class ColumnsInAnotherOrder(Layer):
     """im2col orders a window as rows, columns, channels; the kernel gradient is read as channels first."""
 
@@ -137,7 +137,7 @@ class ColumnsInAnotherOrder(Layer):
         return dx
 
 
-@broken("gradients", (7, 2), cause="shifted|missing term|flipped")
+@broken("gradients", (7, 2), cause="shifted by one")
 class CausalOffByOne(Layer):
     """A causal convolution over time whose dx is shifted by one step."""
 
@@ -175,7 +175,7 @@ class OneChannelOnly(Layer):
         return np.einsum("nwc,hc->nhwc", dy, self.w.value)
 
 
-@broken("gradients", (4, 4, 4), cause="order|transposed|missing term|flipped|shifted")
+@broken("gradients", (4, 4, 4), cause="order")
 class PixelShuffleBack(Layer):
     """Depth to space; backward takes the two axes of a block in the other order."""
 
@@ -194,7 +194,7 @@ class PixelShuffleBack(Layer):
         return dy.reshape(n, h, 2, w, 2, c // 4).transpose(0, 1, 3, 4, 2, 5).reshape(n, h, w, c).copy()
 
 
-@broken("gradients", (6, 6, 1), cause="shifted|missing term|flipped|zero")
+@broken("gradients", (6, 6, 1), cause="wrong places")
 class WritesBesideTheSlice(Layer):
     """Takes every second pixel; backward writes the gradient beside it."""
 
@@ -221,7 +221,7 @@ class UpsamplingTakesTheMean(Layer):
         return dy.reshape(n, h // 2, 2, w // 2, 2, c).mean(axis=(2, 4))
 
 
-@broken("gradients", (4, 5, 2), cause="missing term|factor|one maximum|shared")
+@broken("gradients", (4, 5, 2), cause="maximum")
 class MaximumSharedByAll(Layer):
     """A global maximum whose gradient is shared by all pixels, as that of a mean."""
 
@@ -234,7 +234,7 @@ class MaximumSharedByAll(Layer):
         return np.ones((n, h, w, c), dy.dtype) * dy[:, None, None] / (h * w)
 
 
-@broken("gradients", (4, 4, 2), cause="factor|missing term|derivative")
+@broken("gradients", (4, 4, 2), cause="norm")
 class RootForgottenInLpPool(Layer):
     """Pooling by the root of the sum of squares; the gradient lacks the division by the root."""
 
@@ -247,7 +247,7 @@ class RootForgottenInLpPool(Layer):
         return dy[:, None, None] * self.cache
 
 
-@broken("gradients", (6, 2), cause="last|zero|not computed")
+@broken("gradients", (6, 2), cause="forgotten term")
 class DifferenceOfNeighbours(Layer):
     """The difference of neighbours in time; the gradient of the later one is forgotten."""
 

@@ -7,7 +7,7 @@ from minicnn.parameter import Parameter
 from minicnn.testing.zoo.specimen import WithMatrix, broken
 
 
-@broken("accumulation", (5,))
+@broken("accumulation", (5,), cause="updating weights is up to the optimizer")
 class UpdatesItself(WithMatrix):
     """Backward takes a step of gradient descent, which is up to the optimizer."""
 
@@ -24,7 +24,7 @@ class UpdatesItself(WithMatrix):
         return dx
 
 
-@broken("accumulation", (5,))
+@broken("accumulation", (5,), cause="the gradient is assigned")
 class AssignsTheGradient(WithMatrix):
     """The gradient is assigned instead of added."""
 
@@ -38,7 +38,7 @@ class AssignsTheGradient(WithMatrix):
         return dy @ self.kernel.value.T
 
 
-@broken("accumulation", (5,))
+@broken("accumulation", (5,), cause="backward writes into its cache")
 class OverwritesItsCache(Layer):
     """Backward multiplies the cached derivative by dy in place, so a second backward multiplies twice."""
 
@@ -53,7 +53,7 @@ class OverwritesItsCache(Layer):
         return derivative.copy()
 
 
-@broken("accumulation", (5,))
+@broken("accumulation", (5,), cause="backward keeps values of the first dy")
 class KeepsFirstGradient(Layer):
     """Backward keeps the dx of the first dy and returns it for every other dy."""
 
@@ -69,7 +69,7 @@ class KeepsFirstGradient(Layer):
         return self.kept.copy()
 
 
-@broken("build", (5,))
+@broken("build", (5,), cause="it is in a set")
 class WeightsInASet(Layer):
     """The weights are in a set, which has no order and is not searched for parameters."""
 
@@ -87,7 +87,7 @@ class WeightsInASet(Layer):
         return sum(dy @ weight.value.T.astype(dy.dtype) for weight in self.weights)
 
 
-@broken("gradients", (4,))
+@broken("gradients", (4,), cause="the right values with two axes swapped")
 class TransposedGradient(WithMatrix):
     """The gradient of the kernel is transposed; the matrix is square, so shapes fit."""
 
@@ -101,7 +101,7 @@ class TransposedGradient(WithMatrix):
         return dy @ self.kernel.value.T
 
 
-@broken("gradients", (5,))
+@broken("gradients", (5,), cause="the wrong elements are zero")
 class BiasForgotten(WithMatrix):
     """The bias is added in forward but never gets a gradient."""
 
@@ -114,7 +114,7 @@ class BiasForgotten(WithMatrix):
         return dy @ self.kernel.value.T
 
 
-@broken("gradients", (5,))
+@broken("gradients", (5,), cause="a mean over the batch")
 class MeanOverTheBatch(WithMatrix):
     """The gradients of the weights are divided by the batch size, which the loss already does."""
 
@@ -128,7 +128,7 @@ class MeanOverTheBatch(WithMatrix):
         return dy @ self.kernel.value.T
 
 
-@broken("gradients", (5,))
+@broken("gradients", (5,), cause="a fixed batch size of 3")
 class AssumesBatchOfThree(WithMatrix):
     """The bias gradient is 3 times the mean over the batch, right only for a batch of three."""
 
@@ -142,7 +142,7 @@ class AssumesBatchOfThree(WithMatrix):
         return dy @ self.kernel.value.T
 
 
-@broken("modes", (5,))
+@broken("modes", (5,), cause="an operation that only one of the modes does")
 class HalvedInEval(WithMatrix):
     """Eval mode halves the output, for a dropout that does not exist."""
 
@@ -157,7 +157,7 @@ class HalvedInEval(WithMatrix):
         return dy @ self.kernel.value.T
 
 
-@broken("needs_dx", (5,))
+@broken("needs_dx", (5,), cause=r"`if not self\.needs_dx` skips more than the computation of dx")
 class SkipsWeightGradients(WithMatrix):
     """Without needs_dx, as in the first layer of a net, backward skips the gradients of the weights too."""
 
@@ -173,7 +173,7 @@ class SkipsWeightGradients(WithMatrix):
         return dy @ self.kernel.value.T
 
 
-@broken("determinism", (5,))
+@broken("determinism", (5,), cause="default_rng")
 class UnseededGenerator(WithMatrix):
     """The weights come from a generator without a seed."""
 
@@ -190,7 +190,7 @@ class UnseededGenerator(WithMatrix):
         return dy @ self.kernel.value.T
 
 
-@broken("shapes", (5,))
+@broken("shapes", (5,), cause="one sum too many")
 class DxNeedsBroadcasting(Layer):
     """A sum over features whose dx has a single column and would need broadcasting to the shape of x."""
 
@@ -202,7 +202,7 @@ class DxNeedsBroadcasting(Layer):
         return dy.copy()
 
 
-@broken("shapes", (1, 1, 4))
+@broken("shapes", (1, 1, 4), cause="a reshape or squeeze that does not keep the batch axis")
 class Squeezes(Layer):
     """`squeeze` removes all axes of size 1, including the batch axis of a single example."""
 
@@ -214,7 +214,7 @@ class Squeezes(Layer):
         return dy.reshape(self.cache).copy()
 
 
-@broken("gradients", (3, 4, 2))
+@broken("gradients", (3, 4, 2), cause="the right values in wrong places")
 class FortranOrderInBackward(Layer):
     """Flatten whose forward uses C order and backward Fortran order."""
 
@@ -227,7 +227,7 @@ class FortranOrderInBackward(Layer):
         return dy.reshape(n, c, w, h).transpose(0, 3, 2, 1).copy()
 
 
-@broken("gradients", (4, 4, 2))
+@broken("gradients", (4, 4, 2), cause="the right values with two axes swapped")
 class TransposesForwardOnly(Layer):
     """Forward transposes images, backward does not; for square images the shapes fit."""
 
@@ -239,7 +239,7 @@ class TransposesForwardOnly(Layer):
         return dy.copy()
 
 
-@broken("replicas", (5,))
+@broken("replicas", (5,), cause="a list")
 class SharedCache(Layer):
     """The cache is a list in the class body, shared by all layers of the class and all replicas."""
 
@@ -253,7 +253,7 @@ class SharedCache(Layer):
         return dy * (1 - self.saved[0] ** 2)
 
 
-@broken("cache", (5,))
+@broken("cache", (5,), cause="values of an earlier forward are kept in another attribute or in part")
 class KeepsFirstDerivative(Layer):
     """The derivative of the first forward is kept for all later ones."""
 
@@ -269,7 +269,7 @@ class KeepsFirstDerivative(Layer):
         return dy * self.kept[: len(dy)]
 
 
-@broken("cache", (5,))
+@broken("cache", (5,), cause="values of an earlier forward are kept in another attribute or in part")
 class StaleAfterEval(Layer):
     """The derivative is stored outside the cache, and is stale after a forward in eval mode."""
 
@@ -283,7 +283,7 @@ class StaleAfterEval(Layer):
         return dy * self.derivative
 
 
-@broken("cache", (5,))
+@broken("cache", (5,), cause="values of an earlier forward are kept in another attribute or in part")
 class FirstBatchSize(Layer):
     """A buffer is allocated for the first batch, and a batch of another size does not fit."""
 
@@ -300,7 +300,7 @@ class FirstBatchSize(Layer):
         return 2 * dy * self.room
 
 
-@broken("linearity", (5,))
+@broken("linearity", (5,), cause="a term without dy is added")
 class ClipsTheGradient(Layer):
     """Gradients are clipped to [-1, 1] inside the layer."""
 
@@ -312,7 +312,7 @@ class ClipsTheGradient(Layer):
         return np.clip(3 * dy, -1, 1)
 
 
-@broken("pickling", (5,))
+@broken("pickling", (5,), cause="a lambda or an open file in an attribute")
 class HoldsALambda(Layer):
     """A lambda in an attribute: the layer cannot be sent to another process."""
 
@@ -327,7 +327,7 @@ class HoldsALambda(Layer):
         return 3 * dy * self.cache**2
 
 
-@broken("repr", (5,))
+@broken("repr", (5,), cause="the weights do not exist before build")
 class ReprOfTheUnbuilt(WithMatrix):
     """Its repr uses weights, which do not exist before build."""
 
@@ -344,7 +344,7 @@ class ReprOfTheUnbuilt(WithMatrix):
         return f"ReprOfTheUnbuilt(kernel={self.kernel.shape})"
 
 
-@broken("float32", (5,))
+@broken("float32", (5,), cause="a separate code path or a lower precision")
 class WrongFloat32Path(Layer):
     """A code path for float32 only, with a wrong derivative."""
 
@@ -356,7 +356,7 @@ class WrongFloat32Path(Layer):
         return dy * self.cache if dy.dtype == np.float32 else 2 * dy * self.cache
 
 
-@broken("gradients", (6,))
+@broken("gradients", (6,), cause="the missing term is 1 dy")
 class ForgetsTheShortcut(WithMatrix):
     """A residual block whose gradient lacks the shortcut."""
 
@@ -372,7 +372,7 @@ class ForgetsTheShortcut(WithMatrix):
         return dy @ self.kernel.value.T
 
 
-@broken("gradients", (5,))
+@broken("gradients", (5,), cause="a missing term")
 class MissingGatePath(WithMatrix):
     """A gate, x times a function of x, whose dx follows only one of the two factors."""
 

@@ -49,7 +49,7 @@ class WithStatistics(Layer):
         return dx
 
 
-@broken("statistics", (4, 5, 2))
+@broken("statistics", (4, 5, 2), cause="mean and variance over axis 0 only")
 class StatisticsPerPixel(WithStatistics):
     """Batch normalisation of images with a separate mean and variance for each pixel."""
 
@@ -69,7 +69,7 @@ class StatisticsPerPixel(WithStatistics):
         return inner * self.gamma.value / np.sqrt(var + EPS)
 
 
-@broken("gradients", (4, 5, 2))
+@broken("gradients", (4, 5, 2), cause="a mean")
 class StatisticsAsConstants(WithStatistics):
     """Batch normalisation whose gradient treats the batch mean and variance as constants."""
 
@@ -79,7 +79,7 @@ class StatisticsAsConstants(WithStatistics):
         return dy * self.gamma.value / np.sqrt(var.astype(dy.dtype) + EPS)
 
 
-@broken("modes", (4, 5, 2))
+@broken("modes", (4, 5, 2), cause="update running averages in training mode only")
 class AveragesInEval(WithStatistics):
     """Running averages are updated in eval mode too, so each prediction changes the next."""
 
@@ -92,7 +92,7 @@ class AveragesInEval(WithStatistics):
         return y
 
 
-@broken("examples", (4, 5, 2))
+@broken("examples", (4, 5, 2), cause="the statistics of the batch in eval mode")
 class BatchStatisticsInEval(WithStatistics):
     """Eval mode uses the statistics of the batch, so a prediction depends on the other examples."""
 
@@ -104,7 +104,7 @@ class BatchStatisticsInEval(WithStatistics):
         return y
 
 
-@broken("weights", (4, 5, 2))
+@broken("weights", (4, 5, 2), cause="state in a plain attribute")
 class StatisticsNotSaved(WithStatistics):
     """Running averages are plain arrays, so they are not saved with the weights."""
 
@@ -121,7 +121,7 @@ class StatisticsNotSaved(WithStatistics):
         return y
 
 
-@broken("modes", (4, 5, 2))
+@broken("modes", (4, 5, 2), cause="running statistics are not updated")
 class StatisticsNeverMove(WithStatistics):
     """The running averages keep their initial values 0 and 1, and eval mode normalises by them."""
 
@@ -133,7 +133,7 @@ class StatisticsNeverMove(WithStatistics):
         return y
 
 
-@broken("modes", (6,))
+@broken("modes", (6,), cause="running statistics are not updated")
 class RootForgottenInEval(WithStatistics):
     """Eval mode divides by the variance, training mode by its square root."""
 
@@ -147,7 +147,7 @@ class RootForgottenInEval(WithStatistics):
         return y
 
 
-@broken("gradients", (6,))
+@broken("gradients", (6,), cause="factor")
 class ScaleForgottenInDx(Layer):
     """Layer normalisation whose dx is not multiplied by the learned scale."""
 
@@ -167,7 +167,7 @@ class ScaleForgottenInDx(Layer):
         return (dy - mean - z * along) / np.sqrt(var)
 
 
-@broken("examples", (6,))
+@broken("examples", (6,), cause="a mean")
 class LayerNormOverTheBatch(Layer):
     """Layer normalisation over the batch axis."""
 
@@ -182,7 +182,7 @@ class LayerNormOverTheBatch(Layer):
         return (dy - dy.mean(axis=0) - z * (dy * z).mean(axis=0)) / std
 
 
-@broken("examples", (4, 4, 1))
+@broken("examples", (4, 4, 1), cause="a mean")
 class FlipsTheBatch(Layer):
     """Meant to flip images upside down, but flips the batch: the first output is that of the last image."""
 
@@ -202,7 +202,7 @@ class WithStream(Layer):
         self.rng = rng.spawn(1)[0]
 
 
-@broken("modes", (20,))
+@broken("modes", (20,), cause=r"something is dropped or drawn without asking `self\.training`")
 class DropsInEval(WithStream):
     """Dropout that also drops in eval mode."""
 
@@ -214,7 +214,7 @@ class DropsInEval(WithStream):
         return dy * self.cache
 
 
-@broken("accumulation", (20,))
+@broken("accumulation", (20,), cause="backward writes into its cache")
 class RedrawsTheMask(WithStream):
     """Backward draws a new mask instead of using that of forward."""
 
@@ -228,7 +228,7 @@ class RedrawsTheMask(WithStream):
         return dy * (self.rng.random(dy.shape) >= 0.5).astype(dy.dtype) * 2
 
 
-@broken("gradients", (20,))
+@broken("gradients", (20,), cause="a constant factor")
 class MaskWithoutScale(WithStream):
     """Dropout that scales in forward, but not in backward."""
 
@@ -242,7 +242,7 @@ class MaskWithoutScale(WithStream):
         return dy * self.cache
 
 
-@broken("determinism", (20,))
+@broken("determinism", (20,), cause=r"np\.random\.normal and the like")
 class GlobalStream(Layer):
     """The mask comes from NumPy's global random stream, which the seed of the model does not control."""
 
@@ -256,14 +256,14 @@ class GlobalStream(Layer):
         return dy * self.cache
 
 
-@broken("examples", (4, 5, 2))
+@broken("examples", (4, 5, 2), cause="running averages")
 class StatisticsInShards(WithStatistics):
     """Batch normalisation without `batch_dependent = True`: each shard would update the averages."""
 
     batch_dependent = False
 
 
-@broken("examples", (4, 4, 3))
+@broken("examples", (4, 4, 3), cause="an overflow")
 class VarianceInOnePass(Layer):
     """Layer normalisation by mean(x**2) - mean(x)**2, which cancels in float32 for large x."""
 
@@ -280,7 +280,7 @@ class VarianceInOnePass(Layer):
         return inner / std
 
 
-@broken("dtypes", (4, 4, 3))
+@broken("dtypes", (4, 4, 3), cause="astype")
 class MeanInFloat32(Layer):
     """Subtracts the mean, which is computed in float32 for every input."""
 
@@ -292,7 +292,7 @@ class MeanInFloat32(Layer):
         return dy - dy.mean(axis=-1, keepdims=True)
 
 
-@broken("modes", (8, 7, 3))
+@broken("modes", (8, 7, 3), cause="in training mode")
 class LightDropoutUnscaled(WithStream):
     """Dropout with a rate of 0.1, without the factor 1 / 0.9."""
 
@@ -306,7 +306,7 @@ class LightDropoutUnscaled(WithStream):
         return dy * self.cache
 
 
-@broken("modes", (8, 7, 3))
+@broken("modes", (8, 7, 3), cause="the mask is drawn once and kept")
 class MaskDrawnOnce(WithStream):
     """Dropout that draws its mask once and reuses it."""
 
@@ -325,7 +325,7 @@ class MaskDrawnOnce(WithStream):
         return dy * self.cache
 
 
-@broken("cache", (8, 7, 3))
+@broken("cache", (8, 7, 3), cause="values of an earlier forward are kept in another attribute or in part")
 class MaskOutsideTheCache(WithStream):
     """Dropout that keeps its mask outside the cache, so backward runs after a forward in eval mode."""
 

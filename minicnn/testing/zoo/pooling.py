@@ -10,7 +10,7 @@ AROUND = ((0, 0), (1, 1), (1, 1), (0, 0))
 AFTER = ((0, 0), (0, 1), (0, 1), (0, 0))
 
 
-@broken("ties", (6, 6, 2))
+@broken("ties", (6, 6, 2), cause="every tied maximum gets the whole gradient")
 class EveryTieTakesAll(Layer):
     """Every tied maximum gets the whole gradient, which multiplies it in constant regions."""
 
@@ -22,7 +22,7 @@ class EveryTieTakesAll(Layer):
         return max_pool2d_backward(dy, self.cache, 2, ties="all")
 
 
-@broken("ties", (6, 6, 2))
+@broken("ties", (6, 6, 2), cause="tied maxima get no gradient")
 class TiesGetNothing(Layer):
     """Where the maximum is not unique, no input gets the gradient."""
 
@@ -37,7 +37,7 @@ class TiesGetNothing(Layer):
         return max_pool2d_backward(dy * alone, x, 2)
 
 
-@broken("padding", (6, 6, 2))
+@broken("padding", (6, 6, 2), cause="zero padding")
 class ZerosWinTheMaximum(Layer):
     """The image is padded with zeros, which win where all inputs are negative."""
 
@@ -50,7 +50,9 @@ class ZerosWinTheMaximum(Layer):
         return max_pool2d_backward(dy, padded, 3, 1)[:, 1:-1, 1:-1].copy()
 
 
-@broken("gradients", (5, 5, 2))
+@broken(
+    "gradients", (5, 5, 2), cause="backward passes a gradient to elements on which the output does not depend"
+)
 class ZerosWinOnlyForward(Layer):
     """Forward pads with zeros, which win over negative inputs; in backward, padding never wins."""
 
@@ -62,7 +64,7 @@ class ZerosWinOnlyForward(Layer):
         return max_pool2d_backward(dy, self.cache, 2, padding="same")
 
 
-@broken("padding", (5, 5, 2))
+@broken("padding", (5, 5, 2), cause="a mean must divide by the number of real cells in the window")
 class HalfOfTheMeanAtTheBorder(Layer):
     """At the border, the mean is divided by half of the window, whatever it covers."""
 
@@ -84,7 +86,7 @@ class HalfOfTheMeanAtTheBorder(Layer):
         return d.repeat(2, axis=1).repeat(2, axis=2)[:, :h, :w].copy()
 
 
-@broken("gradients", (7, 7, 2))
+@broken("gradients", (7, 7, 2), cause="only some of the terms count")
 class OverlapAssigns(Layer):
     """A maximum of several overlapping windows gets the gradient of the last one only."""
 
@@ -103,7 +105,7 @@ class OverlapAssigns(Layer):
         return dx
 
 
-@broken("gradients", (7, 7, 2))
+@broken("gradients", (7, 7, 2), cause="a constant factor")
 class DividesByTheStride(Layer):
     """The gradient of the mean is divided by the area of the stride instead of the window."""
 
@@ -115,7 +117,7 @@ class DividesByTheStride(Layer):
         return avg_pool2d_backward(dy, self.cache, 3, 2) * (9 / 4)
 
 
-@broken("gradients", (6, 6, 3))
+@broken("gradients", (6, 6, 3), cause="the right values in wrong places")
 class MaximumOfAllChannels(Layer):
     """The position of the maximum is computed once for all channels."""
 
@@ -129,7 +131,7 @@ class MaximumOfAllChannels(Layer):
         return max_pool2d_backward(dy, lightness, 2)
 
 
-@broken("shapes", (5, 5, 2))
+@broken("shapes", (5, 5, 2), cause="one sum too many")
 class IgnoresUncoveredCells(Layer):
     """Rows and columns that no window covers are missing in dx."""
 
@@ -142,7 +144,7 @@ class IgnoresUncoveredCells(Layer):
         return max_pool2d_backward(dy, x[:, : x.shape[1] // 2 * 2, : x.shape[2] // 2 * 2], 2)
 
 
-@broken("gradients", (4, 5, 3))
+@broken("gradients", (4, 5, 3), cause="a constant factor")
 class AreaNotDivided(Layer):
     """A global mean whose gradient is not divided by the number of pixels."""
 
@@ -154,7 +156,7 @@ class AreaNotDivided(Layer):
         return np.broadcast_to(dy[:, None, None, :], self.cache).copy()
 
 
-@broken("aliasing", (4, 5, 3))
+@broken("aliasing", (4, 5, 3), cause=r"np\.broadcast_to and the like return a read-only view")
 class ReturnsAView(Layer):
     """dx is a read-only broadcast view, in which all pixels are one number in memory."""
 

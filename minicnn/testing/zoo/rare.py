@@ -9,7 +9,7 @@ from minicnn.testing.zoo.normalizations import WithStream
 from minicnn.testing.zoo.specimen import WithMatrix, broken
 
 
-@broken("gradients", (5,))
+@broken("gradients", (5,), cause="an operation that treats a batch of one differently")
 class SqueezesBatchOfOne(WithMatrix):
     """`squeeze` turns a batch of one example into a vector, which is then summed over features."""
 
@@ -23,7 +23,7 @@ class SqueezesBatchOfOne(WithMatrix):
         return dy @ self.kernel.value.T
 
 
-@broken("gradients", (7,))
+@broken("gradients", (7,), cause="the gradient is zero")
 class ZeroGradientBeyond20(Layer):
     """Softplus returns x for x > 20, but its gradient is 0 there."""
 
@@ -36,7 +36,7 @@ class ZeroGradientBeyond20(Layer):
         return dy * np.where(x > 20, 0, sigmoid(x))
 
 
-@broken("linearity", (5,))
+@broken("linearity", (5,), cause="a term without dy is added")
 class ClipsLargeGradients(Layer):
     """Gradients are clipped at 10, which random gradients in a test never reach."""
 
@@ -48,7 +48,7 @@ class ClipsLargeGradients(Layer):
         return np.clip(dy, -10, 10) * self.cache
 
 
-@broken("kinks", (5,))
+@broken("kinks", (5,), cause="0 / 0")
 class DividesByZeroNorm(Layer):
     """Divides by the norm of the features, which is 0 in a black image."""
 
@@ -63,7 +63,7 @@ class DividesByZeroNorm(Layer):
         return (dy - y * (dy * y).sum(axis=-1, keepdims=True)) / length
 
 
-@broken("examples", (5,))
+@broken("examples", (5,), cause="exp overflows")
 class OverflowsInBackward(Layer):
     """Softplus with the derivative exp(x) / (1 + exp(x)), which is inf / inf for large x."""
 
@@ -75,7 +75,7 @@ class OverflowsInBackward(Layer):
         return dy * self.cache / (1 + self.cache)
 
 
-@broken("borrowed", (5,))
+@broken("borrowed", (5,), cause="the order of the elements in memory is used")
 class ReadsDyInMemoryOrder(WithMatrix):
     """The kernel gradient reads dy in memory order, which need not be C order."""
 
@@ -89,7 +89,7 @@ class ReadsDyInMemoryOrder(WithMatrix):
         return dy @ self.kernel.value.T
 
 
-@broken("cache", (5,))
+@broken("cache", (5,), cause="values of an earlier forward are kept in another attribute or in part")
 class KeepsFirstInput(WithMatrix):
     """The kernel gradient uses the inputs of the first batch; dx is correct."""
 
@@ -105,7 +105,7 @@ class KeepsFirstInput(WithMatrix):
         return dy @ self.kernel.value.T
 
 
-@broken("aliasing", (5,))
+@broken("aliasing", (5,), cause="the cache holds the returned array or a view of it")
 class CachesItsResult(Layer):
     """The gain gradient is computed from y, which the caller may have changed; dx is correct."""
 
@@ -121,7 +121,7 @@ class CachesItsResult(Layer):
         return dy * self.gain.value
 
 
-@broken("accumulation", (5,))
+@broken("accumulation", (5,), cause=r"`self\.kernel = Parameter")
 class RecreatesItsParameter(WithMatrix):
     """Every forward in training mode replaces the Parameter by a new one; replicas keep the old one."""
 
@@ -137,7 +137,7 @@ class RecreatesItsParameter(WithMatrix):
         return dy @ self.kernel.value.T
 
 
-@broken("replicas", (5,))
+@broken("replicas", (5,), cause="a default is shared by all instances")
 class SharedDefaultList(Layer):
     """The list of weights is a default argument, shared by all layers of the class."""
 
@@ -156,7 +156,7 @@ class SharedDefaultList(Layer):
         return dy * self.weights[-1].value
 
 
-@broken("modes", (5,))
+@broken("modes", (5,), cause="an in-place operation on x")
 class InPlaceInEval(Layer):
     """In eval mode forward works in place, on an input that belongs to the caller."""
 
@@ -168,7 +168,7 @@ class InPlaceInEval(Layer):
         return dy * self.cache
 
 
-@broken("modes", (20,))
+@broken("modes", (20,), cause="in training mode")
 class DropsUnscaled(WithStream):
     """Dropout without scaling: outputs in training mode are half as large as in eval mode."""
 
@@ -182,7 +182,7 @@ class DropsUnscaled(WithStream):
         return dy * self.cache
 
 
-@broken("dtypes", (5,))
+@broken("dtypes", (5,), cause="a fixed dtype")
 class DoublesInEval(Layer):
     """In eval mode the result is float64 for every input."""
 
@@ -194,7 +194,7 @@ class DoublesInEval(Layer):
         return dy * self.cache
 
 
-@broken("dtypes", (5,))
+@broken("dtypes", (5,), cause="astype")
 class RoundsItsInput(WithMatrix):
     """The input is rounded to float32 even if it is float64, which the float64 result hides."""
 
@@ -208,7 +208,7 @@ class RoundsItsInput(WithMatrix):
         return dy @ self.kernel.value.T
 
 
-@broken("float32", (5,))
+@broken("float32", (5,), cause="a separate code path or a lower precision")
 class HalfPrecisionInFloat32(Layer):
     """For float32 inputs, the cache is stored in half precision."""
 

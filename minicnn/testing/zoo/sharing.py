@@ -200,7 +200,7 @@ class RestOfTheBlocks(WithMatrix):
         return dy @ self.kernel.value.T
 
 
-@broken("gradients", (12,), cause="above|example")
+@broken("gradients", (12,), cause="large batches")
 class WrongAbove64Examples(Layer):
     """Another path for more than 64 examples, with a wrong derivative."""
 

@@ -118,7 +118,7 @@ class WithoutTheSecondMean(WithStatistics):
         return (dy - dy.mean(axis=0)) * scale
 
 
-@broken("gradients", (3, 3, 5), cause="missing term|factor")
+@broken("gradients", (3, 3, 5), cause="only the diagonal")
 class OwnChannelOnly(Layer):
     """Local response normalization whose gradient ignores that neighbours are divided by a channel, too."""
 
@@ -160,7 +160,7 @@ class CentredInTrainingOnly(Layer):
         return dy - dy.mean(axis=-1, keepdims=True)
 
 
-@broken("gradients", (4, 3), cause="sum over an axis|missing|factor|axis")
+@broken("gradients", (4, 3), cause="last step")
 class ScaleOfTheLastStep(Layer):
     """A learned scale for each feature of a sequence; its gradient counts the last step only."""
 
