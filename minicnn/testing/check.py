@@ -6,7 +6,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -201,7 +201,7 @@ def run_checks(target: LayerUnderTest, names: Sequence[str], explain: bool = Fal
         if name in implied:
             continue
         done.append(name)
-        with notes_of_a_check() if explain else nullcontext([]) as notes:
+        with notes_of_a_check(explain) as notes:
             failure = run_check(name, target)
         if explain:
             print("\n    ".join([f"{name}: {'failed' if failure else 'passed'}", *notes]))

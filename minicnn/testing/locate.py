@@ -61,12 +61,13 @@ def _evidence(
         flat = parts.reshape(len(block), -1).copy()
         flat[np.arange(len(block)), block] = 0
         elementwise = not flat.any()
+    analytic, numeric, wrong = arrays
     if block.size == value.size:
         analytic, numeric, wrong = (array.reshape(value.shape) for array in arrays)
         parts = parts.reshape(*value.shape, *point.dy.shape)
         return Evidence(analytic, numeric, wrong, value, point.dy, name == INPUT, elementwise, parts)
     dy = point.dy.ravel()[block] if elementwise else point.dy
-    return Evidence(*arrays, value.ravel()[block], dy, False, elementwise)
+    return Evidence(analytic, numeric, wrong, value.ravel()[block], dy, False, elementwise)
 
 
 def where_wrong(wrong: np.ndarray, of_input: bool) -> str:
