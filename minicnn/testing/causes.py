@@ -270,8 +270,12 @@ def _statistics(e: Evidence) -> str:
 
 
 def _sets_of_axes(ndim: int) -> Iterator[tuple[int, ...]]:
-    yield (ndim - 1,)
-    yield from {2: [(0,)], 3: [(1,), (0, 1), (1, 2)], 4: [(1, 2), (0, 1, 2), (1, 2, 3), (0,)]}.get(ndim, [])
+    others: dict[int, list[tuple[int, ...]]] = {
+        2: [(0,)],
+        3: [(1,), (0, 1), (1, 2)],
+        4: [(1, 2), (0, 1, 2), (1, 2, 3), (0,)],
+    }
+    yield from [(ndim - 1,), *others.get(ndim, [])]
 
 
 def _shortcut(e: Evidence) -> str:
