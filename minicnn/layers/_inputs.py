@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from minicnn.ops.scaling import to_float
+from minicnn.validation import check_numbers
 
 _FEWEST = 64  # values of an example that may be an image
 _UNSCALED = 32  # images whose values are at least 0 and reach this have not been scaled
@@ -41,7 +42,7 @@ def takes_bytes(model: Any) -> bool:
 def to_input(model: Any, x: np.ndarray) -> np.ndarray:
     """Return a batch as floats: uint8 images scaled to [0, 1] unless the model does so itself."""
     if takes_bytes(model):
-        return np.asarray(x).astype(model.dtype, copy=False)
+        return np.asarray(check_numbers(x, "x")).astype(model.dtype, copy=False)
     return to_float(x, model.dtype)
 
 

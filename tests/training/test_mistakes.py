@@ -1,0 +1,369 @@
+"""Random programs with mistakes that would train silently wrong: each is refused or warned of at once.
+
+A program is a small data set, net and fit, all right. A sequence of mistakes then changes some of its parts.
+Programs without a mistake must train without a word.
+"""
+
+import warnings
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from minicnn import (
+    SGD,
+    Adam,
+    BatchNorm,
+    Callback,
+    Conv2D,
+    CSVLogger,
+    Dense,
+    Dropout,
+    EarlyStopping,
+    Flatten,
+    Layer,
+    Parameter,
+    ReduceLROnPlateau,
+    ReLU,
+    SaveBest,
+    Sequential,
+    Trainer,
+)
+from minicnn.losses import binary_cross_entropy_with_logits, mean_squared_error, softmax_cross_entropy
+from minicnn.metrics import top_k_accuracy
+from minicnn.optimizers import Optimizer
+
+REFUSED = TypeError, ValueError, RuntimeError, OSError
+SMALL, MANY = 40, 300
+
+
+class Count(Callback):
+    steps = 0
+
+    def on_batch_end(self, step, logs):
+        self.steps += 1
+
+
+def top2(predictions, labels):
+    return top_k_accuracy(predictions, labels, 2)
+
+
+def program(rng, folder):
+    """Return a program without a mistake."""
+    n = int(rng.integers(12, 30))
+    classes = rng.permutation(np.arange(n) % 3)
+    loss = [softmax_cross_entropy, mean_squared_error, binary_cross_entropy_with_logits][rng.integers(3)]
+    rows = np.eye(3, dtype=np.float32)[classes]
+    if rng.random() < 0.5:
+        x = rng.integers(0, 256, (n, 8, 8, 1)).astype(np.uint8)
+        layers = [Conv2D(2, 3), *([BatchNorm()] if rng.random() < 0.5 else []), ReLU(), Flatten(), Dense(3)]
+    else:
+        x = rng.normal(size=(n, 5)).astype(np.float32)
+        layers = [Dense(4), ReLU(), *([Dropout(0.3)] if rng.random() < 0.5 else []), Dense(3)]
+    p = SimpleNamespace(rng=rng, folder=folder, x=x, layers=layers, loss=loss, callbacks=[], more={})
+    p.y = classes if loss is softmax_cross_entropy and rng.random() < 0.7 else rows
+    p.optimizer = [SGD(0.01, momentum=0.9), Adam()][rng.integers(2)]
+    p.metrics = [None, {"top2": top2}][rng.integers(2)]
+    p.validation = (x[:10], p.y[:10]) if rng.random() < 0.6 else None
+    p.batch_size = int(rng.integers(4, 9))
+    p.augment, p.prepare = None, lambda trainer: None
+    monitor = "val_loss" if p.validation else "loss"
+    offered = [CSVLogger(folder / "log.csv"), EarlyStopping(monitor, 3), ReduceLROnPlateau(monitor)]
+    p.callbacks += [callback for callback in offered if rng.random() < 0.3]
+    return p
+
+
+def run(p):
+    """Return how many steps were made when the first word was said; None if none was."""
+    count, told = Count(), []
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = lambda *args, **kwargs: told.append(count.steps)
+        try:
+            model = Sequential(p.layers).build(np.shape(p.x)[1:], rng=0)
+            trainer = Trainer(
+                model, p.optimizer, p.loss, metrics=p.metrics, augment=p.augment, threads=1, workers="threads"
+            )
+            p.prepare(trainer)
+            trainer.fit(
+                p.x,
+                p.y,
+                2,
+                p.batch_size,
+                validation_data=p.validation,
+                callbacks=[*p.callbacks, count],
+                verbose=0,
+                **p.more,
+            )
+        except REFUSED:
+            told.append(count.steps)
+    return told[0] if told else None
+
+
+# --- mistakes ---------------------------------------------------------------------------------------------
+
+
+def wrong_row(p, array):
+    """Return labels with one wrong row anywhere."""
+    array, row = np.array(array), p.rng.integers(len(array))
+    if array.ndim == 1:
+        array[row] = p.rng.choice([-1, 3, 255])
+    elif p.loss is mean_squared_error:
+        return array[:, :2]
+    else:
+        array[row] = [[0.7, 0.7, 0.7], [-1, 1, 1], [np.nan, 0, 1], [2, 0, 0]][p.rng.integers(4)]
+        if p.loss is binary_cross_entropy_with_logits:
+            array[row, 0] = p.rng.choice([1.5, -0.1])
+    return array
+
+
+def wrong_kind(p, array):
+    """Return an array that holds no numbers."""
+    array = np.asarray(array)
+    kinds = [
+        lambda: np.ma.array(array, mask=p.rng.random(array.shape) < 0.5),
+        lambda: array.astype(str),
+        lambda: array.astype(object),
+        lambda: array + 1j,
+        lambda: array.astype(int).astype("datetime64[D]"),
+    ]
+    return kinds[p.rng.integers(len(kinds))]()
+
+
+def wrong_shape(p, array):
+    array = np.asarray(array)
+    if array.ndim == 1:
+        return array[:, None]
+    return array[: len(array) - 1] if p.rng.random() < 0.5 else array[..., None]
+
+
+def change_labels(p):
+    p.y = [wrong_row, wrong_kind, wrong_shape][p.rng.integers(3)](p, p.y)
+
+
+def float_labels(p):
+    p.y = np.argmax(p.y, axis=1).astype(float) if p.y.ndim == 2 else p.y.astype(float)
+
+
+def change_examples(p):
+    p.x = wrong_kind(p, p.x)
+
+
+def unscaled_examples(p):
+    """Images of another type than uint8; what a table holds is not known."""
+    kind = str(p.rng.choice(["i2", "i8", "f4"]))
+    images = np.random.default_rng(0).integers(0, 256, p.x.shape).astype(kind)
+    p.x = images if p.x.ndim == 4 else wrong_kind(p, p.x)
+
+
+def change_validation(p):
+    x, y = p.validation or (p.x, p.y)
+    wrong = [wrong_row, wrong_kind, wrong_shape][p.rng.integers(3)]
+    p.validation = (x, wrong(p, y)) if p.rng.random() < 0.7 else (wrong_kind(p, x), y)
+
+
+def unknown_monitor(p):
+    name = str(p.rng.choice(["val_los", "accurracy", "val_top3", "val_f1_error"]))
+    kinds = [EarlyStopping, ReduceLROnPlateau, lambda monitor: SaveBest(p.folder / "best", monitor)]
+    p.callbacks.append(kinds[p.rng.integers(3)](name))
+
+
+def unknown_direction(p):
+    p.metrics = {"top2": lambda predictions, labels: 0.5}
+    p.callbacks.append(EarlyStopping("top2"))
+
+
+def wrong_metric(p):
+    values = [np.ones(3), np.ones(1), None, "1", 1j, (0.5, 0.5)]
+    value = values[p.rng.integers(len(values))]
+    p.metrics = {"own": lambda predictions, labels: value}
+
+
+def wrong_metric_name(p):
+    names = ["loss", "epoch", "val_own", 3, None]
+    p.metrics = {names[p.rng.integers(len(names))]: lambda predictions, labels: 0.5}
+
+
+def wrong_loss(p):
+    results = [
+        lambda y: 0.5,
+        lambda y: (np.ones(len(y)), y),
+        lambda y: (0.5, y.sum(axis=1)),
+        lambda y: (0.5, y.astype(int)),
+        lambda y: (y, 0.5),
+        lambda y: None,
+    ]
+    result = results[p.rng.integers(len(results))]
+    p.loss, p.metrics = (lambda predictions, labels: result(predictions)), None
+
+
+def single_output(p):
+    p.layers = [*p.layers[:-1], Dense(1)]
+    p.loss, p.metrics = softmax_cross_entropy, None
+    p.y = np.arange(len(p.x)) % 2 if p.rng.random() < 0.5 else np.ones((len(p.x), 1))
+    p.validation = None
+
+
+class Rule(Optimizer):
+    slots = ("m",)
+
+    def __init__(self, lr=0.01):
+        super().__init__(lr)
+
+
+class Rebinds(Rule):
+    def update(self, grad, scratch, rate, state):
+        state[0] = 0.9 * state[0] + grad
+        return rate * state[0]
+
+
+class Forgets(Rule):
+    def update(self, grad, scratch, rate, state):
+        return rate * (0.9 * state[0] + grad)
+
+
+class Keeps(Rule):
+    slots = ()
+    m = 0.0
+
+    def update(self, grad, scratch, rate, state):
+        self.m = 0.9 * self.m + grad
+        return rate * self.m
+
+
+class Nothing(Rule):
+    def update(self, grad, scratch, rate, state):
+        state[0] += grad
+
+
+def wrong_optimizer(p):
+    p.optimizer = [Rebinds, Forgets, Keeps, Nothing][p.rng.integers(4)]()
+
+
+def used_optimizer(p):
+    other = Trainer(Dense(3).build((5,), rng=0), p.optimizer, mean_squared_error, threads=1)
+    other.fit(np.ones((4, 5), np.float32), np.ones((4, 3), np.float32), verbose=0)
+
+
+class NoLogs(Callback):
+    def on_epoch_end(self, epoch):
+        pass
+
+
+class KerasHook(Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        pass
+
+
+class NoCallback:
+    def on_epoch_end(self, epoch, logs):
+        pass
+
+
+def wrong_callback(p):
+    p.callbacks.append([NoLogs, KerasHook, NoCallback][p.rng.integers(3)]())
+
+
+def no_such_folder(p):
+    path = p.folder / "no" / "file" if p.rng.random() < 0.5 else p.folder
+    kinds = [CSVLogger, lambda where: SaveBest(where, "loss")]
+    p.callbacks.append(kinds[p.rng.integers(2)](path))
+
+
+def wrong_augment(p):
+    p.augment = lambda x, rng: wrong_kind(p, x)
+
+
+def built_again(p):
+    def prepare(trainer):
+        trainer.model[0].init_params(trainer.model.input_shape, np.random.default_rng(1))
+
+    p.prepare = prepare
+
+
+def finished_fit(p):
+    model = Sequential(p.layers).build(np.shape(p.x)[1:], rng=0)
+    trainer = Trainer(model, SGD(0.5), p.loss, metrics=p.metrics, threads=1)
+    trainer.fit(p.x, p.y, 2, p.batch_size, checkpoint=p.folder / "fit", verbose=0)
+    p.more = {"checkpoint": p.folder / "fit"}
+
+
+class TwoNames(Layer):
+    def init_params(self, input_shape, rng):
+        self.parts = {1: Parameter(np.ones(1)), "1": Parameter(np.ones(1))}
+
+    def forward(self, x):
+        return x * 1
+
+    def backward(self, dy):
+        return dy * 1
+
+
+def two_weights_of_one_name(p):
+    p.layers = [TwoNames(), *p.layers]
+
+
+def wrong_rate(p):
+    p.optimizer = SGD(lambda step: -1.0) if p.rng.random() < 0.5 else SGD(lambda step: np.nan)
+
+
+MISTAKES = [
+    change_labels,
+    float_labels,
+    change_examples,
+    unscaled_examples,
+    change_validation,
+    unknown_monitor,
+    unknown_direction,
+    wrong_metric,
+    wrong_metric_name,
+    wrong_loss,
+    single_output,
+    wrong_optimizer,
+    used_optimizer,
+    wrong_callback,
+    no_such_folder,
+    wrong_augment,
+    built_again,
+    finished_fit,
+    two_weights_of_one_name,
+    wrong_rate,
+]
+
+
+def apply(mistake, p):
+    """Make a mistake; another one may already be in its way, which is as well."""
+    try:
+        mistake(p)
+    except REFUSED:
+        p.prepare = refuse
+
+
+def refuse(trainer):
+    raise ValueError("a mistake was refused while it was made")
+
+
+def campaign(folder, sequences, seed):
+    for number in range(sequences):
+        rng = np.random.default_rng([seed, number])
+        place = folder / str(number)
+        place.mkdir()
+        p = program(rng, place)
+        first = MISTAKES[number % len(MISTAKES)]
+        others = [MISTAKES[i] for i in rng.integers(len(MISTAKES), size=rng.integers(0, 3))]
+        for mistake in (first, *others):
+            apply(mistake, p)
+        names = [mistake.__name__ for mistake in (first, *others)]
+        assert run(p) == 0, f"sequence {number} of seed {seed}: {names}"
+        right = program(np.random.default_rng([seed, number]), place)
+        assert run(right) is None, f"the program {number} of seed {seed} without a mistake"
+
+
+def test_sequences_of_mistakes_are_told_before_the_first_step(tmp_path):
+    campaign(tmp_path, SMALL, 0)
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("seed", [1, 2])
+def test_many_sequences_of_mistakes_are_told_before_the_first_step(tmp_path, seed):
+    campaign(tmp_path, MANY, seed)
