@@ -24,7 +24,7 @@ from minicnn.cli import (
     summary,
     train,
 )
-from minicnn.cli.errors import EXPECTED, one_line, with_options
+from minicnn.cli.errors import EXPECTED, is_thread_limit, one_line, with_options
 from minicnn.cli.parser import CommandParser
 from minicnn.startup import fill_descriptors, restore_interrupt
 from minicnn.version import __version__
@@ -64,7 +64,9 @@ def _main(argv: Sequence[str] | None) -> int:
     except BrokenPipeError:  # the reader of a pipe, such as `head`, has closed it
         _flush(quiet=True)
         return 128 + 13  # as for a program ended by SIGPIPE
-    except EXPECTED as error:
+    except (*EXPECTED, RuntimeError) as error:
+        if not isinstance(error, EXPECTED) and not is_thread_limit(error):
+            raise
         _flush(quiet=True)
         print(f"minicnn {args.command}: {with_options(one_line(error), vars(args))}", file=sys.stderr)
         return 2

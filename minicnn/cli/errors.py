@@ -8,6 +8,11 @@ from collections.abc import Container
 EXPECTED = (ValueError, OSError, ImportError, FloatingPointError, MemoryError)
 
 
+def is_thread_limit(error: BaseException) -> bool:
+    """Return whether the system has refused a thread; Python has no class for this error."""
+    return isinstance(error, RuntimeError) and str(error) == "can't start new thread"
+
+
 def with_options(message: str, options: Container[str]) -> str:
     """Return a message of the package in the words of a command: its options in place of arguments.
 
@@ -31,5 +36,7 @@ def one_line(error: BaseException) -> str:
         place = "cannot read or write" if error.filename is None else os.fsdecode(error.filename)
         return f"{place}: {error.strerror}"
     if isinstance(error, MemoryError):
-        return f"out of memory: {error}"
+        return f"out of memory: {error}" if str(error) else "out of memory"
+    if is_thread_limit(error):
+        return "cannot start another thread: raise the limit of processes (ulimit -u), or use --threads 1"
     return " ".join(str(error).split()) or type(error).__name__

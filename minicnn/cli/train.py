@@ -144,8 +144,8 @@ def _finish(run: Run, data: Data, result: TrainResult) -> int:
         return 1
     try:
         draw(run, data, result)
-    except (ImportError, ValueError) as error:
-        say(fill(f"no pictures: {error}"))
+    except (ImportError, MemoryError, OSError, ValueError) as error:  # the training itself is saved
+        say(fill(f"no pictures: {one_line(error)}"))
     say(next_steps(run))
     return 0
 

@@ -9,6 +9,7 @@ import signal
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from minicnn import (
     save_model,
     save_weights,
 )
+from minicnn.cli.errors import one_line
 from minicnn.interop.onnx import save_onnx, to_onnx
 from minicnn.losses import softmax_cross_entropy
 from minicnn.parallel import worker_pool
@@ -258,3 +260,29 @@ def test_messages_do_not_go_into_files(tmp_path, closed):
     process = subprocess.run(arguments, capture_output=True, timeout=60, cwd=tmp_path)
     assert process.returncode == 0, process.stderr
     assert stat.S_ISREG((tmp_path / "file").stat().st_mode)
+
+
+# --- the command -------------------------------------------------------------------------------------------
+
+
+def run_dying(runs):
+    script = Path(__file__).with_name("dying_runs.py")
+    command = [sys.executable, "-W", "ignore", script, "--runs", str(runs)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    counts = json.loads(result.stdout or "{}")
+    found = [counts.get(name) for name in ("hung", "lost", "different")]
+    assert found == [0, 0, 0], f"{counts}\n{result.stderr}"
+
+
+def test_a_command_that_comes_to_harm_is_resumed_to_the_same_files():
+    run_dying(1)
+
+
+@pytest.mark.campaign
+def test_of_500_commands_that_come_to_harm_none_is_lost():
+    run_dying(500)
+
+
+def test_what_the_system_refuses_is_said_in_one_line():
+    assert one_line(MemoryError()) == "out of memory"
+    assert "raise the limit of processes (ulimit -u)" in one_line(RuntimeError("can't start new thread"))

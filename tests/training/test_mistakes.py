@@ -335,7 +335,7 @@ def apply(mistake, p):
     """Make a mistake; another one may already be in its way, which is as well."""
     try:
         mistake(p)
-    except REFUSED:
+    except (*REFUSED, UserWarning):
         p.prepare = refuse
 
 
