@@ -110,6 +110,7 @@ def test_every_public_module_of_the_package_root_is_listed():
         "parallel",
         "parameter",
         "plural",
+        "startup",
         "validation",
         "version",
     }
