@@ -12,6 +12,7 @@ import numpy as np
 from minicnn.cli.errors import one_line
 from minicnn.cli.parser import Commands, add_command
 from minicnn.cli.trained import add_trained, opened
+from minicnn.datasets.picture_files import shown
 from minicnn.ops.activations import softmax
 from minicnn.runs import Run, check_outputs
 from minicnn.runs.inputs import Reader, input_reader
@@ -123,7 +124,7 @@ def _outputs(trained: Run, read: Reader, paths: Sequence[str]) -> Iterator[tuple
 
 def _write_line(path: str, best: Sequence[tuple[str, float]]) -> None:
     shares = ", ".join(f"{name} {100 * probability:.1f} %" for name, probability in best)
-    print(f"{path}: {best[0][0]}  ({shares})", flush=True)
+    print(f"{shown(path)}: {best[0][0]}  ({shares})", flush=True)
 
 
 def _csv_writer(count: int) -> Callable[[str, Sequence[tuple[str, float]]], None]:

@@ -1,7 +1,6 @@
 """`minicnn report`."""
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
 from minicnn.cli.parser import Commands, add_command, add_dataset
@@ -33,9 +32,6 @@ def run(args: argparse.Namespace) -> int:
     path = beside if args.out is None else Path(args.out)
     if path.suffix != ".html":
         raise ValueError(f"--out must end in .html, got {path}")
-    trained = opened(args)
-    if args.dataset is not None:
-        trained = replace(trained, config=replace(trained.config, dataset=args.dataset, data=args.data))
-    write_atomically(path, report(trained, args.limit).encode())
+    write_atomically(path, report(opened(args), args.limit, args.dataset, args.data).encode())
     print(f"written to {path}, {path.stat().st_size / 1e6:.1f} MB")
     return 0

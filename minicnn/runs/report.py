@@ -1,21 +1,25 @@
 """The report of a run: an HTML page with its configuration, its result and pictures of what it learned."""
 
-from minicnn.runs.data import load_data
+from dataclasses import replace
+
+from minicnn.runs.data import load_evaluation_data
 from minicnn.runs.folder import Run
 from minicnn.runs.page import page
 from minicnn.runs.train import check_outputs, evaluate
 from minicnn.validation import check_int
 
 
-def report(run: Run, limit: int | None = None) -> str:
+def report(run: Run, limit: int | None = None, dataset: str | None = None, data: str | None = None) -> str:
     """Return a report of a trained run as HTML with embedded pictures, which opens without a network.
 
     Parameters
     ----------
     run : Run
-        From `open_run`.
+        From `open_run` or `open_trained`.
     limit : int, optional
         Evaluate on at most `limit` images.
+    dataset, data : str, optional
+        Evaluate on another data set than the run's; pictures are prepared as for the training.
 
     Raises
     ------
@@ -26,7 +30,9 @@ def report(run: Run, limit: int | None = None) -> str:
     """
     from minicnn.runs.sections import SECTIONS, Evaluation  # imported here, since it needs matplotlib
 
-    part, (images, labels) = load_data(run.config).evaluation
+    part, (images, labels) = load_evaluation_data(run.config, run.model, dataset, data)
+    if dataset is not None:
+        run = replace(run, config=replace(run.config, dataset=dataset, data=data))
     if limit is not None:
         images, labels = images[: check_int(limit, "limit", low=1)], labels[:limit]
     scores, logits = evaluate(run.model, images, labels, run.config.threads)

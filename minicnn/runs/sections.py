@@ -36,7 +36,7 @@ class Evaluation:
         config, accuracy = self.run.config, self.scores["accuracy"]
         return (
             f"{self.run.title} on {config.dataset}: {100 * accuracy:.2f} % of "
-            f"{counted(len(self.images), f'{self.part} image')} right "
+            f"{counted(len(self.images), f'{self.part} image'.strip())} right "
             f"(error {100 * (1 - accuracy):.2f} %, loss {self.scores['loss']:.4g})"
         )
 
@@ -121,7 +121,8 @@ def _kernels(evaluation: Evaluation) -> Iterator[str]:
 def _one_image(evaluation: Evaluation) -> Iterator[str]:
     model, names, k = evaluation.run.model, evaluation.names, evaluation.example
     answer = names[evaluation.probabilities[k].argmax()]
-    shown = f"a {evaluation.part} image of {names[evaluation.labels[k]]}, answered {answer}"
+    kind = f"a {evaluation.part} image" if evaluation.part else "an image"
+    shown = f"{kind} of {names[evaluation.labels[k]]}, answered {answer}"
     yield paragraph(f"The most confident mistake: {shown}." if evaluation.mistakes.size else f"{shown}.")
     image = evaluation.images[k]
     yield picture(plots.feature_maps(model, image, names), f"Outputs of all layers for {shown}.")
