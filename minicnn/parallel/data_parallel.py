@@ -83,7 +83,9 @@ class DataParallel:
         self.models = [model, *(model.replica().train() for _ in range(threads - 1))]
         self.replicas = range(0 if rank else 1, len(self.models))  # in rank 0, the first is the model itself
         self.parameters = [replica.parameters() for replica in self.models]
-        self.trainable = [parameter.trainable for parameter in model.parameters()]
+        # Found once, as it takes longer than some steps: all parameters, and the generators of each replica.
+        self.own_parameters, self.streams = self.model.parameters(), self.generators()
+        self.trainable = [parameter.trainable for parameter in self.own_parameters]
         self.is_parallel = len(self.models) > 1 or size > 1
         self.structure_digest = structure_digest(model) if self.is_parallel else None
         self.worker_pool = WorkerPool(workers, self.models, self.parameters, loss, warns=rank == 0)
@@ -117,20 +119,19 @@ class DataParallel:
         or thawed. The replicas share the weights anyway, and keep their gradients
         and generators. They stay as they are if the model cannot be copied or compared.
         """
-        self.trainable = [parameter.trainable for parameter in self.model.parameters()]
+        self.trainable = [parameter.trainable for parameter in self.own_parameters]
         self.model.needs_dx = self.model.needs_dx  # finds again which layers need no backward pass
         for i in self.replicas:
             share_frozen(self.model, self.models[i])
             self.models[i].needs_dx = False
         digest = structure_digest(self.model) if self.is_parallel else None
-        if digest is None:
-            return
-        if digest != self.structure_digest:
+        if digest is not None and digest != self.structure_digest:
             self._copy_structure()
             self.structure_digest = digest
             self.worker_pool.update()
-        else:
+        elif digest is not None:
             self.worker_pool.update_code()
+        self.streams = self.generators()
 
     def _copy_structure(self) -> None:
         self._look_for_sums(len(self.models))
@@ -153,7 +154,7 @@ class DataParallel:
         """
         if self.pool is None:
             raise RuntimeError("DataParallel must be entered first: use a `with` statement")
-        if self.trainable != [parameter.trainable for parameter in self.model.parameters()]:
+        if self.trainable != [parameter.trainable for parameter in self.own_parameters]:
             self.sync_replicas()
         count = max(min(len(self.models), len(x), x.size // self.smallest_shard), 1)
         batch = len(x) if batch is None else batch
@@ -172,7 +173,7 @@ class DataParallel:
         is_first = self.compares_next and (count > 1 or self.ranks.size > 1)
         if is_first:
             self._refuse(find_mixing_layer(self.model, x))
-        sharded = ShardedBatch(shards, self.pool, self.worker_pool, over_ranks)
+        sharded = ShardedBatch(shards, self.streams, self.pool, self.worker_pool, over_ranks)
         self.statistics = sharded.statistics
         losses, outputs = zip(*sharded.compute(), strict=True)
         if self.is_parallel:

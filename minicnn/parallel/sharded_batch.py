@@ -11,7 +11,7 @@ import numpy as np
 
 from minicnn.parallel.shard import Place, ShardResult, compute_shard
 from minicnn.parallel.sums import AbortedError, ShardSums, SumMemory
-from minicnn.parallel.worker_pool import WorkerPool, generator_states
+from minicnn.parallel.worker_pool import WorkerPool
 from minicnn.parallel.workers import Worker
 from minicnn.parameter import Parameter
 
@@ -38,6 +38,8 @@ class ShardedBatch:
     ----------
     shards : sequence of tuple
         The arguments of `compute_shard` for each.
+    streams : sequence of sequence of Generator
+        The random generators of each replica.
     executor : Executor
         Of the threads.
     worker_pool : WorkerPool
@@ -49,14 +51,16 @@ class ShardedBatch:
     def __init__(
         self,
         shards: Sequence[Shard],
+        streams: Sequence[Sequence[np.random.Generator]],
         executor: Executor,
         worker_pool: WorkerPool,
         over_ranks: OverRanks | None = None,
     ) -> None:
-        self.shards, self.executor, self.worker_pool = shards, executor, worker_pool
+        self.shards, self.streams = shards, streams
+        self.executor, self.worker_pool = executor, worker_pool
         self.over_ranks, self.others = over_ranks, range(1, len(shards))
         self.totals: list[np.ndarray] = []  # the results of the sums over the batch so far
-        self.states = [generator_states(model) for model, *_ in shards]
+        self.states = [_states(own) for own in streams[: len(shards)]]
         self.statistics = separate_statistics([parameters for _, parameters, *_ in shards])
 
     def compute(self) -> list[ShardResult]:
@@ -168,17 +172,16 @@ class ShardedBatch:
     def _restore(self, *indices: int) -> None:
         """Restore random generators and statistics of replicas, as they were before the batch."""
         for i in indices:
-            model, parameters, *_ = self.shards[i]
-            for generator, state in zip(model.generators(), self.states[i], strict=True):
+            for generator, state in zip(self.streams[i], self.states[i], strict=True):
                 generator.bit_generator.state = state
             for k, value in self.statistics.items():
-                parameters[k].value = value
+                self.shards[i][1][k].value = value
 
     def _bits(self, i: int, result: ShardResult, checksum: int) -> list:
         """Return copies of all that a shard computes, to be compared bit by bit."""
-        (loss, predictions), (model, parameters, *_) = result, self.shards[i]
-        grads = [parameter.grad.tobytes() for parameter in parameters]
-        states = repr(generator_states(model))
+        loss, predictions = result
+        grads = [parameter.grad.tobytes() for parameter in self.shards[i][1]]
+        states = repr(_states(self.streams[i]))
         return [np.float64(loss).tobytes(), predictions.tobytes(), *grads, states, checksum]
 
 
@@ -212,6 +215,10 @@ def separate_statistics(parameters: Sequence[Sequence[Parameter]]) -> dict[int, 
 def equal(a: np.ndarray, b: np.ndarray) -> bool:
     """Return whether two arrays have the same values, which may be NaN."""
     return np.array_equal(a, b) or np.array_equal(a, b, equal_nan=True)  # the second takes ten times as long
+
+
+def _states(generators: Sequence[np.random.Generator]) -> list[dict]:
+    return [dict(generator.bit_generator.state) for generator in generators]
 
 
 def _patience(start: float, waited: float = 0.0) -> float:

@@ -13,6 +13,7 @@ worker that has died, and a worker looks whether that process still runs.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import threading
 import time
@@ -33,6 +34,8 @@ SPIN_SECONDS = 2e-3  # of polling without sleeping, since a thread that sleeps w
 BUSY_SECONDS = 1e-4  # a pause that took so long was used by another process: this core is wanted
 SHORTEST_SLEEP, LONGEST_SLEEP = 5e-5, 1e-3
 
+# Both release Python's lock, too.
+_let_others_run = getattr(os, "sched_yield", None) or functools.partial(time.sleep, 0)
 UNEQUAL_CALLS = "the shards of a batch must call `sum_over_batch` equally often, with arrays of equal shapes"
 
 
@@ -224,8 +227,7 @@ def spins() -> Iterator[None]:
     deadline = now + SPIN_SECONDS
     while now < deadline:
         yield
-        if hasattr(os, "sched_yield"):
-            os.sched_yield()
+        _let_others_run()
         before, now = now, time.perf_counter()
         if now - before > BUSY_SECONDS:
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import pickle
 import sys
 from collections.abc import Callable
@@ -49,6 +50,7 @@ class ShardTask:
 
     def __init__(self, model: Layer, loss: Callable, memory: int, sums: SumMemory, pipe: Connection) -> None:
         self.model, self.loss, self.memory, self.sums, self.pipe = model, loss, memory, sums, pipe
+        self.parent = os.getppid()
         self.parameters, self.generators = model.parameters(), model.generators()
         _, self.arena = attach(self.parameters, memory, values=True)
 
@@ -74,7 +76,8 @@ class ShardTask:
         return value, self.arena.write(predictions), states, sums.checksum
 
     def _check(self, other: int, seconds: float) -> None:
-        if self.pipe.poll():  # no message comes now: the process that trains has closed the pipe
+        # No message comes now, so the process that trains has closed the pipe. A fork of it may hold it open.
+        if self.pipe.poll() or os.getppid() != self.parent:
             raise EOFError
 
 

@@ -204,8 +204,3 @@ class WorkerPool:
             self.warns = False
             text = f"training on threads, which may be slower than worker processes: {self.problem}; "
             warnings.warn(f"{text}set workers='threads' if this is as it should be", stacklevel=2)
-
-
-def generator_states(model: Layer) -> list[dict]:
-    """Return the states of the model's generators."""
-    return [dict(generator.bit_generator.state) for generator in model.generators()]
