@@ -49,6 +49,8 @@ def rehearse(
     known: list[str] | None = names
     for hook in hooks:
         _check_hooks(hook)
+        if isinstance(getattr(hook, "state", state), TrainingState):  # else the loop raises
+            hook.state = state
         hook.check(known)
         if not _is_builtin(hook.on_epoch_end):  # it may add values to the logs for the callbacks after it
             known = None

@@ -164,7 +164,7 @@ def test_a_memory_map_is_recognised_by_some_of_its_rows(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("source", "shown"), [(in_order(3, 0), "0% |"), (lambda epoch: in_order(3, epoch), " 0 batches ")]
+    ("source", "shown"), [(in_order(3, 0), "0% |"), (lambda epoch: in_order(3, epoch), " 0 batches")]
 )
 def test_the_progress_bar_counts_given_batches(monkeypatch, source, shown):
     class Terminal(io.StringIO):

@@ -1,0 +1,278 @@
+"""Weights of examples and classes, metrics of an epoch, validation splits, and steps by hand."""
+
+import functools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minicnn import (
+    SGD,
+    Adam,
+    AverageWeights,
+    BatchNorm,
+    Callback,
+    Dense,
+    EarlyStopping,
+    ReLU,
+    Sequential,
+    Trainer,
+)
+from minicnn.losses import mean_squared_error, softmax_cross_entropy
+from minicnn.metrics import macro_f1
+from minicnn.training import Batch
+from minicnn.training.splitting import split_validation
+from minicnn.training.weighting import pack, unpack
+
+RNG = np.random.default_rng(0)
+X, Y, W = RNG.standard_normal((30, 4)), RNG.integers(0, 3, 30), RNG.uniform(0, 2, 30)
+
+
+def net(*middle, dtype=np.float64):
+    return Sequential([Dense(6), ReLU(), *middle, Dense(3)]).build((4,), rng=0, dtype=dtype)
+
+
+def fit(model=None, optimizer=None, trainer=None, **options):
+    model = model or net()
+    trainer = trainer or Trainer(model, optimizer or SGD(0.1), threads=1)
+    trainer.fit(X, Y, **{"epochs": 2, "batch_size": 8, "verbose": 0} | options)
+    return trainer
+
+
+def weights(trainer):
+    return np.concatenate([value.ravel() for value in trainer.model.get_weights()])
+
+
+# --- weights ----------------------------------------------------------------------------------------------
+
+
+def test_an_integer_weight_is_as_many_copies_of_an_example():
+    counts = np.array([0, 1, 2, 3] * 3)
+    x, y = X[:12], Y[:12]
+    one = Trainer(net(), SGD(0.1), threads=1)
+    one.fit(x, y, batch_size=12, sample_weight=counts * (12 / counts.sum()), verbose=0)
+    many = Trainer(net(), SGD(0.1), threads=1)
+    many.fit(x.repeat(counts, axis=0), y.repeat(counts), batch_size=99, verbose=0)
+    np.testing.assert_allclose(weights(one), weights(many), rtol=1e-12)
+    for loss, labels in ((mean_squared_error, RNG.standard_normal((12, 4))), (softmax_cross_entropy, y)):
+        value, gradient = loss(x, labels, sample_weight=counts)
+        again, _ = loss(x.repeat(counts, axis=0), labels.repeat(counts, axis=0))
+        assert value == pytest.approx(again * counts.sum() / 12)
+        assert not gradient[counts == 0].any()
+
+
+def test_what_has_no_weight_has_no_influence_even_if_it_is_not_finite():
+    logits = np.array([[np.nan, 1.0], [0.0, 2.0]])
+    expected, _ = softmax_cross_entropy(logits[1:], [1])
+    value, gradient = softmax_cross_entropy(logits, [0, 1], sample_weight=[0, 1])
+    assert value == expected / 2
+    assert np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize(
+    "labels", [np.array([3, 1]), np.array([[0, 1], [1, 0]]), np.array([[0.5], [2.0]]), np.ones((2, 3, 2))]
+)
+def test_labels_and_weights_come_back_from_one_array(labels):
+    found, sample_weight = unpack(pack(labels, np.array([0.25, 2.0])), labels.shape)
+    np.testing.assert_array_equal(found, labels)
+    assert (found.dtype.kind, sample_weight.tolist()) == (labels.dtype.kind, [0.25, 2.0])
+
+
+def test_weights_reach_the_loss_of_the_user_and_the_validation():
+    seen = []
+
+    def loss(predictions, labels, sample_weight=None):
+        seen.append(sample_weight)
+        return softmax_cross_entropy(predictions, labels, sample_weight)
+
+    trainer = Trainer(net(), SGD(0.0), loss, threads=1)
+    history = trainer.fit(X, Y, 1, 30, sample_weight=W, validation_data=(X, Y, W), verbose=0).history
+    assert history["loss"][0] == pytest.approx(history["val_loss"][0])
+    assert trainer.evaluate(X, Y, sample_weight=W)["loss"] == pytest.approx(history["loss"][0])
+    assert trainer.evaluate(X, Y)["loss"] != pytest.approx(history["loss"][0])
+    assert any(given is not None and len(given) == 30 for given in seen)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"sample_weight": W[:3]}, ValueError, r"`sample_weight` must have shape \(30,\), got \(3,\)"),
+        ({"sample_weight": -W}, ValueError, "`sample_weight` must be finite and not negative"),
+        ({"class_weight": [1, 2]}, TypeError, "`class_weight` must be a dict"),
+        ({"class_weight": {0: -1}}, ValueError, "`class_weight` must be"),
+        ({"accumulate_steps": 0}, ValueError, "`accumulate_steps` must be at least 1"),
+        ({"validation_split": 1.0}, ValueError, "`validation_split` must be in"),
+        ({"validation_split": 0.01}, ValueError, "`validation_split` must leave examples on both sides"),
+        ({"validation_split": 0.1, "validation_data": (X, Y)}, ValueError, "not both"),
+    ],
+)
+def test_wrong_weights_are_refused(options, error, message):
+    with pytest.raises(error, match=message):
+        fit(**options)
+
+
+def test_weights_for_a_loss_of_two_arguments_are_a_type_error():
+    def own(predictions, labels):
+        return softmax_cross_entropy(predictions, labels)
+
+    for options in ({"sample_weight": W}, {"class_weight": {0: 2.0}}):
+        with pytest.raises(TypeError, match=r"need a loss f\(.*sample_weight=None\).*got own"):
+            fit(trainer=Trainer(net(), SGD(0.1), own, threads=1), **options)
+
+
+def test_losses_and_metrics_by_name():
+    trainer = Trainer(net(), SGD(0.1), "softmax_cross_entropy", metrics=["accuracy", "macro_f1"], threads=1)
+    assert trainer.loss is softmax_cross_entropy
+    assert list(trainer.metrics) == ["accuracy", "macro_f1"]
+    with pytest.raises(ValueError, match=r"no loss is called .*; did you mean 'softmax_cross_entropy'"):
+        Trainer(net(), SGD(0.1), "softmax_crossentropy")
+    with pytest.raises(ValueError, match="no metric is called 'f'"):
+        Trainer(net(), SGD(0.1), metrics=["f"])
+    with pytest.raises(ValueError, match="each metric needs a name of its own, got 'accuracy' twice"):
+        Trainer(net(), SGD(0.1), metrics=["accuracy", "accuracy"])
+
+
+# --- metrics ----------------------------------------------------------------------------------------------
+
+
+def test_a_metric_that_is_no_mean_is_computed_from_the_whole_epoch():
+    trainer = Trainer(net(), SGD(0.0), metrics={"f1": macro_f1, "n": lambda p, y: len(y)}, threads=1)
+    history = trainer.fit(X, Y, 1, 7, verbose=0).history
+    assert history["f1"][0] == pytest.approx(macro_f1(trainer.predict(X), Y), rel=1e-12)
+    assert history["n"] == [30.0]
+
+
+def test_early_stopping_maximizes_what_says_that_higher_is_better():
+    values = iter([0.2, 0.8, 0.4])
+
+    def score(predictions, labels):
+        return next(values)
+
+    score.higher_is_better = True
+    stopping = EarlyStopping("score", patience=9)
+    Trainer(net(), SGD(0.1), metrics={"score": score}, threads=1).fit(
+        X, Y, 3, callbacks=[stopping], verbose=0
+    )
+    assert -stopping.best == 0.8
+
+
+class Interrupt(Callback):
+    def __init__(self, step):
+        self.at = step
+
+    def on_batch_end(self, step, logs):
+        if self.state.optimizer.steps == self.at:
+            self.state.interrupted = True
+
+
+@pytest.mark.parametrize("step", [2, 5])
+def test_an_interrupted_fit_with_all_of_it_ends_with_the_same_bits(tmp_path, step):
+    def run(folder, *callbacks):
+        model = net(BatchNorm())
+        model[0].trainable = False
+        optimizer = Adam(0.01, weight_decay=0.1).set_group("*.bias", weight_decay=0.0, lr_scale=2.0)
+        loss = functools.partial(softmax_cross_entropy, label_smoothing=0.1)
+        trainer = Trainer(model, optimizer, loss, metrics=["accuracy", "macro_f1"], threads=1)
+        options = {
+            "sample_weight": W,
+            "class_weight": {1: 3.0},
+            "accumulate_steps": 2,
+        }
+        history = trainer.fit(
+            *(X, Y, 3, 4),
+            callbacks=[AverageWeights(0.9), *callbacks],
+            checkpoint=folder,
+            checkpoint_every=1,
+            validation_split=0.2,
+            verbose=0,
+            **options,
+        )
+        return weights(trainer).tobytes(), history
+
+    whole, interrupted = tmp_path / "whole", tmp_path / "interrupted"
+    expected = run(whole)
+    run(interrupted, Interrupt(step))
+    assert run(interrupted) == expected
+
+
+# --- validation_split -------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.integers(0, 3), min_size=2, max_size=60), st.floats(0.05, 0.9), st.integers(0, 9))
+def test_a_split_has_its_part_of_each_class(labels, fraction, seed):
+    labels = np.array(labels)
+    count = int(np.floor(len(labels) * fraction + 0.5))
+    if count in (0, len(labels)):
+        return
+    rows, others = split_validation(labels, fraction, seed)
+    assert sorted([*rows, *others]) == list(range(len(labels)))
+    assert len(others) == count
+    for label in range(4):
+        assert abs((labels[others] == label).sum() - fraction * (labels == label).sum()) <= 1
+
+
+def test_the_split_is_drawn_by_the_seed_and_not_trained_on():
+    rows, others = split_validation(Y, 0.2, seed=0)
+    assert not np.array_equal(others, split_validation(Y, 0.2, seed=1)[1])
+    split = fit(validation_split=0.2)
+    by_hand = Trainer(net(), SGD(0.1), threads=1)
+    history = by_hand.fit(X[rows], Y[rows], 2, 8, validation_data=(X[others], Y[others]), verbose=0).history
+    np.testing.assert_array_equal(weights(split), weights(by_hand))
+    assert split.history.history == history
+
+
+# --- groups, accumulation, steps --------------------------------------------------------------------------
+
+
+def test_groups_need_names_that_exist():
+    with pytest.raises(ValueError, match=r"no parameter matches '\*.biass'; there are layers.0"):
+        fit(optimizer=SGD(0.1).set_group("*.biass", lr_scale=0))
+    model = net()
+    with pytest.raises(TypeError, match=r"pass model.named_parameters\(\), not parameters\(\)"):
+        SGD(0.1).set_group("*.bias", lr_scale=0).step(model.parameters())
+    before = model.get_weights()
+    fit(model, SGD(0.1).set_group("layers.0.*", lr_scale=0))
+    assert [np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True)] == [True] * 2 + [
+        False
+    ] * 2
+
+
+@given(st.integers(1, 4), st.integers(3, 9))
+def test_accumulated_batches_are_one_large_batch(steps, size):
+    parts, whole = fit(accumulate_steps=steps, batch_size=size), fit(batch_size=steps * size)
+    np.testing.assert_allclose(weights(parts), weights(whole), rtol=1e-10)
+    assert parts.optimizer.steps == whole.optimizer.steps
+    assert parts.history.history["loss"] == pytest.approx(whole.history.history["loss"])
+
+
+def test_steps_by_hand_are_those_of_fit():
+    trainer, batches = Trainer(net(), SGD(0.1), threads=1), [(X[:20], Y[:20]), (X[20:], Y[20:])]
+    with trainer.session():
+        for x, y in batches * 2:
+            trainer.train_step(Batch.of(x, y))
+    other = Trainer(net(), SGD(0.1), threads=1)
+    other.fit(batches, epochs=2, verbose=0)
+    np.testing.assert_array_equal(weights(trainer), weights(other))
+    with pytest.raises(RuntimeError, match=r"steps are made in `fit`, or by hand .*trainer.session"):
+        trainer.compute(Batch.of(X, Y))
+
+
+def test_a_step_of_ones_own_with_two_optimizers_resumes_to_the_same_bits(tmp_path):
+    class TwoRates(Trainer):
+        def train_step(self, batch):
+            results = self.compute(batch)
+            parameters = [parameter for _, parameter in self.named_parameters()]
+            SGD(0.5).step(parameters[:2])
+            self.apply_gradients()
+            return results
+
+    def run(folder, *callbacks):
+        trainer = TwoRates(net(), Adam(0.01), threads=1)
+        trainer.fit(X, Y, 2, 8, callbacks=callbacks, checkpoint=folder, checkpoint_every=1, verbose=0)
+        return weights(trainer).tobytes()
+
+    expected = run(tmp_path / "whole")
+    run(tmp_path / "a", Interrupt(3))
+    assert run(tmp_path / "a") == expected
+    assert expected != weights(fit(optimizer=Adam(0.01))).tobytes()
