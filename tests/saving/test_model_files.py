@@ -10,6 +10,7 @@ import pytest
 from saving.model_zoo import IMAGE, LAYERS, MODELS, OWN, Block, Scale, disturb, inputs
 
 from minicnn import (
+    SGD,
     BatchNorm,
     Conv2D,
     Dense,
@@ -17,6 +18,7 @@ from minicnn import (
     Flatten,
     Layer,
     ReLU,
+    Residual,
     Sequential,
     load_model,
     load_weights,
@@ -115,6 +117,40 @@ def test_frozen_weights_and_initializers_survive(tmp_path):
     loaded = load_model(tmp_path / "net.safetensors")
     assert [p.trainable for p in loaded.parameters()] == [p.trainable for p in model.parameters()]
     assert loaded[0].kernel_initializer is model[0].kernel_initializer
+
+
+def test_frozen_layers_survive_also_with_a_trainable_one_inside(tmp_path):
+    model = Sequential([Dense(3), Residual([Dense(3), BatchNorm(), Dense(3)]), Block2()]).build((3,), rng=0)
+    model[1].trainable = False
+    model[1].layers[2].trainable = True
+    model[2].inner.trainable = False
+    save_model(model, tmp_path / "net.safetensors")
+    loaded = load_model(tmp_path / "net.safetensors", [Block2])
+    flags = [layer.trainable for _, layer in model.named_layers()]
+    assert [layer.trainable for _, layer in loaded.named_layers()] == flags
+    assert flags.count(False) == 4
+    x = np.random.default_rng(0).standard_normal((4, 3)).astype(np.float32)
+    before = loaded.get_weights()
+    loaded.train()
+    loaded.backward(loaded(x))
+    SGD(0.1).step(loaded.parameters())
+    moved = {
+        name
+        for (name, p), old in zip(loaded.named_parameters(), before, strict=True)
+        if not np.array_equal(p.value, old)
+    }
+    assert moved == {f"layers.{at}.{name}" for at in ("0", "1.layers.2") for name in ("kernel", "bias")}
+
+
+class Block2(Layer):
+    def init_params(self, input_shape, rng):
+        self.inner = Dense(3).build(input_shape, rng)
+
+    def forward(self, x):
+        return self.inner(x)
+
+    def backward(self, dy):
+        return self.inner.backward(dy)
 
 
 def test_frozen_layers_survive_and_can_be_thawed(tmp_path):
