@@ -134,6 +134,8 @@ def check_weights(model: Layer, tensors: Mapping[str, np.ndarray], path: str | o
 
 
 def check_built(model: Layer) -> None:
-    """Raise unless the model is built, since it has no weights before."""
+    """Raise unless this is a model that is built, since it has no weights before."""
+    if not isinstance(model, Layer):
+        raise TypeError(f"`model` must be a layer or model, got {model!r:.80}")
     if model.input_shape is None:
         raise RuntimeError("a model must be built before its weights are saved or loaded: call `build` first")
