@@ -226,7 +226,7 @@ def test_a_layer_that_cannot_be_made_again_is_not_saved(tmp_path, layer, message
 
 
 def test_models_that_are_not_built_are_refused(tmp_path):
-    with pytest.raises(TypeError, match="`model` must be a layer or model, got 'net.safetensors'"):
+    with pytest.raises(TypeError, match=r"`model` must be a layer or model, got 'net.safetensors'"):
         save_model("net.safetensors", net())
     with pytest.raises(RuntimeError, match="must be built before"):
         save_model(Sequential([Dense(1)]), tmp_path / "net.safetensors")
