@@ -6,7 +6,10 @@ python examples/your_own_data/pictures.py [--out DIR]
 import argparse
 import contextlib
 import re
+import shlex
 import shutil
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -19,11 +22,17 @@ SAVED = ("batch.png", "confusion.png")
 
 
 def run_page(folder):
-    """Run the Python blocks of README.md in a folder; return their variables."""
+    """Run the Python blocks and the commands of README.md in a folder; return the variables."""
     variables = {"__name__": "page"}
-    blocks = re.findall(r"^```python\n(.*?)^```", (HERE / "README.md").read_text(), re.DOTALL | re.MULTILINE)
+    page = (HERE / "README.md").read_text()
     with contextlib.chdir(folder):
-        exec("\n".join(blocks), variables)
+        for kind, block in re.findall(r"^```(python|sh)\n(.*?)^```", page, re.DOTALL | re.MULTILINE):
+            if kind == "python":
+                exec(block, variables)
+                continue
+            for line in block.splitlines():
+                subprocess.run([sys.executable, "-m", *shlex.split(line)], check=True)
+        shutil.copy("runs/shapes/confusion.png", ".")
     return variables
 
 
