@@ -71,8 +71,13 @@ class ShardedBatch:
         workers, memory = self._submit()
         results = self._attempt(workers, memory)
         if results is None or not self._complete(workers, results):
+            if results is not None and self.over_ranks:
+                raise RuntimeError(
+                    "a layer or the loss adds other numbers in a worker, and other ranks have used the sums: "
+                    "set workers='threads'"
+                )
             if not (self.over_ranks or all(worker.verified for worker in workers.values())):
-                self.totals = []  # not to be trusted; but other ranks have used them already
+                self.totals = []  # not to be trusted
             self._restore(0, *self.others)
             results = self._attempt({}, SumMemory(len(self.shards)))
             for worker in workers.values():
