@@ -3,6 +3,7 @@
 import copy
 import difflib
 import inspect
+import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -11,11 +12,12 @@ import numpy as np
 
 from minicnn.errors import located
 from minicnn.training.callbacks.base import Callback
-from minicnn.training.evaluation import Metric, score
+from minicnn.training.evaluation import Metric, is_mean, score
 from minicnn.training.sources import Examples, ExampleSource, labels_of
 from minicnn.training.state import Loss, TrainingState
 
 MOST_BYTES = 1 << 26  # of labels that are all looked at; of more, evenly spaced ones
+MOST_VALUES = 1 << 21  # of the predictions that a metric is tried with
 _HOOKS: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(("on_train_begin", "on_train_end"), ()),
     **dict.fromkeys(("on_epoch_begin", "on_batch_begin"), (0,)),
@@ -57,6 +59,7 @@ def rehearse(
     functions = state.loss, metrics
     if labels is not None:
         _try_labels("y", state, labels, *_builtin(*functions))
+        _try_metrics(state, labels, {name: m for name, m in metrics.items() if not is_mean(m)})
     if validation_data is not None:
         others = labels_of(validation_data)
         own = functions if _differs(others, labels) else _builtin(*functions)
@@ -87,6 +90,16 @@ def _try_labels(
     predictions = np.zeros((len(rows), *state.model.output_shape), state.model.dtype)
     with np.errstate(all="ignore"), located(f"labels of `{name}`, {labels.shape}, tried on {len(rows)}: "):
         score(predictions, labels[rows], loss, metrics)
+
+
+def _try_metrics(state: TrainingState, labels: np.ndarray, metrics: Mapping[str, Metric]) -> None:
+    """Call copies of the metrics that see a whole epoch, so that they fail before it and not after it."""
+    shape = state.model.output_shape
+    every = max(len(labels) * math.prod(shape) // MOST_VALUES, 1)
+    some = labels[::every]
+    predictions = np.random.default_rng(0).normal(size=(len(some), *shape)).astype(state.model.dtype)
+    with np.errstate(all="ignore"):
+        score(predictions, some, None, copy.deepcopy(dict(metrics)))
 
 
 def _extreme_rows(labels: np.ndarray) -> list[int]:

@@ -1,6 +1,7 @@
 """The steps of a training one by one: what `fit` calls for each batch, to be overridden or called by hand."""
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -38,7 +39,9 @@ class Stepper:
     ) -> None:
         self.state, self.metrics, self.ranks = state, dict(metrics), ranks
         state.metrics = self.metrics
-        self._make_parallel = lambda loss: DataParallel(state.model, loss, threads, ranks, workers)
+        self._make_parallel = functools.partial(  # no lambda, which could not be pickled
+            DataParallel, state.model, threads=threads, ranks=ranks, workers=workers
+        )
         self._data_parallel = self._make_parallel(state.loss)
         self._weighted: DataParallel | None = None  # made when there are weights
         self._loop: TrainingLoop | None = None
