@@ -111,12 +111,12 @@ def _factor(e: Evidence) -> str:
         return ""
     if batch > 1 and _is(ratio, batch):
         return "a mean over the batch in place of a sum, or the reverse"
-    count = round(ratio * batch)
-    if not e.of_input and 1 < count < 64 and math.isclose(count, ratio * batch, rel_tol=1e-5):
-        return f"a fixed batch size of {count} in place of the number of examples, {batch}"
     shape = (*(e.value.shape[1:] if e.of_input else e.value.shape), *e.dy.shape[1:])
     sizes = {math.prod(some) for k in (1, 2, 3) for some in itertools.combinations(shape, k)}
     known = next((size for size in sorted(sizes) if size > 1 and _is(ratio, size)), None)
+    count = round(ratio * batch)
+    if not known and not e.of_input and 1 < count < 64 and math.isclose(count, ratio * batch, rel_tol=1e-5):
+        return f"a fixed batch size of {count} in place of the number of examples, {batch}"
     factor = f"a constant factor: the gradient is {ratio:.4g} times the correct one{_range(e)}"
     return factor + (f"; a mean over {known} elements in place of a sum, or the reverse" if known else "")
 

@@ -83,7 +83,7 @@ def _blame_the_batch(point: EvaluationPoint, name: str, failure: Failure, target
 def _batch_size(kind: str, target: LayerUnderTest) -> int:
     """Return the batch size for a kind of inputs: it varies, so that no gradient can rely on it."""
     n = target.batch_size
-    large = max(n + 4, LARGE_BATCH // math.prod(target.input_shape))
+    large = max(n + 1, LARGE_BATCH // math.prod(target.input_shape))
     few = max(n + 1, LARGE_BATCH // 8 // math.prod(target.input_shape))
     return {
         "tens": few,

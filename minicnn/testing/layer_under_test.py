@@ -55,6 +55,7 @@ class LayerUnderTest:
         self.rng = np.random.default_rng(seed)
         self.check = ""
         self.remarks: list[Remark] = []
+        self.likely_layouts: list[str] = []  # found out by the check of geometry
         self.drawn = ""  # what the last batch of inputs is like
 
     def start(self, check: str) -> None:

@@ -18,6 +18,7 @@ STEPS = 12  # number of training steps before gradients are compared again
 MANY_EXAMPLES = 2050
 WORK = 3e7  # multiplications, about, of a forward on many examples
 LINES = 30_000  # of Python code, for a layer with a loop over examples
+HEAVY = 1e6  # from so many multiplications on, for one example, fewer steps are made
 CALLS = 200  # a buffer that is still growing after so many calls is taken for a leak
 _STATE_HINT = "a counter, or state that each call changes"
 
@@ -25,17 +26,18 @@ _STATE_HINT = "a counter, or state that each call changes"
 def check_steps(target: LayerUnderTest) -> None:
     """Check that outputs and gradients are still right after some training steps."""
     layer = target.fresh()
-    for _ in range(STEPS):
+    steps = STEPS if _work(target) < HEAVY else STEPS // 3
+    for _ in range(steps):
         layer(target.draw())
         layer.backward(target.draw_dy())
     layer.zero_grad()
     if not (target.random or target.has_statistics):
         x = target.draw()
-        what = f"after {STEPS} training steps, the same weights give another output"
+        what = f"after {steps} training steps, the same weights give another output"
         require_equal(copy.deepcopy(layer)(x.copy()), target.fresh()(x.copy()), what, "y", _STATE_HINT)
     failure = _wrong_gradient(target, layer, target.batch_size)
     if failure is not None:
-        first = next((n for n in range(1, STEPS) if _wrong_after(target, n)), STEPS)
+        first = next((n for n in range(1, steps) if _wrong_after(target, n)), steps)
         failure.what += f", after {first} training steps"
         failure.facts["only"] = f"from training step {first + 1} on"
         failure.hint = _STATE_HINT
@@ -92,13 +94,17 @@ def check_batches(target: LayerUnderTest) -> None:
         require_equal(array, expected, what, name, hint)
 
 
-def _many_examples(target: LayerUnderTest) -> int:
-    """Return how many examples a layer can process in a few milliseconds, at most MANY_EXAMPLES."""
+def _work(target: LayerUnderTest) -> float:
+    """Return about how many multiplications a forward makes for one example."""
     layer = target.built
     output = layer.output_shape or (1,)
     weights = sum(math.prod(p.shape) for p in layer.parameters())
     positions = math.prod(output) / max(min(output[0], output[-1]), 1)
-    work = math.prod(target.input_shape) + math.prod(output) + positions * weights
+    return math.prod(target.input_shape) + math.prod(output) + positions * weights
+
+
+def _many_examples(target: LayerUnderTest) -> int:
+    """Return how many examples a layer can process in a few milliseconds, at most MANY_EXAMPLES."""
 
     def lines(n: int) -> int:
         x, layer = target.draw(examples=n), target.fresh()
@@ -106,7 +112,7 @@ def _many_examples(target: LayerUnderTest) -> int:
 
     low = target.smallest_batch
     per_example = (lines(low + 4) - lines(low)) / 4
-    return int(min(MANY_EXAMPLES, WORK / work, LINES / max(per_example, 1e-9)))
+    return int(min(MANY_EXAMPLES, WORK / _work(target), LINES / max(per_example, 1e-9)))
 
 
 def check_memory(target: LayerUnderTest) -> None:

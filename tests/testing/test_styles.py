@@ -32,6 +32,6 @@ def test_a_right_layer_is_accepted_with_two_hundred_seeds(name):
 
 
 def test_the_styles_are_many_and_documented():
-    assert len(STYLES) >= 150
+    assert len(STYLES) >= 170
     for name, style in STYLES.items():
         assert style.layer.__doc__.rstrip().endswith("."), name

@@ -12,6 +12,7 @@ from minicnn.testing.styles import (  # noqa: F401
     loops,
     mixing,
     normalizations,
+    package,
     state,
     steps,
 )
