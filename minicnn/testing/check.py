@@ -150,9 +150,7 @@ def check_layer(
     for remark in report.remarks:
         warnings.warn(f"{report.layer}: {remark}", LayerCheckRemark, stacklevel=2)
     if report.failures:
-        raise LayerCheckError(
-            report.layer, target.input_shape, report.failures, repeat_snippet(target, report)
-        )
+        raise error_of(target, report)
 
 
 def _place_of(error: Exception) -> str:
@@ -187,6 +185,12 @@ def repeat_snippet(target: LayerUnderTest, report: CheckReport) -> str:
         lines = []  # defined in a function, or in a notebook
     lines.append("    from minicnn.testing import check_layer")
     return "\n".join([*lines, f"    {call}, only=({report.failures[0].check!r},))"])
+
+
+def error_of(target: LayerUnderTest, report: CheckReport) -> LayerCheckError:
+    """Return the error of a report with failures."""
+    snippet = repeat_snippet(target, report)
+    return LayerCheckError(report.layer, target.input_shape, report.failures, snippet)
 
 
 def run_checks(target: LayerUnderTest, names: Sequence[str], explain: bool = False) -> CheckReport:

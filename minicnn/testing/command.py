@@ -11,8 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from minicnn.layers.base import Layer
-from minicnn.testing.check import CHECKS, check_layer, one_line_repr
-from minicnn.testing.report import LayerCheckError
+from minicnn.testing.check import chosen_checks, error_of, make_target, run_checks
 
 DEFAULT_SHAPES = ((8, 7, 3), (12,))  # numbers of rows and columns differ, so that mixing them up shows
 
@@ -41,13 +40,12 @@ def check_command(target: str, input_shape: tuple[int, ...] | None = None, seed:
     shapes = [input_shape] if input_shape else _buildable_shapes(layer)
     texts, passed = [], True
     for shape in shapes:
-        try:
-            check_layer(layer, shape, rng=seed)
-            checks = len(CHECKS) - 1  # without "reference"
-            texts.append(f"{one_line_repr(layer)} with input shape {shape} passes all {checks} checks")
-        except LayerCheckError as error:
-            texts.append(str(error))
-            passed = False
+        target_layer = make_target(layer, shape, seed)
+        report = run_checks(target_layer, chosen_checks(("reference",)))
+        text = f"{report.layer} with input shape {shape} passes all {len(report.checks)} checks"
+        if report.failures:
+            text, passed = str(error_of(target_layer, report)), False
+        texts.append("\n\n".join([text, *(f"remark: {remark}" for remark in report.remarks)]))
     return "\n\n".join(texts), passed
 
 

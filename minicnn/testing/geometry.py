@@ -258,7 +258,7 @@ def _receptive_fields(target: LayerUnderTest, layer: Layer, axis: int) -> np.nda
         np.moveaxis(changed[i], axis, 0)[i] += 100.0  # large enough to win any maximum
     layer = copy.deepcopy(layer).eval()
     others = tuple(i for i in (1, 2, 3) if i != axis + 1)
-    differs = (layer(x[:1]) != layer(changed)).any(axis=others)
+    differs = (layer(x) != layer(changed)).any(axis=others)
     return differs.T
 
 

@@ -58,7 +58,14 @@ def module(tmp_path, monkeypatch):
 def test_a_right_layer_passes(module):
     text, passed = check_command(f"{module}:Shift", (3,), 0)
     assert passed
-    assert text == "Shift() with input shape (3,) passes all 28 checks"
+    assert text == "Shift() with input shape (3,) passes all 29 checks"
+
+
+def test_remarks_are_printed():
+    text, passed = check_command("minicnn.testing.styles.conventions:CausalConv", (6, 7, 2))
+    assert passed
+    assert "passes all" in text
+    assert text.endswith("\n\nremark: geometry: causal padding: all of it is before the image")
 
 
 def test_a_wrong_layer_fails_with_the_report(module):
@@ -70,7 +77,7 @@ def test_a_wrong_layer_fails_with_the_report(module):
 
 def test_without_a_shape_those_that_suit_are_tried(module):
     assert check_command(f"{module}:Shift")[0].count("passes all") == 2
-    assert check_command(f"{module}:Images")[0] == "Images() with input shape (8, 7, 3) passes all 28 checks"
+    assert check_command(f"{module}:Images")[0] == "Images() with input shape (8, 7, 3) passes all 29 checks"
     with pytest.raises(ValueError, match=r"does not build with .* --input: .*nothing suits it"):
         check_command(f"{module}:Nowhere")
 
