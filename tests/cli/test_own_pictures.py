@@ -1,6 +1,7 @@
 """From a folder of pictures to a net, its report and predictions, by commands alone."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,16 @@ from datasets.letters import write_letters
 from PIL import Image
 
 from minicnn.cli import main
-from minicnn.runs import load_data, open_run, read_history, read_result
+from minicnn.runs import (
+    TrainConfig,
+    create_run,
+    load_data,
+    open_run,
+    open_unfinished_run,
+    read_history,
+    read_result,
+    train,
+)
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +59,10 @@ def test_the_next_commands_work(place, capsys):
     assert "accuracy 100.00 % of 8 validation images of" in capsys.readouterr().out
     assert command("predict", None, place / "run", place / "letters" / "O" / "003.png") == 0
     assert "003.png: O  (O " in capsys.readouterr().out
+
+
+@pytest.mark.campaign
+def test_the_report_escapes_the_names_of_classes(place):
     assert command("report", None, place / "run") == 0
     page = (place / "run" / "report.html").read_text()
     assert "<b>" not in page
@@ -75,10 +89,13 @@ def test_a_run_that_was_carried_elsewhere_predicts_and_evaluates(place, tmp_path
 
 
 def test_resume_with_more_epochs_prolongs_a_run(place, tmp_path, capsys):
-    folder = tmp_path / "run"
-    options = "--batch-size", 40, "--schedule", "constant"
-    assert command("train", place / "letters", folder, "--epochs", 1, *options) == 0
-    assert command("train", place / "letters", tmp_path / "whole", "--epochs", 3, *options) == 0
+    folder, config = (
+        tmp_path / "run",
+        TrainConfig(dataset=str(place / "letters"), batch_size=40, schedule="constant", threads=1),
+    )
+    data = load_data(config)
+    for path, epochs in ((folder, 1), (tmp_path / "whole", 3)):
+        train(create_run(replace(config, epochs=epochs), data, path), data, verbose=0)
     capsys.readouterr()
     assert main(["train", "--resume", str(folder), "--epochs", "3"]) == 0
     assert "warning" not in capsys.readouterr().err
@@ -108,7 +125,9 @@ def test_a_run_that_could_not_write_its_configuration_does_not_block_the_folder(
     (tmp_path / "run").mkdir()
     for name in left:
         (tmp_path / "run" / name).mkdir() if "." not in name else (tmp_path / "run" / name).touch()
-    assert command("train", place / "letters", tmp_path / "run", "--epochs", 1) == 0
-    config = open_run(tmp_path / "run").config
-    assert load_data(config).class_names == ["<b>", "O"]
-    assert command("train", place / "letters", tmp_path / "run", "--epochs", 1) == 2
+    config = TrainConfig(dataset=str(place / "letters"), size="28")
+    data = load_data(config)
+    run = create_run(config, data, tmp_path / "run")
+    assert open_unfinished_run(run.folder).config == config
+    with pytest.raises(FileExistsError, match="is not an empty folder"):
+        create_run(config, data, tmp_path / "run")

@@ -101,7 +101,7 @@ def test_a_mutated_archive_gives_its_content_or_our_error(tmp_path):
     draws = random.Random(0)
     wholes = [saved(tmp_path, save).read_bytes() for save in (np.savez, np.savez_compressed)]
     path, accepted = tmp_path / "mutated.npz", 0
-    for _ in range(400):
+    for _ in range(150):
         path.write_bytes(mutated(draws.choice(wholes), draws))
         try:
             (x, _), _ = load_npz(path)
@@ -109,4 +109,4 @@ def test_a_mutated_archive_gives_its_content_or_our_error(tmp_path):
             continue
         accepted += 1
         assert x.dtype.kind in "uf"
-    assert accepted < 200
+    assert accepted < 75
