@@ -24,6 +24,13 @@ def test_custom_layer_is_right_and_learns(capsys):
     assert len(slopes.partition("[")[2].split()) == 8
 
 
+def test_a_loop_of_ones_own_learns(capsys):
+    run("own_loop.py", "--limit", "2500")
+    attacked, accuracy = (float(line.split()[-1]) for line in capsys.readouterr().out.splitlines())
+    assert 0.15 < attacked < accuracy
+    assert accuracy > 0.6
+
+
 def test_a_net_of_ones_own_comes_back_from_its_file(capsys):
     run("model_files/nets.py", "--limit", "2000")
     accuracy, size, same = capsys.readouterr().out.splitlines()

@@ -5,7 +5,9 @@ exponentially, as in fastai. It trains copies, so that the trainer does not chan
 """
 
 import copy
+import functools
 import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +22,9 @@ from minicnn.validation import check_int, check_real
 
 _SMOOTHING = 0.9  # weight of the mean loss so far: about ten steps count
 _DIVERGED = 4.0  # times the lowest smoothed loss
+_TRIALS, _TRIAL_STEPS = 6, 100  # of the suggestion, before it is given
+_FEWEST = 20  # steps from which a trial tells more than noise
+_SMALLER = 3.0  # the next suggestion, if the loss did not fall with one
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,8 @@ class RateSearch:
         The loss before each step, smoothed: an exponential moving average, bias-corrected as Adam's.
     suggestion : float
         A tenth of the rate with the lowest smoothed loss: there the loss still falls, a little further it
-        rises.
+        rises. Another copy of the model was trained with it for up to 100 steps; where the loss did not fall,
+        because the net died or diverged, it is a third, a ninth ... of that.
     """
 
     rates: list[float]
@@ -51,34 +57,61 @@ def find_rate(
     high: float,
     steps: int,
 ) -> RateSearch:
-    """Train a copy of the model with rates from `low` to `high`, see `Trainer.lr_find`.
-
-    The function is long because it is a training loop of its own, which stops by the losses so far.
-    """
+    """Train a copy of the model with rates from `low` to `high`, see `Trainer.lr_find`."""
     low, high = check_real(low, "low", above_low=True), check_real(high, "high", low, above_low=True)
     growth = (high / low) ** (1 / (check_int(steps, "steps", low=2) - 1))
-    with reading(state.model):
-        model, optimizer = copy.deepcopy((state.model, state.optimizer))
+    train = functools.partial(_losses, state, batches, threads, workers)
     rates: list[float] = []
     losses: list[float] = []
-    mean = 0.0
-    epochs = (batches.epoch(epoch, 0, Ranks()) for epoch in itertools.count(state.epoch))
-    with DataParallel(model.train(), state.loss, threads, workers=workers) as data_parallel:
-        parameters = data_parallel.parameters[0]
-        for batch in itertools.islice(itertools.chain.from_iterable(epochs), steps):
-            loss, _ = data_parallel.forward_backward(batch.x, batch.y)
-            mean = _SMOOTHING * mean + (1 - _SMOOTHING) * float(loss)
-            smoothed = mean / (1 - _SMOOTHING ** (len(losses) + 1))
-            converging = smoothed <= _DIVERGED * min([*losses, smoothed])  # False for NaN
-            if not converging or not is_finite(*(p.grad for p in parameters if p.trainable)):
-                break
-            rates.append(low * growth ** len(rates))
-            optimizer.lr = rates[-1]
-            losses.append(smoothed)
-            with np.errstate(all="ignore"):  # weights that overflow show in the next loss
-                optimizer.step(parameters)
+    mean = loss = 0.0
+    for loss in train(low * growth**i for i in range(steps)):
+        mean = _SMOOTHING * mean + (1 - _SMOOTHING) * loss
+        smoothed = mean / (1 - _SMOOTHING ** (len(losses) + 1))
+        if not smoothed <= _DIVERGED * min([*losses, smoothed]):  # also for NaN
+            break
+        rates.append(low * growth ** len(rates))
+        losses.append(smoothed)
     if not losses:
         raise FloatingPointError(
             f"the loss is {loss:g} before the first step: check the data and the initial weights"
         )
-    return RateSearch(rates, losses, rates[int(np.argmin(losses))] / 10)
+    suggestion = rates[int(np.argmin(losses))] / 10
+    for _ in range(_TRIALS if steps >= _FEWEST else 0):
+        if _falls([*train(itertools.repeat(suggestion, min(steps, _TRIAL_STEPS)))]):
+            break
+        suggestion /= _SMALLER
+    return RateSearch(rates, losses, suggestion)
+
+
+def _losses(
+    state: TrainingState, batches: Batches, threads: int | None, workers: str, rates: Iterable[float]
+) -> Iterator[float]:
+    """Train a copy of the model with these rates; yield the loss before each step, NaN where it ends.
+
+    It ends where a gradient is not finite, and where the model has died: it gives the same output for all
+    examples, which no gradient changes any more (ReLUs that are never active).
+    """
+    with reading(state.model):
+        model, optimizer = copy.deepcopy((state.model, state.optimizer))
+    epochs = (batches.epoch(epoch, 0, Ranks()) for epoch in itertools.count(state.epoch))
+    with DataParallel(model.train(), state.loss, threads, workers=workers) as data_parallel:
+        named, varied = list(model.named_parameters()), False
+        for rate, batch in zip(rates, itertools.chain.from_iterable(epochs), strict=False):
+            loss, outputs = data_parallel.forward_backward(batch.x, batch.y)
+            finite = is_finite(*(parameter.grad for _, parameter in named if parameter.trainable))
+            is_constant = bool((outputs == outputs[:1]).all())
+            varied = varied or not is_constant
+            if not finite or (is_constant and varied and len(outputs) > 1):
+                yield float("nan")
+                return
+            yield float(loss)
+            optimizer.lr = rate
+            with np.errstate(all="ignore"):  # weights that overflow show in the next loss
+                optimizer.step(named if optimizer.groups else [parameter for _, parameter in named])
+
+
+def _falls(losses: Sequence[float]) -> bool:
+    """Return whether the losses of a trial fell, from its first quarter to its last, noise apart."""
+    part = max(len(losses) // 4, 1)
+    noise = np.std(losses[-part:]) / part**0.5
+    return bool(np.mean(losses[-part:]) <= np.mean(losses[:part]) + noise)
