@@ -15,9 +15,10 @@ from minicnn.training import Batch
 
 
 class Adversarial(Trainer):
-    """Moves each pixel a little in the direction that raises the loss, and trains on that (Goodfellow 2015)."""
+    """Moves each pixel a little to where the loss rises, and trains on that (Goodfellow et al. 2015)."""
 
     def train_step(self, batch):
+        """Make one step of `fit`, on the attacked images and with both optimizers."""
         x = batch.x.astype(np.float32) / 255
         attacked = self.model.replica().train()  # shares the weights, but has gradients of its own
         attacked.needs_dx = True  # a fit itself does without dL/dx of its input
