@@ -144,10 +144,8 @@ def test_a_metric_that_is_no_mean_is_computed_from_the_whole_epoch():
 
 
 def test_early_stopping_maximizes_what_says_that_higher_is_better():
-    values = iter([0.2, 0.8, 0.4])
-
     def score(predictions, labels):
-        return next(values)
+        return [0.2, 0.8, 0.4][trainer.epoch]
 
     score.higher_is_better = True
     stopping = EarlyStopping("score", patience=9)
