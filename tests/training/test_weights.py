@@ -148,10 +148,9 @@ def test_early_stopping_maximizes_what_says_that_higher_is_better():
         return [0.2, 0.8, 0.4][trainer.epoch]
 
     score.higher_is_better = True
-    stopping = EarlyStopping("score", patience=9)
-    Trainer(net(), SGD(0.1), metrics={"score": score}, threads=1).fit(
-        X, Y, 3, callbacks=[stopping], verbose=0
-    )
+    stopping, model = EarlyStopping("score", patience=9), net()
+    trainer = Trainer(model, SGD(0.1), metrics={"score": score}, threads=1)
+    trainer.fit(X, Y, 3, callbacks=[stopping], verbose=0)
     assert -stopping.best == 0.8
 
 
