@@ -56,10 +56,7 @@ def chromium():
 
 def show(browser, address, width, height, dark=False):
     """Open the page in a window of this size, and wait until the net is laid out."""
-    browser.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride",
-        {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 700},
-    )
+    resize(browser, width, height)
     features = {"prefers-color-scheme": "dark" if dark else "light", "prefers-reduced-motion": "reduce"}
     browser.execute_cdp_cmd(
         "Emulation.setEmulatedMedia",
@@ -67,6 +64,14 @@ def show(browser, address, width, height, dark=False):
     )
     browser.get(address)
     wait(browser, lambda: browser.find_elements(By.CSS_SELECTOR, ".layer canvas"))
+
+
+def resize(browser, width, height):
+    """Give the window this size, in CSS pixels."""
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 700},
+    )
 
 
 def wait(browser, condition, seconds=20):

@@ -52,6 +52,8 @@ def picture(steps: dict[str, np.ndarray], path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
+    from minicnn.plots.style import SIGNED  # blue: positive
+
     figure, axes = plt.subplots(2, len(steps), figsize=(2.2 * len(steps), 5.2), layout="constrained")
     for column, (name, maps) in enumerate(steps.items()):
         signed = maps.min() < 0
@@ -60,7 +62,7 @@ def picture(steps: dict[str, np.ndarray], path: Path) -> None:
             ax = axes[row, column]
             ax.set_axis_off()
             if row < maps.shape[2]:
-                colours = {"cmap": "RdBu_r", "vmin": -limit} if signed else {"cmap": "gray", "vmin": 0}
+                colours = {"cmap": SIGNED, "vmin": -limit} if signed else {"cmap": "gray", "vmin": 0}
                 ax.imshow(maps[:, :, row], vmax=limit, **colours)
                 ax.text(
                     0.5,

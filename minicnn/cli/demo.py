@@ -6,9 +6,9 @@ from minicnn.cli.parser import Commands, add_command
 from minicnn.cli.trained import add_trained, opened
 
 _TEXT = """\
-Open a local web page to draw a digit and look inside the network while it classifies it: each layer, the
-arithmetic of each cell, the gradient, and a training step that can be undone. Other machines cannot reach the
-page."""
+Open a local web page to draw a digit, or to show a picture, and look inside the network while it classifies
+it: each layer, the arithmetic of each cell, the gradient, and training steps that can be undone. Other
+machines cannot reach the page, unless --host says so. Each browser teaches a network of its own."""
 _EXAMPLE = "minicnn demo runs/first --port 8000"
 
 
@@ -18,6 +18,12 @@ def add_to(commands: Commands) -> None:
     add_trained(parser, "?", " (default: the network included with minicnn)")
     parser.add_argument(
         "--port", metavar="N", type=int, default=8470, help="port; 0 picks a free one (default: 8470)"
+    )
+    parser.add_argument(
+        "--host",
+        metavar="ADDRESS",
+        default="127.0.0.1",
+        help="address to listen on; 0.0.0.0 lets others in the network use the page (default: 127.0.0.1)",
     )
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
 
@@ -34,5 +40,5 @@ def run(args: argparse.Namespace) -> int:
 
     run = opened(args) if args.folder else None
     session = open_session() if run is None else Session(run.model, run.config)
-    serve(session, args.port, browser=not args.no_browser)
+    serve(session, args.port, browser=not args.no_browser, host=args.host)
     return 0

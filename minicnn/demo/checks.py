@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,8 @@ import numpy as np
 from minicnn.saving.files import parse_json
 
 PAD = 140  # rows and columns of the drawing pad
-IMAGE = 28  # rows and columns of the network's input
-MAX_BODY = 1 << 16  # bytes; a drawing takes 26,000
+MAX_BODY = 1 << 15  # bytes, and six for each value of the network's input; a drawing takes 26,000
+MAX_PICTURE = 8 << 20  # bytes of a body with a picture; the page makes larger ones smaller
 
 
 def parse_body(data: bytes) -> dict[str, Any]:
@@ -33,17 +34,36 @@ def check_fields(body: dict[str, Any], required: set[str], optional: frozenset[s
         )
 
 
-def read_pixels(value: Any, name: str, side: int) -> np.ndarray:
-    """Return grey values, uint8 (side, side), from the base64 of their bytes, row by row."""
+def read_bytes(value: Any, name: str) -> bytes:
+    """Return the bytes of a string in base64."""
     if not isinstance(value, str):
         raise TypeError(f"`{name}` must be a string of base64, got {type(value).__name__}")
     try:
-        data = base64.b64decode(value, validate=True)
+        return base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError):
         raise ValueError(f"`{name}` must be base64") from None
+
+
+def read_pixels(value: Any, name: str, side: int) -> np.ndarray:
+    """Return grey values, uint8 (side, side), from the base64 of their bytes, row by row."""
+    data = read_bytes(value, name)
     if len(data) != side * side:
         raise ValueError(f"`{name}` must be {side}x{side} bytes, got {len(data)}")
     return np.frombuffer(data, np.uint8).reshape(side, side)
+
+
+def read_image(value: Any, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Return an image of this shape from the base64 of its values: a byte each, or a float32 each."""
+    data = read_bytes(value, name)
+    size = math.prod(shape)
+    if len(data) not in (size, 4 * size):
+        raise ValueError(f"`{name}` must be {'x'.join(map(str, shape))} bytes, got {len(data)}")
+    if len(data) == size:
+        return np.frombuffer(data, np.uint8).reshape(shape)
+    image = np.frombuffer(data, "<f4").reshape(shape)
+    if not np.isfinite(image).all():
+        raise ValueError(f"`{name}` must be finite")
+    return image
 
 
 def read_integer(value: Any, name: str, below: int) -> int:

@@ -1,4 +1,4 @@
-"""The Flask application between the page and the network. It serves only the browser on this machine.
+"""The Flask application between the page and the network. By default, only this machine can reach it.
 
 Other sites open in the browser could send requests to this port. So the Host header must be the server's own
 (which excludes other names that resolve to this address), likewise the Origin if there is one, and bodies
@@ -7,8 +7,9 @@ must be JSON, which HTML forms cannot send. `checks` validates the bodies; error
 
 from __future__ import annotations
 
-import base64
-import json
+import ipaddress
+import math
+import secrets
 import socket
 import threading
 import webbrowser
@@ -16,24 +17,17 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from flask import Flask, Response, request
-from werkzeug.exceptions import Forbidden, HTTPException, UnsupportedMediaType
+from flask import Flask, Response, g, request
+from werkzeug.exceptions import Forbidden, HTTPException, RequestEntityTooLarge, UnsupportedMediaType
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from minicnn.demo.checks import (
-    IMAGE,
-    MAX_BODY,
-    PAD,
-    check_fields,
-    parse_body,
-    read_cell,
-    read_integer,
-    read_pixels,
-)
-from minicnn.demo.session import Session, read_drawing
+from minicnn.demo.checks import MAX_BODY, MAX_PICTURE, parse_body
+from minicnn.demo.classroom import Classroom
+from minicnn.demo.encoding import to_response
+from minicnn.demo.handlers import HANDLERS, Handler
+from minicnn.demo.session import Session
 
 HOST = "127.0.0.1"
-Handler = Callable[[dict[str, Any]], dict[str, Any]]  # from the body of a request to that of the response
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -42,20 +36,47 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+_COOKIE = 43  # characters of a cookie, which names a browser
 
 
-def make_app(session: Session, port: int) -> Flask:
-    """Return the application for a session on this port of 127.0.0.1."""
+def make_app(session: Session, port: int, host: str = HOST) -> Flask:
+    """Return the application for a session on this port; `host` is the address that it listens on."""
     app = Flask("minicnn.demo", static_folder="static", static_url_path="/static")
-    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
-    hosts = {f"{name}:{port}".removesuffix(":80") for name in (HOST, "localhost")}
+    app.config["MAX_CONTENT_LENGTH"] = MAX_PICTURE
+    _refuse_strangers(app, port, host)
+    _know_browsers(app, port)
+
+    @app.errorhandler(HTTPException)
+    def http_error(error: HTTPException) -> Response:
+        return to_response({"error": f"{error.description}"}, error.code or 500)
+
+    @app.get("/")
+    def page() -> Response:
+        return app.send_static_file("index.html")
+
+    classroom = Classroom(session)
+    for name, handler in HANDLERS.items():
+        app.add_url_rule(f"/api/{name}", name, _view(classroom, handler), methods=["POST"])
+    return app
+
+
+def _refuse_strangers(app: Flask, port: int, host: str) -> None:
+    """Refuse requests for another server or from another one's pages; add the headers of security."""
+    local = {f"{name}:{port}".removesuffix(":80") for name in (HOST, "localhost")}
+
+    def is_ours(name: str) -> bool:
+        if host == HOST:
+            return name in local
+        # The owner of a name can point it here, and so open this server to pages of his; addresses are safe.
+        place = name.removesuffix(f":{port}")
+        return place in (host, "localhost", socket.gethostname()) or _is_address(place)
 
     @app.before_request
     def check_origin() -> None:
-        origin = request.headers.get("Origin")
-        if request.headers.get("Host") not in hosts:
+        own, origin = request.headers.get("Host", ""), request.headers.get("Origin")
+        if not is_ours(own):
             raise Forbidden("the Host header is not this server's")
-        if origin is not None and origin.removeprefix("http://") not in hosts:
+        if origin is not None and origin.removeprefix("http://") not in (local if host == HOST else {own}):
             raise Forbidden("the Origin header is not this server's")
 
     @app.after_request
@@ -63,96 +84,55 @@ def make_app(session: Session, port: int) -> Flask:
         response.headers.update(_HEADERS)
         return response
 
-    @app.errorhandler(HTTPException)
-    def http_error(error: HTTPException) -> Response:
-        return _json({"error": f"{error.description}"}, error.code or 500)
 
-    @app.get("/")
-    def page() -> Response:
-        return app.send_static_file("index.html")
-
-    def api(name: str, handler: Handler) -> None:
-        def view() -> Response:
-            if not request.is_json:
-                raise UnsupportedMediaType("the Content-Type must be application/json")
-            try:
-                with np.errstate(all="ignore"):  # weights that are not finite are reported as an error
-                    return _json(handler(parse_body(request.get_data())))
-            except (ValueError, TypeError, OSError) as error:
-                return _json({"error": str(error)}, 400)
-
-        app.add_url_rule(f"/api/{name}", name, view, methods=["POST"])
-
-    for name, handler in _handlers(session).items():
-        api(name, handler)
-    return app
-
-
-def _handlers(session: Session) -> dict[str, Handler]:
-    """Return the handler of each address of the API."""
-
-    def net(body: dict[str, Any]) -> dict[str, Any]:
-        check_fields(body, set())
-        return session.describe()
-
-    def look(body: dict[str, Any]) -> dict[str, Any]:
-        given = "pixels" if "pixels" in body else "image"
-        check_fields(body, {given}, frozenset({"class"}))
-        number = body.get("class")
-        if number is not None:
-            number = read_integer(number, "class", len(session.names))
-        if given == "image":
-            image: np.ndarray | None = image_of(body)
-        else:
-            image = read_drawing(read_pixels(body["pixels"], "pixels", PAD))
-        if image is None:
-            return {"image": None}
-        return {"image": image, **session.look(image, number)}
-
-    def cell(body: dict[str, Any]) -> dict[str, Any]:
-        check_fields(body, {"image", "stage", "cell"})
-        stage = read_integer(body["stage"], "stage", len(session.model) + 1)
-        return session.explain(image_of(body), stage, read_cell(body["cell"]))
-
-    def backward(body: dict[str, Any]) -> dict[str, Any]:
-        return session.backward(*labelled(body))
-
-    def step(body: dict[str, Any]) -> dict[str, Any]:
-        return session.step(*labelled(body))
-
-    def undo(body: dict[str, Any]) -> dict[str, Any]:
-        check_fields(body, set())
-        return session.undo()
-
-    def example(body: dict[str, Any]) -> dict[str, Any]:
-        check_fields(body, {"wrong"})
-        if type(body["wrong"]) is not bool:
-            raise TypeError("`wrong` must be true or false")
-        return session.example(body["wrong"])
-
-    def image_of(body: dict[str, Any]) -> np.ndarray:
-        return read_pixels(body["image"], "image", IMAGE)[..., np.newaxis]
-
-    def labelled(body: dict[str, Any]) -> tuple[np.ndarray, int]:
-        check_fields(body, {"image", "label"})
-        return image_of(body), read_integer(body["label"], "label", len(session.names))
-
-    return {f.__name__: f for f in (net, look, cell, backward, step, undo, example)}
-
-
-def _json(value: dict[str, Any], status: int = 200) -> Response:
+def _is_address(text: str) -> bool:
     try:
-        text = json.dumps(value, default=_encode_array, allow_nan=False)
+        ipaddress.ip_address(text.strip("[]"))
     except ValueError:
-        text, status = json.dumps({"error": "the network's numbers are not finite"}), 400
-    return Response(text, status, mimetype="application/json")
+        return False
+    return True
 
 
-def _encode_array(array: np.ndarray) -> dict[str, Any]:
-    """Return an array in the page's encoding: shape, dtype (uint8 or float32) and base64 of its bytes."""
-    kind = np.uint8 if array.dtype == np.uint8 else np.dtype("<f4")
-    data = base64.b64encode(np.ascontiguousarray(array, kind).tobytes()).decode()
-    return {"shape": array.shape, "dtype": np.dtype(kind).name, "data": data}
+def _know_browsers(app: Flask, port: int) -> None:
+    """Give each browser a cookie, by which it finds the network that it has taught."""
+    name = f"minicnn-{port}"  # ports of one machine share their cookies
+
+    @app.before_request
+    def find_browser() -> None:
+        g.browser = request.cookies.get(name, "")
+        g.is_new = len(g.browser) != _COOKIE
+        if g.is_new:
+            g.browser = secrets.token_urlsafe(32)
+
+    @app.after_request
+    def keep_browser(response: Response) -> Response:
+        if g.get("is_new") and response.status_code < 400:
+            response.set_cookie(name, g.browser, httponly=True, samesite="Lax")
+        return response
+
+
+def _view(classroom: Classroom, handler: Handler) -> Callable[[], Response]:
+    """Return the function that Flask calls for the address of a handler."""
+    most = MAX_PICTURE if handler.takes_files else MAX_BODY + 6 * math.prod(classroom.shared.inputs.shape)
+
+    def view() -> Response:
+        if not request.is_json:
+            raise UnsupportedMediaType("the Content-Type must be application/json")
+        if (request.content_length or 0) > most:
+            raise RequestEntityTooLarge()
+        try:
+            body = parse_body(request.get_data())
+            session = classroom.session_of(g.browser, handler.teaches)
+            with np.errstate(all="ignore"):  # weights that are not finite are reported as an error
+                answer = handler.answer(session, body)
+            return to_response(answer)
+        except (ValueError, TypeError, OSError, ImportError) as error:
+            return to_response({"error": str(error)}, 400)
+        finally:
+            if handler.teaches or handler.undoes:
+                classroom.leave(g.browser)
+
+    return view
 
 
 class _QuietHandler(WSGIRequestHandler):
@@ -164,16 +144,16 @@ class _QuietHandler(WSGIRequestHandler):
         """Log nothing."""
 
 
-def serve(session: Session, port: int, browser: bool = True) -> None:
-    """Serve the page on 127.0.0.1 until Ctrl-C; port 0 picks a free one.
+def serve(session: Session, port: int, browser: bool = True, host: str = HOST) -> None:
+    """Serve the page until Ctrl-C; port 0 picks a free one.
 
     Raises
     ------
     OSError
         If the port is in use.
     """
-    server = listen(session, port)
-    address = f"http://{HOST}:{server.port}/"
+    server = listen(session, port, host)
+    address = f"http://{HOST if host in ('0.0.0.0', '::') else host}:{server.port}/"
     print(f"{address}   (stop with Ctrl-C)", flush=True)
     if browser:
         threading.Timer(0.2, webbrowser.open, [address]).start()
@@ -183,17 +163,17 @@ def serve(session: Session, port: int, browser: bool = True) -> None:
         server.server_close()
 
 
-def listen(session: Session, port: int) -> Any:
+def listen(session: Session, port: int, host: str = HOST) -> Any:
     """Return a werkzeug server on the port, with a thread for each request."""
     with socket.socket() as bound:  # bound here, since werkzeug ends the process if the port is in use
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            bound.bind((HOST, port))
+            bound.bind((host, port))
         except OSError as error:
             raise OSError(
-                error.errno, f"{error.strerror}; choose another --port", f"{HOST}:{port}"
+                error.errno, f"{error.strerror}; choose another --port", f"{host}:{port}"
             ) from error
         bound.listen()
         port = bound.getsockname()[1]
-        app = make_app(session, port)
-        return make_server(HOST, port, app, threaded=True, request_handler=_QuietHandler, fd=bound.fileno())
+        app = make_app(session, port, host)
+        return make_server(host, port, app, threaded=True, request_handler=_QuietHandler, fd=bound.fileno())

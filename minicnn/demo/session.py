@@ -1,31 +1,31 @@
-"""The network behind the page: one for the whole server, used by one request at a time."""
+"""A network behind the page, used by one request at a time: queries, and training steps with their undo."""
 
 from __future__ import annotations
 
+import copy
 import os
 import threading
 from collections import deque
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from minicnn.datasets.digits import digit_from_pixels
 from minicnn.demo import inside
+from minicnn.demo.inputs import Inputs
 from minicnn.insight import Trace
-from minicnn.layers import Flatten, Sequential
-from minicnn.layers._inputs import to_input
+from minicnn.layers import Layer, Sequential, Softmax
 from minicnn.losses import softmax_cross_entropy
 from minicnn.ops.activations import softmax
 from minicnn.optimizers import SGD
-from minicnn.runs import TrainConfig, load_test_data, open_trained
-from minicnn.runs.data import class_names, pad_to
+from minicnn.runs import TrainConfig, open_trained
+from minicnn.runs.data import class_names
 from minicnn.saving import load_weights
 
 WEIGHTS = Path(__file__).parent / "weights.safetensors"
 RATE = 3e-4  # learning rate: a few steps correct a wrong prediction; a rate 30 times as large overshoots
 _MAX_UNDO = 100  # steps; LeNet-5's weights take 250 KB each
+_UNDO_BYTES = 32 << 20  # of the weights that are kept for undoing single steps
 
 
 class Session:
@@ -34,53 +34,76 @@ class Session:
     Parameters
     ----------
     model : Sequential
-        A trained model for images of 28x28x1, or of the size to which `pad_to` pads them.
+        A trained classifier of images of 1 or 3 channels. A Softmax at its end is left away, since the page
+        shows logits, and the Softmax after them. It is not changed: only a `fork` can be taught.
     config : TrainConfig
         Its training configuration, which names the data set.
 
     Raises
     ------
     ValueError
-        If the model takes images of another size.
+        If the model takes other inputs, or is no classifier.
     """
 
     def __init__(self, model: Sequential, config: TrainConfig) -> None:
-        shape = model.input_shape or ()
-        if len(shape) != 3 or min(shape[:2]) < 28 or shape[2] != 1:
+        shape, outputs = model.input_shape or (), model.output_shape
+        if len(shape) != 3 or shape[2] not in (1, 3):
             raise ValueError(
-                f"the demo needs a model for images of 28x28x1, but this one takes {model.input_shape}"
+                f"the demo needs a model for images (H, W, 1) or (H, W, 3), but this one takes {shape}"
             )
-        self.model = model.train()
+        if len(outputs) != 1 or outputs[0] < 2:
+            raise ValueError(
+                f"the demo needs a classifier with a logit for each class, but this one returns {outputs}"
+            )
+        self.model = _flattened(model)
         self.config = config
-        self.names = model.class_names or class_names(config.dataset, model.output_shape[0])
+        self.names = model.class_names or class_names(config.dataset, outputs[0])
+        self.inputs = Inputs(model, config)
+        self.steps = 0
+        self._start = self.model.get_weights()
+        size = sum(weight.nbytes for weight in self._start)
+        self._undo: deque[list[np.ndarray]] = deque(
+            maxlen=min(_MAX_UNDO, max(1, _UNDO_BYTES // max(size, 1)))
+        )
+        self._misread: np.ndarray | None = None
         self._rng = np.random.default_rng()
         self._lock = threading.Lock()
-        self._undo: deque[list[np.ndarray]] = deque(maxlen=_MAX_UNDO)
+
+    def fork(self) -> Session:
+        """Return a session with a copy of the network, which shares the test images."""
+        with self._lock:
+            twin = Session(copy.deepcopy(self.model), self.config)
+            twin.names, twin.inputs, twin._misread = self.names, self.inputs, self._misread
+        return twin
 
     def describe(self) -> dict[str, Any]:
         """Return the layers, classes and settings that the page shows."""
-        layers = [
-            {"name": type(layer).__name__, "text": repr(layer), "shape": layer.output_shape}
-            | {"parameters": sum(p.size for p in layer.parameters())}
-            for layer in self.model
-        ]
-        hidden = [i + 1 for i, layer in enumerate(self.model) if isinstance(layer, Flatten)]
         return {
             "model": self.config.model,
             "dataset": self.config.dataset,
             "input": self.model.input_shape,
-            "layers": layers,
-            "hidden": hidden,  # stages that show the same numbers as the one before
+            "layers": [
+                {"name": type(layer).__name__, "text": repr(layer), "shape": layer.output_shape}
+                | {"weights": _count_weights(layer)}
+                for layer in self.model
+            ],
             "classes": self.names,
+            "draws": self.inputs.drawn,
+            "examples": self.inputs.has_examples,
             "rate": RATE,
-            "steps": len(self._undo),
+            **self._taught(),
         }
 
+    def _taught(self) -> dict[str, int]:
+        return {"steps": self.steps, "undoable": len(self._undo)}
+
     def look(self, image: np.ndarray, number: int | None = None) -> dict[str, Any]:
-        """Return all layers' outputs for an image, uint8 (28, 28, 1), and the gradient of a class's logit.
+        """Return all layers' outputs for an image and the gradient of a class's logit.
 
         Parameters
         ----------
+        image : ndarray, of the model's input shape
+            uint8, or floats as the model takes them.
         number : int, optional
             The class; by default the predicted class.
         """
@@ -120,26 +143,46 @@ class Session:
         return {"loss": loss, "stages": [gradient[0] for gradient in (trace.dx, *gradients)]}
 
     def step(self, image: np.ndarray, label: int) -> dict[str, Any]:
-        """Make one step of plain gradient descent on one image; return the loss before and after it."""
+        """Make one step of plain gradient descent on one image; return loss and answer before and after it.
+
+        The gradient is that of evaluation mode, as everywhere on the page: Dropout drops nothing, and
+        BatchNorm keeps its statistics.
+        """
         with self._lock:
-            batch = self._batch(image)
-            self.model.zero_grad()
-            before, dlogits = softmax_cross_entropy(self.model(batch), [label])
-            self.model.backward(dlogits)
+            trace = self._trace(image)
+            before, dlogits = softmax_cross_entropy(trace.outputs[-1], [label])
+            trace.backward(dlogits)
             self._undo.append(self.model.get_weights())
+            self.model.zero_grad()
+            gradients = [p.grad for layer in trace.layers for p in layer.parameters()]
+            for parameter, gradient in zip(self.model.parameters(), gradients, strict=True):
+                parameter.add_grad(gradient)
             SGD(RATE).step(self.model.parameters())
-            after, _ = softmax_cross_entropy(self.model(batch), [label])
-            return {"before": before, "after": after, "steps": len(self._undo)}
+            self.steps, self._misread = self.steps + 1, None
+            logits = self._trace(image).outputs[-1]
+            after, _ = softmax_cross_entropy(logits, [label])
+        answers = {"was": softmax(trace.outputs[-1])[0], "now": softmax(logits)[0]}
+        return {"before": before, "after": after, **answers, **self._taught()}
 
     def undo(self) -> dict[str, Any]:
-        """Undo the last training step, if there is one."""
+        """Undo the last training step, if there is one that can be undone."""
         with self._lock:
             if self._undo:
                 self.model.set_weights(self._undo.pop())
-            return {"steps": len(self._undo)}
+                self.steps, self._misread = self.steps - 1, None
+            return self._taught()
+
+    def undo_all(self) -> dict[str, Any]:
+        """Undo all training steps, also those too long ago for `undo`."""
+        with self._lock:
+            if self.steps:
+                self.model.set_weights(self._start)
+                self._undo.clear()
+                self.steps, self._misread = 0, None
+            return self._taught()
 
     def example(self, wrong: bool = False) -> dict[str, Any]:
-        """Return a random test image, uint8 (28, 28, 1); with `wrong`, a misclassified one.
+        """Return a random test image; with `wrong`, one that the network misclassifies as it is now.
 
         Raises
         ------
@@ -149,32 +192,46 @@ class Session:
             If no test image is misclassified.
         """
         with self._lock:
-            images, labels = self._test
-            choice = self._wrong if wrong else np.arange(len(images))
+            images, labels = self.inputs.examples
+            choice = np.arange(len(images))
+            if wrong:
+                if self._misread is None:
+                    self._misread = np.flatnonzero(self.model.predict(images).argmax(axis=1) != labels)
+                choice = self._misread
             if not len(choice):
                 raise ValueError(
                     "the model classifies all test images correctly: there is no misclassified one"
                 )
             index = int(self._rng.choice(choice))
-        top, left = ((size - 28) // 2 for size in images.shape[1:3])  # the padding of `pad_to`
-        image = images[index, top : top + 28, left : left + 28]
-        return {"index": index, "label": int(labels[index]), "image": image}
-
-    @cached_property
-    def _test(self) -> tuple[np.ndarray, np.ndarray]:
-        return load_test_data(self.config.dataset, self.config.data, self.config.model)
-
-    @cached_property
-    def _wrong(self) -> np.ndarray:
-        """The indices of the misclassified test images, computed on first use."""
-        images, labels = self._test
-        return np.flatnonzero(self.model.predict(images).argmax(axis=1) != labels)
+        found = {"of": len(images)} | ({"wrong": len(choice)} if wrong else {})
+        return {"index": index, "label": int(labels[index]), "image": images[index], **found}
 
     def _trace(self, image: np.ndarray) -> Trace:
-        return Trace(self.model, self._batch(image))
+        return Trace(self.model, self.inputs.to_batch(image))
 
-    def _batch(self, image: np.ndarray) -> np.ndarray:
-        return to_input(self.model, pad_to(image[np.newaxis], (self.model.input_shape or ())[:2]))
+
+def _flattened(model: Sequential) -> Sequential:
+    """Return the layers, also those of nested Sequential, in one; without a Softmax at the end."""
+    layers = _leaves(model)
+    while isinstance(layers[-1], Softmax):
+        layers.pop()
+    flat = Sequential(layers)
+    flat.input_shape, flat.output_shape, flat.dtype = model.input_shape, layers[-1].output_shape, model.dtype
+    flat.class_names, flat.preprocessing = model.class_names, model.preprocessing
+    return flat.eval()
+
+
+def _leaves(layer: Layer) -> list[Layer]:
+    return [leaf for part in layer for leaf in _leaves(part)] if isinstance(layer, Sequential) else [layer]
+
+
+def _count_weights(layer: Layer) -> dict[str, int]:
+    """Return the number of weights of each kind; those inside a Residual are added up by their names."""
+    counts: dict[str, int] = {}
+    for name, parameter in layer.named_parameters():
+        kind = {"kernel": "weights", "bias": "biases"}.get(name.rsplit(".", 1)[-1], name.rsplit(".", 1)[-1])
+        counts[kind] = counts.get(kind, 0) + parameter.size
+    return counts
 
 
 def open_session(folder: str | os.PathLike[str] | None = None) -> Session:
@@ -186,10 +243,3 @@ def open_session(folder: str | os.PathLike[str] | None = None) -> Session:
     model = config.build_model((28, 28, 1), 10)
     load_weights(model, WEIGHTS)
     return Session(model, config)
-
-
-def read_drawing(pixels: np.ndarray) -> np.ndarray | None:
-    """Return a drawing, uint8 (H, W), prepared as MNIST's digits were, or None if it is empty."""
-    if pixels.max() <= 30:
-        return None
-    return digit_from_pixels(np.pad(pixels, 1))  # a border, so that strokes that touch the edge count as ink

@@ -33,7 +33,7 @@ def confusion_matrix(
 ) -> Figure:
     """Draw a confusion matrix with counts, and their percentage of the true class.
 
-    Correct predictions are blue. Mistakes are red, on their own scale, so that 1 % is visible too.
+    Correct predictions are blue. Mistakes are orange, on their own scale, so that 1 % is visible too.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def _new_cells(classes: int, longest: int, title: str) -> Axes:
 
 
 def _colours(rates: np.ndarray) -> np.ndarray:
-    """Return a color, RGBA, for each cell: blue on the diagonal, red elsewhere, darker for more."""
+    """Return a color, RGBA, for each cell: blue on the diagonal, orange elsewhere, darker for more."""
     right = np.eye(len(rates), dtype=bool)
     worst = max(float(rates[~right].max(initial=0.0)), 0.01)  # a single mistake in ten thousand stays pale
     blue, red = BLUES(0.75 * rates), REDS(0.75 * rates / worst)

@@ -18,7 +18,7 @@ _ROWS, _CELLS, _CELL = 6, 42, 8  # of vectors: the most rows, values in a row, p
 
 
 def kernels(kernel: np.ndarray, limit: int = 16, ax: Axes | None = None) -> Figure:
-    """Draw the kernels of a convolution, blue where a weight is positive, red where it is negative.
+    """Draw the kernels of a convolution, blue where a weight is positive, orange where it is negative.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def feature_maps(
     limit: int = _COLUMNS,
     axes: Sequence[Axes] | None = None,
 ) -> Figure:
-    """Draw the output of each layer for one image, on a scale of its own: blue is positive, red negative.
+    """Draw the output of each layer for one image, on a scale of its own: blue is positive, orange negative.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ def _rows(heights: Sequence[float], below: float) -> list[Axes]:
     )
     figure.set_facecolor("white")
     figure.suptitle(
-        "Output of each layer: blue is positive, red negative, each layer on its own scale",
+        "Output of each layer: blue is positive, orange negative, each layer on its own scale",
         fontsize=TEXT,
         color=INK,
     )

@@ -14,11 +14,11 @@ from minicnn.layers import Sequential
 from minicnn.ops.activations import softmax
 from minicnn.ops.scaling import to_float
 from minicnn.plots.style import (
+    BLUE,
     FAINT,
     INK,
     SMALL,
     TEXT,
-    VERMILLION,
     draw_signed,
     dress,
     figure_of,
@@ -30,8 +30,8 @@ from minicnn.plural import counted
 
 _COLUMNS = 8
 _HEAT = LinearSegmentedColormap.from_list(
-    "heat", [VERMILLION + "00", VERMILLION + "E0"]
-)  # drawn over the image
+    "heat", [BLUE + "00", BLUE + "E0"]
+)  # drawn over the image; blue: for the class, as in the other pictures
 
 
 def saliency(

@@ -83,7 +83,7 @@ def dress(axes: Axes, title: str = "", xlabel: str = "", ylabel: str = "") -> No
 
 
 def draw_signed(ax: Axes, values: np.ndarray) -> AxesImage:
-    """Draw an array (h, w), blue where positive, red where negative, white at 0, grey where NaN.
+    """Draw an array (h, w), blue where positive, orange where negative, white at 0, grey where NaN.
 
     Returns
     -------

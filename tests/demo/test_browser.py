@@ -1,5 +1,6 @@
 """The page in a real browser; what it shows is compared with the net's own numbers."""
 
+import re
 import runpy
 import shutil
 import threading
@@ -22,7 +23,7 @@ MINUS, NOTHING = "\N{MINUS SIGN}", "\N{EN DASH}"  # as the page writes them
 
 # The script that makes the picture for the README knows how to drive the page.
 drive = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "demo_picture.py"))
-show, draw, point_at, wait = (drive[name] for name in ("show", "draw", "point_at", "wait"))
+show, resize, draw, point_at, wait = (drive[name] for name in ("show", "resize", "draw", "point_at", "wait"))
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +147,41 @@ def test_draw_a_seven_and_check_the_arithmetic_of_a_cell(place, session, width, 
     assert browser.get_log("browser") == []
 
 
+SIZES = [(1024, 768), (1280, 600), (1366, 650), (1440, 900), (390, 844), (844, 390)]
+
+# Whether an element is whole in the window, and on top.
+IN_SIGHT = """
+const box = arguments[0].getBoundingClientRect();
+const top = document.elementFromPoint((box.left + box.right) / 2, (box.top + box.bottom) / 2);
+return box.height > 0 && box.top >= 0 && box.left >= 0 && box.bottom <= innerHeight && box.right <= innerWidth
+  && (arguments[0] === top || arguments[0].contains(top));"""
+
+
+def test_the_result_of_an_action_is_in_sight_at_all_sizes(place):
+    browser, address = place
+    show(browser, address, 1440, 900)
+    draw(browser, drive["SEVEN"])
+    answer_is(browser, "7")
+    browser.execute_script("document.getElementById('label').value = 2")
+    lesson, steps = find(browser, "#lesson"), 0
+    for width, height in SIZES:
+        resize(browser, width, height)
+        for button, text in (("step", "the loss went from"), ("flow", "is ")):
+            steps += button == "step"
+            browser.execute_script(
+                "arguments[0].scrollIntoView({block: 'nearest'}); arguments[0].click()",
+                find(browser, f"#{button}"),
+            )
+            wait(browser, lambda text=text: text in lesson.text)
+            for selector in ("#lesson", "#change figure:last-child"):
+                assert browser.execute_script(IN_SIGHT, find(browser, selector)), (width, height, selector)
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+        wait(browser, lambda count=steps: f"network {count} step" in find(browser, "#count").text)
+    find(browser, "#forget").click()
+    wait(browser, lambda: "as it was" in lesson.text and not find(browser, "#taught").is_displayed())
+    assert browser.get_log("browser") == []
+
+
 def test_teach_a_step_and_take_it_back(place, session):
     browser, address = place
     before = session.model.get_weights()
@@ -158,9 +194,13 @@ def test_teach_a_step_and_take_it_back(place, session):
     assert find(browser, "[value=backward]").is_selected()
     find(browser, "#step").click()
     wait(browser, lambda: find(browser, "#unstep").is_enabled())
-    assert any((was != now).any() for was, now in zip(before, session.model.get_weights(), strict=True))
+    losses = [float(value.text) for value in browser.find_elements(By.CSS_SELECTOR, ".losses .value")]
+    assert losses[1] < losses[0]
+    taught = find(browser, "#change .taught").get_attribute("title")
+    assert re.fullmatch(r"2: \S+ % before, \S+ % after", taught)
     find(browser, "#unstep").click()
     wait(browser, lambda: "as it was" in find(browser, "#lesson").text)
+    # The net that was opened is that of all other browsers: it is never taught.
     for was, now in zip(before, session.model.get_weights(), strict=True):
         np.testing.assert_array_equal(was, now)
     assert browser.get_log("browser") == []
@@ -188,9 +228,12 @@ def test_examples_come_with_their_label(place):
     show(browser, address, 1400, 900)
     find(browser, "#wrong").click()
     wait(browser, lambda: "labelled" in find(browser, "#source").text)
-    label = find(browser, "#source").text.rstrip(".").split()[-1]
+    label = re.search(r"labelled (.)\. The network misclassifies", find(browser, "#source").text)[1]
     wait(browser, lambda: find(browser, "#answer").text not in (NOTHING, label))
     assert find(browser, "#label").get_attribute("value") == label
+    draw(browser, drive["SEVEN"])  # on top of it: the label was the image's
+    wait(browser, lambda: find(browser, "#source").text == "")
+    assert find(browser, "#label").get_attribute("value") == ""
     find(browser, "#classes li:nth-child(4) button").click()
     wait(browser, lambda: find(browser, "#speaks").text == "For and against 3")
     assert browser.get_log("browser") == []

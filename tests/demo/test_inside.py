@@ -3,7 +3,21 @@ import pytest
 
 from minicnn.demo import inside
 from minicnn.insight import Trace
-from minicnn.layers import Conv2D, Dense, Flatten, Pool2D, ReLU, Sequential
+from minicnn.layers import (
+    BatchNorm,
+    Conv2D,
+    Dense,
+    Flatten,
+    GlobalAveragePool2D,
+    GlobalMaxPool2D,
+    LocalResponseNorm,
+    Pool2D,
+    ReLU,
+    Residual,
+    Sequential,
+    Tanh,
+)
+from minicnn.models.historic.lenet5_1998 import PartialConv2D, Subsample
 
 
 def trace_of(layers, shape, seed=0):
@@ -72,4 +86,65 @@ def test_explain_dense_adds_up():
     total = sum(entry["product"] for entry in found["strongest"]) + found["rest"]
     assert total == pytest.approx(products.sum(), rel=1e-12)
     assert found["sum"] + found["bias"] == pytest.approx(stages[2][0, 1], rel=1e-12)
-    assert (found["source"], found["relu"]) == (0, stages[3][0, 1])  # a Flatten is not shown
+    assert (found["source"], found["relu"]) == (0, stages[3][0, 1])  # the maps before the Flatten
+    for entry in found["strongest"]:
+        assert stages[0][0][tuple(entry["cell"])] == entry["x"]
+
+
+def test_explain_flatten_names_the_cell_that_it_copies():
+    _, trace, stages = trace_of([Flatten()], (4, 5, 2))
+    found = inside.explain(trace, 1, (17,))
+    assert found["from"] == [1, 3, 1] == found["cells"][0]  # (1 * 5 + 3) * 2 + 1
+    assert found["value"] == stages[0][0, 1, 3, 1]
+
+
+def test_explain_subsample_multiplies_the_sum_of_the_block():
+    _, trace, stages = trace_of([Subsample()], (4, 6, 2))
+    found = inside.explain(trace, 1, (1, 2, 1))
+    np.testing.assert_array_equal(found["window"], stages[0][0, 2:4, 4:6, 1])
+    assert found["factor"] * np.sum(found["window"]) + found["bias"] == pytest.approx(
+        found["value"], rel=1e-12
+    )
+
+
+@pytest.mark.parametrize("channel", [0, 3, 6])
+def test_explain_local_response_norm_divides_by_its_neighbours(channel):
+    _, trace, stages = trace_of([LocalResponseNorm(3, alpha=0.5)], (2, 2, 7))
+    found = inside.explain(trace, 1, (1, 0, channel))
+    squares = sum(entry["x"] ** 2 for entry in found["neighbours"])
+    assert squares == pytest.approx(found["squares"], rel=1e-12)
+    assert found["x"] / (2 + 0.5 * squares) ** 0.75 == pytest.approx(found["value"], rel=1e-12)
+    assert [stages[0][0][tuple(cell)] for cell in found["cells"]] == [e["x"] for e in found["neighbours"]]
+
+
+def test_explain_a_convolution_with_a_table_of_connections():
+    _, trace, stages = trace_of([PartialConv2D([(0, 2), (1,), (0, 1, 2)], 3), ReLU()], (5, 5, 3))
+    for filter_, channels in enumerate([[0, 2], [1], [0, 1, 2]]):
+        found = inside.explain(trace, 1, (1, 2, filter_))
+        assert found["channels"] == channels
+        np.testing.assert_array_equal(found["window"][-1], stages[0][0, 1:4, 2:5, channels[-1]])
+        assert np.sum(found["products"]) + found["bias"] == pytest.approx(found["value"], rel=1e-12)
+
+
+def test_explain_batch_norm_by_its_running_statistics():
+    model = Sequential([BatchNorm()]).build((3, 3, 2), dtype=np.float64)
+    model[0].running_var.value = [4.0, 9.0]
+    model[0].running_mean.value = model[0].gamma.value = model[0].beta.value = [2.0, -1.0]
+    found = inside.explain(Trace(model, np.full((1, 3, 3, 2), 7.0)), 1, (0, 2, 1))
+    assert (found["x"] - found["mean"]) / found["deviation"] * found["gamma"] + found[
+        "beta"
+    ] == pytest.approx(found["value"], rel=1e-12)
+    assert found["value"] == pytest.approx((7 + 1) / 9.001**0.5 * -1 - 1, rel=1e-12)
+
+
+def test_explain_global_pooling_activations_and_what_it_does_not_know():
+    _, trace, stages = trace_of([Tanh(), GlobalMaxPool2D()], (3, 3, 2))
+    assert inside.explain(trace, 1, (0, 1, 1))["x"] == stages[0][0, 0, 1, 1]
+    found = inside.explain(trace, 2, (1,))
+    assert (found["kind"], found["value"]) == ("max", np.max(found["window"]))
+    _, trace, _ = trace_of([GlobalAveragePool2D()], (3, 3, 2))
+    found = inside.explain(trace, 1, (0,))
+    assert np.mean(found["window"]) == pytest.approx(found["value"], rel=1e-12)
+    _, trace, stages = trace_of([Residual([Conv2D(2, 1)])], (3, 3, 2))
+    found = inside.explain(trace, 1, (0, 0, 0))
+    assert (found["kind"], found["value"]) == ("other", stages[1][0, 0, 0, 0])

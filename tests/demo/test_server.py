@@ -16,7 +16,8 @@ from minicnn.demo.server import listen, make_app
 
 HOST = "127.0.0.1:8470"
 BLANK = base64.b64encode(bytes(28 * 28)).decode()
-NAMES = ["net", "look", "cell", "backward", "step", "undo", "example"]
+NAN = base64.b64encode(np.full(28 * 28, np.nan, "<f4").tobytes()).decode()
+NAMES = ["net", "look", "picture", "cell", "backward", "step", "undo", "example"]
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +70,7 @@ def test_cell_backward_step_and_undo(client, session):
     np.testing.assert_allclose(np.array(cell["kernel"]).transpose(1, 2, 0), kernel, rtol=1e-7)
     assert len(ask(client, "backward", {"image": image, "label": 7})["stages"]) == 13
     assert ask(client, "step", {"image": image, "label": 3})["steps"] == 1
-    assert ask(client, "undo", {}) == {"steps": 0}
+    assert ask(client, "undo", {}) == {"steps": 0, "undoable": 0}
 
 
 def test_the_page_and_its_files_come_with_a_policy(client):
@@ -117,7 +118,10 @@ def test_our_own_page_is_answered(client, host):
         ("look", {}, "missing or unknown: image"),
         ("look", {"image": BLANK, "evil": 1}, "evil"),
         ("look", {"image": "A"}, "base64"),
-        ("look", {"image": BLANK[:400]}, "28x28 bytes, got 300"),
+        ("look", {"image": BLANK[:400]}, "28x28x1 bytes, got 300"),
+        ("look", {"image": NAN}, "finite"),
+        ("picture", {"file": BLANK}, "the picture"),
+        ("picture", {"file": "/etc/passwd"}, "base64|the picture"),
         ("look", {"image": [0] * 784}, "must be a string"),
         ("look", {"image": BLANK, "class": 10}, r"\[0, 10\), got 10"),
         ("look", {"image": BLANK, "class": True}, "integer, got bool"),
@@ -131,7 +135,8 @@ def test_our_own_page_is_answered(client, host):
         ("cell", {"image": BLANK, "stage": 1, "cell": [0, 0]}, "one or three"),
         ("cell", {"image": BLANK, "stage": 1, "cell": [0, 0, -1]}, r"\[0, "),
         ("example", {"wrong": 1}, "true or false"),
-        ("undo", {"all": True}, "all"),
+        ("undo", {"all": 1}, "true or false"),
+        ("undo", {"every": True}, "every"),
     ],
 )
 def test_wrong_bodies_are_refused_in_a_sentence(client, name, body, sentence):
@@ -156,6 +161,41 @@ def test_only_json_of_a_moderate_size_is_read(client, data, kind, status):
     assert "error" in answer.get_json()
 
 
+def test_each_browser_teaches_a_network_of_its_own(session):
+    app = make_app(session, 8470)
+    teacher, other = app.test_client(), app.test_client()
+    before = session.model.get_weights()
+    assert ask(teacher, "step", {"image": BLANK, "label": 3})["steps"] == 1
+    assert ask(teacher, "step", {"image": BLANK, "label": 3})["steps"] == 2
+    assert ask(teacher, "net", {})["steps"] == 2
+    assert ask(other, "net", {})["steps"] == 0
+    taught, untaught = (
+        unpack(ask(client, "look", {"image": BLANK})["probabilities"]) for client in (teacher, other)
+    )
+    assert taught[3] > untaught[3]
+    for was, now in zip(before, session.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(was, now)
+    assert ask(teacher, "undo", {"all": True}) == {"steps": 0, "undoable": 0}
+    again = unpack(ask(teacher, "look", {"image": BLANK})["probabilities"])
+    np.testing.assert_array_equal(again, untaught)
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "status"),
+    [
+        ("192.168.1.5:8470", None, 200),
+        ("192.168.1.5:8470", "http://192.168.1.5:8470", 200),
+        ("localhost:8470", None, 200),
+        ("192.168.1.5:8470", "http://192.168.1.6:8470", 403),
+        ("evil.example:8470", None, 403),
+    ],
+)
+def test_a_server_for_a_class_is_reached_by_its_address(session, host, origin, status):
+    client = make_app(session, 8470, "0.0.0.0").test_client()
+    headers = {"Host": host} | ({"Origin": origin} if origin else {})
+    ask(client, "net", {}, status, **headers)
+
+
 def test_unknown_addresses_and_methods_are_answered_as_json(client):
     for path, status in (("/api/net", 405), ("/nowhere", 404), ("/static/../server.py", 404)):
         answer = client.get(path, headers={"Host": HOST})
@@ -168,7 +208,7 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=6,
 )
-fields = st.sampled_from(["image", "pixels", "class", "label", "stage", "cell", "wrong"])
+fields = st.sampled_from(["image", "pixels", "class", "label", "stage", "cell", "wrong", "file", "all"])
 
 
 @given(name=st.sampled_from(NAMES), body=values | st.dictionaries(fields, values))

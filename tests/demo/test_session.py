@@ -1,13 +1,20 @@
+import io
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from minicnn.datasets import load_mnist
 from minicnn.demo import Session, open_session
-from minicnn.demo.session import RATE, read_drawing
+from minicnn.demo.classroom import Classroom
+from minicnn.demo.inputs import read_drawing
+from minicnn.demo.session import RATE
+from minicnn.layers import BatchNorm, Conv2D, Dense, Flatten, GlobalAveragePool2D, ReLU, Sequential, Softmax
 from minicnn.losses import softmax_cross_entropy
 from minicnn.models import lenet5
 from minicnn.ops.scaling import to_float
 from minicnn.runs import TrainConfig
+from minicnn.saving import save_model
 
 
 @pytest.fixture(scope="module")
@@ -68,16 +75,96 @@ def test_the_net_of_1998_gets_its_padding():
     config = TrainConfig(model="lenet5-1998")
     session = Session(config.build_model((32, 32, 1), 10), config)
     image = session.example()["image"]
-    assert image.shape == (28, 28, 1)
-    pixels = session.look(image)["stages"][0] * 255
-    np.testing.assert_allclose(pixels, np.pad(image, [(2, 2), (2, 2), (0, 0)]), rtol=1e-6)
-    assert session.explain(image, 3, (0, 0, 0))["kind"] == "other"  # its own kind of subsampling
+    assert image.shape == (32, 32, 1)
+    np.testing.assert_allclose(session.look(image)["stages"][0] * 255, image, rtol=1e-6)
+    drawing = session.inputs.from_drawing(np.full((140, 140), 255, np.uint8))
+    assert drawing.shape == (32, 32, 1)
+    assert not drawing[:2].any()
+    assert session.explain(image, 3, (0, 0, 0))["kind"] == "subsample"
 
 
-def test_a_net_for_other_images_is_refused():
-    config = TrainConfig()
-    with pytest.raises(ValueError, match=r"28x28x1, but this one takes \(16, 16, 1\)"):
-        Session(config.build_model((16, 16, 1), 10), config)
+@pytest.mark.parametrize(
+    ("layers", "shape", "sentence"),
+    [
+        ([Flatten(), Dense(3)], (8, 8, 2), r"\(H, W, 3\), but this one takes \(8, 8, 2\)"),
+        ([Dense(3)], (8,), r"takes \(8,\)"),
+        ([Conv2D(3, 1)], (8, 8, 1), r"a logit for each class, but this one returns \(8, 8, 3\)"),
+    ],
+)
+def test_what_is_no_classifier_of_images_is_refused(layers, shape, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        Session(Sequential(layers).build(shape, rng=0), TrainConfig())
+
+
+def test_any_net_is_shown_with_its_classes_and_takes_pictures(tmp_path):
+    layers = [Sequential([Conv2D(4, 3), BatchNorm(), ReLU()]), GlobalAveragePool2D(), Dense(2), Softmax()]
+    model = Sequential(layers).build((6, 9, 3), rng=0)
+    path = tmp_path / "net.safetensors"
+    save_model(model, path, class_names=["cat", "dog"], preprocessing={"resize": "pad", "background": 0})
+    session = open_session(path)
+    shown = session.describe()
+    assert (shown["classes"], shown["draws"], shown["examples"]) == (["cat", "dog"], False, False)
+    assert [layer["name"] for layer in shown["layers"]] == [
+        *("Conv2D", "BatchNorm", "ReLU"),
+        *("GlobalAveragePool2D", "Dense"),
+    ]
+    assert shown["layers"][0]["weights"] == {"weights": 3 * 3 * 3 * 4, "biases": 4}
+    file = io.BytesIO()
+    Image.new("RGB", (60, 60), (255, 0, 128)).save(file, "PNG")
+    image = session.inputs.from_picture(file.getvalue())
+    assert image.shape == (6, 9, 3)
+    np.testing.assert_array_equal(image[3, [0, 4]], [[0, 0, 0], [255, 0, 128]])
+    expected = model.eval()(to_float(image[None]))[0]
+    np.testing.assert_allclose(session.look(image)["probabilities"], expected, rtol=1e-5)
+    twin = session.fork()
+    step = twin.step(image, 1)
+    assert step["after"] < step["before"]
+    np.testing.assert_array_equal(twin.model[1].running_mean.value, model[0][1].running_mean.value)
+
+
+def test_misclassified_images_are_those_of_the_net_as_it_is_now(mnist_test):
+    session = open_session()
+    session.inputs.examples = tuple(part[:1000] for part in mnist_test)
+    assert session.example(wrong=True)["wrong"] < 15
+    for _ in range(25):
+        session.step(mnist_test[0][0], 3)
+    taught = session.example(wrong=True)
+    assert taught["wrong"] > 15
+    assert session.look(taught["image"])["answer"] != taught["label"]
+    session.undo_all()
+    for _ in range(12):
+        found = session.example(wrong=True)
+        assert session.look(found["image"])["answer"] != found["label"]
+
+
+def test_undo_all_goes_back_beyond_what_undo_remembers(mnist_test, monkeypatch):
+    monkeypatch.setattr("minicnn.demo.session._MAX_UNDO", 3)
+    session = open_session()
+    before = session.model.get_weights()
+    for _ in range(5):
+        last = session.step(mnist_test[0][0], 7)
+    assert (last["steps"], last["undoable"]) == (5, 3)
+    assert session.undo() == {"steps": 4, "undoable": 2}
+    assert session.undo_all() == {"steps": 0, "undoable": 0}
+    for was, now in zip(before, session.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(was, now)
+
+
+def test_a_class_has_a_limit_and_room_is_made_by_undoing(mnist_test, monkeypatch):
+    room, image = Classroom(open_session(), limit=2), mnist_test[0][0]
+    for browser in ("a", "b"):
+        room.session_of(browser, teaches=True).step(image, 3)
+    with pytest.raises(ValueError, match="2 browsers teach a network of their own already"):
+        room.session_of("c", teaches=True)
+    assert room.session_of("c") is room.shared
+    room.session_of("a").undo_all()
+    room.leave("a")
+    room.leave("b")  # it has a step: nothing happens
+    room.session_of("c", teaches=True).step(image, 3)
+    assert room.session_of("b").steps == 1
+    monkeypatch.setattr("minicnn.demo.classroom.IDLE", 0.0)
+    room.session_of("d", teaches=True)  # in place of the browser that was idle for longest
+    assert room.session_of("c") is room.shared
 
 
 def test_read_drawing_is_none_where_nothing_is_drawn():

@@ -1,18 +1,7 @@
-// How one cell was computed: window, kernel, products, their sum, bias, ReLU; or the maximum.
+// How one cell was computed: window, kernel, products, their sum, bias, ReLU; or the maximum; or a formula.
 
 import { css, largest, signed, textOn } from "./colours.js";
-
-export function element(tag, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(tag), properties);
-  made.append(...children);
-  return made;
-}
-
-const minus = (text) => text.replaceAll("-", "−");
-// Four digits; smaller numbers are written with an exponent, not as 0.
-const number = (value) => minus(value !== 0 && Math.abs(value) < 5e-5 ? value.toExponential(1) : value.toFixed(4));
-// For cells with little room.
-const short = (value) => (value === 0 ? "0" : minus(value.toFixed(2)).replace("0.", ".").replace("−.00", ".00"));
+import { element, number, short } from "./format.js";
 
 // A grid of numbers on their colours; `null` is padding.
 function grid(name, lines, most, { bare = false, winners = [], write = short } = {}) {
@@ -21,6 +10,7 @@ function grid(name, lines, most, { bare = false, winners = [], write = short } =
   made.setAttribute("role", "img");
   made.setAttribute("aria-label", `${name}: ${lines.map((line) => line.map((v) => (v === null ? "padding" : write(v))).join(" ")).join("; ")}`);
   made.style.gridTemplateColumns = `repeat(${lines[0].length}, auto)`;
+  made.style.setProperty("--across", lines[0].length);
   lines.forEach((line, row) => line.forEach((value, column) => {
     const cell = element("span", { textContent: bare || value === null ? "" : write(value) });
     if (value === null) cell.className = "outside";
@@ -52,7 +42,7 @@ const total = (found, what) => sums([
   ["sum", `sum of ${what} products`, found.sum],
   ["bias", "+ bias", found.bias],
   ["value", "=", found.value, true],
-  ...("relu" in found ? [["relu", "ReLU: max(0, ·)", found.relu, true]] : []),
+  ...relu(found),
 ]);
 
 function conv(found) {
@@ -62,7 +52,8 @@ function conv(found) {
   const factors = (i) => {
     const [window, kernel, products] = parts(i, false);
     const term = (sign, text, made) => element("div", { className: "term" }, sign, caption(text, made));
-    return element("div", { className: "factors" }, term("", "window", window), term("×", "kernel", kernel),
+    const narrow = found.window[i][0].length <= 5; // then all three fit side by side
+    return element("div", { className: narrow ? "factors three" : "factors" }, term("", "window", window), term("×", "kernel", kernel),
       term("=", `products, sum ${number(found.sums[i])}`, products));
   };
   const count = found.window.flat(2).length;
@@ -76,29 +67,76 @@ function conv(found) {
   return [total(found, count), element("p", { className: "help", textContent: "by map of the layer before:" }), ...channels];
 }
 
+function table(head, rows) {
+  const line = (tag, properties, cells) => element("tr", {}, ...cells.map((text) => element(tag, { textContent: text, ...properties })));
+  return element("table", {}, line("th", { scope: "col" }, head), ...rows.map((cells) => line("td", {}, cells)));
+}
+
+const place = (cell) => (cell.length === 3 ? `map ${cell[2]}, row ${cell[0]}, column ${cell[1]}` : `${cell[0]}`);
+
+const help = (text) => element("p", { className: "help", textContent: text });
+
 function dense(found) {
-  const row = (...cells) => element("tr", {}, ...cells.map((text) => element("td", { textContent: text })));
-  const head = element("tr", {}, ...["input", "value", "weight", "product"].map((text) => element("th", { textContent: text, scope: "col" })));
-  const lines = found.strongest.map((p) => row(p.input, number(p.x), number(p.weight), number(p.product)));
-  const rest = row(`${found.inputs - lines.length} others`, "", "", number(found.rest));
-  return [element("p", { className: "help", textContent: "the strongest products" }), element("table", {}, head, ...lines, rest), total(found, found.inputs)];
+  const rows = found.strongest.map((p) => [place(p.cell), number(p.x), number(p.weight), number(p.product)]);
+  const others = found.inputs - rows.length;
+  if (others) rows.push([`${others} others`, "", "", number(found.rest)]);
+  return [help("the strongest products, framed in the pictures"), table(["input", "value", "weight", "product"], rows), total(found, found.inputs)];
 }
 
 function pool(found) {
   const most = largest(found.window.flat());
   const max = found.kind === "max";
-  const made = grid("window", found.window, most, { winners: max ? found.winners : [], write: number });
+  const small = found.window[0].length <= 4;
+  const made = grid("window", found.window, most, { winners: max ? found.winners : [], write: small ? number : short });
   const text = max ? "Framed: the maximum, which gets the gradient in the backward pass; the other cells get none."
     : "The mean of the window. In the backward pass each cell gets an equal share of the gradient.";
-  return [element("div", { className: "factors wide" }, made), element("p", { className: "help", textContent: text }),
+  return [element("div", { className: small ? "factors wide" : "factors" }, made), help(text),
     sums([["value", max ? "maximum" : "mean", found.value, true]])];
 }
 
-const other = (found) => [sums([["value", "value", found.value, true]])];
+const relu = (found) => ("relu" in found ? [["relu", "ReLU: max(0, ·)", found.relu, true]] : []);
+
+function subsample(found) {
+  const made = grid("window", found.window, largest(found.window.flat()), { write: number });
+  return [element("div", { className: "factors wide" }, made), sums([
+    ["sum", "sum of the window", found.sum],
+    ["factor", "× trained factor", found.factor],
+    ["bias", "+ trained bias", found.bias],
+    ["value", "=", found.value, true],
+  ])];
+}
+
+function lrn(found) {
+  const rows = found.neighbours.map(({ map, x }) => [`map ${map}`, number(x), number(x * x)]);
+  return [help("the same pixel in the neighbouring maps"), table(["", "value", "square"], rows), sums([
+    ["squares", "sum of the squares", found.squares],
+    ["denominator", `(${found.k} + ${found.alpha} × sum) ^ ${found.beta}`, found.denominator],
+    ["x", "the value itself", found.x],
+    ["value", "value ÷ denominator", found.value, true],
+  ])];
+}
+
+const norm = (found) => [sums([
+  ["x", "value", found.x],
+  ["mean", "− running mean", found.mean],
+  ["deviation", "÷ running deviation", found.deviation],
+  ["gamma", "× gamma", found.gamma],
+  ["beta", "+ beta", found.beta],
+  ["value", "=", found.value, true],
+  ...relu(found),
+])];
+
+const elementwise = (found) => [sums([["x", "value", found.x], ["value", found.function, found.value, true], ...relu(found)])];
+
+const flatten = (found) => [help(`Flatten changes no number: this is ${place(found.from)}.`), sums([["value", "value", found.value, true]])];
+
+const other = (found) => [help("The arithmetic of this layer has no picture yet."), sums([["value", "value", found.value, true], ...relu(found)])];
+
+const KINDS = { conv, dense, max: pool, avg: pool, subsample, lrn, norm, elementwise, flatten, other };
 
 // Fill the panel. `title` names the cell; `extra` are lines under the arithmetic.
 export function show(panel, found, title, held, close, extra) {
-  const body = { conv, dense, max: pool, avg: pool, other }[found.kind](found);
+  const body = KINDS[found.kind](found);
   const button = element("button", { className: "close", textContent: held ? "Release" : "Close", onclick: close });
   panel.replaceChildren(button, element("h2", { textContent: title }), ...body, ...extra.map((text) => element("p", { className: "help", textContent: text })));
   panel.classList.remove("empty");

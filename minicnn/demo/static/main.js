@@ -1,37 +1,34 @@
-// The page: sends drawings to the server, and shows the outputs of the network.
+// The page: sends drawings and pictures to the server, and shows the outputs of the network.
 
 import { ask, latest, toBase64, unpack } from "./api.js";
-import { inked, largest, onSchemeChange, signed, under } from "./colours.js";
-import { element, hide, show } from "./inspector.js";
+import { largest, onSchemeChange } from "./colours.js";
+import { amount, counted, element } from "./format.js";
+import { hide, show } from "./inspector.js";
 import { Pad } from "./pad.js";
-import { Picture } from "./picture.js";
+import { listenForPictures } from "./pictures.js";
+import { answerPicture, gradientPicture, hideResult, lossPicture, showResult } from "./result.js";
+import { Stages } from "./stages.js";
 
 const $ = (id) => document.getElementById(id);
 const panel = $("inspector");
-const state = { seen: null, gradients: null, chosen: null, view: "forward", cell: null, held: false };
-let net, pad, speaks, speaking;
-const stages = []; // {number, picture, item, name}
+const state = { seen: null, gradients: null, chosen: null, view: "forward", cell: null, held: false, example: null, labelled: false };
+let net, pad, stages, speaking;
 
 // --- layout ------------------------------------------------------------------------------------------------
 
 function layOut() {
-  $("net").textContent = `${net.model}, trained on ${net.dataset}.`;
-  const texts = [`Input`, ...net.layers.map((layer, i) => `${i + 1} · ${layer.name}`)];
-  [net.input, ...net.layers.map((layer) => layer.shape)].forEach((shape, number) => {
-    if (net.hidden.includes(number)) return;
-    const layer = net.layers[number - 1];
-    const size = shape.length === 3 && shape[2] > 1 ? `${shape[2]} × ${shape[0]}×${shape[1]}` : shape.slice(0, 2).join("×");
-    const weights = layer?.parameters ? `, ${layer.parameters.toLocaleString("en")} weights` : "";
-    const help = "Arrow keys move from cell to cell, Page Up and Down from map to map, Enter holds the cell.";
-    const picture = number
-      ? new Picture(shape, `${texts[number]}, ${size}. ${help}`, (cell, held, by) => choose(number, cell, held, by))
-      : new Picture(shape, "The drawing as the input of the network", null, 5);
-    const title = element("h3", { textContent: `${texts[number]} ` }, element("small", { textContent: size + weights }));
-    const item = element("li", { className: "layer" }, title, picture.element);
-    if (!number) item.replaceChildren(pairUp(title, picture, shape));
-    stages.push({ number, picture, item, name: texts[number] });
-    $("layers").append(item);
-  });
+  $("net").textContent = net.dataset ? `${net.model}, trained on ${net.dataset}.` : `${net.model}.`;
+  if (!net.draws) {
+    $("task").textContent = "Show a picture, and look inside the network while it classifies it.";
+    $("draw-title").textContent = "Picture";
+    $("pad-help").textContent = "Drop a picture anywhere, paste one, or choose a file.";
+    for (const id of ["undo", "clear"]) $(id).hidden = true;
+    $("pad").setAttribute("role", "img");
+    $("pad").setAttribute("aria-label", "The picture");
+    $("pad").removeAttribute("tabindex");
+  }
+  for (const id of ["random", "wrong"]) $(id).hidden = !net.examples;
+  stages = new Stages(net, $("layers"), choose);
   net.classes.forEach((name, number) => {
     const button = element("button", { onclick: () => chooseClass(number) }, element("span", { textContent: name }),
       element("span", { className: "bar" }, element("i")), element("span", { className: "share" }));
@@ -39,40 +36,11 @@ function layOut() {
     $("label").append(element("option", { value: number, textContent: name }));
   });
   $("classes").classList.toggle("worded", net.classes.some((name) => name.length > 2));
-  new ResizeObserver(([{ contentRect }]) => {
-    if (contentRect.width > 50) for (const { picture } of stages) picture.arrange(contentRect.width);
-  }).observe($("layers"));
-}
-
-function pairUp(title, picture, shape) {
-  speaks = new Picture(shape, "Pixels for and against the class", null, 5);
-  const name = element("h3", { id: "speaks" });
-  return element("div", { className: "pair" }, element("div", {}, title, picture.element), element("div", {}, name, speaks.element,
-    element("p", { className: "help", textContent: "blue: ink raises its logit" })));
 }
 
 // --- showing ------------------------------------------------------------------------------------------------
 
-function paint() {
-  const { seen, gradients, view } = state;
-  for (const { number, picture } of stages) paintStage(number, picture, view === "backward" && gradients ? gradients.stages[number] : null);
-  const ink = seen ? unpack(seen.image).values : null;
-  const gradient = seen ? seen.gradient.values : new Float32Array(speaks.rows * speaks.columns);
-  const most = largest(gradient);
-  const margin = (speaks.rows - 28) / 2;
-  speaks.paint(gradient, (value, i) => {
-    const at = (Math.floor(i / speaks.columns) - margin) * 28 + (i % speaks.columns) - margin;
-    return under(signed(value, most), (ink?.[at] ?? 0) / 255);
-  });
-  $("speaks").textContent = `For and against ${seen ? net.classes[seen.class] : "it"}`;
-}
-
-function paintStage(number, picture, gradient) {
-  const size = picture.flat ? picture.size : picture.rows * picture.columns * picture.channels;
-  const values = gradient?.values ?? state.seen?.stages[number].values ?? new Float32Array(size);
-  const most = largest(values);
-  picture.paint(values, !gradient && number === 0 ? (value) => inked(value, most) : (value) => signed(value, most));
-}
+const paint = () => stages.paint(state.seen, state.view === "backward" ? state.gradients : null);
 
 function showAnswer() {
   const { seen, chosen } = state;
@@ -106,7 +74,7 @@ const trying = (work) => async (...args) => {
 const look = latest(trying(async () => {
   const start = performance.now();
   const given = pad.image && !pad.strokes.length ? { image: state.example } : { pixels: toBase64(pad.pixels()) };
-  const seen = await ask("look", { ...given, class: state.chosen });
+  const seen = pad.draws || pad.image ? await ask("look", { ...given, class: state.chosen }) : {};
   if (seen.image) {
     for (const name of ["gradient", "probabilities"]) seen[name] = unpack(seen[name]);
     seen.stages = seen.stages.map(unpack);
@@ -136,12 +104,47 @@ function chooseClass(number) {
 }
 
 const showExample = trying(async (wrong) => {
-  const { index, label: truth, image } = await ask("example", { wrong });
-  Object.assign(state, { example: image.data, chosen: null });
-  $("label").value = truth;
-  pad.load(unpack(image).values);
-  $("source").textContent = `Test image ${index}, labelled ${net.classes[truth]}.`;
+  const buttons = [$("random"), $("wrong")];
+  $("source").textContent = wrong ? "Searching the test images …" : "";
+  for (const button of buttons) button.disabled = true;
+  try {
+    const { index, label: truth, image, of, wrong: missed } = await ask("example", { wrong });
+    load(image);
+    Object.assign(state, { labelled: true });
+    $("label").value = truth;
+    const among = wrong ? ` The network misclassifies ${missed.toLocaleString("en")} of ${of.toLocaleString("en")}.` : "";
+    $("source").textContent = `Test image ${index}, labelled ${net.classes[truth]}.${among}`;
+  } catch (error) {
+    $("source").textContent = "";
+    throw error;
+  } finally {
+    for (const button of buttons) button.disabled = false;
+  }
 });
+
+// Show an image of the server's.
+function load(image) {
+  if (state.labelled) $("label").value = "";
+  Object.assign(state, { example: image.data, chosen: null, labelled: false });
+  pad.load(unpack(image).values, image.shape);
+}
+
+const showPicture = trying(async (file) => {
+  const { image } = await ask("picture", { file });
+  load(image);
+  $("source").textContent = "Your picture, as the network gets it.";
+});
+
+// What came with a test image goes with it: its name and its label.
+function padChanged() {
+  if (!pad.image || pad.strokes.length) {
+    $("source").textContent = "";
+    if (state.labelled || (!pad.image && !pad.strokes.length)) $("label").value = "";
+    state.labelled = false;
+  }
+  hideResult();
+  look();
+}
 
 // --- a cell -------------------------------------------------------------------------------------------------
 
@@ -158,15 +161,11 @@ const inspect = latest(trying(async () => {
   const { number, cell } = state.cell;
   const found = await ask("cell", { image: state.seen.image.data, stage: number, cell });
   if (!state.cell) return undefined;
-  const stage = stages.find((one) => one.number === number);
   const place = cell.length === 3 ? `map ${cell[2]}, row ${cell[0]}, column ${cell[1]}` : `number ${cell[0]}`;
-  const title = `${stage.name}: ${place}`;
+  const title = `${stages.find(number).name}: ${place}`;
   if (panel.querySelector("h2").textContent !== title) say(`${title}: ${(found.relu ?? found.value).toPrecision(3)}`);
   show(panel, found, title, state.held, letGo, extraLines(number, cell));
-  for (const { picture } of stages) picture.mark([]);
-  stage.picture.mark([stage.picture.part(cell)]);
-  const source = stages.find((one) => one.number === found.source);
-  if (found.channels) source.picture.mark(found.channels.map((channel) => ({ ...found, channel })));
+  stages.mark(number, cell, found);
   return undefined;
 }));
 
@@ -180,7 +179,7 @@ function extraLines(number, cell) {
 
 function letGo() {
   Object.assign(state, { cell: null, held: false });
-  for (const { picture } of stages) picture.mark([]);
+  stages.unmark();
   hide(panel);
 }
 
@@ -198,38 +197,48 @@ const flow = trying(async () => {
   paint();
   await getGradients();
   setView("backward");
-  $("lesson").textContent = `The loss, −log of the probability of ${net.classes[label()]}, is ${state.gradients.loss.toFixed(4)}.`;
-  const { gradients } = state;
+  const { gradients, seen } = state;
+  const sizes = gradients.stages.map(({ values }) => largest(values));
+  showResult(`The loss, −log of the probability of ${net.classes[label()]}, is ${amount(gradients.loss)}.`,
+    gradientPicture(sizes, stages.all.map(({ name }) => name)));
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  for (const { number, picture, item } of stages.toReversed()) {
+  for (const stage of stages.all.toReversed()) {
     if (state.gradients !== gradients) return; // something new was drawn
-    paintStage(number, picture, gradients.stages[number]);
-    item.classList.add("lit");
+    stages.paintStage(stage, seen, gradients.stages[stage.number]);
+    stage.item.classList.add("lit");
     if (!still) await new Promise((done) => { setTimeout(done, 180); });
-    item.classList.remove("lit");
+    stage.item.classList.remove("lit");
   }
+  paint();
   if (state.cell) inspect();
 });
 
 const step = trying(async () => {
   if (!demandDrawing()) return;
-  const { before, after, steps } = await ask("step", asked());
-  taught(steps, `One step with learning rate ${net.rate}: the loss went from ${before.toFixed(4)} to ${after.toFixed(4)}.`);
-});
-
-const unstep = trying(async () => {
-  const { steps } = await ask("undo");
-  taught(steps, steps ? `Undone; ${steps} ${steps === 1 ? "step" : "steps"} left.` : "Undone: the network is as it was.");
-});
-
-function taught(steps, text) {
-  $("unstep").disabled = !steps;
-  $("lesson").textContent = text;
+  const wanted = label();
+  const { before, after, was, now, ...taught } = await ask("step", asked());
+  showTaught(taught);
+  showResult(`One step towards ${net.classes[wanted]}, with learning rate ${net.rate}: the loss went from ${amount(before)} to ${amount(after)}.`,
+    lossPicture(before, after), answerPicture(unpack(was).values, unpack(now).values, net.classes, wanted));
   look();
+});
+
+const undoSteps = (all) => trying(async () => {
+  const taught = await ask("undo", { all });
+  showTaught(taught);
+  showResult(taught.steps ? `Undone; ${counted(taught.steps, "step")} left.` : "Undone: the network is as it was.");
+  look();
+});
+
+// The header says for how long the network is no longer the one that was opened.
+function showTaught({ steps, undoable }) {
+  $("unstep").disabled = !undoable;
+  $("taught").hidden = !steps;
+  $("count").textContent = `You taught this network ${counted(steps, "step")}.`;
 }
 
 function demandDrawing() {
-  if (!state.seen) $("lesson").textContent = "Draw something first.";
+  if (!state.seen) showResult(net.draws ? "Draw something first." : "Show a picture first.");
   return state.seen;
 }
 
@@ -239,15 +248,13 @@ const begin = trying(async () => {
   net = await ask("net");
   layOut();
   hide(panel);
-  pad = new Pad($("pad"), () => {
-    if (!pad.image || pad.strokes.length) $("source").textContent = "";
-    look();
-  });
-  $("unstep").disabled = !net.steps;
+  pad = new Pad($("pad"), net.draws, padChanged);
+  showTaught(net);
   const clicks = { undo: () => pad.undo(), clear: () => pad.clear(), random: () => showExample(false),
-    wrong: () => showExample(true), flow, step, unstep };
+    wrong: () => showExample(true), flow, step, unstep: undoSteps(false), forget: undoSteps(true), dismiss: hideResult };
   for (const [id, work] of Object.entries(clicks)) $(id).addEventListener("click", work);
-  $("label").addEventListener("change", look);
+  listenForPictures($("open"), $("file"), showPicture, (text) => { $("problem").textContent = text; });
+  $("label").addEventListener("change", () => { state.labelled = false; look(); });
   for (const radio of document.querySelectorAll("[name=view]")) {
     radio.addEventListener("change", () => { state.view = radio.value; look(); });
   }

@@ -5,10 +5,16 @@ const WIDTH = 0.075; // of the pen, as a share of the side: about that of MNIST'
 const STEP = 1 / 40; // of the arrow keys
 
 export class Pad {
-  constructor(canvas, changed) {
-    Object.assign(this, { canvas, changed, strokes: [], image: null, pen: { x: 0.5, y: 0.3 }, down: false, seen: false });
+  // draws: whether there is a pen; without one, only pictures are shown.
+  constructor(canvas, draws, changed) {
+    Object.assign(this, { canvas, draws, changed, strokes: [], image: null, pen: { x: 0.5, y: 0.3 }, down: false, seen: false });
     canvas.width = canvas.height = 4 * SIDE;
+    if (draws) this.listen(canvas);
     this.grey = Object.assign(document.createElement("canvas"), { width: SIDE, height: SIDE });
+    this.paint();
+  }
+
+  listen(canvas) {
     canvas.addEventListener("pointerdown", (event) => this.begin(event));
     canvas.addEventListener("pointermove", (event) => this.move(event));
     for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) {
@@ -16,7 +22,6 @@ export class Pad {
     }
     canvas.addEventListener("keydown", (event) => this.key(event));
     canvas.addEventListener("blur", () => { this.seen = this.down = false; this.paint(); });
-    this.paint();
   }
 
   begin(event) {
@@ -73,13 +78,21 @@ export class Pad {
     this.load(null);
   }
 
-  // Show 28 x 28 grey values; strokes go on top of them.
-  load(values) {
+  // Show an image [rows, columns, channels]; strokes go on top of it. Floats are scaled to their range.
+  load(values, shape) {
     Object.assign(this, { image: null, strokes: [], down: false, active: null });
     if (values) {
-      this.image = Object.assign(document.createElement("canvas"), { width: 28, height: 28 });
-      const pixels = new ImageData(28, 28);
-      values.forEach((value, i) => pixels.data.set([255, 255, 255, value], 4 * i));
+      const [height, width, channels] = shape;
+      this.image = Object.assign(document.createElement("canvas"), { width, height });
+      const pixels = new ImageData(width, height);
+      const bytes = values instanceof Uint8Array;
+      const low = bytes ? 0 : values.reduce((least, value) => Math.min(least, value), Infinity);
+      const high = bytes ? 255 : values.reduce((most, value) => Math.max(most, value), -Infinity);
+      const shade = (i) => (255 * (values[i] - low)) / (high - low || 1);
+      for (let i = 0; i < width * height; i++) {
+        const colour = channels === 3 ? [0, 1, 2].map((c) => shade(3 * i + c)) : Array(3).fill(shade(i));
+        pixels.data.set(this.draws ? [255, 255, 255, shade(i)] : [...colour, 255], 4 * i);
+      }
       this.image.getContext("2d").putImageData(pixels, 0, 0);
     }
     this.update();
@@ -107,7 +120,12 @@ export class Pad {
     const side = context.canvas.width;
     context.clearRect(0, 0, side, side);
     if (this.image) {
-      context.drawImage(this.image, 0, 0, side, side);
+      const scale = side / Math.max(this.image.width, this.image.height);
+      const [width, height] = [this.image.width * scale, this.image.height * scale];
+      context.imageSmoothingEnabled = this.draws;
+      context.drawImage(this.image, (side - width) / 2, (side - height) / 2, width, height);
+    }
+    if (this.image && this.draws) {
       context.globalCompositeOperation = "source-in"; // the image's white becomes the colour of ink
       context.fillStyle = colour;
       context.fillRect(0, 0, side, side);

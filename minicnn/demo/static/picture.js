@@ -5,10 +5,12 @@ const GAP = 2; // cells between maps
 export class Picture {
   // shape: [rows, columns, channels] of images, [n] of a vector. chosen(cell, held) is called with a cell pointed at.
   constructor(shape, label, chosen = null, scale = null) {
-    this.flat = shape.length === 1;
-    const lines = this.flat ? Math.ceil(shape[0] / 40) : 0;
-    [this.rows, this.columns, this.channels] = this.flat ? [lines, Math.ceil(shape[0] / lines), 1] : shape;
-    this.size = this.flat ? shape[0] : Infinity;
+    this.vector = shape.length === 1;
+    this.flat = this.vector || shape[0] * shape[1] === 1; // maps of one cell are laid out as a vector
+    const length = shape.at(-1);
+    const lines = Math.ceil(length / 40);
+    [this.rows, this.columns, this.channels] = this.flat ? [lines, Math.ceil(length / lines), 1] : shape;
+    this.size = this.flat ? length : Infinity;
     this.scale = scale ?? (this.flat ? 12 : Math.max(2, Math.round((30 + 2 * this.rows) / this.rows)));
     this.element = Object.assign(document.createElement("div"), { className: "picture" });
     this.canvas = document.createElement("canvas");
@@ -16,7 +18,7 @@ export class Picture {
     this.element.append(this.canvas);
     this.canvas.setAttribute("aria-label", label);
     this.canvas.setAttribute("role", chosen ? "application" : "img");
-    this.cell = this.flat ? [0] : [0, 0, 0];
+    this.cell = this.vector ? [0] : [0, 0, 0];
     if (chosen) this.listen(chosen);
     this.arrange(600);
   }
@@ -75,9 +77,14 @@ export class Picture {
 
   // Where a cell of this picture is, for `mark`.
   part(cell) {
-    const [row, column, channel] = this.flat
-      ? [Math.floor(cell[0] / this.columns), cell[0] % this.columns, 0] : cell;
+    const index = cell.at(-1);
+    const [row, column, channel] = this.flat ? [Math.floor(index / this.columns), index % this.columns, 0] : cell;
     return { channel, top: row, left: column, rows: 1, columns: 1 };
+  }
+
+  // Where a window {top, left, rows, columns} is in one of the maps.
+  window(place, channel) {
+    return this.flat ? this.part([0, 0, channel]) : { ...place, channel };
   }
 
   listen(chosen) {
@@ -113,7 +120,8 @@ export class Picture {
     if (within.some(([value, end]) => value < 0 || value >= end)) return null;
     if (!this.flat) return [row, column, channel];
     const index = row * this.columns + column;
-    return index < this.size ? [index] : null;
+    if (index >= this.size) return null;
+    return this.vector ? [index] : [0, 0, index];
   }
 
   walk(key) {

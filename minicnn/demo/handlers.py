@@ -1,0 +1,104 @@
+"""The API of the page: for each address, a function from session and body of a request to a response."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minicnn.demo.checks import (
+    PAD,
+    check_fields,
+    read_bytes,
+    read_cell,
+    read_image,
+    read_integer,
+    read_pixels,
+)
+from minicnn.demo.session import Session
+
+Body = dict[str, Any]
+
+
+class Handler(NamedTuple):
+    """What answers an address."""
+
+    answer: Callable[[Session, Body], dict[str, Any]]
+    teaches: bool = False  # whether the browser needs a network of its own
+    undoes: bool = False
+    takes_files: bool = False  # whether the body may be as large as a picture
+
+
+def _net(session: Session, body: Body) -> dict[str, Any]:
+    check_fields(body, set())
+    return session.describe()
+
+
+def _look(session: Session, body: Body) -> dict[str, Any]:
+    given = "pixels" if "pixels" in body else "image"
+    check_fields(body, {given}, frozenset({"class"}))
+    number = body.get("class")
+    if number is not None:
+        number = read_integer(number, "class", len(session.names))
+    if given == "image":
+        image: np.ndarray | None = _image_of(session, body)
+    else:
+        image = session.inputs.from_drawing(read_pixels(body["pixels"], "pixels", PAD))
+    if image is None:
+        return {"image": None}
+    return {"image": image, **session.look(image, number)}
+
+
+def _picture(session: Session, body: Body) -> dict[str, Any]:
+    check_fields(body, {"file"})
+    return {"image": session.inputs.from_picture(read_bytes(body["file"], "file"))}
+
+
+def _cell(session: Session, body: Body) -> dict[str, Any]:
+    check_fields(body, {"image", "stage", "cell"})
+    stage = read_integer(body["stage"], "stage", len(session.model) + 1)
+    return session.explain(_image_of(session, body), stage, read_cell(body["cell"]))
+
+
+def _backward(session: Session, body: Body) -> dict[str, Any]:
+    return session.backward(*_labelled(session, body))
+
+
+def _step(session: Session, body: Body) -> dict[str, Any]:
+    return session.step(*_labelled(session, body))
+
+
+def _undo(session: Session, body: Body) -> dict[str, Any]:
+    check_fields(body, set(), frozenset({"all"}))
+    if type(body.get("all", False)) is not bool:
+        raise TypeError("`all` must be true or false")
+    return session.undo_all() if body.get("all") else session.undo()
+
+
+def _example(session: Session, body: Body) -> dict[str, Any]:
+    check_fields(body, {"wrong"})
+    if type(body["wrong"]) is not bool:
+        raise TypeError("`wrong` must be true or false")
+    return session.example(body["wrong"])
+
+
+def _image_of(session: Session, body: Body) -> np.ndarray:
+    return read_image(body["image"], "image", session.inputs.shape)
+
+
+def _labelled(session: Session, body: Body) -> tuple[np.ndarray, int]:
+    check_fields(body, {"image", "label"})
+    return _image_of(session, body), read_integer(body["label"], "label", len(session.names))
+
+
+HANDLERS = {
+    "net": Handler(_net),
+    "look": Handler(_look),
+    "picture": Handler(_picture, takes_files=True),
+    "cell": Handler(_cell),
+    "backward": Handler(_backward),
+    "step": Handler(_step, teaches=True),
+    "undo": Handler(_undo, undoes=True),
+    "example": Handler(_example),
+}

@@ -1,0 +1,103 @@
+"""How drawings, pictures and test images become inputs of a network."""
+
+from __future__ import annotations
+
+import tempfile
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minicnn.datasets import DATASETS
+from minicnn.datasets.digits import digit_from_pixels
+from minicnn.layers import Layer
+from minicnn.layers._inputs import to_input
+from minicnn.runs import TrainConfig, load_test_data
+from minicnn.runs.data import load_evaluation_data, pad_to
+from minicnn.runs.inputs import input_reader
+from minicnn.saving.preprocessing import DIGIT
+
+_DRAWN = ("mnist", "fashion-mnist")  # data sets of light strokes or shapes on black, as the pad gives them
+
+
+class Inputs:
+    """The images that a network can be asked about: uint8, or floats as the network takes them.
+
+    Parameters
+    ----------
+    model : Layer
+        A built model for images, (H, W, 1) or (H, W, 3).
+    config : TrainConfig
+        Its training configuration, which names the data set.
+    """
+
+    def __init__(self, model: Layer, config: TrainConfig) -> None:
+        self.shape = model.input_shape or ()
+        self.config = config
+        self.model = model
+        small = len(self.shape) == 3 and min(self.shape[:2]) >= 28 and self.shape[2] == 1
+        self.digits = model.preprocessing == DIGIT or (small and config.dataset == "mnist")
+        self.drawn = self.digits or (small and config.dataset in _DRAWN)
+        self.has_examples = bool(config.dataset)
+
+    def from_drawing(self, pixels: np.ndarray) -> np.ndarray | None:
+        """Return a drawing, uint8 (H, W), as an input, or None if it is empty."""
+        image = read_drawing(pixels) if self.digits else _shrink(pixels)
+        return None if image is None else pad_to(image[np.newaxis], self.shape[:2])[0]
+
+    def from_picture(self, data: bytes) -> np.ndarray:
+        """Return the bytes of a picture file as an input, prepared as the pictures of the training.
+
+        Raises
+        ------
+        ValueError
+            If it is no picture that can be read.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "picture"
+            path.write_bytes(data)
+            try:
+                return self._read(path)
+            except ValueError as error:
+                raise ValueError(str(error).replace(str(path), "the picture")) from error
+
+    @cached_property
+    def _read(self) -> Any:
+        return input_reader(self.model)
+
+    def to_batch(self, image: np.ndarray) -> np.ndarray:
+        """Return a batch of one image, in floats as the network takes them."""
+        return to_input(self.model, image[np.newaxis])
+
+    @cached_property
+    def examples(self) -> tuple[np.ndarray, np.ndarray]:
+        """The images and labels to test on; those held out, if the data set has no test images.
+
+        Raises
+        ------
+        FileNotFoundError, FileFormatError
+            If the data set no longer exists, or a model file does not name one.
+        """
+        config = self.config
+        if config.dataset in DATASETS:
+            images, labels = load_test_data(config.dataset, config.data, config.model)
+        else:
+            images, labels = load_evaluation_data(config, self.model)[1]
+        return pad_to(images, self.shape[:2]), labels
+
+
+def read_drawing(pixels: np.ndarray) -> np.ndarray | None:
+    """Return a drawing, uint8 (H, W), prepared as MNIST's digits were, or None if it is empty."""
+    if pixels.max() <= 30:
+        return None
+    return digit_from_pixels(np.pad(pixels, 1))  # a border, so that strokes that touch the edge count as ink
+
+
+def _shrink(pixels: np.ndarray) -> np.ndarray | None:
+    """Return a drawing, uint8, in 28x28 pixels by area averaging, or None if it is empty."""
+    if pixels.max() <= 30:
+        return None
+    side = len(pixels) // 28
+    means = pixels.reshape(28, side, 28, side).mean(axis=(1, 3))
+    return np.rint(means).astype(np.uint8)[..., np.newaxis]

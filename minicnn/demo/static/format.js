@@ -1,0 +1,26 @@
+// Elements, and numbers as text.
+
+export function element(tag, properties = {}, ...children) {
+  const made = Object.assign(document.createElement(tag), properties);
+  made.append(...children);
+  return made;
+}
+
+const minus = (text) => text.replaceAll("-", "−");
+
+// Four digits; smaller numbers are written with an exponent, not as 0.
+export const number = (value) => minus(value !== 0 && Math.abs(value) < 5e-5 ? value.toExponential(1) : value.toFixed(4));
+
+// For cells with little room.
+export const short = (value) => (value === 0 ? "0" : minus(value.toFixed(2)).replace("0.", ".").replace("−.00", ".00"));
+
+// Three digits.
+export const amount = (value) => {
+  if (value === 0) return "0";
+  const size = Math.abs(value);
+  return minus(size < 1e-3 || size >= 1e5 ? value.toExponential(2) : size >= 100 ? value.toFixed(0) : value.toPrecision(3));
+};
+
+export const percent = (share) => `${share > 0 && share < 5e-4 ? amount(100 * share) : (100 * share).toFixed(1)} %`;
+
+export const counted = (count, one, many = `${one}s`) => `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
