@@ -44,7 +44,7 @@ def stencil(digit, kernel, edges):
     near.set_xlabel(f"sum of the nine products: {total}", fontsize=TEXT, color=INK)
     whole.set_xlabel("28 columns", fontsize=TEXT, color=INK)
     whole.set_ylabel("28 rows", fontsize=TEXT, color=INK)
-    sums.set_xlabel("26 columns; blue: left brighter, red: right", fontsize=TEXT, color=INK)
+    sums.set_xlabel("26 columns; blue: left brighter, orange: right", fontsize=TEXT, color=INK)
     sums.set_ylabel("26 rows", fontsize=TEXT, color=INK)
     for ax in axes:
         ax.set_xticks([])
