@@ -31,6 +31,7 @@ from minicnn.testing import (
     replication,
 )
 from minicnn.testing.layer_under_test import LAYOUTS, Inputs, InputsError, LayerUnderTest
+from minicnn.testing.presets import named_checks
 from minicnn.testing.reference import check_reference
 from minicnn.testing.report import (
     CheckFailed,
@@ -94,8 +95,8 @@ def check_layer(
     inputs: Inputs | None = None,
     reference: Layer | Callable[[np.ndarray], np.ndarray] | None = None,
     layout: str | None = None,
-    skip: Collection[str] = (),
-    only: Collection[str] | None = None,
+    skip: str | Collection[str] = (),
+    only: str | Collection[str] | None = None,
     explain: bool = False,
 ) -> None:
     """Check the gradients of a layer and the rest of the layer contract, in float64 and float32.
@@ -118,8 +119,10 @@ def check_layer(
     layout : {"NHWC", "NCHW"}, optional
         Order of the axes of image batches. Default: found out. Only the checks of windows, padding and batch
         statistics use it.
-    skip, only : collection of str
-        Names of the checks to leave out, or of the only ones to run; all names are in `CHECKS`.
+    skip, only : str or collection of str
+        Names of the checks to leave out, or of the only ones to run; all names are in `CHECKS`. A string is
+        the name of one check, or of a group in `PRESETS`: "gradients", a backward that fits its forward;
+        "mathematics", those and all else that is wrong in any framework; "contract", the rest.
     explain : bool
         Whether to print what each check tries, in order, with the numbers.
 
@@ -202,8 +205,8 @@ def run_checks(target: LayerUnderTest, names: Sequence[str], explain: bool = Fal
     done: list[str] = []
     implied: set[str] = set()
     for name in names:
-        if name in implied:
-            continue
+        if name in implied or name in getattr(target.layer, "exempt", ()):
+            continue  # the latter: checks of what an adapter does, see `minicnn.testing.adapters`
         done.append(name)
         with notes_of_a_check(explain) as notes:
             failure = run_check(name, target)
@@ -264,12 +267,11 @@ def run_check(name: str, target: LayerUnderTest) -> Failure | None:
     return None
 
 
-def chosen_checks(skip: Collection[str], only: Collection[str] | None = None) -> list[str]:
+def chosen_checks(skip: str | Collection[str], only: str | Collection[str] | None = None) -> list[str]:
     """Return the names of the checks to run, in order; raise ValueError for an unknown name."""
-    for name in (*skip, *(only or ())):
-        if name not in CHECKS:
-            raise ValueError(f"check names must be among {', '.join(CHECKS)}, got {name!r}")
-    return [name for name in CHECKS if name not in skip and (only is None or name in only)]
+    left_out = named_checks(skip, CHECKS)
+    chosen = named_checks(CHECKS if only is None else only, CHECKS)
+    return [name for name in CHECKS if name in chosen and name not in left_out]
 
 
 def one_line_repr(layer: Layer) -> str:

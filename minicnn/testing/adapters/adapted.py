@@ -1,0 +1,96 @@
+"""What all adapters share: the weights of somebody else's code, as parameters of a `Layer`."""
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from minicnn.layers.base import Layer
+from minicnn.parameter import Parameter
+
+Arrays: TypeAlias = Mapping[str, Any] | Iterable[Any]
+Params: TypeAlias = Arrays | Callable[[tuple[int, ...], np.random.Generator], Arrays] | None
+
+
+class Shared:
+    """A function that copies of a layer share: not each can be copied."""
+
+    def __init__(self, function: Callable) -> None:
+        self.function = function
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        return self.function(*arguments, **options)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Shared":
+        return self
+
+
+class Adapted(Layer):
+    """Base class: `self.adapted` is somebody else's code, `self.values()` are its weights.
+
+    Attributes
+    ----------
+    exempt : frozenset of str
+        Checks of what the adapter does, and not the code that it adapts.
+    """
+
+    exempt = frozenset({"initialization", "needs_dx", "pickling", "promises", "repr"})
+
+    def __init__(self, adapted: Any, batch_dependent: bool = False) -> None:
+        self.adapted, self.batch_dependent = adapted, batch_dependent
+        self._names: list[str] = []
+
+    def hold(self, arrays: Arrays, names: Iterable[str] = (), trainable: bool = True) -> None:
+        """Make a parameter of each array, named by the keys of a mapping, by `names`, or by numbers."""
+        if not isinstance(arrays, Mapping):
+            arrays, given = list(arrays), list(names)
+            names = [*given, *(f"param{i}" for i in range(len(given), len(arrays)))]
+            arrays = dict(zip(names, arrays, strict=False))
+        for name, array in arrays.items():
+            free = f"{name}_" if hasattr(self, name) and name not in self._names else name
+            setattr(self, free, Parameter(array, trainable))
+            self._names.append(free)
+
+    def held(self) -> list[Parameter]:
+        """Return the parameters, in order."""
+        return [vars(self)[name] for name in self._names]
+
+    def values(self) -> list[np.ndarray]:
+        """Return the values of the weights, in order."""
+        return [parameter.value for parameter in self.held()]
+
+    def add_grads(self, grads: Any) -> None:
+        """Add gradients, in the order of the weights or by their names."""
+        if isinstance(grads, Mapping):
+            missing = [name for name in self._names if name not in grads]
+            if missing:
+                raise ValueError(f"backward must return a gradient of {missing[0]!r}, got {[*grads]}")
+            grads = [grads[name] for name in self._names]
+        if len(grads) != len(self._names):
+            raise ValueError(
+                f"backward must return a gradient for each of {len(self._names)} weights, got {len(grads)}"
+            )
+        for parameter, grad in zip(self.held(), grads, strict=True):
+            parameter.add_grad(np.asarray(grad))
+
+    def __repr__(self) -> str:
+        adapted = self.adapted.function if isinstance(self.adapted, Shared) else self.adapted
+        name = getattr(adapted, "__name__", None) or " ".join(repr(adapted).split())
+        if " at 0x" in name:
+            name = type(adapted).__name__  # stable from run to run
+        return f"{type(self).__name__}({name})"
+
+
+def arrays_of(params: Params, input_shape: tuple[int, ...], rng: np.random.Generator) -> Arrays:
+    """Return the weights that `params` gives."""
+    return (params(input_shape, rng) if callable(params) else params) or {}
+
+
+def accepted(function: Callable, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of `options` that are arguments of a function."""
+    try:
+        known = inspect.signature(function).parameters
+    except (TypeError, ValueError):  # written in C
+        return {}
+    return {name: value for name, value in options.items() if name in known}

@@ -1,0 +1,224 @@
+"""`from_object`: an object with forward, backward, parameters and gradients under some usual names."""
+
+import copy
+import inspect
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias, TypeGuard
+
+import numpy as np
+
+from minicnn.layers.base import Layer
+from minicnn.testing.adapters.adapted import Adapted
+from minicnn.testing.report import LayerCheckRemark
+
+CONTAINERS = (("params", "grads"), ("parameters", "gradients"), ("weights", "grads"), ("_params", "_grads"))
+GRADIENT_NAMES = ("d{}", "grad_{}", "{}_grad", "d_{}", "g{}")
+STATE_PREFIXES = ("running_", "moving_")
+VALUES = ("value", "data")  # attributes of a parameter that is an object, beside `grad`
+Path: TypeAlias = tuple[Any, ...]  # from the object to an array: names of attributes, and [key] of items
+
+
+def from_object(made: Any, grads: Mapping[str, str] | None = None, *, batch_dependent: bool = False) -> Layer:
+    """Return a layer for `check_layer`, made of an object of NumPy code with its own conventions.
+
+    The object has `forward(x)` (or is called) and `backward(dy)`, which returns dx. Parameters and gradients
+    are found as, in this order:
+
+    - `params` and `grads` (or `parameters` and `gradients`, `weights` and `grads`): two dicts, or two lists;
+    - `parameters()` or `params`: objects with `value` or `data`, and `grad`;
+    - pairs of attributes: `W` and `dW`, `grad_W`, `W_grad`, `d_W` or `gW`.
+
+    Gradients are set to zero before each backward, so it may store or add them. Arrays named `running_...`
+    or `moving_...` are running statistics. If the object has `train()` and `eval()`, or `training`, it is
+    told the mode.
+
+    Parameters
+    ----------
+    made : object, or callable
+        The object, with its weights; or a function `(input_shape, rng)` that makes it.
+    grads : dict of str, optional
+        Attributes of the weights and of their gradients, if they have other names: `{"W": "delta_W"}`.
+    batch_dependent : bool
+        Whether the examples of a batch influence each other in training mode, as in BatchNorm.
+
+    Examples
+    --------
+    >>> from minicnn.testing import check_layer
+    >>> class Affine:
+    ...     def __init__(self):
+    ...         self.W, self.b = np.eye(5, 3), np.zeros(3)
+    ...     def forward(self, x):
+    ...         self.x = x
+    ...         return x @ self.W + self.b
+    ...     def backward(self, dy):
+    ...         self.dW, self.db = self.x.T @ dy, dy.sum(axis=0)
+    ...         return dy @ self.W.T
+    >>> check_layer(from_object(Affine()), (5,))
+    """
+    if not hasattr(made, "backward") and not callable(made):
+        raise TypeError(f"`made` must have a method backward, got {made!r}")
+    return FromObject(made, grads, batch_dependent)
+
+
+class FromObject(Adapted):
+    """A layer made of an object.
+
+    The object's arrays are replaced by the buffers of the parameters, wherever the object holds them.
+    """
+
+    def __init__(self, made: Any, grads: Mapping[str, str] | None, batch_dependent: bool) -> None:
+        super().__init__(made, batch_dependent)
+        self.grads = grads
+        self.object: Any = None
+        self.bound: list[np.ndarray] = []  # the arrays that the object holds
+        self.gradients: list[Path] = []  # of the weights
+        self.state: list[str] = []  # names of running statistics
+
+    def init_params(self, input_shape: tuple[int, ...], rng: np.random.Generator) -> None:
+        """Make the object or copy it, and hold its weights and running statistics."""
+        made = self.adapted
+        self.object = copy.deepcopy(made) if hasattr(made, "backward") else made(input_shape, rng)
+        used = _after_a_step(self.object, input_shape)
+        if self.grads is not None:
+            weights = [(w, (w,), (g,)) for w, g in self.grads.items()]
+        else:
+            weights = _find_weights(self.object, used)
+            if not weights:
+                _warn_of_arrays(self.object)
+        values = {name: _follow(self.object, path) for name, path, _ in weights}
+        self.gradients = [gradient for _, _, gradient in weights]
+        self.state = [
+            n for n, a in vars(self.object).items() if n.startswith(STATE_PREFIXES) and _is_float(a)
+        ]
+        statistics = {name: getattr(self.object, name) for name in self.state}
+        self.bound = [*values.values(), *statistics.values()]
+        self.hold(values)
+        self.hold(statistics, trainable=False)
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Call the object, and keep its new running statistics."""
+        self._bind()
+        _set_mode(self.object, self.training)
+        y = getattr(self.object, "forward", self.object)(x)
+        for name, parameter in zip(self.state, self.held()[len(self.gradients) :], strict=True):
+            if getattr(self.object, name) is not parameter.value:
+                parameter.value = getattr(self.object, name)
+                setattr(self.object, name, parameter.value)
+        self.cache = True
+        return y
+
+    def backward(self, dy: np.ndarray) -> Any:
+        """Call the object's backward, and read its gradients."""
+        self.cache  # noqa: B018 - raises if forward has not run
+        for path in self.gradients:
+            old = _follow(self.object, path)
+            if isinstance(old, np.ndarray):
+                old.fill(0.0)
+        dx = self.object.backward(dy)
+        for name, parameter, path in zip(self._names, self.held(), self.gradients, strict=False):
+            grad = _follow(self.object, path)
+            if grad is None:
+                raise ValueError(f"backward must leave a gradient of {name!r}, and left none")
+            parameter.add_grad(np.asarray(grad))
+        return dx
+
+    def generators(self) -> list[np.random.Generator]:
+        """Return the object's generators."""
+        memo: dict[int, Any] = {}
+        copy.deepcopy(self.object, memo)
+        return [part for part in memo.get(id(memo), []) if isinstance(part, np.random.Generator)]
+
+    def _bind(self) -> None:
+        values = self.values()
+        if any(old is not new for old, new in zip(self.bound, values, strict=True)):
+            memo: dict[int, Any] = {id(old): new for old, new in zip(self.bound, values, strict=True)}
+            memo |= {id(rng): rng for rng in self.generators()}
+            self.object, self.bound = copy.deepcopy(self.object, memo), values
+
+
+def _find_weights(made: Any, used: Any) -> list[tuple[str, Path, Path]]:
+    """Return (name, path of the value, path of the gradient) of each weight, by the usual conventions.
+
+    `made` is the object before its first step, without caches; `used` has gradients.
+    """
+    for params, grads in CONTAINERS:
+        keys = _keys(_follow(made, (params,)))
+        arrays: list[tuple[str, Path, Path]] = [
+            (key if isinstance(key, str) else f"param{key}", (params, [key]), (grads, [key]))
+            for key in keys
+            if _is_float(_follow(made, (params, [key])))
+        ]
+        if arrays and all(_follow(used, gradient) is not None for _, _, gradient in arrays):
+            return arrays
+        objects: list[tuple[str, Path, Path]] = [
+            (_name(made, params, key), (params, [key], value), (params, [key], "grad"))
+            for key in keys
+            for value in VALUES
+            if _is_float(_follow(made, (params, [key], value)))
+        ]
+        if objects:
+            return objects
+    return [
+        (name, (name,), (pattern.format(name),))
+        for name, array in getattr(made, "__dict__", {}).items()
+        for pattern in GRADIENT_NAMES
+        if _is_float(array) and _is_float(grad := _follow(used, (pattern.format(name),)))
+        if grad.shape == array.shape
+    ]
+
+
+def _warn_of_arrays(made: Any) -> None:
+    arrays = [
+        name
+        for name, array in getattr(made, "__dict__", {}).items()
+        if _is_float(array) and not name.startswith(STATE_PREFIXES)
+    ]
+    if arrays:
+        warnings.warn(
+            f"{type(made).__name__}: no gradient is known of the array `{arrays[0]}`, so it counts as a "
+            f"constant; if it is a weight, name its gradient: grads={{{arrays[0]!r}: 'd{arrays[0]}'}}",
+            LayerCheckRemark,
+            stacklevel=2,
+        )
+
+
+def _after_a_step(made: Any, input_shape: tuple[int, ...]) -> Any:
+    """Return a copy of an object that has run forward and backward, and so holds gradients."""
+    used = copy.deepcopy(made)
+    _set_mode(used, True)
+    y = getattr(used, "forward", used)(np.random.default_rng(0).standard_normal((2, *input_shape)))
+    used.backward(np.ones_like(y))
+    return used
+
+
+def _set_mode(made: Any, training: bool) -> None:
+    if callable(getattr(made, "train", None)) and callable(getattr(made, "eval", None)):
+        made.train() if training else made.eval()
+    elif hasattr(made, "training"):
+        made.training = training
+
+
+def _follow(found: Any, path: Path) -> Any:
+    """Return what a path leads to, or None."""
+    for step in path:
+        try:
+            found = found[step[0]] if isinstance(step, list) else getattr(found, step, None)
+        except (KeyError, IndexError, TypeError):
+            return None
+        found = list(found()) if inspect.ismethod(found) else found
+    return found
+
+
+def _name(made: Any, params: str, key: Any) -> str:
+    return str(getattr(_follow(made, (params, [key])), "name", None) or f"param{key}")
+
+
+def _keys(container: Any) -> Sequence[Any]:
+    if isinstance(container, Mapping):
+        return [*container]
+    return range(len(container)) if isinstance(container, list | tuple) else ()
+
+
+def _is_float(array: Any) -> TypeGuard[np.ndarray]:
+    return isinstance(array, np.ndarray) and array.dtype.kind == "f"

@@ -1,0 +1,250 @@
+"""Functions and objects as layers: right ones pass, wrong ones are found, by each of the conventions."""
+
+import numpy as np
+import pytest
+
+from minicnn.testing import LayerCheckError, LayerCheckRemark, check_layer, from_functions, from_object
+
+
+def weights(rng=None):
+    rng = np.random.default_rng(0) if rng is None else rng
+    return rng.standard_normal((5, 3)), rng.standard_normal(3)
+
+
+def affine_forward(x, w, b):
+    return x @ w + b, (x, w)
+
+
+def affine_backward(dy, saved):
+    x, w = saved
+    return dy @ w.T, x.T @ dy, dy.sum(axis=0)
+
+
+def affine_backward_wrong(dy, saved):
+    x, w = saved
+    return dy @ w.T, x.T @ dy, dy.mean(axis=0)
+
+
+class Pairs:
+    """Attributes `w` and `dw`; the gradients appear with the first backward."""
+
+    def __init__(self, scale=1.0):
+        self.w, self.b = weights()
+        self.scale = scale
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.w + self.b
+
+    def backward(self, dy):
+        self.dw, self.db = self.x.T @ dy, self.scale * dy.sum(axis=0)
+        return dy @ self.w.T
+
+
+class Suffixes(Pairs):
+    """Attributes `w` and `w_grad`, which are added up."""
+
+    def __init__(self, scale=1.0):
+        super().__init__(scale)
+        self.w_grad, self.b_grad = np.zeros((5, 3)), np.zeros(3)
+
+    def backward(self, dy):
+        self.w_grad += self.x.T @ dy
+        self.b_grad += self.scale * dy.sum(axis=0)
+        return dy @ self.w.T
+
+
+class Dicts:
+    """`params` and `grads`, two dicts; the second one is filled by backward."""
+
+    def __init__(self, scale=1.0):
+        self.params, self.grads, self.scale = dict(zip("wb", weights(), strict=True)), {}, scale
+
+    def __call__(self, x):
+        self.x = x
+        return x @ self.params["w"] + self.params["b"]
+
+    def backward(self, dy):
+        self.grads = {"w": self.x.T @ dy, "b": self.scale * dy.sum(axis=0)}
+        return dy @ self.params["w"].T
+
+
+class Lists(Pairs):
+    """`params` and `grads`, two lists, beside attributes that are the same arrays."""
+
+    def __init__(self, scale=1.0):
+        super().__init__(scale)
+        self.params = [self.w, self.b]
+        self.grads = [np.zeros((5, 3)), np.zeros(3)]
+
+    def backward(self, dy):
+        self.grads[0][...] = self.x.T @ dy
+        self.grads[1][...] = self.scale * dy.sum(axis=0)
+        return dy @ self.w.T
+
+
+class Tensor:
+    def __init__(self, data, name=None):
+        self.data, self.grad, self.name = data, None, name
+
+
+class Objects:
+    """`parameters()` returns objects with `data` and `grad`."""
+
+    def __init__(self, scale=1.0):
+        w, b = weights()
+        self.w, self.b, self.scale = Tensor(w, "w"), Tensor(b), scale
+
+    def parameters(self):
+        return [self.w, self.b]
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.w.data + self.b.data
+
+    def backward(self, dy):
+        self.w.grad, self.b.grad = self.x.T @ dy, self.scale * dy.sum(axis=0)
+        return dy @ self.w.data.T
+
+
+class RunningNorm:
+    """Batch normalization: running statistics that are replaced, a switch `training`."""
+
+    def __init__(self, keep=0.9):
+        self.gamma, self.beta, self.training, self.keep = np.ones(4), np.zeros(4), True, keep
+        self.running_mean, self.running_var = np.zeros(4), np.ones(4)
+
+    def forward(self, x):
+        mean, var = self.running_mean, self.running_var
+        if self.training:
+            mean, var = x.mean(axis=0), x.var(axis=0)
+            self.running_mean = self.keep * self.running_mean + (1 - self.keep) * mean
+            self.running_var = self.keep * self.running_var + (1 - self.keep) * var
+        self.scale = 1 / np.sqrt(var + 1e-5)
+        self.h = (x - mean) * self.scale
+        return self.gamma * self.h + self.beta
+
+    def backward(self, dy):
+        self.dgamma, self.dbeta = (dy * self.h).sum(axis=0), dy.sum(axis=0)
+        g = dy * self.gamma
+        return self.scale * (g - g.mean(axis=0) - self.h * (g * self.h).mean(axis=0))
+
+
+CONVENTIONS = [Pairs, Suffixes, Dicts, Lists, Objects]
+
+
+def test_right_functions_pass_in_each_form():
+    check_layer(from_functions(affine_forward, affine_backward, weights()), (5,))
+    draw = from_functions(affine_forward, affine_backward, lambda shape, rng: weights(rng))
+    check_layer(draw, (5,))
+    named = from_functions(
+        affine_forward,
+        lambda dy, saved: (dy @ saved[1].T, {"b": dy.sum(axis=0), "w": saved[0].T @ dy}),
+        dict(zip("wb", weights(), strict=True)),
+    )
+    check_layer(named, (5,))
+    check_layer(from_functions(np.tanh, lambda dy, x: dy * (1 - np.tanh(x) ** 2)), (7,))
+
+
+def test_weights_of_functions_have_the_names_of_the_arguments():
+    layer = from_functions(affine_forward, affine_backward, weights()).build((5,))
+    assert [name for name, _ in layer.named_parameters()] == ["w", "b"]
+    with pytest.raises(LayerCheckError, match=r"array +db\n") as caught:
+        check_layer(from_functions(affine_forward, affine_backward_wrong, weights()), (5,))
+    assert caught.value.checks[0] == "gradients"
+
+
+def test_functions_get_the_mode_and_a_generator():
+    def drop(x, training, rng):
+        mask = (rng.random(x.shape) < 0.5) * 2.0 if training else np.ones(x.shape)
+        mask = mask.astype(x.dtype)
+        return x * mask, mask
+
+    check_layer(from_functions(drop, lambda dy, mask: dy * mask), (7,))
+    with pytest.raises(LayerCheckError):
+        check_layer(from_functions(drop, lambda dy, mask: dy), (7,))
+
+
+@pytest.mark.parametrize("convention", CONVENTIONS)
+def test_objects_of_each_convention_are_understood(convention):
+    check_layer(from_object(convention()), (5,))
+    with pytest.raises(LayerCheckError, match="gradient of the weight") as caught:
+        check_layer(from_object(convention(scale=1.001)), (5,), only=("gradients",))
+    assert caught.value.failures[0].array in ("db", "dparam1")
+
+
+def test_an_object_with_own_names_is_told_the_gradients():
+    class Own(Pairs):
+        def backward(self, dy):
+            dx = super().backward(dy)
+            self.delta_w, self.delta_b = self.__dict__.pop("dw"), self.__dict__.pop("db")
+            return dx
+
+    with pytest.warns(LayerCheckRemark, match="no gradient is known of the array `w`"):
+        from_object(Own()).build((5,))
+    check_layer(from_object(Own(), {"w": "delta_w", "b": "delta_b"}), (5,))
+    with pytest.raises(LayerCheckError, match="gradient of the weight 'b'"):
+        check_layer(from_object(Own(scale=2.0), {"w": "delta_w", "b": "delta_b"}), (5,), only=("gradients",))
+
+
+def test_running_statistics_are_state_that_is_saved_with_the_weights():
+    layer = from_object(RunningNorm(), batch_dependent=True)
+    check_layer(layer, (4,))
+    built = layer.build((4,)).train()
+    x = np.random.default_rng(0).standard_normal((6, 4)).astype(np.float32)
+    built(x)
+    np.testing.assert_allclose(
+        dict(built.named_parameters())["running_mean"].value, 0.1 * x.mean(axis=0), 1e-5
+    )
+    with pytest.raises(LayerCheckError):
+        check_layer(from_object(RunningNorm(keep=0.5)), (4,))  # not declared as `batch_dependent`
+
+
+def test_a_function_may_make_the_object():
+    def make(input_shape, rng):
+        made = Pairs()
+        made.w = rng.standard_normal((*input_shape, 3))
+        return made
+
+    check_layer(from_object(make), (5,))
+
+
+def test_the_object_itself_is_not_changed():
+    made = Lists()
+    before = [array.copy() for array in (made.w, made.b)]
+    check_layer(from_object(made), (5,), only=("gradients",))
+    assert made.grads[0].max() == 0
+    for array, old in zip((made.w, made.b), before, strict=True):
+        np.testing.assert_array_equal(array, old)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: from_functions(3, affine_backward), "`forward` must be a function, got 3"),
+        (lambda: from_functions(affine_forward, None), "`backward` must be a function, got None"),
+        (lambda: from_object(3), "`made` must have a method backward, got 3"),
+    ],
+)
+def test_wrong_arguments_raise_clear_errors(make, message):
+    with pytest.raises(TypeError) as caught:
+        make()
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("backward", "message"),
+    [
+        (lambda dy, saved: dy, "a gradient for each of 2 weights, got 0"),
+        (lambda dy, saved: (dy, {"w": 1}), "must return a gradient of 'b', got ['w']"),
+    ],
+)
+def test_missing_gradients_are_named(backward, message):
+    with pytest.raises(LayerCheckError) as caught:
+        check_layer(from_functions(affine_forward, backward, weights()), (5,))
+    assert message in str(caught.value)
+
+
+def test_reprs_are_the_same_in_every_process():
+    assert repr(from_object(Pairs())) == "FromObject(Pairs)"
+    assert repr(from_functions(affine_forward, affine_backward)) == "FromFunctions(affine_forward)"
