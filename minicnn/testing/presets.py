@@ -33,7 +33,7 @@ CONTRACT = (
     "pickling",
     "repr",
 )
-# gradients: a backward that fits its forward. mathematics: those, and all else that is wrong in any framework.
+# gradients: a backward that fits its forward. mathematics: those, and all that is wrong in any framework.
 # contract: what a Sequential, a Trainer and files of this package rely on.
 PRESETS: dict[str, tuple[str, ...]] = {
     "gradients": GRADIENTS,

@@ -20,6 +20,7 @@ class Shared:
         self.function = function
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
+        """Call the function."""
         return self.function(*arguments, **options)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Shared":
