@@ -148,6 +148,7 @@ def check_layer(
     >>> from minicnn import Conv2D
     >>> check_layer(Conv2D(4, 3, padding="same"), (5, 5, 2))
     """
+    __tracebackhide__ = True  # pytest shows the caller's line
     target = make_target(layer, input_shape, rng, batch_size, inputs, reference, layout)
     report = run_checks(target, chosen_checks(skip, only), explain)
     for remark in report.remarks:

@@ -80,12 +80,14 @@ class LayerCheckError(AssertionError):
     ----------
     failures : list of Failure
         One for each failed check, in the order of `CHECKS`; the first is closest to the cause.
+    repeat : str
+        Code that repeats the first failure.
     """
 
     def __init__(
         self, layer: str, input_shape: tuple[int, ...], failures: list[Failure], repeat: str = ""
     ) -> None:
-        self.failures = failures
+        self.failures, self.repeat = failures, repeat
         self._arguments = (layer, input_shape, failures, repeat)
         names = ", ".join(failure.check for failure in failures)
         shown = [failure for failure in failures if not follows(failure.check, failures[0].check)]
