@@ -11,7 +11,10 @@ from minicnn.validation import check_int
 
 
 class EarlyStopping(Monitor):
-    """Stop the fit when a quantity has not improved for `patience` epochs (as Keras).
+    """Stop the fit when a quantity has not improved for `patience` epochs.
+
+    It stops after the same epoch as Keras's and keeps the same one, unless the quantity is NaN in the first
+    epoch: Keras takes that epoch for the best and returns to it; here a NaN is never the best.
 
     Parameters
     ----------

@@ -11,6 +11,10 @@ from minicnn.validation import check_real
 class Monitor(Callback):
     """Base of callbacks that compare one of the logs with its best value so far.
 
+    The first epoch that has a number is the best so far. An epoch whose value is NaN never is: it counts as
+    one without improvement. (Keras does so, too, except for a NaN in the first epoch, which it takes for the
+    best: then no later epoch is an improvement.)
+
     Parameters
     ----------
     monitor : str
@@ -25,7 +29,7 @@ class Monitor(Callback):
     Attributes
     ----------
     best : float
-        The best value in this fit, negated if higher is better.
+        The best value in this fit, negated if higher is better; NaN before the first.
     """
 
     checkpointed: ClassVar[dict[str, type]] = {"best": float}
@@ -40,7 +44,7 @@ class Monitor(Callback):
         elif "acc" in monitor:
             higher = True
         self.higher = mode == "max" if mode != "auto" else higher
-        self.best = math.inf
+        self.best = math.nan
 
     def check(self, names: Sequence[str] | None) -> None:
         """Raise ValueError if there is no such quantity, or it is not known which direction is better."""
@@ -59,13 +63,13 @@ class Monitor(Callback):
 
     def on_train_begin(self) -> None:
         """Forget earlier fits."""
-        self.best = math.inf
+        self.best = math.nan
 
     def improved(self, logs: Logs) -> bool:
         """Return whether these logs have a new best value, and keep it."""
         self._require(logs)
         value = -logs[self.monitor] if self.higher else logs[self.monitor]
-        if not value < self.best - self.min_delta:
+        if math.isnan(value) or value >= self.best - self.min_delta:  # false before the first
             return False
         self.best = value
         return True

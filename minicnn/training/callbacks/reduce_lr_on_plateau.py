@@ -9,7 +9,10 @@ from minicnn.validation import check_int, check_real
 
 
 class ReduceLROnPlateau(Monitor):
-    """Reduce the learning rate when a quantity has not improved for `patience` epochs (as Keras).
+    """Reduce the learning rate when a quantity has not improved for `patience` epochs.
+
+    It reduces after the same epochs as Keras's, unless the quantity is NaN in the first epoch, which Keras
+    takes for the best.
 
     It multiplies the optimizer's `lr_scale`; `lr`, a number or a schedule, stays as the user gave it.
     AlexNet's rate was reduced so by hand: divided by 10 when the validation error stopped improving
