@@ -121,6 +121,28 @@ def batch_sums_in_threads(comm):
     return batch_sums(comm, threads=2)
 
 
+def weighted_loss_and_metrics(comm, threads=1):
+    """Weights, accumulation, a split and a metric of the whole epoch, one after the other and together.
+
+    The last part of an epoch has one example, which is fewer than there are ranks.
+    """
+    x, y, weights = X[:57], Y[:57], np.random.default_rng(5).uniform(0, 2, 57) * (np.arange(57) % 5 > 0)
+    options = [
+        {"sample_weight": weights},
+        {"class_weight": {0: 2.0, 2: 0.25}},
+        {"accumulate_steps": 3},
+        {"validation_split": 0.2},
+        {"sample_weight": weights, "class_weight": {1: 3.0}, "accumulate_steps": 3, "validation_split": 0.2},
+    ]
+    found = []
+    for labels, each in [*((y, each) for each in options), (np.eye(3)[y], options[-1])]:
+        model = net(dtype=np.float64)
+        metrics = ["accuracy", "macro_f1"]
+        trainer = Trainer(model, Adam(1e-2), metrics=metrics, seed=2, comm=comm, threads=threads)
+        found.append(outcome(trainer, trainer.fit(x, labels, 2, batch_size=8, verbose=0, **each)))
+    return found
+
+
 def augmented(comm):
     return fit(comm, augment=distort)
 

@@ -23,6 +23,7 @@ SCENARIOS = [
     *("plain", "double", "dropout", "empty_shards", "threads_in_ranks", "augmented", "memory_mapped"),
     *("given_batches", "regression", "which_callbacks", "stop_requests", "early_stopping", "interrupted"),
     *("refused", "logged", "stop_at_checkpoint", "batch_sums", "batch_sums_in_threads"),
+    "weighted_loss_and_metrics",
 ]
 
 
@@ -52,7 +53,9 @@ def two(tmp_path_factory):
 @pytest.fixture(scope="module")
 def three(tmp_path_factory):
     return results(
-        tmp_path_factory.mktemp("three"), 3, ["plain", "double", "empty_shards", "interrupted", "batch_sums"]
+        tmp_path_factory.mktemp("three"),
+        3,
+        ["plain", "double", "empty_shards", "interrupted", "batch_sums", "weighted_loss_and_metrics"],
     )
 
 
@@ -92,6 +95,16 @@ def test_ranks_train_as_one_process_does_up_to_rounding(two, three, name):
     for found in (two, three):
         if name in found:
             same(found[name][0], alone, rtol=1e-9, atol=1e-12)
+
+
+def test_weights_accumulation_splits_and_metrics_of_an_epoch_do_not_depend_on_the_ranks(two, three):
+    alone = together.weighted_loss_and_metrics(None)
+    assert len({round(history["loss"][-1], 9) for _, history, _ in alone}) == len(alone) - 1
+    same(alone[-1], alone[-2], rtol=1e-12)  # class indices and one-hot rows
+    for found in (two, three):
+        for each in found["weighted_loss_and_metrics"]:
+            for own, expected in zip(each, alone, strict=True):
+                same(own, expected, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", ["plain", "regression", "early_stopping"])
