@@ -89,14 +89,18 @@ class Conv2D(Layer):
         return conv2d(x, self.kernel.value, bias, *self._geometry)
 
     def backward(self, dy: np.ndarray) -> np.ndarray | None:
-        """Return dL/dx; add the gradients of kernel and bias."""
-        x, kernel = self.cache, self.kernel.value
+        """Return dL/dx; add the gradients of kernel and bias, if they are trained."""
+        x, kernel, bias = self.cache, self.kernel, self.bias
         dx, dkernel, dbias = conv2d_backward(
-            dy, x, kernel, *self._geometry, need_dx=self.needs_dx, need_dbias=self.bias is not None
+            *(dy, x, kernel.value, *self._geometry),
+            need_dx=self.needs_dx,
+            need_dkernel=kernel.trainable,
+            need_dbias=bias is not None and bias.trainable,
         )
-        self.kernel.add_grad(dkernel)
-        if self.bias is not None:
-            self.bias.add_grad(dbias)
+        if dkernel is not None:
+            kernel.add_grad(dkernel)
+        if bias is not None and dbias is not None:
+            bias.add_grad(dbias)
         return dx
 
     @property

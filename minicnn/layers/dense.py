@@ -62,12 +62,13 @@ class Dense(Layer):
         return y
 
     def backward(self, dy: np.ndarray) -> np.ndarray | None:
-        """Return dL/dx; add the gradients of kernel and bias."""
+        """Return dL/dx; add the gradients of kernel and bias, if they are trained."""
         x = self.cache
         check_dy(dy, (*x.shape[:-1], self.units))
         rows, drows = x.reshape(-1, x.shape[-1]), dy.reshape(-1, self.units)
-        self.kernel.add_grad(sum_products(rows, drows))
-        if self.bias is not None:
+        if self.kernel.trainable:
+            self.kernel.add_grad(sum_products(rows, drows))
+        if self.bias is not None and self.bias.trainable:
             self.bias.add_grad(channel_sums(drows))
         if not self.needs_dx:
             return None

@@ -277,3 +277,23 @@ def test_the_summary_shows_what_is_frozen():
         "2 Dense",
     ]
     assert lines[-1] == "10 of the parameters are trainable, 32 are frozen"
+
+
+@pytest.mark.parametrize("layer", [Conv2D(3, 2), Dense(3)], ids=["Conv2D", "Dense"])
+@pytest.mark.parametrize("frozen", [["kernel"], ["bias"], ["kernel", "bias"]], ids="+".join)
+def test_a_frozen_weight_above_a_trained_one_changes_no_other_gradient(layer, frozen):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((2, 4, 4, 2))
+    model = Sequential([Dense(2), layer, Flatten()]).build((4, 4, 2), rng=0, dtype=np.float64).train()
+    dy = rng.standard_normal(model(x).shape)
+    found = []
+    for names in ([], frozen):
+        for name in names:
+            getattr(model[1], name).trainable = False
+        model.zero_grad()
+        model(x)
+        found.append((model.backward(dy), [parameter.grad.copy() for parameter in model.parameters()]))
+    (dx, grads), (again, others) = found
+    np.testing.assert_array_equal(dx, again)
+    for parameter, grad, other in zip(model.parameters(), grads, others, strict=True):
+        np.testing.assert_array_equal(other, grad if parameter.trainable else np.zeros_like(grad))
