@@ -2,7 +2,7 @@
 
 from minicnn.parallel.cores import available_threads
 from minicnn.parallel.ranks import detect_world
-from minicnn.training.batches import Batch
+from minicnn.training.batch import Batch
 from minicnn.training.callbacks import *
 from minicnn.training.callbacks import __all__ as _callbacks
 from minicnn.training.history import History

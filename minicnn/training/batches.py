@@ -3,135 +3,19 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterable, Iterator, Sized
+from typing import Any
 
 import numpy as np
 
 from minicnn.layers.base import Layer
 from minicnn.parallel.ranks import Ranks
+from minicnn.training.batch import Augmentation, Batches, Part
 from minicnn.training.inputs import check_pairs, check_source
 from minicnn.training.sources import Examples, ExampleSource, is_source
-from minicnn.training.weighting import class_weights
 from minicnn.validation import check_int, check_sample_weight
 
 BatchSource = Iterable[Examples] | Callable[[int], Iterable[Examples]]
-# As a string, since NumPy imports `np.random` when it is first used.
-Augmentation: TypeAlias = "Callable[[np.ndarray, np.random.Generator], np.ndarray]"
-Part = tuple[np.ndarray, np.ndarray, np.ndarray | None]  # this rank's x, y and sample_weight
-
-
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """The examples of one step; with several ranks, those of this rank.
-
-    Attributes
-    ----------
-    size : int
-        Number of examples in all ranks.
-    parts : list of (x, y, sample_weight)
-        They are computed one after the other; `sample_weight` may be None.
-    """
-
-    size: int
-    parts: list[Part]
-
-    @classmethod
-    def of(
-        cls, x: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None = None, size: int | None = None
-    ) -> Batch:
-        """Return a batch of these arrays; with several ranks, `size` is the number of examples in all."""
-        return cls(len(x) if size is None else size, [(x, y, sample_weight)])
-
-    @property
-    def x(self) -> np.ndarray:
-        """The examples of all parts."""
-        return self._joined(0)
-
-    @property
-    def y(self) -> np.ndarray:
-        """The labels of all parts."""
-        return self._joined(1)
-
-    @property
-    def sample_weight(self) -> np.ndarray | None:
-        """The weights of all examples; None if they have none."""
-        return None if self.parts[0][2] is None else self._joined(2)
-
-    def _joined(self, index: int) -> np.ndarray:
-        arrays: list[Any] = [part[index] for part in self.parts]
-        return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
-
-
-class Batches:
-    """The batches of each epoch; each rank gets its rows of them, augmented.
-
-    Attributes
-    ----------
-    arrays : tuple of ndarray
-        The data set, if it is held in arrays.
-    labels : ndarray or None
-        All labels, if they are known before the first epoch.
-    unit, size : str, int or None
-        What an epoch is counted in, and its length; None if it is not known.
-    batch_size : int
-        The number of units in a step.
-    accumulate_steps : int
-        The number of parts of a step, whose gradients are added.
-    class_weight : dict, optional
-        Weights of classes, by which those of the examples are multiplied.
-    is_weighted : bool
-        Whether examples have weights.
-    """
-
-    arrays: tuple[np.ndarray, ...] = ()
-    labels: np.ndarray | None = None
-    unit: str = " batches"
-    size: int | None = None
-    batch_size: int = 1
-    is_weighted: bool = False
-
-    def __init__(
-        self,
-        seed: int,
-        augment: Augmentation | None,
-        accumulate_steps: int = 1,
-        class_weight: Mapping[int, float] | None = None,
-    ) -> None:
-        self.seed, self.augment = seed, augment
-        self.accumulate_steps = check_int(accumulate_steps, "accumulate_steps", low=1)
-        self.class_weight = class_weight
-
-    def epoch(self, epoch: int, step: int, ranks: Ranks) -> Iterator[Batch]:
-        """Yield the batches of an epoch from this step on."""
-        parts = self._rank_parts(epoch, step * self.accumulate_steps, ranks)
-        for number in itertools.count(step + 1):
-            whole = _join_few(list(itertools.islice(parts, self.accumulate_steps)), ranks.size)
-            if not whole:
-                return
-            # Seeds are padded with zeros: [s, e, 0] would repeat the stream of [s, e], the order.
-            seeds = [self.seed, epoch, number, ranks.rank]
-            own = [self._prepared(part, [*seeds, i] if i else seeds) for i, (_, *part) in enumerate(whole)]
-            yield Batch(sum(size for size, *_ in whole), own)
-
-    def _prepared(self, part: Any, seeds: list[int]) -> Part:
-        """Return a part with augmented examples, and with the weights of their classes."""
-        x, y, weights = part
-        if self.augment is not None and len(x):
-            x = self.augment(x, np.random.default_rng(seeds))
-        if self.class_weight is not None:
-            by_class = class_weights(y, self.class_weight)
-            weights = by_class if weights is None else weights * by_class
-        return x, y, weights
-
-    def _rank_parts(self, epoch: int, first: int, ranks: Ranks) -> Iterator[tuple]:
-        """Yield, for each part of a step, its number of examples, and this rank's x, y and weights."""
-        raise NotImplementedError
-
-    def is_possible(self, step: int, seen: int) -> bool:
-        """Return whether the first `step` batches of an epoch can have `seen` examples."""
-        return step <= seen
 
 
 class IndexedBatches(Batches):
@@ -238,12 +122,27 @@ class IterableBatches(Batches):
         self.source, self.model = source, model
         self.size = len(source) if isinstance(source, Sized) else None
         self.batch_size = self.accumulate_steps
+        self._opened: tuple[int, Iterator[Examples]] | None = None  # an epoch whose first batch was looked at
         again = not (callable(source) or isinstance(source, Iterator))
         first = next(iter(source), None) if again else None  # type: ignore[arg-type]
         self.is_weighted = self.class_weight is not None or _has_weights(first)
 
+    def peek(self, epoch: int) -> None:
+        """Look at the first batch of a function of the epoch, which is not called again for this epoch."""
+        if callable(self.source):
+            rest = iter(self.source(epoch))
+            first = list(itertools.islice(rest, 1))
+            self.is_weighted = self.is_weighted or any(map(_has_weights, first))
+            self._opened = epoch, itertools.chain(first, rest)
+
+    def _open(self, epoch: int) -> Iterable[Examples]:
+        opened, self._opened = self._opened, None
+        if opened and opened[0] == epoch:
+            return opened[1]
+        return self.source(epoch) if callable(self.source) else self.source
+
     def _rank_parts(self, epoch: int, first: int, ranks: Ranks) -> Iterator[tuple]:
-        source = self.source(epoch) if callable(self.source) else self.source
+        source = self._open(epoch)
         own, empty = slice(ranks.rank, None, ranks.size), first == 0
         for batch in itertools.islice(source, first, None):
             x, y, weights = self._checked(batch)
@@ -263,23 +162,8 @@ class IterableBatches(Batches):
         if not _has_weights(batch):
             return x, y, np.ones(len(x)) if self.is_weighted else None
         if not self.is_weighted:
-            raise ValueError(
-                "weights of examples must be in the first batch, too, and in a list, not in what a function "
-                "of the epoch returns"
-            )
+            raise ValueError("weights of examples must be in the first batch, too: got one without them")
         return x, y, check_sample_weight(batch[2], len(x))
-
-
-def _join_few(parts: list[tuple], count: int) -> list[tuple]:
-    """Join parts of fewer examples than there are ranks with their neighbors, where there are any."""
-    joined = parts[:1]
-    for part in parts[1:]:
-        if min(part[0], joined[-1][0]) < count:
-            (size, *before), (more, *after) = joined.pop(), part
-            pairs = zip(before, after, strict=True)
-            part = (size + more, *(None if a is None else np.concatenate([a, b]) for a, b in pairs))
-        joined.append(part)
-    return joined
 
 
 def _has_weights(batch: Any) -> bool:

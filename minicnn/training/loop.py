@@ -18,7 +18,7 @@ from minicnn.parallel.data_parallel import DataParallel
 from minicnn.parallel.whole_batch import asks_for_sums
 from minicnn.parameter import Parameter
 from minicnn.saving.fingerprint import data_digest
-from minicnn.training.batches import Batch, Batches
+from minicnn.training.batch import Batch, Batches
 from minicnn.training.callbacks import Callback
 from minicnn.training.diagnosis import find_nonfinite, is_finite
 from minicnn.training.evaluation import Metric, call_metric, is_mean, metrics_of_epoch

@@ -15,9 +15,10 @@ import numpy as np
 from minicnn.layers._claims import reading
 from minicnn.parallel.data_parallel import DataParallel
 from minicnn.parallel.ranks import Ranks
-from minicnn.training.batches import Batches
+from minicnn.training.batch import Batches
 from minicnn.training.diagnosis import is_finite
 from minicnn.training.state import TrainingState
+from minicnn.training.weighting import WeightedLoss, pack
 from minicnn.validation import check_int, check_real
 
 _SMOOTHING = 0.9  # weight of the mean loss so far: about ten steps count
@@ -94,10 +95,14 @@ def _losses(
     with reading(state.model):
         model, optimizer = copy.deepcopy((state.model, state.optimizer))
     epochs = (batches.epoch(epoch, 0, Ranks()) for epoch in itertools.count(state.epoch))
-    with DataParallel(model.train(), state.loss, threads, workers=workers) as data_parallel:
+    batches.peek(state.epoch)
+    criterion = WeightedLoss(state.loss) if batches.is_weighted else state.loss
+    with DataParallel(model.train(), criterion, threads, workers=workers) as data_parallel:
         named, varied = list(model.named_parameters()), False
         for rate, batch in zip(rates, itertools.chain.from_iterable(epochs), strict=False):
-            loss, outputs = data_parallel.forward_backward(batch.x, batch.y)
+            weights = batch.sample_weight
+            labels = batch.y if weights is None else pack(batch.y, weights)
+            loss, outputs = data_parallel.forward_backward(batch.x, labels)
             finite = is_finite(*(parameter.grad for _, parameter in named if parameter.trainable))
             is_constant = bool((outputs == outputs[:1]).all())
             varied = varied or not is_constant

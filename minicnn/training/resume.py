@@ -22,7 +22,7 @@ from minicnn.saving.checkpoints import CheckpointFolder, Snapshot
 from minicnn.saving.files import check_schema
 from minicnn.saving.fingerprint import differences
 from minicnn.saving.weights import check_weights
-from minicnn.training.batches import Batches
+from minicnn.training.batch import Batches
 from minicnn.training.callbacks.base import Callback, Logs
 from minicnn.training.diagnosis import is_finite
 from minicnn.training.evaluation import is_mean

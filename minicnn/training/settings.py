@@ -5,7 +5,7 @@ from typing import Any
 
 from minicnn.parallel.data_parallel import DataParallel
 from minicnn.saving.fingerprint import data_digest, fingerprint
-from minicnn.training.batches import Batches
+from minicnn.training.batch import Batches
 from minicnn.training.sources import Examples, ExampleSource, is_source
 from minicnn.training.state import TrainingState
 

@@ -10,7 +10,8 @@ from minicnn.optimizers import Optimizer
 from minicnn.parallel.data_parallel import DataParallel
 from minicnn.parallel.ranks import Ranks
 from minicnn.parameter import Parameter
-from minicnn.training.batches import Batch, IterableBatches
+from minicnn.training.batch import Batch
+from minicnn.training.batches import IterableBatches
 from minicnn.training.callbacks.base import Callback
 from minicnn.training.history import History
 from minicnn.training.loop import TrainingLoop, training_lock

@@ -17,11 +17,8 @@ from minicnn.optimizers import Optimizer
 from minicnn.parallel.prediction import parallel_predict
 from minicnn.parallel.ranks import TIMEOUT, Ranks
 from minicnn.saving.checkpoints import CheckpointFolder
-from minicnn.training.batches import (
-    Augmentation,
-    BatchSource,
-    make_batches,
-)
+from minicnn.training.batch import Augmentation
+from minicnn.training.batches import BatchSource, make_batches
 from minicnn.training.callbacks.base import Callback, check_callbacks
 from minicnn.training.evaluation import (
     Metric,
@@ -210,6 +207,8 @@ class Trainer(Stepper):
             accumulate_steps=accumulate_steps,
             rows=rows,
         )
+        with self.ranks.abort_on_error():  # a function of the epoch may fail in one rank
+            batches.peek(self.epoch)
         epochs = check_int(epochs, "epochs")
         called = [*self.callbacks, *check_callbacks(callbacks)]
         validation_data = check_validation(validation_data, self.model)

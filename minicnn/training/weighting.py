@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -54,7 +55,7 @@ def pack(labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """
     n = len(labels)
     kind = np.tile([labels.ndim, labels.dtype.kind in "iu"], (n, 1))
-    rows = labels.reshape(n, -1) if n else np.empty((0, 1))
+    rows = labels.reshape(n, math.prod(labels.shape[1:]))
     return np.concatenate([weights.reshape(n, 1), kind, rows], axis=1, dtype=np.float64)
 
 
@@ -87,7 +88,8 @@ def class_weights(labels: np.ndarray, class_weight: Mapping[int, float]) -> np.n
     """
     if labels.ndim == 2 and labels.shape[1] > 1:
         labels = labels.argmax(axis=1)
-    indices = labels.reshape(len(labels), -1)
+    # The number of columns is written out, since a rank may have no example of a small batch.
+    indices = labels.reshape(len(labels), math.prod(labels.shape[1:]))
     if indices.shape[1] != 1 or np.any(indices != np.floor(indices)):
         raise ValueError(
             f"`class_weight` needs labels that are class indices or one-hot rows, got shape {labels.shape}"

@@ -133,6 +133,50 @@ def test_losses_and_metrics_by_name():
         Trainer(net(), SGD(0.1), metrics=["accuracy", "accuracy"])
 
 
+def batches_of(epoch, weighted=True):
+    order = np.random.default_rng([0, epoch]).permutation(30)
+    rows = [order[i : i + 8] for i in range(0, 30, 8)]
+    return [(X[own], Y[own], *([W[own]] if weighted else [])) for own in rows]
+
+
+def test_a_function_of_the_epoch_may_give_weights():
+    called = []
+
+    def batches(epoch):
+        called.append(epoch)
+        return iter(batches_of(epoch))
+
+    arrays = fit(sample_weight=W)
+    given = Trainer(net(), SGD(0.1), threads=1)
+    given.fit(batches, epochs=2, verbose=0)
+    assert called == [0, 1]
+    np.testing.assert_array_equal(weights(given), weights(arrays))
+    assert given.history == arrays.history
+    assert weights(fit()).tobytes() != weights(arrays).tobytes()
+    mixed = [*batches_of(0, False), *batches_of(0)]
+    with pytest.raises(ValueError, match="weights of examples must be in the first batch, too"):
+        Trainer(net(), SGD(0.1), threads=1).fit(lambda epoch: mixed, verbose=0)
+
+
+def test_weighted_batches_of_a_function_resume_to_the_same_bits(tmp_path):
+    def run(folder, *callbacks):
+        trainer = Trainer(net(), Adam(0.01), threads=1)
+        options = {"checkpoint": tmp_path / folder, "checkpoint_every": 1, "callbacks": callbacks}
+        trainer.fit(batches_of, epochs=3, verbose=0, **options)
+        return weights(trainer).tobytes()
+
+    expected = run("whole")
+    run("again", Interrupt(6))
+    assert run("again") == expected
+
+
+def test_lr_find_takes_the_weights_of_batches():
+    trainer = Trainer(net(), SGD(0.1), threads=1)
+    found = [trainer.lr_find(x, steps=4).losses for x in (batches_of, batches_of(0), batches_of(0, False))]
+    assert found[0] == found[1]
+    assert found[1] != found[2]
+
+
 # --- metrics ----------------------------------------------------------------------------------------------
 
 
