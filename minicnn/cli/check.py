@@ -1,6 +1,7 @@
 """`minicnn check`."""
 
 import argparse
+import json
 import textwrap
 
 from minicnn.cli.parser import Commands, add_command
@@ -9,7 +10,8 @@ from minicnn.profiling.tables import text_width
 _TEXT = """\
 Check a layer: the gradients of its backward against numerical ones, and the rest of the layer contract.
 
-TARGET is FILE.py:NAME or package.module:NAME, with constructor arguments if the layer needs any."""
+TARGET is FILE.py:NAME or package.module:NAME, with constructor arguments if the layer needs any. Other classes
+that have forward and backward are checked too, as are modules of PyTorch."""
 _EXAMPLE = "minicnn check my_layers.py:Scale --input 8,7,3"
 
 
@@ -17,7 +19,10 @@ def add_to(commands: Commands) -> None:
     """Add the subcommand."""
     parser = add_command(commands, "check", run, "check a custom layer", _TEXT, _EXAMPLE)
     parser.add_argument(
-        "target", metavar="TARGET", help="for example my_layers.py:Scale or 'minicnn:Conv2D(16, 3)'"
+        "targets",
+        metavar="TARGET",
+        nargs="+",
+        help="for example my_layers.py:Scale or 'minicnn:Conv2D(16, 3)'",
     )
     parser.add_argument(
         "--input",
@@ -28,21 +33,51 @@ def add_to(commands: Commands) -> None:
     parser.add_argument(
         "--seed", type=int, metavar="N", default=0, help="seed of weights and inputs (default: 0)"
     )
+    parser.add_argument(
+        "--only",
+        type=names,
+        metavar="CHECKS",
+        help="run these checks only: names, or one of the groups gradients, mathematics, contract",
+    )
+    parser.add_argument(
+        "--skip", type=names, metavar="CHECKS", default=(), help="leave these checks out, or a group"
+    )
+    parser.add_argument(
+        "--inputs",
+        metavar="FUNCTION",
+        help="function (rng, shape) that draws inputs, beside the layer or as FILE.py:NAME",
+    )
+    parser.add_argument("--layout", choices=("NHWC", "NCHW"), help="axes of images (default: found out)")
+    parser.add_argument("--json", action="store_true", help="print a JSON list in place of the reports")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check; return 1 if the layer fails."""
-    from minicnn.testing.command import check_command
+    """Check; return 1 if a layer fails."""
+    from minicnn.testing.command import CheckedLayer, check_command
 
-    text, ok = check_command(args.target, args.input, args.seed)
-    print("\n".join(_wrapped(line) for line in text.splitlines()))
-    return 0 if ok else 1
+    results: list[CheckedLayer] = []
+    for target in args.targets:
+        for result in check_command(
+            target, args.input, args.seed, args.skip, args.only, args.inputs, args.layout
+        ):
+            if not args.json:
+                blank = "\n" if results else ""
+                print(blank + "\n".join(_wrapped(line) for line in str(result).splitlines()))
+            results.append(result)
+    if args.json:
+        print(json.dumps([result.to_json() for result in results], indent=2))
+    return 1 if any(result.error for result in results) else 0
 
 
 def _wrapped(line: str) -> str:
     """Return a line of the report in lines that fit the terminal, those of a fact below its value."""
     indent = " " * 17 if line.startswith(" ") else ""
     return textwrap.fill(line, text_width(), subsequent_indent=indent, break_long_words=False)
+
+
+def names(text: str) -> str | tuple[str, ...]:
+    """Parse "gradients" or "ties,kinks"."""
+    return tuple(text.split(",")) if "," in text else text
 
 
 def shape(text: str) -> tuple[int, ...]:

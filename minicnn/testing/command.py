@@ -4,49 +4,117 @@ import ast
 import copy
 import importlib
 import importlib.util
-import os
+import math
 import sys
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from minicnn.layers.base import Layer
-from minicnn.testing.check import chosen_checks, error_of, make_target, run_checks
+from minicnn.testing.adapters import from_object, from_torch
+from minicnn.testing.check import CheckReport, chosen_checks, error_of, make_target, run_checks
+from minicnn.testing.report import LayerCheckError
 
 DEFAULT_SHAPES = ((8, 7, 3), (12,))  # numbers of rows and columns differ, so that mixing them up shows
 
 
-def check_command(target: str, input_shape: tuple[int, ...] | None = None, seed: int = 0) -> tuple[str, bool]:
-    """Run all checks on the layer that `target` names; return the report, and whether all passed.
+@dataclass(frozen=True)
+class CheckedLayer:
+    """A target, the report of its checks with one input shape, and the error if it fails."""
+
+    target: str
+    input_shape: tuple[int, ...]
+    report: CheckReport
+    error: LayerCheckError | None
+
+    def __str__(self) -> str:
+        report = self.report
+        text = f"{report.layer} with input shape {self.input_shape} passes all {len(report.checks)} checks"
+        remarks = [f"remark: {remark}" for remark in report.remarks]
+        return "\n\n".join([str(self.error) if self.error else text, *remarks])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report in types that JSON has; numbers that are not finite are strings."""
+        failures = [
+            {
+                "check": failure.check,
+                "what": failure.what,
+                "array": failure.array or None,
+                "index": None if failure.index is None else [int(i) for i in failure.index],
+                "facts": {name: _plain(value) for name, value in failure.facts.items()},
+                "inputs": failure.drawn or None,
+                "usual_cause": failure.hint or None,
+            }
+            for failure in self.report.failures
+        ]
+        return {
+            "target": self.target,
+            "layer": self.report.layer,
+            "input_shape": list(self.input_shape),
+            "passed": self.error is None,
+            "checks": self.report.checks,
+            "failures": failures,
+            "remarks": [{"check": remark.check, "what": remark.what} for remark in self.report.remarks],
+            "repeat": self.error.repeat if self.error else None,
+        }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bool | int | str):
+        return value
+    return float(value) if isinstance(value, float) and math.isfinite(value) else str(value)
+
+
+def check_command(
+    target: str,
+    input_shape: tuple[int, ...] | None = None,
+    seed: int = 0,
+    skip: str | Collection[str] = (),
+    only: str | Collection[str] | None = None,
+    inputs: str | None = None,
+    layout: str | None = None,
+) -> list[CheckedLayer]:
+    """Check the layer that `target` names, with each input shape.
 
     Parameters
     ----------
     target : str
         "package.module:LayerClass" or "FILE.py:LayerClass", with literal arguments if it needs some:
-        "package.module:LayerClass(16, padding='same')". Modules in the current folder can be imported.
+        "package.module:LayerClass(16, padding='same')". Modules in the current folder, and in that of the
+        file, can be imported. An object that is no Layer, but has a method backward, is adapted by
+        `from_object`, and a module of PyTorch by `from_torch`.
     input_shape : tuple of int, optional
         Shape of one example. Default: an image and a vector, if the layer builds with them.
     seed : int
         Seed of weights and inputs.
+    skip, only, layout
+        As for `check_layer`.
+    inputs : str, optional
+        The argument of `check_layer`, named as a target or by the name of a function beside the layer.
 
     Raises
     ------
     ValueError
         If the layer cannot be imported or created, or the shape is not valid.
     """
+    names = [name for name in chosen_checks(skip, only) if name != "reference"]
     layer = load_layer(target)
     if input_shape is not None and (not input_shape or min(input_shape) < 1):
         raise ValueError(f"`input_shape` must be positive sizes, without the batch axis, got {input_shape}")
-    shapes = [input_shape] if input_shape else _buildable_shapes(layer)
-    texts, passed = [], True
-    for shape in shapes:
-        target_layer = make_target(layer, shape, seed)
-        report = run_checks(target_layer, chosen_checks(("reference",)))
-        text = f"{report.layer} with input shape {shape} passes all {len(report.checks)} checks"
-        if report.failures:
-            text, passed = str(error_of(target_layer, report)), False
-        texts.append("\n\n".join([text, *(f"remark: {remark}" for remark in report.remarks)]))
-    return "\n\n".join(texts), passed
+    draw = None
+    if inputs is not None:
+        draw = _load(inputs if ":" in inputs else f"{target.partition(':')[0]}:{inputs}")[0]
+        if not callable(draw):
+            raise ValueError(f"{inputs!r} must be a function (rng, shape) that returns inputs, got {draw!r}")
+    results = []
+    for shape in [input_shape] if input_shape else _buildable_shapes(layer):
+        under_test = make_target(layer, shape, seed, inputs=draw, layout=layout)
+        report = run_checks(under_test, names)
+        error = error_of(under_test, report) if report.failures else None
+        results.append(CheckedLayer(target, shape, report, error))
+    return results
 
 
 def _buildable_shapes(layer: Layer) -> list[tuple[int, ...]]:
@@ -67,26 +135,44 @@ def _buildable_shapes(layer: Layer) -> list[tuple[int, ...]]:
 
 def load_layer(target: str) -> Layer:
     """Return the layer that "package.module:LayerClass" names; raise ValueError if there is none."""
+    found, (_, arguments, options) = _load(target)
+    layer = None if isinstance(found, type) else _as_layer(found)
+    if layer is None and not callable(found):
+        raise ValueError(f"{target!r} must be a Layer class, got {found!r}")
+    if layer is None:
+        try:
+            made = found(*arguments, **options)
+        except (Exception, SystemExit) as error:
+            expression = target.partition(":")[2]
+            raise ValueError(f"{expression!r} cannot be created: {type(error).__name__}: {error}") from error
+        layer = _as_layer(made)
+        if layer is None:
+            raise ValueError(f"{target!r} must return a Layer, got {type(made).__name__}")
+    return layer
+
+
+def _as_layer(made: Any) -> Layer | None:
+    """Return a layer, or an adapter of an object that is one in another sense, or None."""
+    if isinstance(made, Layer):
+        return made
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(made, torch.nn.Module):
+        return from_torch(made)
+    return from_object(made) if callable(getattr(made, "backward", None)) else None
+
+
+def _load(target: str) -> tuple[Any, tuple[str, list[Any], dict[str, Any]]]:
+    """Return the object that a target names, and name, arguments and options of the call."""
     path, colon, expression = target.partition(":")
     if not (path and colon and expression):
         raise ValueError(f"the layer must be given as FILE.py:NAME or package.module:NAME, got {target!r}")
-    name, arguments, options = _parse_call(expression)
+    call = _parse_call(expression)
     found: Any = import_target(path)
-    for part in name.split("."):
+    for part in call[0].split("."):
         if not hasattr(found, part):
-            raise ValueError(f"{path!r} has no {name!r}")
+            raise ValueError(f"{path!r} has no {call[0]!r}")
         found = getattr(found, part)
-    if isinstance(found, Layer):
-        return found
-    if not callable(found):
-        raise ValueError(f"{target!r} must be a Layer class, got {found!r}")
-    try:
-        layer = found(*arguments, **options)
-    except (Exception, SystemExit) as error:
-        raise ValueError(f"{expression!r} cannot be created: {type(error).__name__}: {error}") from error
-    if not isinstance(layer, Layer):
-        raise ValueError(f"{target!r} must return a Layer, got {type(layer).__name__}")
-    return layer
+    return found, call
 
 
 def import_target(path: str) -> ModuleType:
@@ -100,18 +186,29 @@ def import_target(path: str) -> ModuleType:
 
 
 def _import(path: str) -> ModuleType:
-    """Import a module by name (the current folder included), or a file by path."""
+    """Import a module by name (the current folder included), or a file by path (its folder included)."""
     if not path.endswith(".py"):
-        if os.getcwd() not in sys.path:
-            sys.path.insert(0, os.getcwd())  # like `python -m`
+        _make_importable(Path.cwd())  # like `python -m`
         return importlib.import_module(path)
-    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
+    file = Path(path).resolve()
+    package = file.parent
+    while (package / "__init__.py").exists():
+        package = package.parent
+    _make_importable(package)  # like `python FILE`
+    if package != file.parent:  # relative imports need the package
+        return importlib.import_module(".".join(file.relative_to(package).with_suffix("").parts))
+    spec = importlib.util.spec_from_file_location(file.stem, path)
     assert spec is not None  # the name ends in .py
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # where pickle looks up the class of the layer
     spec.loader.exec_module(module)
     return module
+
+
+def _make_importable(folder: Path) -> None:
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
 
 
 def _parse_call(expression: str) -> tuple[str, list[Any], dict[str, Any]]:

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from minicnn.cli import main
@@ -50,3 +52,19 @@ def test_check_refuses_a_wrong_target(layers, capsys, target):
     captured = capsys.readouterr()
     assert captured.err.startswith("minicnn check: ")
     assert captured.err.count("\n") == 1
+
+
+def test_several_targets_give_one_json_list(layers, capsys):
+    code = main(
+        ["check", f"{layers}:Scale", f"{layers}:Wrong", "--input", "3", "--only", "gradients", "--json"]
+    )
+    assert code == 1
+    found = json.loads(capsys.readouterr().out)
+    assert [result["passed"] for result in found] == [True, False]
+    assert main(["check", f"{layers}:Scale", f"{layers}:Scale", "--input", "3", "--only", "repr,shapes"]) == 0
+    assert capsys.readouterr().out.count("passes all 2 checks") == 2
+
+
+def test_an_unknown_check_is_an_error_in_one_line(layers, capsys):
+    assert main(["check", f"{layers}:Scale", "--only", "nothing"]) == 2
+    assert "check names must be among" in capsys.readouterr().err

@@ -1,7 +1,17 @@
+import json
+import sys
+
 import pytest
 
 from minicnn import Layer
-from minicnn.testing.command import check_command, load_layer
+from minicnn.testing import command
+from minicnn.testing.command import load_layer
+
+
+def check_command(*arguments, **options):
+    results = command.check_command(*arguments, **options)
+    return "\n\n".join(map(str, results)), all(result.error is None for result in results)
+
 
 SOURCE = """
 import numpy as np
@@ -133,3 +143,94 @@ def test_wrong_targets_raise_clear_errors(module, target, message):
 def test_wrong_shapes_raise_clear_errors(module, shape):
     with pytest.raises(ValueError, match="must be positive sizes"):
         check_command(f"{module}:Shift", shape, 0)
+
+
+FOREIGN = """
+import numpy as np
+from helper_of_a_test import double
+
+class Affine:
+    def __init__(self, scale=1.0):
+        self.w, self.b, self.scale = np.ones((12, 3)), np.zeros(3), scale
+
+    def forward(self, x):
+        self.x = x
+        return double(x @ self.w + self.b)
+
+    def backward(self, dy):
+        self.dw, self.db = double(self.x.T @ dy), self.scale * double(dy.sum(0))
+        return double(dy @ self.w.T)
+
+class Log:
+    def forward(self, x):
+        self.x = x
+        return np.log(x)
+
+    def backward(self, dy):
+        return dy / self.x
+
+def positive(rng, shape):
+    return rng.uniform(0.5, 2.0, shape)
+
+number = 3
+"""
+
+
+@pytest.fixture
+def foreign(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    for name in ("helper_of_a_test", "foreign"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    (tmp_path / "helper_of_a_test.py").write_text("def double(x):\n    return 2 * x\n")
+    (tmp_path / "foreign.py").write_text(FOREIGN)
+    return tmp_path / "foreign.py"
+
+
+def test_siblings_of_a_file_can_be_imported_and_objects_are_adapted(foreign):
+    text, passed = check_command(f"{foreign}:Affine", (12,))
+    assert passed
+    assert text.startswith("FromObject(Affine) with input shape (12,) passes all")
+    text, passed = check_command(f"{foreign}:Affine(2.0)", (12,), only="gradients")
+    assert not passed
+    assert "gradient of the weight 'b'" in text
+
+
+def test_a_file_of_a_package_may_import_relatively(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    package = tmp_path / "package_of_a_test"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "base.py").write_text(SOURCE)
+    (package / "layers.py").write_text("from .base import Shift\n")
+    assert load_layer(f"{package / 'layers.py'}:Shift(4)").by == 4
+
+
+def test_inputs_are_drawn_by_a_function_beside_the_layer(foreign):
+    for inputs in ("positive", f"{foreign}:positive"):
+        text, passed = check_command(f"{foreign}:Log", (5,), only=("shapes", "gradients"), inputs=inputs)
+        assert passed, text
+    assert not check_command(f"{foreign}:Log", (5,), only="gradients")[1]
+    with pytest.raises(ValueError, match=r"'number' must be a function \(rng, shape\)"):
+        check_command(f"{foreign}:Log", (5,), inputs="number")
+    with pytest.raises(ValueError, match="has no 'nothing'"):
+        check_command(f"{foreign}:Log", (5,), inputs="nothing")
+
+
+def test_checks_are_chosen_by_name_or_group(module):
+    assert "passes all 5 checks" in check_command(f"{module}:Shift", (3,), only="gradients")[0]
+    assert "passes all 1 checks" in check_command(f"{module}:Wrong", (3,), only=("repr",))[0]
+    assert not check_command(f"{module}:Wrong", (3,), skip="contract")[1]
+    with pytest.raises(ValueError, match="check names must be among"):
+        check_command(f"{module}:Shift", (3,), skip="nothing")
+
+
+def test_json_has_the_report(module):
+    (result,) = command.check_command(f"{module}:Wrong", (3,), only="gradients")
+    found = json.loads(json.dumps(result.to_json(), allow_nan=False))
+    assert (found["layer"], found["passed"], found["input_shape"]) == ("Wrong()", False, [3])
+    failure = found["failures"][0]
+    assert failure["check"] == "gradients"
+    assert failure["facts"]["analytic"] == pytest.approx(2 * failure["facts"]["numeric"], rel=1e-6)
+    assert "only=('gradients',)" in found["repeat"]
+    (result,) = command.check_command(f"{module}:Shift", (3,))
+    assert (result.to_json()["passed"], result.to_json()["failures"]) == (True, [])
