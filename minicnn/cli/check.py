@@ -10,8 +10,8 @@ from minicnn.profiling.tables import text_width
 _TEXT = """\
 Check a layer: the gradients of its backward against numerical ones, and the rest of the layer contract.
 
-TARGET is FILE.py:NAME or package.module:NAME, with constructor arguments if the layer needs any. Other classes
-that have forward and backward are checked too, as are modules of PyTorch."""
+TARGET is FILE.py:NAME or package.module:NAME, with constructor arguments if the layer needs any. Other
+classes that have forward and backward are checked too, as are modules of PyTorch."""
 _EXAMPLE = "minicnn check my_layers.py:Scale --input 8,7,3"
 
 
