@@ -51,8 +51,7 @@ class Peer:
                 layer.set_weights([next(given), next(given)])
         self.threads = threads
         loss = own_loss if net["own_loss"] else softmax_cross_entropy
-        whole = any(layer.batch_dependent for _, layer in self.model.named_layers())
-        self.trainer = Trainer(self.model, Adam(), loss=loss, threads=None if whole else threads)
+        self.trainer = Trainer(self.model, Adam(), loss=loss, threads=threads)
 
     def prepare(self, images: np.ndarray) -> np.ndarray:
         """Return uint8 images in the form that the framework trains on."""
