@@ -58,8 +58,9 @@ def _keep_weights(layer: Layer, shape: tuple[int, ...], rng: np.random.Generator
     ValueError
         If its weights do not fit the shape or the dtype, or would be lost.
     """
-    name, own = type(layer).__name__, _own_parameters(layer)
-    if any(parameter.dtype != dtype for parameter in own):
+    name, built = type(layer).__name__, [part for _, part in layer.named_layers() if part.input_shape]
+    kept = [*_own_parameters(layer), *(parameter for part in built for parameter in part.parameters())]
+    if any(parameter.dtype != dtype for parameter in kept):
         raise ValueError(
             f"{name} is built in {layer.dtype}, and this build is in {dtype}: pass dtype={layer.dtype.name!r}"
         )
@@ -68,7 +69,6 @@ def _keep_weights(layer: Layer, shape: tuple[int, ...], rng: np.random.Generator
             _adapt(layer, shape)
     elif shape != layer.input_shape or layer.unbuilt_part():
         attributes = dict(vars(layer))
-        kept = [*own, *(p for _, part in layer.named_layers() if part.input_shape for p in part.parameters())]
         layer.init_params(shape, rng)
         if {*map(id, kept)} - {*map(id, layer.parameters())}:
             layer.__dict__.clear()

@@ -14,9 +14,10 @@ from minicnn.models import MODELS
 
 
 def start(*arguments, **settings):
-    """Start the command in a process of its own."""
+    """Start the command in a process of its own, which obeys Ctrl-C also where the tests do not."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | settings
-    return subprocess.Popen([sys.executable, "-m", "minicnn", *map(str, arguments)], **pipes)
+    command = [sys.executable, "-m", "minicnn", *map(str, arguments)]
+    return subprocess.Popen(command, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), **pipes)
 
 
 def test_without_arguments_it_prints_its_help(capsys):

@@ -168,7 +168,7 @@ def test_onnxruntime_computes_the_same(name, tmp_path):
 
 def test_export_writes_the_model_of_a_run(tmp_path, capsys):
     run, file = tmp_path / "run", tmp_path / "model.onnx"
-    main(["train", "--epochs", "1", "--limit", "32", "--validation", "8", "--out", str(run)])
+    main(["train", "--epochs", "1", "--limit", "32", "--val-split", "0.25", "--out", str(run)])
     assert main(["export", str(run), str(file)]) == 0
     assert "(N, 28, 28, 1)" in capsys.readouterr().out
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])

@@ -297,3 +297,12 @@ def test_a_frozen_weight_above_a_trained_one_changes_no_other_gradient(layer, fr
     np.testing.assert_array_equal(dx, again)
     for parameter, grad, other in zip(model.parameters(), grads, others, strict=True):
         np.testing.assert_array_equal(other, grad if parameter.trainable else np.zeros_like(grad))
+
+
+@pytest.mark.parametrize("make", [Sequential, Residual, lambda layers: Concatenate([layers])])
+def test_built_layers_in_a_built_container_keep_their_dtype(make):
+    container = make([Dense(3)])
+    Sequential([container]).build((3,), rng=0)
+    with pytest.raises(ValueError, match=r"is built in float32, and this build is in float64"):
+        Sequential([container]).build((3,), dtype=np.float64)
+    assert [container.dtype, *(parameter.dtype for parameter in container.parameters())] == [np.float32] * 3
