@@ -28,7 +28,6 @@ derives all this and measures the error.
 
 import math
 from collections.abc import Iterator
-from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
@@ -39,9 +38,10 @@ from minicnn.ops.windows import WindowPlan
 
 ROWS = 4  # rows of the output in a tile, m
 
-# The points, beside infinity: small powers of two, so that B and A are exact in floating point. Zero,
-# opposites and reciprocals in turn give small errors (Barabasz, Anderson, Soodhalter and Gregg 2020).
-POINTS = tuple(map(Fraction, ("0", "1", "-1", "1/2", "-2", "-1/2", "2")))
+# The points, beside infinity: small powers of two, so that B, A and the divisors of G are exact in floating
+# point. Zero, opposites and reciprocals in turn give small errors (Barabasz, Anderson, Soodhalter and Gregg
+# 2020).
+POINTS = (0.0, 1.0, -1.0, 0.5, -2.0, -0.5, 2.0)
 
 
 @lru_cache
@@ -74,7 +74,8 @@ def transforms(m: int, r: int, dtype: DTypeLike) -> tuple[np.ndarray, np.ndarray
     ]
     g += [[0] * (r - 1) + [1]]
     b = [[*polynomial(rest), 0] for rest in others] + [polynomial(points)]
-    a_matrix, b_matrix, g_matrix = (np.array(rows, float).astype(dtype) for rows in (a, b, g))
+    # Adding zero makes 0.0 of -0.0.
+    a_matrix, b_matrix, g_matrix = ((np.array(rows) + 0.0).astype(dtype) for rows in (a, b, g))
     return a_matrix, b_matrix, g_matrix
 
 

@@ -1,7 +1,6 @@
 """What can be known of a fit before its first step: labels, metrics, callbacks."""
 
 import copy
-import difflib
 import inspect
 import math
 import warnings
@@ -77,6 +76,8 @@ def _check_hooks(hook: Callback) -> None:
             raise TypeError(f"{kind.__name__}.{name} must have the signature {expected}: {error}") from None
     for name in dir(kind):
         if name.startswith("on_") and name not in _HOOKS and callable(getattr(kind, name)):
+            import difflib  # imported here to keep `import minicnn` fast
+
             near = difflib.get_close_matches(name.replace("_train_batch_", "_batch_"), _HOOKS, 1)
             hint = f"; did you mean {near[0]}?" if near else f"; the hooks are {', '.join(_HOOKS)}"
             warnings.warn(f"{kind.__name__}.{name} is never called by a fit{hint}", stacklevel=4)
