@@ -7,20 +7,30 @@ import copy
 import functools
 import types
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from minicnn.layers._inputs import to_input
+from minicnn.layers._tree import find_objects
 from minicnn.layers.base import Layer
 from minicnn.parallel.builtin_pickling import builtin_pickle
 from minicnn.parallel.held_values import code_names, find_values
 from minicnn.parallel.sums import run_in_shards
+from minicnn.parameter import Parameter
 
 SUM = "sum_over_batch"
 SHARDS = 2  # into which the first batch of a fit is divided for a comparison
 TOLERANCES = {np.dtype(np.float32): 1e-3, np.dtype(np.float64): 1e-5}  # relative to the largest value
+ROUNDED = 0.01  # of the input: the mean of values around 0 is rounded as they are
 HINT = "use `minicnn.sum_over_batch`, or train with threads=1"
+
+
+class Result(NamedTuple):
+    """What a layer or loss has computed, and the largest value it was computed from, if that matters."""
+
+    value: np.ndarray
+    scale: float = 0.0
 
 
 def batch_dependent_parts(model: Layer, loss: Callable) -> list[Any]:
@@ -91,7 +101,7 @@ def find_loss_mistake(loss: Callable, predictions: np.ndarray, y: np.ndarray) ->
         whole, again = (_loss_in_shards(loss, predictions, y, 1) for _ in range(2))
         parts = _loss_in_shards(loss, predictions, y, SHARDS)
         if not _agree(whole, parts) and _agree(whole, again):
-            values = f"{float(whole[0]):g}, but {float(parts[0]):g} in {SHARDS} shards"
+            values = f"{float(whole[0].value):g}, but {float(parts[0].value):g} in {SHARDS} shards"
             return (
                 f"the loss of the first batch is {values}: a loss must be a mean over examples, or {HINT}; "
                 f"or set `batch_dependent = True` on it"
@@ -114,32 +124,45 @@ def _agrees_in_shards(model: Layer, x: np.ndarray, name: str = "") -> bool:
     return _agree(_results([whole], x, name), _results(parts, x, name))
 
 
-def _results(models: Sequence[Layer], x: np.ndarray, name: str) -> list[np.ndarray]:
+def _results(models: Sequence[Layer], x: np.ndarray, name: str) -> list[Result]:
     """Return output and running statistics of a layer after a forward with a shard for each model."""
     count = len(models)
-    layers = [dict(model.named_layers())[name] if name else model for model in models]
+    parts = [{"": model, **dict(model.named_layers())} for model in models]
     outputs: list[Any] = [None] * count
+    scales = dict.fromkeys(parts[0], 0.0)  # the largest input of each layer
 
-    def run(i: int) -> None:
-        forward = layers[i].forward
+    def watch(i: int, key: str, layer: Layer) -> None:
+        forward = layer.forward
 
         def keep(x: np.ndarray) -> np.ndarray:
-            outputs[i] = forward(x)
-            return outputs[i]
+            scales[key] = max(scales[key], np.max(np.abs(x), initial=0.0))
+            y = forward(x)
+            if key == name:
+                outputs[i] = y
+            return y
 
-        layers[i].forward = keep  # type: ignore[method-assign]
+        layer.forward = keep  # type: ignore[method-assign]
+
+    def run(i: int) -> None:
+        for key, layer in parts[i].items():
+            watch(i, key, layer)
         models[i](x[i::count])
 
     run_in_shards([functools.partial(run, i) for i in range(count)])
     y = np.empty((len(x), *outputs[0].shape[1:]), outputs[0].dtype)
     for i in range(count):
         y[i::count] = outputs[i]
+    found = [Result(y)]
     # Without a declaration, no shard may change them; that is looked for in every step.
-    declared = batch_dependent_parts(layers[0], lambda: None)
-    return [y, *(p.value for p in layers[0].parameters() if declared and p.is_statistic)]
+    if batch_dependent_parts(parts[0][name], lambda: None):
+        for key, layer in parts[0].items():
+            if not name or key == name or key.startswith(f"{name}."):
+                own = (p for _, p in find_objects(layer.__getstate__(), Parameter) if p.is_statistic)
+                found += [Result(parameter.value, scales[key]) for parameter in own]
+    return found
 
 
-def _loss_in_shards(loss: Callable, predictions: np.ndarray, y: np.ndarray, count: int) -> list[np.ndarray]:
+def _loss_in_shards(loss: Callable, predictions: np.ndarray, y: np.ndarray, count: int) -> list[Result]:
     rows = [slice(i, None, count) for i in range(count)]
     results = run_in_shards([functools.partial(loss, predictions[own].copy(), y[own].copy()) for own in rows])
     derivative, value = np.empty_like(predictions), 0.0
@@ -147,13 +170,14 @@ def _loss_in_shards(loss: Callable, predictions: np.ndarray, y: np.ndarray, coun
         share = len(y[own]) / len(y)
         value += share * part
         derivative[own] = share * dpart
-    return [np.array(value), derivative]
+    return [Result(np.array(value)), Result(derivative)]
 
 
-def _agree(these: Sequence[np.ndarray], those: Sequence[np.ndarray]) -> bool:
+def _agree(these: Sequence[Result], those: Sequence[Result]) -> bool:
     """Return whether arrays are equal up to rounding; what is not finite is not compared."""
-    for one, other in zip(these, those, strict=True):
-        limit = TOLERANCES.get(one.dtype, 1e-3) * np.max(np.abs(one), initial=0.0)
+    for (one, scale), (other, _) in zip(these, those, strict=True):
+        largest = np.max(np.abs(one), initial=0.0) + ROUNDED * scale
+        limit = TOLERANCES.get(one.dtype, 1e-3) * largest
         if one.shape != other.shape or np.any(np.abs(one - other) > limit):
             return False
     return True

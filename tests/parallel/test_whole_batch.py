@@ -7,6 +7,7 @@ import pytest
 
 from minicnn import (
     SGD,
+    BatchNorm,
     Dense,
     Dropout,
     Flatten,
@@ -115,6 +116,13 @@ def test_a_layer_that_depends_on_the_shards_is_named(layer, name):
 def test_other_layers_are_not_refused(layer):
     fit(layer())
     fit(Mixes(), Dropout(0.5))  # the other kind of mistake: a random net hides it
+
+
+def test_running_averages_around_zero_may_be_rounded_otherwise():
+    trainer, history = fit(Center(), BatchNorm())
+    assert np.max(np.abs(trainer.model[2].running_mean.value)) < 1e-6
+    other = fit(Center(), BatchNorm(), threads=1)[1]
+    assert history.history["loss"] == pytest.approx(other.history["loss"], rel=1e-5)
 
 
 def test_running_statistics_of_a_shard_are_noticed_in_a_random_net():
