@@ -97,7 +97,7 @@ class BatchNorm(_ScaleAndShift):
         gamma, beta = self._weights(x)
         if not (self.training and self.trainable):
             mean, var = (p.value.astype(x.dtype, copy=False) for p in (self.running_mean, self.running_var))
-            self.cache = x, None, var, 0
+            self.cache = x, mean, var, 0
             return normalize(x, mean, var, gamma, beta, self.eps)
         own_mean, own_var = moments(x)
         count = self.sum_over_batch(x.size // self.channels)
@@ -114,7 +114,9 @@ class BatchNorm(_ScaleAndShift):
         x, mean, var, count = self.cache
         gamma, _ = self._weights(x)
         check_dy(dy, x.shape)
-        if mean is None:  # frozen
+        if not count:  # frozen
+            if any(p is not None and p.trainable for p in (self.gamma, self.beta)):  # but for these weights
+                self._add_grads(dy, *gradient_sums(dy, x, mean, var, self.eps))
             return dy * (gamma / np.sqrt(var + self.eps))
         own = np.stack(gradient_sums(dy, x, mean, var, self.eps))
         mean_dgamma, mean_dbeta = self.sum_over_batch(own) / count

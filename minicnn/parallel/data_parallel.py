@@ -85,7 +85,7 @@ class DataParallel:
         self.parameters = [replica.parameters() for replica in self.models]
         # Found once, as it takes longer than some steps: all parameters, and the generators of each replica.
         self.own_parameters, self.streams = self.model.parameters(), self.generators()
-        self.trainable = [parameter.trainable for parameter in self.own_parameters]
+        self.modes = self._modes()
         self.is_parallel = len(self.models) > 1 or size > 1
         self.structure_digest = structure_digest(model) if self.is_parallel else None
         self.worker_pool = WorkerPool(workers, self.models, self.parameters, loss, warns=rank == 0)
@@ -118,8 +118,18 @@ class DataParallel:
         The loop calls it before each epoch, and in the next step if a weight was frozen
         or thawed. The replicas share the weights anyway, and keep their gradients
         and generators. They stay as they are if the model cannot be copied or compared.
+
+        Raises
+        ------
+        RuntimeError
+            If the model has other weights than at first: the optimizer would not train them.
         """
-        self.trainable = [parameter.trainable for parameter in self.own_parameters]
+        if [*map(id, self.model.parameters())] != [*map(id, self.own_parameters)]:
+            raise RuntimeError(
+                "a layer with weights was exchanged, added or removed during the fit: do that before it, and "
+                "make a new Trainer, with a new optimizer"
+            )
+        self.modes = self._modes()
         self.model.needs_dx = self.model.needs_dx  # finds again which layers need no backward pass
         for i in self.replicas:
             share_frozen(self.model, self.models[i])
@@ -132,6 +142,10 @@ class DataParallel:
         elif digest is not None:
             self.worker_pool.update_code()
         self.streams = self.generators()
+
+    def _modes(self) -> list[tuple[bool, bool]]:
+        """Return which weights are trained, and which are frozen: running averages can be frozen, too."""
+        return [(parameter.trainable, parameter.frozen) for parameter in self.own_parameters]
 
     def _copy_structure(self) -> None:
         self._look_for_sums(len(self.models))
@@ -154,7 +168,7 @@ class DataParallel:
         """
         if self.pool is None:
             raise RuntimeError("DataParallel must be entered first: use a `with` statement")
-        if self.trainable != [parameter.trainable for parameter in self.own_parameters]:
+        if self.modes != self._modes():
             self.sync_replicas()
         count = max(min(len(self.models), len(x), x.size // self.smallest_shard), 1)
         batch = len(x) if batch is None else batch

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from minicnn.parallel.shard import Place, ShardResult, compute_shard
-from minicnn.parallel.sums import AbortedError, ShardSums, SumMemory
+from minicnn.parallel.sums import AbortedError, ShardSums, SumMemory, aborting
 from minicnn.parallel.worker_pool import WorkerPool
 from minicnn.parallel.workers import Worker
 from minicnn.parameter import Parameter
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor
+    from concurrent.futures import Executor, Future
 
 # A worker is too late if this process waits for it so many seconds, and so many times as long as it worked.
 PATIENCE_SECONDS, PATIENCE_FACTOR = 2.0, 10.0
@@ -95,7 +95,8 @@ class ShardedBatch:
         if memory is not None:
             memory.attempt += 1
             rest = len(self.shards), memory.attempt, self.over_ranks is not None
-            sent = {i: pool.submit(Place(i, *rest), *self.shards[i][3:]) for i in self.others}
+            with aborting(memory):
+                sent = {i: pool.submit(Place(i, *rest), *self.shards[i][3:]) for i in self.others}
             workers = {i: worker for i, worker in sent.items() if worker}
         return workers, memory if workers and memory else SumMemory(len(self.shards))
 
@@ -112,22 +113,22 @@ class ShardedBatch:
                 worker.detach()
                 memory.end(other, failed=True)
 
-        futures = {
-            i: self.executor.submit(self._compute, i, self._sums(i, memory, known))
-            for i in self.others
-            if i not in workers
-        }
+        futures: dict[int, Future] = {}
         results: Results = {}
         sums = self._sums(0, memory, known, check)
-        try:
-            with contextlib.suppress(AbortedError):
-                results[0] = self._compute(0, sums)
-        finally:
-            self.totals = sums.totals
-            for i, worker in workers.items():
-                results[i] = worker.result(_patience(start))
-                memory.end(i, failed=results[i] is None)
-            errors = [future.exception() for future in futures.values()]  # waits for their end
+        with aborting(memory):  # twice, since there may be a second Ctrl-C
+            try:
+                with aborting(memory), contextlib.suppress(AbortedError):
+                    for i in self.others:
+                        if i not in workers:
+                            futures[i] = self.executor.submit(self._compute, i, self._sums(i, memory, known))
+                    results[0] = self._compute(0, sums)
+            finally:
+                self.totals = sums.totals
+                for i, worker in workers.items():
+                    results[i] = worker.result(_patience(start))
+                    memory.end(i, failed=results[i] is None)
+                errors = [future.exception() for future in futures.values()]  # waits for their end
         for error in errors:
             if error is not None and not isinstance(error, AbortedError):
                 raise error

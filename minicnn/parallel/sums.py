@@ -76,6 +76,11 @@ class SumMemory:
         """Mark a shard that makes no more sums in this attempt."""
         self.words[WORDS * index + ENDED] = -self.attempt if failed else self.attempt
 
+    def abort(self) -> None:
+        """End the attempt, so that no shard waits for another one."""
+        for index in range(self.slots.shape[1]):
+            self.end(index, failed=True)
+
     def fence(self) -> None:
         """Keep the order of what this thread reads and writes before and after, for other processors too."""
         for _ in range(2):
@@ -203,6 +208,16 @@ class ShardSums:
         return False
 
 
+@contextlib.contextmanager
+def aborting(memory: SumMemory) -> Iterator[None]:
+    """Abort an attempt if an exception leaves the block: KeyboardInterrupt also comes between two shards."""
+    try:
+        yield
+    except BaseException:
+        memory.abort()
+        raise
+
+
 def run_in_shards(functions: Sequence[Callable[[], T]]) -> list[T]:
     """Call all functions at the same time, each as a shard of one batch, and return their results."""
     from concurrent.futures import ThreadPoolExecutor  # imported here to keep `import minicnn` fast
@@ -213,7 +228,7 @@ def run_in_shards(functions: Sequence[Callable[[], T]]) -> list[T]:
         with ShardSums(memory, i, len(functions)):
             return functions[i]()
 
-    with ThreadPoolExecutor(len(functions)) as executor:
+    with ThreadPoolExecutor(len(functions)) as executor, aborting(memory):
         futures = [executor.submit(call, i) for i in range(len(functions))]
     errors = [error for future in futures if (error := future.exception())]
     for error in sorted(errors, key=lambda error: isinstance(error, AbortedError)):

@@ -225,6 +225,23 @@ def test_a_frozen_batch_norm_normalizes_by_its_running_averages():
     assert [p.trainable for p in layer.parameters()] == [True, True, False, False]
 
 
+@pytest.mark.parametrize("name", ["gamma", "beta"])
+def test_a_thawed_weight_of_a_frozen_batch_norm_gets_its_gradient(name):
+    rng = np.random.default_rng(0)
+    layer = BatchNorm().build((2,), dtype=np.float64).train()
+    layer.running_mean.value, layer.running_var.value = [1.0, 2.0], [3.0, 8.0]
+    layer.trainable = False
+    weight = getattr(layer, name)
+    weight.trainable = True
+    x, dy = rng.normal(size=(2, 3, 2))
+    layer(x)
+    layer.backward(dy)
+    normalized = (x - [1.0, 2.0]) / np.sqrt(np.array([3.0, 8.0]) + 1e-3)
+    expected = {"gamma": (dy * normalized).sum(axis=0), "beta": dy.sum(axis=0)}
+    np.testing.assert_allclose(weight.grad, expected.pop(name), rtol=1e-14)
+    assert not any(getattr(layer, other).grad.any() for other in expected)
+
+
 def test_the_last_assignment_counts_and_new_weights_in_frozen_layers_are_frozen():
     model = Sequential([Dense(2), Sequential([Dense(2), Dense(2)])])
     model.trainable = False

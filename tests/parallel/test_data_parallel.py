@@ -4,7 +4,19 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
 
-from minicnn import SGD, Callback, Dense, Dropout, Flatten, Layer, Parameter, Sequential, Tanh, Trainer
+from minicnn import (
+    SGD,
+    BatchNorm,
+    Callback,
+    Dense,
+    Dropout,
+    Flatten,
+    Layer,
+    Parameter,
+    Sequential,
+    Tanh,
+    Trainer,
+)
 from minicnn.losses import softmax_cross_entropy
 from minicnn.parallel import data_parallel
 from minicnn.parallel.data_parallel import DataParallel
@@ -146,6 +158,44 @@ def test_a_batch_dependent_layer_cannot_be_added_after_the_trainer_was_made():
         ValueError, match="for a model with MixesExamples that needs whole batches and does not call"
     ):
         trainer.fit(np.ones((4, 6, 6, 1), np.float32), [0, 1, 2, 0])
+
+
+class OtherHead(Callback):
+    """Exchanges the last layer after the first epoch."""
+
+    def on_epoch_end(self, epoch, logs):
+        layers = self.state.model.layers
+        layers[-1] = Dense(3).build(layers[-1].input_shape, rng=1).train()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_layer_with_weights_cannot_be_exchanged_during_a_fit(threads):
+    model = Sequential([Flatten(), Dense(3)]).build((6, 6, 1), rng=0)
+    trainer = Trainer(model, SGD(0.1), threads=threads, callbacks=[OtherHead()])
+    x, y = np.ones((4, 6, 6, 1), np.float32), [0, 1, 2, 0]
+    with pytest.raises(RuntimeError, match="a layer with weights was exchanged, added or removed during"):
+        trainer.fit(x, y, epochs=2, verbose=0)
+
+
+class FreezesNorm(Callback):
+    """Freezes a layer after the first step of each epoch, and thaws it after the second."""
+
+    def on_batch_end(self, step, logs):
+        self.state.model[0].trainable = step != 1
+
+
+def test_running_averages_can_be_frozen_between_two_steps():
+    x, y = np.random.default_rng(0).random((12, 6, 6, 1)), np.arange(12) % 3
+    weights = []
+    for threads in (1, 2):
+        layers = [BatchNorm(scale=False, center=False), Flatten(), Dense(3)]
+        model = Sequential(layers).build((6, 6, 1), rng=0, dtype=np.float64)
+        Trainer(model, SGD(0.1), threads=threads, workers="threads", callbacks=[FreezesNorm()]).fit(
+            x, y, batch_size=4, epochs=2, verbose=0
+        )
+        weights.append(model.get_weights())
+    for one, other in zip(*weights, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12)
 
 
 class MixesExamples(Times):

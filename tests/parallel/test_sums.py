@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -175,6 +176,22 @@ def test_a_shard_that_raises_ends_the_others(workers):
         assert_equal(
             first + steps(parallel, 1), expected("BatchNorm", 1) + steps_again(1), rtol=1e-10, atol=1e-12
         )
+
+
+class InterruptedExecutor(ThreadPoolExecutor):
+    """Ctrl-C comes after the first shard that a thread computes was submitted."""
+
+    def submit(self, *args, **kwargs):
+        super().submit(*args, **kwargs)
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_between_two_shards_ends_those_that_wait():
+    parallel = DataParallel(net(), weighted, 3, workers="threads")
+    with InterruptedExecutor(2) as executor, parallel:
+        parallel.pool = executor
+        with pytest.raises(KeyboardInterrupt):
+            parallel.forward_backward(X, Y)
 
 
 def steps_again(count):
