@@ -22,13 +22,29 @@ def test_grade_accepts_a_right_solution(tmp_path, capsys):
     assert "pool_forward  correct" in capsys.readouterr().out
 
 
+def test_grade_of_a_folder_counts_says_what_is_protected_and_writes_a_table(tmp_path, capsys):
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "0-pool.py").write_text(SOLUTION)
+    (tmp_path / "files" / "0-main.py").write_text("pool_forward = None")
+    (tmp_path / "files" / "bad.py").write_text("1 / 0")
+    assert main(["grade", str(tmp_path / "files"), "--csv", str(tmp_path / "all.csv")]) == 1
+    report = capsys.readouterr().out
+    assert "1 of 2 files correct" in report
+    assert "Not protected" in report
+    header, *rows = (tmp_path / "all.csv").read_text().splitlines()
+    assert header.startswith("file,function,verdict")
+    assert len(rows) == 5
+
+
 def test_grade_ends_with_status_1_for_a_wrong_solution(tmp_path, capsys):
     (tmp_path / "solution.py").write_text(SOLUTION.replace("mean", "sum"))
     assert main(["grade", str(tmp_path / "solution.py"), "--timeout", "30"]) == 1
     assert "pool_forward  wrong" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("arguments", [["nowhere.py"], ["solution.py", "--timeout", "-1"]])
+@pytest.mark.parametrize(
+    "arguments", [["nowhere.py"], ["solution.py", "--timeout", "-1"], ["solution.py", "--memory", "1"]]
+)
 def test_grade_refuses_wrong_input(tmp_path, monkeypatch, capsys, arguments):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "solution.py").write_text(SOLUTION)

@@ -1,5 +1,6 @@
 """`minicnn grade`: test a learner's textbook functions against `minicnn.functional`."""
 
-from minicnn.testing.grade.grading import Grade, grade, grade_command
+from minicnn.testing.grade.grading import Grade, grade, grade_all
+from minicnn.testing.grade.verdict import Verdict
 
-__all__ = ["Grade", "grade", "grade_command"]
+__all__ = ["Grade", "Verdict", "grade", "grade_all"]

@@ -1,111 +1,163 @@
-"""The child process of `minicnn grade`: it runs a learner's file, tests its functions and writes events.
+"""What the process of a learner's file runs: it loads the file, calls its functions, and sends arrays back.
 
-Events are lines of JSON in a separate file, so that nothing the learner's code prints, closes or raises can
-be mistaken for one. The parent process reads them, and stops this process if it hangs.
+`sandbox.py` runs it, with NumPy and the standard library only. It knows inputs and nothing of the expected
+results: a message to the parent process is a list of arrays (.npy, without pickle), each after its length.
+The first array has the kind of the message, whether an argument was modified, and for each of the other
+arrays whether it is a result (0) or a description in UTF-8 (1).
 """
 
 import importlib.util
+import inspect
+import io
 import json
 import os
+import struct
 import sys
-import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from minicnn.testing.grade.cases import RESULTS, distinguishing_cases
-from minicnn.testing.grade.compare import describe_error, mismatch
-from minicnn.testing.grade.conventions import Convention, conventions
-from minicnn.testing.grade.search import EXAMPLES, smallest_failure
+import numpy as np
+
+RETURNED, PROBLEM = 0, 1  # kinds of a message
+MOST_BYTES = 1 << 20  # of an array
 
 
-def main(path: str, events: str, names: str, timeout: str) -> None:
-    """Test the functions in `names`, separated by commas, that the file defines."""
-    with Path(events).open("a", encoding="utf-8") as stream:
+def identity(Z: np.ndarray) -> np.ndarray:
+    """Return Z unchanged."""
+    return Z
 
-        def emit(**event: Any) -> None:
-            stream.write(json.dumps(event) + "\n")
-            stream.flush()
 
-        process = os.getpid()
-        emit(event="started")
-        try:
-            module = _load(path)
-            _exit_if_forked(process)
-        except BaseException as error:  # including SystemExit: the file may call exit()
-            emit(event="failed", text=describe_error(error, path))
+def relu(Z: np.ndarray) -> np.ndarray:
+    """Return max(Z, 0)."""
+    return np.maximum(Z, 0)
+
+
+ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "identity": identity,
+    "relu": relu,
+    "tanh": np.tanh,
+}
+
+
+def main(folder: str) -> None:
+    """Answer the requests on standard input, which the learner's code does not get, one after the other."""
+    requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for descriptor in range(3):
+        os.dup2(nothing, descriptor)
+    send(replies, describe(RETURNED, "ready"))
+    request = json.loads(requests.readline())
+    path = str(Path(folder, request["file"]))
+    process, module = os.getpid(), None
+    while True:
+        if module is None:
+            module, reply = load(path, request["names"])
+        else:
+            arrays = [np.load(io.BytesIO(requests.read(size))) for size in request["sizes"]]
+            function = getattr(module, request["name"], None)
+            reply = call(function, arrays, request["options"], request["results"], path)
+        if os.getpid() != process:
+            os._exit(0)  # a copy that the learner's code made by fork
+        send(replies, reply)
+        line = requests.readline()
+        if not line:
             return
-        defined = [name for name in RESULTS if callable(getattr(module, name, None))]
-        emit(event="defines", names=defined)
-        for name in names.split(","):
-            if name in defined:
-                emit(event="testing", name=name)
-                result = grade_function(name, getattr(module, name), path, float(timeout))
-                emit(event="tested", name=name, **result)
-        emit(event="finished")
+        request = json.loads(line)
 
 
-def grade_function(
-    name: str, function: Callable[..., Any], path: str = "", timeout: float = 60.0
-) -> dict[str, Any]:
-    """Return whether a function is correct, its smallest failing case, and the convention that it follows.
-
-    "calls" is the number of tested cases if time ran out, otherwise 0.
-    """
-    textbook, *others = conventions(name)
-    calls, process, start = 0, os.getpid(), time.monotonic()
-
-    def counting(*arguments: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        try:
-            return function(*arguments)
-        finally:
-            _exit_if_forked(process)
-
-    case = smallest_failure(name, counting, textbook, path, timeout / 2)
-    timed_out = time.monotonic() - start > timeout / 2
-    known = [textbook] if case is None else matching_conventions(name, counting, others, path, timeout / 4)
-    description = known[0].description if known else ""
-    return {
-        "passed": case is None,
-        "case": case or "",
-        "convention": description,
-        "calls": calls if timed_out else 0,
-    }
-
-
-def matching_conventions(
-    name: str,
-    function: Callable[..., Any],
-    known: list[Convention],
-    path: str = "",
-    seconds: float = 15.0,
-    examples: int = EXAMPLES,
-) -> list[Convention]:
-    """Return those of the known conventions by which a function is correct."""
-    share = seconds / len(known) if known else 0.0
-    return [
-        convention
-        for convention in known
-        # A slow function leaves no time for all cases, so those that distinguish the conventions come first.
-        if not any(mismatch(name, function, convention, case, path) for case in distinguishing_cases(name))
-        and smallest_failure(name, function, convention, path, share, examples, shrink=False) is None
-    ]
-
-
-def _exit_if_forked(process: int) -> None:
-    """Exit if this is a process that the learner's code forked from the child process."""
-    if os.getpid() != process:
-        os._exit(0)
-
-
-def _load(path: str) -> Any:
-    """Import the learner's file; its `if __name__ == "__main__"` part does not run."""
+def load(path: str, names: list[str]) -> tuple[Any, list[np.ndarray]]:
+    """Import the file; its `if __name__ == "__main__"` part does not run. Describe the functions in it."""
     sys.path.insert(0, str(Path(path).parent))  # for imports of neighbouring files
-    spec = importlib.util.spec_from_file_location("solution", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    try:
+        spec = importlib.util.spec_from_file_location("solution", path)
+        module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
+        spec.loader.exec_module(module)  # type: ignore[union-attr]
+    except BaseException as error:  # including SystemExit: the file may call exit()
+        return None, describe(PROBLEM, error_text(error, path))
+    return module, describe(
+        RETURNED, *(f"{name}({parameters(module, name)})" for name in found(module, names))
+    )
+
+
+def found(module: Any, names: list[str]) -> list[str]:
+    """Return those of the names that the file defines as functions."""
+    return [name for name in names if callable(getattr(module, name, None))]
+
+
+def parameters(module: Any, name: str) -> str:
+    """Return the names of a function's parameters, separated by commas; nothing if they are not known."""
+    try:
+        return ",".join(inspect.signature(getattr(module, name)).parameters)
+    except Exception:  # of a builtin function, or of the learner's own object
+        return ""
+
+
+def call(
+    function: Callable[..., Any] | None,
+    arrays: list[np.ndarray],
+    options: dict[str, Any],
+    results: int,
+    path: str = "",
+) -> list[np.ndarray]:
+    """Call a function that should have so many results; return the message for the parent process."""
+    passed = [array.copy() for array in arrays]
+    values = [tuple(v) if isinstance(v, list) else ACTIVATIONS.get(v, v) for v in options.values()]
+    try:
+        result = function(*passed, *values)  # type: ignore[misc]
+        several = isinstance(result, tuple) or (isinstance(result, list) and results > 1)
+        payload = [to_array(value) for value in (list(result)[:10] if several else [result])]
+    except BaseException as error:  # including SystemExit
+        return describe(PROBLEM, error_text(error, path))
+    equal = [np.array_equal(before, after) for before, after in zip(arrays, passed, strict=True)]
+    modified = -1 if all(equal) else equal.index(False)
+    flags = [int(isinstance(value, str)) for value in payload]
+    return [np.array([RETURNED, modified, *flags]), *map(encoded, payload)]
+
+
+def to_array(value: Any) -> np.ndarray | str:
+    """Return a result as an array of numbers, or a description of what it is instead."""
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        return f"is a ragged {type(value).__name__}"
+    if array.dtype.kind not in "fiub":
+        return f"is {value!r:.50}"
+    if array.nbytes > MOST_BYTES // 2:
+        return f"is an array of shape {array.shape}"
+    return array.astype(np.float64) if array.dtype.itemsize > 8 else np.array(array)
+
+
+def encoded(value: np.ndarray | str) -> np.ndarray:
+    """Return text as an array of bytes."""
+    return np.frombuffer(value.encode("utf-8", "replace"), np.uint8) if isinstance(value, str) else value
+
+
+def describe(kind: int, *texts: str) -> list[np.ndarray]:
+    """Return a message of texts."""
+    return [np.array([kind, -1, *[1] * len(texts)]), *(encoded(text[:1000]) for text in texts)]
+
+
+def send(stream: BinaryIO, message: list[np.ndarray]) -> None:
+    """Write a message."""
+    for array in message:
+        buffer = io.BytesIO()
+        np.lib.format.write_array(buffer, array, allow_pickle=False)
+        stream.write(struct.pack("<I", buffer.tell()) + buffer.getvalue())
+    stream.flush()
+
+
+def error_text(error: BaseException, path: str) -> str:
+    """Return "raised ..." with the line number in the learner's file."""
+    if isinstance(error, SyntaxError):
+        return f"is not valid Python: line {error.lineno}: {error.msg}"
+    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == path]
+    where = f" in line {lines[-1]}" if lines else ""
+    if isinstance(error, SystemExit):
+        return f"ended the program with exit(){where}"
+    try:
+        message = str(error).partition("\n")[0]
+    except Exception:  # the learner's own exception
+        message = ""
+    return f"raised {type(error).__name__}{where}: {message}".rstrip(": ")

@@ -1,14 +1,26 @@
 """The grade of a file of textbook functions, and the report of it."""
 
+import re
+import tempfile
 import textwrap
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from minicnn.plural import counted
-from minicnn.testing.grade.process import Events, run_tests
+from minicnn.testing.grade.compare import case_text
+from minicnn.testing.grade.folder import copy_folder, solutions, unreadable
+from minicnn.testing.grade.isolation import best_isolation
+from minicnn.testing.grade.process import EndedError, Solution
+from minicnn.testing.grade.signatures import SEARCHED, SIGNATURES, other_course, wrong_signature
+from minicnn.testing.grade.verdict import Verdict, grade_function
+from minicnn.testing.grade.wire import Reply
 
-FUNCTIONS = ("conv_forward", "pool_forward", "conv_backward", "pool_backward")
+FUNCTIONS = tuple(SIGNATURES)
+MEMORY = 2 << 30
+_DEFINITION = re.compile(r"(\w+)\((.*)\)")
 
 
 @dataclass
@@ -21,20 +33,18 @@ class Grade:
         The file.
     problem : str
         Why no function could be tested, in one sentence; empty otherwise.
-    functions : dict of dict
-        For each function that the file defines: "passed" (bool), "case" (the smallest failing case as text,
-        or why the function could not be tested), "convention" (a description, if the function follows a
-        known convention) and "calls" (the number of tested cases if time ran out, otherwise 0).
+    functions : dict of Verdict
+        For each function that the file defines, its verdict.
     """
 
     path: str
     problem: str = ""
-    functions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    functions: dict[str, Verdict] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
         """Whether the file defines at least one of the functions, and all that it defines are correct."""
-        return not self.problem and all(result["passed"] for result in self.functions.values())
+        return not self.problem and all(verdict.passed for verdict in self.functions.values())
 
     def __str__(self) -> str:
         lines = [self.path + (f": {self.problem}" if self.problem else "")]
@@ -43,8 +53,18 @@ class Grade:
         return "\n".join(lines)
 
 
-def grade(path: str, timeout: float = 60.0) -> Grade:
+def grade_all(path: str, timeout: float = 60.0, memory: int = MEMORY) -> Iterator[Grade]:
+    """Yield the grades of a file, or of all Python files in a folder; arguments as those of `grade`."""
+    _check_timeout(timeout)
+    for each in solutions(path):
+        yield grade(str(each), timeout, memory)
+
+
+def grade(path: str, timeout: float = 60.0, memory: int = MEMORY) -> Grade:
     """Test the textbook functions that a file defines against `minicnn.functional`.
+
+    The file runs in a process of its own, which gets the inputs and returns arrays. It cannot write outside
+    a copy of its folder where the system has user namespaces; `isolation.protection` says what holds here.
 
     Parameters
     ----------
@@ -52,6 +72,8 @@ def grade(path: str, timeout: float = 60.0) -> Grade:
         A Python file with any of `conv_forward`, `pool_forward`, `conv_backward`, `pool_backward`.
     timeout : float
         Time limit in seconds for running the file, and for testing each function.
+    memory : int
+        Limit of memory in bytes.
 
     Returns
     -------
@@ -63,40 +85,106 @@ def grade(path: str, timeout: float = 60.0) -> Grade:
     ValueError
         If there is no such file.
     """
-    if not Path(path).is_file():
-        raise ValueError(f"no such file: {path}")
-    if not timeout > 0:
-        raise ValueError(f"`timeout` must be positive, got {timeout:g}")
-    events = Events()
-    names = list(FUNCTIONS)
-    while names and not events.problem:
-        interrupted = run_tests(str(path), names, timeout, events)
+    _check_timeout(timeout)
+    (file,) = solutions(path) if not Path(path).is_dir() else [Path(path)]
+    problem = unreadable(file)
+    if problem:
+        return Grade(path, problem)
+    result = Grade(path)
+    pending = list(FUNCTIONS)
+    while pending and not result.problem:
         # A function that hangs or ends the process fails; those after it run in a new process.
-        names = names[names.index(interrupted) + 1 :] if interrupted else []
-    if not events.problem and not events.functions:
-        events.problem = f"defines none of {', '.join(FUNCTIONS)}"
-    return Grade(str(path), events.problem, events.functions)
+        with _running(file, timeout, memory) as (solution, loaded):
+            pending = _grade_functions(solution, loaded, pending, result)
+    return result
 
 
-def grade_command(path: str, timeout: float = 60.0) -> tuple[str, bool]:
-    """Grade a file, or all Python files in a folder; return the report, and whether all passed."""
-    paths = sorted(Path(path).glob("*.py")) if Path(path).is_dir() else [Path(path)]
-    if not paths:
-        raise ValueError(f"no Python file in {path}")
-    grades = [grade(str(each), timeout) for each in paths]
-    return "\n\n".join(map(str, grades)), all(each.passed for each in grades)
+def _check_timeout(timeout: float) -> None:
+    if not 0 < timeout < float("inf"):
+        raise ValueError(f"`timeout` must be positive, got {timeout:g}")
 
 
-def _report(name: str, result: dict[str, Any] | None) -> list[str]:
-    if result is None:
+@contextmanager
+def _running(file: Path, timeout: float, memory: int) -> Iterator[tuple[Solution | None, Reply]]:
+    """Yield the process of a file, if it could be started, and what came of importing the file."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
+        name = copy_folder(file, Path(scratch, "folder"))
+        try:
+            solution = Solution(Path(scratch), name, best_isolation(memory), timeout)
+        except EndedError as error:
+            yield None, Reply(problem=str(error))
+            return
+        try:
+            yield solution, _loaded(solution)
+        finally:
+            solution.close()
+
+
+def _loaded(solution: Solution) -> Reply:
+    try:
+        return solution.load(SEARCHED)
+    except EndedError as error:
+        return Reply(problem=str(error))
+
+
+def _grade_functions(
+    solution: Solution | None, loaded: Reply, pending: list[str], result: Grade
+) -> list[str]:
+    """Test functions in one process; return those that are left when one of them ends the process."""
+    if solution is None or loaded.problem:
+        if not result.functions:
+            result.problem = f"the file {loaded.problem}"
+            return []
+        # It could be imported before: a function that comes later may be testable again.
+        result.functions[pending[0]] = Verdict(False, f"the file {loaded.problem} when imported again")
+        return pending[1:]
+    defined = dict(_definitions(loaded))
+    if not set(defined) & set(FUNCTIONS) and not result.functions:
+        result.problem = f"defines none of {', '.join(FUNCTIONS)}{other_course(list(defined))}"
+    for place, name in enumerate(pending):
+        if name in defined:
+            try:
+                result.functions[name] = _verdict(solution, name, defined[name])
+            except EndedError as error:
+                result.functions[name] = Verdict(False, str(error))
+                return pending[place + 1 :]
+    return []
+
+
+def _definitions(loaded: Reply) -> Iterator[tuple[str, list[str]]]:
+    """Yield names and parameters of the functions that a file defines."""
+    for text in loaded.results:
+        found = _DEFINITION.fullmatch(text) if isinstance(text, str) else None
+        if found and found[1] in SEARCHED:
+            yield found[1], [each for each in found[2].split(",") if each]
+
+
+def _verdict(solution: Solution, name: str, parameters: list[str]) -> Verdict:
+    last: dict[str, Any] = {}
+
+    def call(named: dict[str, Any]) -> Reply:
+        last.update(named)
+        return solution.call(name, named)
+
+    solution.renew()
+    try:
+        verdict = grade_function(name, call, solution.timeout)
+    except EndedError as error:
+        raise EndedError(case_text(name, last, str(error))) from error
+    signature = "" if verdict.passed else wrong_signature(name, parameters)
+    return replace(verdict, cause=signature) if signature else verdict
+
+
+def _report(name: str, verdict: Verdict | None) -> list[str]:
+    if verdict is None:
         return [f"  {name:<13} not defined"]
-    convention = result["convention"]
-    if result["passed"]:
-        calls = result["calls"]
-        limit = f" in {counted(calls, 'case')}, then time ran out" if calls else ""
+    convention = verdict.convention
+    if verdict.passed:
+        limit = f" in {counted(verdict.calls, 'case')}, then time ran out" if verdict.calls else ""
         return [_wrapped(name, f"correct{limit}" + (f"; {convention}" if convention else ""))]
     summary = f"correct by another convention: {convention}" if convention else "wrong"
-    return [_wrapped(name, summary), textwrap.indent(result["case"], " " * 6)]
+    summary += f"; usual cause: {verdict.cause}" if verdict.cause else ""
+    return [_wrapped(name, summary), textwrap.indent(verdict.case, " " * 6)]
 
 
 def _wrapped(name: str, summary: str) -> str:

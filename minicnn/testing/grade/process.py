@@ -1,106 +1,125 @@
-"""The child process that tests a learner's functions: start it, read its events, stop it if it hangs."""
+"""The process of a learner's file: start it, call functions in it, stop it if it hangs."""
 
 import contextlib
 import json
 import os
+import queue
 import signal
 import subprocess
-import sys
-import tempfile
+import threading
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from minicnn import functional
+from minicnn.testing.grade.isolation import Isolation
+from minicnn.testing.grade.wire import NoArrayError, Reply, read_reply, request
 
 STARTUP_SECONDS = 60.0  # that starting Python may take on a busy machine
-_CHILD = """
-import json, sys
-sys.path[:] = json.loads(sys.argv[1])
-from minicnn.testing.grade.child import main
-main(*sys.argv[2:])
-"""
 
 
-@dataclass
-class Events:
-    """What child processes reported about a file: a problem with the whole file, results of functions."""
-
-    problem: str = ""
-    functions: dict[str, dict[str, Any]] = field(default_factory=dict)
-    current: str = ""  # the function that is being tested
-    finished: bool = False
-
-    def record(self, event: dict[str, Any]) -> None:
-        """Add one event."""
-        kind = event.pop("event")
-        if kind == "failed":
-            self.problem = f"the file {event['text']}"
-        elif kind == "testing":
-            self.current = event["name"]
-        elif kind == "tested":
-            self.functions[event.pop("name")] = event
-            self.current = ""
-        self.finished = kind in ("failed", "finished")
-
-    def interrupt(self, text: str) -> str | None:
-        """Record why the process ended early; return the function that was being tested, if any."""
-        name, self.current = self.current, ""
-        if not name:
-            self.problem = f"the file {text}"
-            return None
-        self.functions[name] = {"passed": False, "case": text, "convention": "", "calls": 0}
-        return name
+class EndedError(Exception):
+    """The process ended, hung, or sent something else than arrays; the text continues "the file ..."."""
 
 
-def run_tests(path: str, names: list[str], timeout: float, events: Events) -> str | None:
-    """Test functions in one child process; return the function that interrupted it, if any."""
-    with tempfile.TemporaryDirectory() as folder:
-        stream = Path(folder, "events")
-        stream.touch()
-        path = str(Path(path).resolve())
-        package = str(Path(functional.__file__).parents[1])
-        command = [sys.executable, "-I", "-B", "-c", _CHILD, json.dumps([package, *sys.path[1:]])]
-        process = subprocess.Popen(
-            [*command, path, str(stream), ",".join(names), str(timeout)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+class Solution:
+    """A learner's file in a process of its own.
+
+    Parameters
+    ----------
+    scratch : Path
+        A folder whose subfolder "folder" has the file.
+    file : str
+        Its name.
+    isolation : Isolation
+        How the process is confined.
+    timeout : float
+        Time limit in seconds for importing the file, and for all calls until `renew`.
+    """
+
+    def __init__(self, scratch: Path, file: str, isolation: Isolation, timeout: float) -> None:
+        self.timeout = timeout
+        self.deadline = time.monotonic() + STARTUP_SECONDS
+        self.replies: queue.SimpleQueue[Reply | BaseException] = queue.SimpleQueue()
+        self.requests: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self.process = subprocess.Popen(
+            isolation.command(scratch, Path(__file__).with_name("child.py")),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            cwd=Path(path).parent,
+            cwd=scratch,
             start_new_session=True,
-            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # products as small as these need no threads
+            env=_environment(),
         )
+        self.file = file
+        self.confined: list[int] = []  # process ids; empty where the process above is the learner's
+        threading.Thread(target=self._exchange, daemon=True).start()
         try:
-            return _watch(process, stream, timeout, events)
-        finally:
-            _kill(process)
+            self._reply("")
+        except EndedError:
+            self.close()
+            raise EndedError("could not be run: its process did not start; it may need more memory") from None
+        with contextlib.suppress(OSError):
+            children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+            self.confined = [int(child) for child in children.split()]
+
+    def load(self, names: tuple[str, ...]) -> Reply:
+        """Import the file; the results are "name(parameters)" for each function that it defines."""
+        self.renew()
+        return self._ask(json.dumps({"file": self.file, "names": names}).encode() + b"\n")
+
+    def call(self, name: str, named: dict[str, Any]) -> Reply:
+        """Call a function."""
+        return self._ask(request(name, named))
+
+    def renew(self) -> None:
+        """Begin the time limit again."""
+        self.deadline = time.monotonic() + self.timeout
+
+    def close(self) -> None:
+        """Stop the process, and those that it started."""
+        self.requests.put(None)
+        for child in self.confined if self.process.poll() is None else ():
+            with contextlib.suppress(OSError):
+                os.kill(child, signal.SIGKILL)  # it may have left the process group
+        with contextlib.suppress(OSError):
+            os.killpg(self.process.pid, signal.SIGKILL) if hasattr(os, "killpg") else self.process.kill()
+        self.process.wait()
+
+    def _ask(self, data: bytes) -> Reply:
+        self.requests.put(data)
+        return self._reply(f"did not finish within {self.timeout:g} s")
+
+    def _reply(self, late: str) -> Reply:
+        try:
+            reply = self.replies.get(timeout=max(self.deadline - time.monotonic(), 0.001))
+        except queue.Empty:
+            raise EndedError(late) from None
+        if isinstance(reply, Reply):
+            return reply
+        if isinstance(reply, NoArrayError):
+            raise EndedError("wrote into the channel of its results")
+        with contextlib.suppress(subprocess.TimeoutExpired):  # it closed the channel, and goes on
+            raise EndedError(f"ended the process (status {self.process.wait(1)})")
+        raise EndedError("closed the channel of its results")
+
+    def _exchange(self) -> None:
+        """Write requests and read replies; a thread, since both block if the process hangs."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        with self.process.stdin as requests, self.process.stdout as replies:
+            try:
+                self.replies.put(read_reply(replies))
+                while (data := self.requests.get()) is not None:
+                    requests.write(data)
+                    requests.flush()
+                    self.replies.put(read_reply(replies))
+            except (OSError, EOFError, ValueError) as error:
+                self.replies.put(error)
+                with contextlib.suppress(OSError):
+                    requests.close()
 
 
-def _watch(process: subprocess.Popen, stream: Path, timeout: float, events: Events) -> str | None:
-    """Read events until the process finishes, ends or hangs; return the function that interrupted it."""
-    seen, deadline = 0, time.monotonic() + STARTUP_SECONDS + timeout
-    events.finished = False
-    while True:
-        ended = process.poll() is not None
-        lines = stream.read_text(encoding="utf-8").split("\n")[:-1]  # the last line may be incomplete
-        for event in map(json.loads, lines[seen:]):
-            deadline = time.monotonic() + timeout
-            events.record(event)
-            if events.finished:
-                return None
-        seen = len(lines)
-        if ended:
-            return events.interrupt(f"ended the process (status {process.returncode})")
-        if time.monotonic() > deadline:
-            return events.interrupt(f"did not finish within {timeout:g} s")
-        time.sleep(0.02)
-
-
-def _kill(process: subprocess.Popen) -> None:
-    """Stop the process, and those that the learner's code started from it."""
-    if hasattr(os, "killpg"):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-    process.kill()
-    process.wait()
+def _environment() -> dict[str, str]:
+    """Return what a process needs to start; secrets are often kept in the rest of the environment."""
+    kept = {"PATH", "LANG", "LC_ALL", "SYSTEMROOT", "LD_LIBRARY_PATH"}
+    return {key: value for key, value in os.environ.items() if key in kept} | {"OPENBLAS_NUM_THREADS": "1"}

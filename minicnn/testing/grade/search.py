@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minicnn.testing.grade.cases import Geometry
-from minicnn.testing.grade.compare import mismatch
+from minicnn.testing.grade.compare import Call, mismatch
 from minicnn.testing.grade.conventions import Convention
 
 EXAMPLES = 150
@@ -32,21 +32,20 @@ class Deadline:
 
 def smallest_failure(
     name: str,
-    function: Callable[..., Any],
+    call: Call,
     convention: Convention,
-    path: str = "",
     seconds: float = 30.0,
     examples: int = EXAMPLES,
     shrink: bool = True,
 ) -> str | None:
-    """Return the smallest case in which `function` violates `convention`, as text; None if there is none.
+    """Return the smallest case in which a function violates `convention`, as text; None if there is none.
 
     A slow function is tested in fewer cases: after `seconds`, the remaining cases count as passed.
     """
     deadline = Deadline(seconds)
 
     def describe(case: Geometry) -> str:
-        return "" if deadline.passed() else mismatch(name, function, convention, case, path)
+        return "" if deadline.passed() else mismatch(name, call, convention, case)
 
     rng = np.random.default_rng(0)
     cases = (_geometry(rng, pool=name.startswith("pool")) for _ in range(examples))
@@ -72,7 +71,7 @@ def _smaller(case: Geometry) -> Iterator[Geometry]:
         rows, columns = getattr(case, key)
         changes += [{key: (n, columns)} for n in range(1, rows)]
         changes += [{key: (rows, n)} for n in range(1, columns)]
-    for key, plain in (("padding", "valid"), ("mode", "max"), ("whole", True)):
+    for key, plain in (("padding", "valid"), ("mode", "max"), ("near", False), ("whole", True)):
         changes += [{key: plain}] if getattr(case, key) != plain else []
     for change in changes:
         for seed in range(6):
@@ -100,4 +99,5 @@ def _geometry(rng: np.random.Generator, pool: bool) -> Geometry:
         activation=0 if pool else number(0, 2),
         whole=bool(number(0, 1)),
         seed=number(0, 2**16),
+        near=pool and not number(0, 3),
     )

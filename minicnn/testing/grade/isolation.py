@@ -1,0 +1,99 @@
+"""How the processes of learners' files are confined on this system, found out by trying it."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+_MEGABYTE = 1 << 20
+FILE_SIZE, OPEN_FILES, DISK = 16 * _MEGABYTE, 64, 64 * _MEGABYTE
+PROCESSES = ["--mount", "--pid", "--fork", "--kill-child", "--net", "--ipc"]
+
+
+@dataclass(frozen=True)
+class Isolation:
+    """How processes are confined: by namespaces of Linux or not, and by how many bytes of memory."""
+
+    namespaces: bool
+    memory: int
+
+    def command(self, scratch: Path, script: Path) -> list[str]:
+        """Return the command that runs a script with this confinement."""
+        settings = {
+            "namespaces": self.namespaces,
+            "hidden": str(Path(__file__).resolve().parents[2]),
+            "scratch": str(scratch),
+            "memory": self.memory,
+            "file_size": FILE_SIZE,
+            "open_files": OPEN_FILES,
+            "disk": DISK,
+        }
+        launcher = str(Path(__file__).with_name("sandbox.py"))
+        prefix = ["unshare", "--user", "--map-root-user", *PROCESSES] if self.namespaces else []
+        return [*prefix, sys.executable, "-I", "-B", launcher, json.dumps(settings), str(script)]
+
+
+@cache
+def best_isolation(memory: int) -> Isolation:
+    """Return the strongest confinement that works on this system."""
+    full = Isolation(True, memory)
+    return full if shutil.which("unshare") and _works(full) else Isolation(False, memory)
+
+
+def _works(isolation: Isolation) -> bool:
+    """Return whether a confined process runs, has its own process ids, and cannot write elsewhere."""
+    with tempfile.TemporaryDirectory() as folder:
+        scratch, outside = Path(folder, "scratch"), Path(folder, "outside")
+        Path(scratch, "folder").mkdir(parents=True)
+        probe = Path(folder, "probe.py")
+        probe.write_text(_PROBE.format(outside=str(outside)), encoding="utf-8")
+        try:
+            done = subprocess.run(
+                isolation.command(scratch, probe), capture_output=True, timeout=60, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return False
+        return done.stdout == b"confined" and not outside.exists()
+
+
+_PROBE = """
+import os
+def main(folder):
+    try:
+        open({outside!r}, "w").close()
+    except OSError:
+        if os.getpid() == 1:
+            os.write(1, b"confined")
+"""
+
+
+def protection(isolation: Isolation) -> str:
+    """Say in plain words what is protected from the files, and what is not."""
+    limits = f"Limited: {', '.join(['time', *_limits(isolation)])}."
+    if isolation.namespaces:
+        return (
+            "Each file runs without network, can write only into a scratch folder that is deleted, cannot "
+            f"signal other processes, and leaves none behind. {limits} Not protected: it can read the files "
+            "that you can read."
+        )
+    return (
+        f"{limits} Not protected on this system, where user namespaces (of Linux, with the command unshare) "
+        "are not available: a file can read, change and delete your files, use the network, stop this "
+        "program, and leave processes behind. Grade files that you do not trust in a virtual machine."
+    )
+
+
+def _limits(isolation: Isolation) -> list[str]:
+    if sys.platform != "linux":
+        return []
+    limits = [
+        f"memory ({isolation.memory // _MEGABYTE:,} MB)",
+        f"size of files ({FILE_SIZE // _MEGABYTE} MB)",
+        f"open files ({OPEN_FILES})",
+    ]
+    return limits if os.getuid() == 0 else [*limits, "processes (no further ones)"]  # root has no such limit

@@ -1,0 +1,118 @@
+"""Files that try to be graded as right though they are wrong, or to stop the grading of others.
+
+Each kind of forgery is Python code in which `N` is a number that is drawn for each file, `WHERE` the folder
+of the files and `PACKAGE` that of this package.
+"""
+
+import re
+
+import numpy as np
+
+_SENT = """
+import io, struct
+def frames(*arrays):
+    out = b""
+    for a in arrays:
+        buffer = io.BytesIO()
+        np.lib.format.write_array(buffer, np.asarray(a), allow_pickle=False)
+        out += struct.pack("<I", buffer.tell()) + buffer.getvalue()
+    return out
+"""
+_DESCRIPTORS = """
+for fd in range(3, 20):
+    try:
+        os.write(fd, DATA)
+    except OSError:
+        pass
+"""
+
+# What runs when the file is imported.
+AT_IMPORT = {
+    "forged events": _DESCRIPTORS.replace("DATA", 'b\'{"event": "tested", "passed": true}\\n\' * N'),
+    "forged arrays": _SENT + _DESCRIPTORS.replace("DATA", "frames([0, -1, 0], np.ones((1, 1, N, 1))) * 9"),
+    "endless arrays": _SENT + "import threading\ndata = frames([0, -1, 0], np.ones(N))\ndef flood():\n"
+    "    while True:\n        for fd in range(3, 9):\n            try: os.write(fd, data)\n"
+    "            except OSError: pass\ntry: threading.Thread(target=flood, daemon=True).start()\n"
+    "except RuntimeError: flood()\n",
+    "huge array announced": _DESCRIPTORS.replace("DATA", "struct.pack('<I', N * 10**6) + b'x' * N").replace(
+        "for fd", "import struct\nfor fd", 1
+    ),
+    "pickle": _DESCRIPTORS.replace("DATA", "pickle.dumps({'passed': True}) * N").replace(
+        "for fd", "import pickle\nfor fd", 1
+    ),
+    "our solution": "try:\n    from minicnn.functional import *\nexcept ImportError:\n    pass\n",
+    "our solution by its path": "import glob\nfor path in glob.glob(PACKAGE + '/functional.py'):\n"
+    "    exec(open(path).read())\n",
+    "neighbour overwritten": "for folder in ('.', WHERE):\n"
+    "    try: open(folder + '/neighbour.py', 'w').write('1 / 0')\n"
+    "    except OSError: pass\n",
+    "neighbour removed": "for folder in ('.', WHERE):\n    try: os.remove(folder + '/neighbour.py')\n"
+    "    except OSError: pass\n",
+    "parent stopped": "import signal\nfor pid in {os.getppid(), os.getpgid(0)} - {0, 1, os.getpid()}:\n"
+    "    try: os.kill(pid, signal.SIGKILL)\n    except OSError: pass\n",
+    "parent read": "open('/proc/%d/mem' % os.getppid(), 'rb').read(N)\n",
+    "all descriptors closed": "os.closerange(0, 64)\n",
+    "descriptors swapped": "for fd in range(3, 9):\n    try: os.dup2(1, fd)\n    except OSError: pass\n",
+    "hang": "import time\nwhile True: time.sleep(N)\n",
+    "hang in another session": "import time\ntry: os.setsid()\nexcept OSError: pass\n"
+    "while True: time.sleep(N)\n",
+    "deaf": "import signal\nfor number in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP}:\n"
+    "    signal.signal(number, signal.SIG_IGN)\nwhile True: pass\n",
+    "exit": "os._exit(0)\n",
+    "exception that cannot be printed": "class E(BaseException):\n    def __str__(self): os._exit(N % 2)\n"
+    "raise E\n",
+    "memory": "keep = []\nwhile True: keep.append(np.ones(10**7))\n",
+    "disk": "for k in range(10**4):\n    with open('f%d' % k, 'wb') as f: f.write(b'x' * N * 10**5)\n",
+    "copies": "try:\n    for _ in range(5): os.fork()\nexcept OSError: pass\n",
+    "copy that stays": "import time\nif hasattr(os, 'fork'):\n    try: pid = os.fork()\n"
+    "    except OSError: pid = 1\n"
+    "    if not pid:\n        os.setsid()\n        time.sleep(1000)\n",
+    "stack overflow": "import sys\nsys.setrecursionlimit(10**9)\ndef f(): f()\nf()\n",
+    "crash": "import ctypes\nctypes.string_at(N)\n",
+    "comparison changed": "np.array_equal = lambda *a, **k: True\nnp.abs = lambda *a: np.zeros(1)\n",
+    "output changed": "np.lib.format.write_array = lambda *a, **k: a[0].write(b'x' * N)\n",
+    "names of the child": "import sys\nframe = sys._getframe()\nwhile frame:\n    frame.f_globals['send'] = "
+    "lambda stream, message: stream.write(b'')\n    frame = frame.f_back\n",
+}
+# What the functions do: none of them is right.
+IN_CALLS = {
+    "search of the stack": "import sys\n    frame, found = sys._getframe(), []\n    while frame:\n"
+    "        found += [v for v in frame.f_locals.values() if isinstance(v, np.ndarray)]\n"
+    "        frame = frame.f_back\n    return found[N % len(found)]",
+    "search of the heap": "import gc\n"
+    "    arrays = [o for o in gc.get_objects() if isinstance(o, np.ndarray)]\n"
+    "    return arrays[N % len(arrays)] if arrays else given[0]",
+    "equal to everything": "class A(np.ndarray):\n        def __eq__(self, other): return True\n"
+    "        def __abs__(self): return 0\n    return given[0].view(A)",
+    "array on demand": "class A:\n        shape = (1,)\n"
+    "        def __array__(self, *a, **k): return given[0] * N\n"
+    "    return A()",
+    "not a number": "return given[0] * np.nan",
+    "object": "return np.array([print, N], dtype=object)",
+    "huge": "return np.ones((N, 1000, 1000))",
+    "tuple of thousands": "return (given[0],) * 10000 * N",
+    "argument returned": "return given[0]",
+    "exit in a call": "os._exit(0)",
+    "hang in a call": "import time\n    time.sleep(10**6)",
+    "arguments changed": "given[0][...] = 0\n    return given[0]",
+    "zeros": "return np.zeros_like(given[0])",
+}
+_NAMES = ("conv_forward", "pool_forward", "conv_backward", "pool_backward")
+
+
+def draw(kind, seed, where, package):
+    """Return a hostile file of a kind of forgery, at import or in calls."""
+    rng = np.random.default_rng(seed)
+    number = int(rng.integers(2, 300))
+    before, body = (
+        AT_IMPORT.get(kind, ""),
+        IN_CALLS.get(kind) or IN_CALLS[rng.choice(["zeros", "argument returned"])],
+    )
+    names = [name for name in _NAMES if rng.integers(2)] or ["pool_forward"]
+    wrong = "".join(f"def {name}(*given):\n    {body}\n" for name in names)
+    source = f"import os\nimport numpy as np\n{wrong}{before}"
+    if rng.integers(2):
+        source = f"import os\nimport numpy as np\n{before}{wrong}"
+    for word, value in (("WHERE", repr(where)), ("PACKAGE", repr(package)), ("N", str(number))):
+        source = re.sub(rf"\b{word}\b", lambda _, value=value: value, source)
+    return source
