@@ -31,6 +31,13 @@ def test_a_loop_of_ones_own_learns(capsys):
     assert accuracy > 0.6
 
 
+def test_the_pictures_of_the_chapter_on_training(tmp_path, capsys):
+    run("training/pictures.py", "--limit", "150", "--epochs", "0.1", "--out", str(tmp_path))
+    names = ["classes.png", "rates.png", "schedules.png", "stopping.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    assert len(capsys.readouterr().out.splitlines()) == 14
+
+
 def test_a_net_of_ones_own_comes_back_from_its_file(capsys):
     run("model_files/nets.py", "--limit", "2000")
     accuracy, size, same = capsys.readouterr().out.splitlines()

@@ -22,6 +22,7 @@ from minicnn.training.weighting import WeightedLoss, pack
 from minicnn.validation import check_int, check_real
 
 _SMOOTHING = 0.9  # weight of the mean loss so far: about ten steps count
+_SETTLED = 10  # steps from which the smoothed loss is more than noise, which a trained net starts with
 _DIVERGED = 4.0  # times the lowest smoothed loss
 _TRIALS, _TRIAL_STEPS = 6, 100  # of the suggestion, before it is given
 _FEWEST = 20  # steps from which a trial tells more than noise
@@ -40,7 +41,8 @@ class RateSearch:
         The loss before each step, smoothed: an exponential moving average, bias-corrected as Adam's.
     suggestion : float
         A tenth of the rate with the lowest smoothed loss: there the loss still falls, a little further it
-        rises. Another copy of the model was trained with it for up to 100 steps; where the loss did not fall,
+        rises. (The first ten steps, or of fewer than 100 a tenth, do not count: a mean of so few is noise.)
+        Another copy of the model was trained with it for up to 100 steps; where the loss did not fall,
         because the net died or diverged, it is a third, a ninth ... of that.
     """
 
@@ -65,10 +67,11 @@ def find_rate(
     rates: list[float] = []
     losses: list[float] = []
     mean = loss = 0.0
+    settled = min(_SETTLED, steps // 10)
     for loss in train(low * growth**i for i in range(steps)):
         mean = _SMOOTHING * mean + (1 - _SMOOTHING) * loss
         smoothed = mean / (1 - _SMOOTHING ** (len(losses) + 1))
-        if not smoothed <= _DIVERGED * min([*losses, smoothed]):  # also for NaN
+        if not smoothed <= _DIVERGED * min([*losses[settled:], smoothed]):  # also for NaN
             break
         rates.append(low * growth ** len(rates))
         losses.append(smoothed)
@@ -76,7 +79,8 @@ def find_rate(
         raise FloatingPointError(
             f"the loss is {loss:g} before the first step: check the data and the initial weights"
         )
-    suggestion = rates[int(np.argmin(losses))] / 10
+    first = min(settled, len(losses) - 1)
+    suggestion = rates[first + int(np.argmin(losses[first:]))] / 10
     for _ in range(_TRIALS if steps >= _FEWEST else 0):
         if _falls([*train(itertools.repeat(suggestion, min(steps, _TRIAL_STEPS)))]):
             break

@@ -56,6 +56,18 @@ def test_lr_find_suggests_a_rate_at_which_a_parabola_converges():
     assert 0.005 < found.suggestion < 0.2
 
 
+@pytest.mark.parametrize("optimizer", [SGD(0.1, momentum=0.9), Adam(0.01)], ids=["SGD", "Adam"])
+def test_lr_find_of_a_trained_net_is_not_misled_by_the_noise_of_its_first_steps(optimizer):
+    trainer = Trainer(net(), optimizer, threads=1)
+    trainer.fit(X, Y, 3, 10, verbose=0)
+    before = trainer.evaluate(X, Y)["loss"]
+    suggestion = trainer.lr_find(X, Y, 10, steps=100).suggestion
+    assert suggestion > 1e-5
+    trainer.optimizer.lr = suggestion
+    trainer.fit(X, Y, 10, 10, verbose=0)
+    assert trainer.evaluate(X, Y)["loss"] < before
+
+
 def test_lr_find_takes_batches_and_augments():
     seen = []
 
