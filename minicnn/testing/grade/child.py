@@ -69,7 +69,9 @@ def main(folder: str) -> None:
 
 def load(path: str, names: list[str]) -> tuple[Any, list[np.ndarray]]:
     """Import the file; its `if __name__ == "__main__"` part does not run. Describe the functions in it."""
-    sys.path.insert(0, str(Path(path).parent))  # for imports of neighbouring files
+    # For imports of neighbouring files; after the standard library, which a neighbour must not replace.
+    places = (i for i, each in enumerate(sys.path) if each.endswith(("site-packages", "dist-packages")))
+    sys.path.insert(next(places, len(sys.path)), str(Path(path).parent))
     try:
         spec = importlib.util.spec_from_file_location("solution", path)
         module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]

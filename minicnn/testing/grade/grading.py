@@ -147,6 +147,7 @@ def _grade_functions(
                 result.functions[name] = _verdict(solution, name, defined[name])
             except EndedError as error:
                 result.functions[name] = Verdict(False, str(error))
+            if solution.ended:
                 return pending[place + 1 :]
     return []
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+
 _MEGABYTE = 1 << 20
 FILE_SIZE, OPEN_FILES, DISK = 16 * _MEGABYTE, 64, 64 * _MEGABYTE
 PROCESSES = ["--mount", "--pid", "--fork", "--kill-child", "--net", "--ipc"]
@@ -28,6 +30,7 @@ class Isolation:
             "namespaces": self.namespaces,
             "hidden": str(Path(__file__).resolve().parents[2]),
             "scratch": str(scratch),
+            "libraries": str(Path(np.__file__).parents[1]),
             "memory": self.memory,
             "file_size": FILE_SIZE,
             "open_files": OPEN_FILES,
@@ -79,7 +82,7 @@ def protection(isolation: Isolation) -> str:
         return (
             "Each file runs without network, can write only into a scratch folder that is deleted, cannot "
             f"signal other processes, and leaves none behind. {limits} Not protected: it can read the files "
-            "that you can read."
+            "that you can read, and import the solutions beside it."
         )
     return (
         f"{limits} Not protected on this system, where user namespaces (of Linux, with the command unshare) "

@@ -51,6 +51,7 @@ class Solution:
             env=_environment(),
         )
         self.file = file
+        self.ended = False
         self.confined: list[int] = []  # process ids; empty where the process above is the learner's
         threading.Thread(target=self._exchange, daemon=True).start()
         try:
@@ -90,11 +91,13 @@ class Solution:
         return self._reply(f"did not finish within {self.timeout:g} s")
 
     def _reply(self, late: str) -> Reply:
+        self.ended = True  # unless a reply comes
         try:
             reply = self.replies.get(timeout=max(self.deadline - time.monotonic(), 0.001))
         except queue.Empty:
             raise EndedError(late) from None
         if isinstance(reply, Reply):
+            self.ended = False
             return reply
         if isinstance(reply, NoArrayError):
             raise EndedError("wrote into the channel of its results")

@@ -120,6 +120,8 @@ def _check(code: int) -> None:
 def main(text: str, script: str) -> None:
     """Confine this process, and run `main(folder)` of a script."""
     settings = json.loads(text)
+    if settings["libraries"] not in sys.path:
+        sys.path.append(settings["libraries"])  # of NumPy, where `python -I` does not search
     source = Path(script).read_text(encoding="utf-8")
     namespace: dict[str, Any] = {"__name__": "child"}
     exec(compile(source, script, "exec"), namespace)  # imports NumPy, while all files are in their places

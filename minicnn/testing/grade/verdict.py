@@ -1,5 +1,6 @@
 """The verdict on one function: correct or not, by which convention, and what the usual cause is."""
 
+import contextlib
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,7 @@ from minicnn.testing.grade.cases import distinguishing_cases
 from minicnn.testing.grade.causes import causes
 from minicnn.testing.grade.compare import Call, mismatch
 from minicnn.testing.grade.conventions import Convention, conventions
+from minicnn.testing.grade.process import EndedError
 from minicnn.testing.grade.search import EXAMPLES, smallest_failure
 from minicnn.testing.grade.wire import Reply
 
@@ -57,9 +59,11 @@ def grade_function(name: str, call: Call, timeout: float = 60.0) -> Verdict:
                 False, f"is too slow: it was correct in {calls} cases of {EXAMPLES}, then time ran out"
             )
         return Verdict(True, convention=textbook.description, calls=calls if timed_out else 0)
-    # Each takes its share of the rest of the time.
-    known = matching(name, counting, others, timeout / 8)
-    found = known or matching(name, counting, causes(name), timeout / 8)
+    known: list[Convention] = []
+    found: list[Convention] = []
+    with contextlib.suppress(EndedError):  # while it is explained why the function is wrong
+        found = known = matching(name, counting, others, timeout / 8)
+        found = known or matching(name, counting, causes(name), timeout / 8)
     text = found[0].description if found else ""
     return Verdict(False, case, *((text, "") if known else ("", text)), calls=calls if timed_out else 0)
 

@@ -48,6 +48,7 @@ AT_IMPORT = {
     "    except OSError: pass\n",
     "neighbour removed": "for folder in ('.', WHERE):\n    try: os.remove(folder + '/neighbour.py')\n"
     "    except OSError: pass\n",
+    "module replaced": "pool_forward = None\nopen('random.py', 'w').write('1 / 0')\n",
     "parent stopped": "import signal\nfor pid in {os.getppid(), os.getpgid(0)} - {0, 1, os.getpid()}:\n"
     "    try: os.kill(pid, signal.SIGKILL)\n    except OSError: pass\n",
     "parent read": "open('/proc/%d/mem' % os.getppid(), 'rb').read(N)\n",

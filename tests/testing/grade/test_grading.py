@@ -103,6 +103,22 @@ def test_a_folder_is_graded_file_by_file_and_files_import_what_lies_beside_them(
     assert pipe.problem == "is not a regular file"
 
 
+def test_neighbours_do_not_replace_modules_of_the_standard_library(tmp_path):
+    write(tmp_path, "random.py", "1 / 0")
+    assert grade(write(tmp_path, "solution.py", "import random\nrandom.random()\n" + TEXTBOOK_POOL)).passed
+
+
+def test_a_function_that_hangs_while_its_error_is_explained_keeps_its_verdict(tmp_path):
+    # It is wrong in each call; what comes after the search for a failing case, it never answers.
+    hang = "import time\ncalls = []\ndef conv_forward(*given):\n    calls.append(1)\n"
+    hang += "    time.sleep(0 if given[0].shape != (1, 4, 5, 1) else 9)\n    return given[0] * np.nan\n"
+    result = grade(write(tmp_path, "solution.py", "import numpy as np\n" + hang + TEXTBOOK_POOL), timeout=2)
+    assert "must have shape" in result.functions["conv_forward"].case or (
+        "returned a wrong A" in result.functions["conv_forward"].case
+    )
+    assert result.functions["pool_backward"].passed
+
+
 @pytest.mark.parametrize(
     ("name", "timeout"), [("missing.py", 5), ("empty", 5), ("there.py", 0), ("there.py", -1)]
 )
