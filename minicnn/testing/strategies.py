@@ -11,8 +11,21 @@ from typing import Any
 
 import numpy as np
 
+from minicnn.layers import (
+    BatchNorm,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    Pool2D,
+    ReLU,
+    Residual,
+    Sequential,
+    Tanh,
+)
 from minicnn.layers.base import Layer
 from minicnn.testing.check import check_layer
+from minicnn.testing.layer_under_test import LAYOUTS
 
 try:
     from hypothesis import assume
@@ -22,10 +35,13 @@ except ImportError as error:
 
 __all__ = [
     "LayerCase",
+    "dtypes",
     "image_shapes",
     "images",
     "input_shapes",
     "layer_cases",
+    "layouts",
+    "nets",
     "paddings",
     "pairs",
     "seeds",
@@ -34,6 +50,8 @@ __all__ = [
 
 MAX_SIDE = 6  # of an image
 MAX_CHANNELS = 3
+# The first is the one that failures shrink to.
+IMAGE_KINDS = ("constant", "ties", "regions", "negative", *["generic"] * 10)
 
 
 @dataclass(frozen=True)
@@ -59,6 +77,16 @@ def pairs(low: int = 1, high: int = 3) -> st.SearchStrategy[Any]:
     """Draw an integer, or a pair for rows and columns: kernel sizes, strides, dilations."""
     numbers = st.integers(low, high)
     return st.one_of(numbers, st.tuples(numbers, numbers))
+
+
+def dtypes() -> st.SearchStrategy[Any]:
+    """Draw float64 or float32, the dtypes of weights."""
+    return st.sampled_from([np.float64, np.float32])
+
+
+def layouts() -> st.SearchStrategy[str]:
+    """Draw "NHWC" or "NCHW", as `check_layer` takes it."""
+    return st.sampled_from(LAYOUTS)
 
 
 def strides() -> st.SearchStrategy[Any]:
@@ -88,14 +116,14 @@ def input_shapes() -> st.SearchStrategy[tuple[int, ...]]:
 def images(
     draw: Callable[..., Any], shape: tuple[int, ...] | None = None, dtype: Any = np.float64
 ) -> np.ndarray:
-    """Draw a batch of images (N, H, W, C): generic, with ties, with constant regions, or all negative.
+    """Draw a batch of images (N, H, W, C): mostly generic, else constant, with ties, or all negative.
 
     Ties and constant regions are common in practice, because the background of an image is often constant.
     """
     if shape is None:
         shape = (draw(st.integers(1, 3)), *draw(image_shapes()))
     rng = np.random.default_rng(draw(seeds()))
-    kind = draw(st.sampled_from(["constant", "ties", "regions", "generic", "negative"]))
+    kind = draw(st.sampled_from(IMAGE_KINDS))
     if kind == "constant":
         x = np.full(shape, rng.integers(-2, 3), dtype=np.float64)
     elif kind == "ties":
@@ -107,6 +135,36 @@ def images(
         x = rng.standard_normal(shape)
         x = x if kind == "generic" else -np.abs(x)
     return x.astype(dtype)
+
+
+BODIES: dict[str, Callable[[], Layer]] = {
+    "convolution": lambda: Conv2D(2, 2, padding="same"),
+    "ReLU": ReLU,
+    "Tanh": Tanh,
+    "pooling": lambda: Pool2D(2, padding="same"),
+    "BatchNorm": BatchNorm,
+    "Dropout": lambda: Dropout(0.25),
+    "residual": lambda: Residual([Tanh()]),
+}
+
+
+@st.composite
+def nets(draw: Callable[..., Any], depth: int = 4) -> LayerCase:
+    """Draw a small net for images: up to `depth` layers, and on top of them a dense one.
+
+    Examples
+    --------
+    >>> from hypothesis import given, settings
+    >>> @settings(deadline=None)
+    ... @given(case=nets())
+    ... def test_my_optimizer(case):
+    ...     net = case.layer.build(case.input_shape, rng=case.seed)
+    """
+    names = draw(st.lists(st.sampled_from(list(BODIES)), max_size=depth))
+    side = st.integers(2, MAX_SIDE)
+    shape = (draw(side), draw(side), draw(st.integers(1, MAX_CHANNELS)))
+    net = Sequential([*(BODIES[name]() for name in names), Flatten(), Dense(draw(st.integers(1, 4)))])
+    return LayerCase(net, shape, draw(st.integers(2, 4)), draw(seeds()))
 
 
 # Default strategies for arguments of layers, by name.

@@ -3,9 +3,19 @@ import pytest
 from hypothesis import find, given, settings
 from hypothesis import strategies as st
 
-from minicnn import Conv2D, Layer, Pool2D
-from minicnn.testing import LayerCheckError
-from minicnn.testing.strategies import image_shapes, images, layer_cases, paddings, pairs
+from minicnn import Conv2D, Layer, Pool2D, ReLU
+from minicnn.testing import LayerCheckError, check_layer
+from minicnn.testing.strategies import (
+    dtypes,
+    image_shapes,
+    images,
+    layer_cases,
+    layouts,
+    nets,
+    paddings,
+    pairs,
+    seeds,
+)
 
 
 class FirstRowOnly(Conv2D):
@@ -98,3 +108,29 @@ def test_a_strategy_for_an_argument_that_does_not_exist_is_named():
 
     with pytest.raises(TypeError, match="Conv2D has no argument `fliters`"):
         run()
+
+
+def test_most_images_are_generic():
+    generic = []
+
+    @settings(max_examples=100, derandomize=True, database=None)
+    @given(x=images((1, 4, 4, 1)))
+    def count(x):
+        generic.append(len(np.unique(x)) == x.size and x.max() > 0)
+
+    count()
+    assert np.mean(generic) > 0.5
+
+
+@settings(max_examples=5, deadline=None)
+@given(case=nets(depth=3))
+def test_nets_build_and_pass(case):
+    case.check(only="gradients")
+
+
+@settings(max_examples=4, deadline=None)
+@given(dtype=dtypes(), layout=layouts(), seed=seeds())
+def test_dtypes_and_layouts_are_what_layers_and_checks_take(dtype, layout, seed):
+    layer = Conv2D(1, 2).build((3, 3, 1), rng=seed, dtype=dtype)
+    assert layer(np.ones((1, 3, 3, 1), dtype)).dtype == dtype
+    check_layer(ReLU(), (3, 3, 1), only=("shapes",), layout=layout)
