@@ -187,7 +187,9 @@ def repeat_snippet(target: LayerUnderTest, report: CheckReport) -> str:
     lines = [f"    from {kind.__module__} import {kind.__qualname__}"]
     if getattr(sys.modules.get(kind.__module__), kind.__qualname__, None) is not kind:
         lines = []  # defined in a function, or in a notebook
-    lines.append("    from minicnn.testing import check_layer")
+    factory = getattr(kind, "factory", "")  # of an adapter
+    lines = [] if factory else lines
+    lines.append(f"    from minicnn.testing import check_layer{', ' if factory else ''}{factory}")
     return "\n".join([*lines, f"    {call}, only=({report.failures[0].check!r},))"])
 
 

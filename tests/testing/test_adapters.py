@@ -187,6 +187,38 @@ def test_an_object_with_own_names_is_told_the_gradients():
         check_layer(from_object(Own(scale=2.0), {"w": "delta_w", "b": "delta_b"}), (5,), only=("gradients",))
 
 
+def test_a_forgotten_gradient_does_not_pass_silently():
+    class NoBias(Pairs):
+        def backward(self, dy):
+            dx = super().backward(dy)
+            del self.db
+            return dx
+
+    class NoBiasInDict(Dicts):
+        def backward(self, dy):
+            dx = super().backward(dy)
+            del self.grads["b"]
+            return dx
+
+    class Nested:
+        def __init__(self):
+            self.inner = Pairs()
+
+        def forward(self, x):
+            return self.inner.forward(x)
+
+        def backward(self, dy):
+            return self.inner.backward(dy)
+
+    with pytest.warns(LayerCheckRemark, match="no gradient is known of the array `b`"):
+        from_object(NoBias()).build((5,))
+    with pytest.raises(LayerCheckError, match="must leave a gradient of 'b', and left none"):
+        check_layer(from_object(NoBiasInDict()), (5,))
+    with pytest.warns(LayerCheckRemark, match="no gradient is known of the arrays in the objects"):
+        from_object(Nested()).build((5,))
+    check_layer(from_object(NoBias(), {"w": "dw"}), (5,), only="gradients")
+
+
 def test_running_statistics_are_state_that_is_saved_with_the_weights():
     layer = from_object(RunningNorm(), batch_dependent=True)
     check_layer(layer, (4,))
@@ -246,5 +278,5 @@ def test_missing_gradients_are_named(backward, message):
 
 
 def test_reprs_are_the_same_in_every_process():
-    assert repr(from_object(Pairs())) == "FromObject(Pairs)"
-    assert repr(from_functions(affine_forward, affine_backward)) == "FromFunctions(affine_forward)"
+    assert repr(from_object(Pairs())) == "from_object(Pairs)"
+    assert repr(from_functions(affine_forward, affine_backward)) == "from_functions(affine_forward)"

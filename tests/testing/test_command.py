@@ -189,7 +189,7 @@ def foreign(tmp_path, monkeypatch):
 def test_siblings_of_a_file_can_be_imported_and_objects_are_adapted(foreign):
     text, passed = check_command(f"{foreign}:Affine", (12,))
     assert passed
-    assert text.startswith("FromObject(Affine) with input shape (12,) passes all")
+    assert text.startswith("from_object(Affine) with input shape (12,) passes all")
     text, passed = check_command(f"{foreign}:Affine(2.0)", (12,), only="gradients")
     assert not passed
     assert "gradient of the weight 'b'" in text

@@ -1,5 +1,8 @@
 """Differentiable functions of JAX: real ones pass, planted bugs in custom rules are found."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -116,3 +119,10 @@ def test_planted_bugs_are_found(name):
 def test_what_is_no_function_raises_a_clear_error():
     with pytest.raises(TypeError, match="`function` must be a function of JAX arrays, got 3"):
         from_jax(3)
+
+
+def test_the_chapter_s_example_runs():
+    chapter = Path(__file__).parents[2] / "examples" / "any_layer" / "README.md"
+    blocks = re.findall(r"^```py\n(.*?)^```$", chapter.read_text(), re.DOTALL | re.MULTILINE)
+    (block,) = [block for block in blocks if "import jax\n" in block]
+    exec(block, {"check_layer": check_layer})

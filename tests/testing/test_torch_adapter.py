@@ -1,5 +1,8 @@
 """Layers and autograd functions of PyTorch: real ones pass, planted bugs are found."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -134,3 +137,10 @@ def test_wrong_arguments_raise_clear_errors():
         TypeError, match=r"`module` must be a torch.nn.Module or a function of tensors, got 3"
     ):
         from_torch(3)
+
+
+def test_the_chapter_s_example_runs():
+    chapter = Path(__file__).parents[2] / "examples" / "any_layer" / "README.md"
+    blocks = re.findall(r"^```py\n(.*?)^```$", chapter.read_text(), re.DOTALL | re.MULTILINE)
+    (block,) = [block for block in blocks if "import torch\n" in block]
+    exec(block, {"check_layer": check_layer})

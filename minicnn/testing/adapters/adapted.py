@@ -34,8 +34,11 @@ class Adapted(Layer):
     ----------
     exempt : frozenset of str
         Checks of what the adapter does, and not the code that it adapts.
+    factory : str
+        The public function that makes such a layer.
     """
 
+    factory = ""
     exempt = frozenset({"initialization", "needs_dx", "pickling", "promises", "repr"})
 
     def __init__(self, adapted: Any, batch_dependent: bool = False) -> None:
@@ -80,7 +83,7 @@ class Adapted(Layer):
         name = getattr(adapted, "__name__", None) or " ".join(repr(adapted).split())
         if " at 0x" in name:
             name = type(adapted).__name__  # stable from run to run
-        return f"{type(self).__name__}({name})"
+        return f"{self.factory}({name})"
 
 
 def arrays_of(params: Params, input_shape: tuple[int, ...], rng: np.random.Generator) -> Arrays:

@@ -49,6 +49,8 @@ def from_functions(
 class FromFunctions(Adapted):
     """A layer made of two functions."""
 
+    factory = "from_functions"
+
     def __init__(self, forward: Callable, backward: Callable, params: Params, batch_dependent: bool) -> None:
         super().__init__(Shared(forward), batch_dependent)
         self.backward_function, self.params = Shared(backward), params

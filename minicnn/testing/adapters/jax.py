@@ -37,6 +37,8 @@ def from_jax(function: Callable, params: Params = None, *, batch_dependent: bool
 class FromJax(Adapted):
     """A layer made of a function of JAX arrays."""
 
+    factory = "from_jax"
+
     def __init__(self, function: Callable, params: Params, batch_dependent: bool) -> None:
         super().__init__(Shared(function), batch_dependent)
         self.params = params

@@ -67,6 +67,8 @@ class FromObject(Adapted):
     The object's arrays are replaced by the buffers of the parameters, wherever the object holds them.
     """
 
+    factory = "from_object"
+
     def __init__(self, made: Any, grads: Mapping[str, str] | None, batch_dependent: bool) -> None:
         super().__init__(made, batch_dependent)
         self.grads = grads
@@ -84,8 +86,7 @@ class FromObject(Adapted):
             weights = [(w, (w,), (g,)) for w, g in self.grads.items()]
         else:
             weights = _find_weights(self.object, used)
-            if not weights:
-                _warn_of_arrays(self.object)
+            _warn_of_arrays(self.object, weights)
         values = {name: _follow(self.object, path) for name, path, _ in weights}
         self.gradients = [gradient for _, _, gradient in weights]
         self.state = [
@@ -149,7 +150,7 @@ def _find_weights(made: Any, used: Any) -> list[tuple[str, Path, Path]]:
             for key in keys
             if _is_float(_follow(made, (params, [key])))
         ]
-        if arrays and all(_follow(used, gradient) is not None for _, _, gradient in arrays):
+        if arrays and any(_follow(used, gradient) is not None for _, _, gradient in arrays):
             return arrays
         objects: list[tuple[str, Path, Path]] = [
             (_name(made, params, key), (params, [key], value), (params, [key], "grad"))
@@ -168,19 +169,33 @@ def _find_weights(made: Any, used: Any) -> list[tuple[str, Path, Path]]:
     ]
 
 
-def _warn_of_arrays(made: Any) -> None:
+def _warn_of_arrays(made: Any, weights: list[tuple[str, Path, Path]]) -> None:
+    """Warn of an array that may be a weight, but has no gradient: a bug in it would not be found."""
+    known = {id(_follow(made, path)) for _, *paths in weights for path in paths}
+    gradients = {pattern.format(name) for name in vars(made) for pattern in GRADIENT_NAMES}
     arrays = [
         name
-        for name, array in getattr(made, "__dict__", {}).items()
-        if _is_float(array) and not name.startswith(STATE_PREFIXES)
+        for name, array in vars(made).items()
+        if _is_float(array)
+        and id(array) not in known
+        and name not in gradients
+        and not name.startswith(STATE_PREFIXES)
     ]
+    memo: dict[int, Any] = {}
+    copy.deepcopy(made, memo)
     if arrays:
-        warnings.warn(
-            f"{type(made).__name__}: no gradient is known of the array `{arrays[0]}`, so it counts as a "
-            f"constant; if it is a weight, name its gradient: grads={{{arrays[0]!r}: 'd{arrays[0]}'}}",
-            LayerCheckRemark,
-            stacklevel=2,
-        )
+        what = f"of the array `{arrays[0]}`, so it counts as a constant"
+        name = arrays[0]
+    elif not weights and any(map(_is_float, memo.get(id(memo), []))):
+        what, name = "of the arrays in the objects that it holds, so they count as constants", "W"
+    else:
+        return
+    warnings.warn(
+        f"{type(made).__name__}: no gradient is known {what}; if it is a weight, name its gradient: "
+        f"grads={{{name!r}: 'd{name}'}}, or `grads={{}}` if there is none",
+        LayerCheckRemark,
+        stacklevel=2,
+    )
 
 
 def _after_a_step(made: Any, input_shape: tuple[int, ...]) -> Any:

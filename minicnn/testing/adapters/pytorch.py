@@ -49,6 +49,8 @@ def from_torch(module: Any, params: Params = None, *, batch_dependent: bool = Fa
 class FromTensors(Adapted):
     """A layer made of a function of tensors."""
 
+    factory = "from_torch"
+
     def __init__(self, adapted: Any, function: Callable, params: Params, batch_dependent: bool) -> None:
         super().__init__(adapted, batch_dependent)
         self.function, self.params = Shared(function), params
