@@ -1,8 +1,9 @@
-"""A web page to draw a digit and look inside the network while it classifies it.
+"""A web page to draw a digit and look inside the network while it classifies it, and to watch one learn.
 
-`inside` explains the arithmetic of a cell, `session` keeps the network, `checks` validates requests, `server`
-serves them, and `static/` is the page: HTML, CSS and plain JavaScript modules, without a build step and
-without external resources.
+`inside` and `arithmetic` explain a cell, `session` is a network and `inputs` its images, `classroom` gives each
+browser one of its own. `learning` trains a network while the page watches, `learners` keeps those of all browsers.
+`checks` and `handlers` validate and answer requests, `server` receives them, and `static/` has the pages: HTML,
+CSS and plain JavaScript modules, without a build step and without external resources.
 """
 
 from minicnn.demo.session import Session, open_session

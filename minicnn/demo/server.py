@@ -7,6 +7,7 @@ must be JSON, which HTML forms cannot send. `checks` validates the bodies; error
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import math
 import secrets
@@ -25,7 +26,9 @@ from minicnn.demo.checks import MAX_BODY, MAX_PICTURE, parse_body
 from minicnn.demo.classroom import Classroom
 from minicnn.demo.encoding import to_response
 from minicnn.demo.handlers import HANDLERS, Handler
+from minicnn.demo.learners import Learners
 from minicnn.demo.session import Session
+from minicnn.parallel.cores import blas_threads
 
 HOST = "127.0.0.1"
 _HEADERS = {
@@ -50,13 +53,19 @@ def make_app(session: Session, port: int, host: str = HOST) -> Flask:
     def http_error(error: HTTPException) -> Response:
         return to_response({"error": f"{error.description}"}, error.code or 500)
 
-    @app.get("/")
-    def page() -> Response:
-        return app.send_static_file("index.html")
-
-    classroom = Classroom(session)
-    for name, handler in HANDLERS.items():
-        app.add_url_rule(f"/api/{name}", name, _view(classroom, handler), methods=["POST"])
+    for path, file in (("/", "index.html"), ("/learn", "learn.html")):
+        app.add_url_rule(path, file, functools.partial(app.send_static_file, file))
+    classroom, learners = Classroom(session), Learners(session)
+    app.extensions["learners"] = learners
+    most = MAX_BODY + 6 * math.prod(session.inputs.shape)
+    views = {
+        name: _view(
+            functools.partial(_answer, classroom, handler), MAX_PICTURE if handler.takes_files else most
+        )
+        for name, handler in HANDLERS.items()
+    } | {f"learn/{name}": _view(handler, most) for name, handler in learners.handlers.items()}
+    for name, view in views.items():
+        app.add_url_rule(f"/api/{name}", name, view, methods=["POST"])
     return app
 
 
@@ -111,9 +120,17 @@ def _know_browsers(app: Flask, port: int) -> None:
         return response
 
 
-def _view(classroom: Classroom, handler: Handler) -> Callable[[], Response]:
-    """Return the function that Flask calls for the address of a handler."""
-    most = MAX_PICTURE if handler.takes_files else MAX_BODY + 6 * math.prod(classroom.shared.inputs.shape)
+def _answer(classroom: Classroom, handler: Handler, browser: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Let a handler answer from the network of a browser."""
+    try:
+        return handler.answer(classroom.session_of(browser, handler.teaches), body)
+    finally:
+        if handler.teaches or handler.undoes:
+            classroom.leave(browser)
+
+
+def _view(answer: Callable[[str, dict[str, Any]], dict[str, Any]], most: int) -> Callable[[], Response]:
+    """Return the function that Flask calls: from a request of at most so many bytes to a response in JSON."""
 
     def view() -> Response:
         if not request.is_json:
@@ -121,16 +138,10 @@ def _view(classroom: Classroom, handler: Handler) -> Callable[[], Response]:
         if (request.content_length or 0) > most:
             raise RequestEntityTooLarge()
         try:
-            body = parse_body(request.get_data())
-            session = classroom.session_of(g.browser, handler.teaches)
             with np.errstate(all="ignore"):  # weights that are not finite are reported as an error
-                answer = handler.answer(session, body)
-            return to_response(answer)
+                return to_response(answer(g.browser, parse_body(request.get_data())))
         except (ValueError, TypeError, OSError, ImportError) as error:
             return to_response({"error": str(error)}, 400)
-        finally:
-            if handler.teaches or handler.undoes:
-                classroom.leave(g.browser)
 
     return view
 
@@ -158,9 +169,13 @@ def serve(session: Session, port: int, browser: bool = True, host: str = HOST) -
     if browser:
         threading.Timer(0.2, webbrowser.open, [address]).start()
     try:
-        server.serve_forever()
+        # By the main thread, since OpenBLAS 0.3.31 ignores a limit that another one sets, and then the steps of
+        # a network that learns take four times as long.
+        with blas_threads(1):
+            server.serve_forever()
     finally:
         server.server_close()
+        server.app.extensions["learners"].close()
 
 
 def listen(session: Session, port: int, host: str = HOST) -> Any:

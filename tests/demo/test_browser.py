@@ -34,6 +34,7 @@ def session():
 @pytest.fixture(scope="module")
 def place(session):
     server = listen(session, 0)
+    server.app.extensions["learners"].threads = 1
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
@@ -43,6 +44,7 @@ def place(session):
         server.shutdown()
         thread.join()
         server.server_close()
+        server.app.extensions["learners"].close()
 
 
 def find(browser, selector):
@@ -237,3 +239,40 @@ def test_examples_come_with_their_label(place):
     find(browser, "#classes li:nth-child(4) button").click()
     wait(browser, lambda: find(browser, "#speaks").text == "For and against 3")
     assert browser.get_log("browser") == []
+
+
+def test_watch_a_network_learn_by_the_settings_in_the_address(place):
+    browser, address = place
+    show(browser, f"{address}learn?lr=0.04&seed=7&optimizer=nonsense&batch_size=", 844, 390)
+    status = find(browser, "#status")
+    wait(browser, lambda: status.text == "Step 0, epoch 0.00; random weights.")
+    assert find(browser, "[name=seed]").get_attribute("value") == "7"
+    assert browser.current_url.endswith("/learn?lr=0.04&batch_size=128&optimizer=sgd&seed=7")
+    play = find(browser, "#play")
+    play.click()
+    for width, height in SIZES:  # while it learns
+        resize(browser, width, height)
+        for selector in ("#play", "#status"):
+            assert browser.execute_script(IN_SIGHT, find(browser, selector)), (width, height, selector)
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+
+    def number(pattern):
+        found = re.search(pattern, status.text)
+        return float(found[1].replace(",", "")) if found else 0.0
+
+    wait(browser, lambda: number(r"accuracy ([\d.]+) %") > 70)
+    wait(browser, lambda: max(float(s.text.split()[0]) for s in shares(browser)) > 50)
+    play.click()
+    wait(browser, lambda: play.text == "Play")
+    step = number(r"Step ([\d,]+)")
+    find(browser, "#step").click()
+    wait(browser, lambda: number(r"Step ([\d,]+)") == step + 1)
+    find(browser, "#back").click()
+    wait(browser, lambda: number(r"Step ([\d,]+)") == step)
+    find(browser, "#back").click()
+    wait(browser, lambda: "random weights" in status.text)
+    assert browser.get_log("browser") == []
+
+
+def shares(browser):
+    return browser.find_elements(By.CSS_SELECTOR, "#classes .share")

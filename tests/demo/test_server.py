@@ -16,8 +16,10 @@ from minicnn.demo.server import listen, make_app
 
 HOST = "127.0.0.1:8470"
 BLANK = base64.b64encode(bytes(28 * 28)).decode()
+SETTINGS = {"optimizer": "sgd", "lr": 0.1, "batch_size": 128, "seed": 0}
 NAN = base64.b64encode(np.full(28 * 28, np.nan, "<f4").tobytes()).decode()
 NAMES = ["net", "look", "picture", "cell", "backward", "step", "undo", "example"]
+NAMES += ["learn/start", "learn/command", "learn/look"]
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +76,7 @@ def test_cell_backward_step_and_undo(client, session):
 
 
 def test_the_page_and_its_files_come_with_a_policy(client):
-    for path in ("/", "/static/main.js", "/static/style.css", "/static/icon.svg"):
+    for path in ("/", "/learn", "/static/main.js", "/static/style.css", "/static/icon.svg"):
         with client.get(path, headers={"Host": HOST}) as answer:
             assert answer.status_code == 200
             policy = answer.headers["Content-Security-Policy"]
@@ -82,11 +84,13 @@ def test_the_page_and_its_files_come_with_a_policy(client):
         assert "unsafe" not in policy
 
 
-def test_the_page_loads_nothing_from_elsewhere(client):
-    with client.get("/", headers={"Host": HOST}) as answer:
-        assert all(
-            address.startswith("/static/") for address in re.findall(r'(?:src|href)="(.*?)"', answer.text)
-        )
+@pytest.mark.parametrize("path", ["/", "/learn"])
+def test_the_pages_load_nothing_from_elsewhere(client, path):
+    with client.get(path, headers={"Host": HOST}) as answer:
+        text = re.sub(r"<a .*?>", "", answer.text)
+    addresses = re.findall(r'(?:src|href)="(.*?)"', text)
+    assert len(addresses) == 3
+    assert all(address.startswith("/static/") for address in addresses)
 
 
 @pytest.mark.parametrize(
@@ -137,6 +141,16 @@ def test_our_own_page_is_answered(client, host):
         ("example", {"wrong": 1}, "true or false"),
         ("undo", {"all": 1}, "true or false"),
         ("undo", {"every": True}, "every"),
+        ("learn/look", {}, "start one"),
+        ("learn/command", {"command": "play"}, "start one"),
+        ("learn/start", {}, "lr"),
+        ("learn/start", SETTINGS | {"lr": "0.1"}, "`lr` must be a number, got str"),
+        ("learn/start", SETTINGS | {"lr": 0}, "`lr`"),
+        ("learn/start", SETTINGS | {"lr": 1e9}, "`lr`"),
+        ("learn/start", SETTINGS | {"batch_size": 10**400}, "at most 4096"),
+        ("learn/start", SETTINGS | {"batch_size": 1.5}, "batch_size"),
+        ("learn/start", SETTINGS | {"seed": -1}, "seed"),
+        ("learn/start", SETTINGS | {"optimizer": ["sgd"]}, "one of adamw, adam"),
     ],
 )
 def test_wrong_bodies_are_refused_in_a_sentence(client, name, body, sentence):
@@ -208,7 +222,9 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=6,
 )
-fields = st.sampled_from(["image", "pixels", "class", "label", "stage", "cell", "wrong", "file", "all"])
+fields = st.sampled_from(
+    ["image", "pixels", "class", "label", "stage", "cell", "wrong", "file", "all", "command", "lr"]
+)
 
 
 @given(name=st.sampled_from(NAMES), body=values | st.dictionaries(fields, values))

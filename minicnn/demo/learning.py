@@ -1,0 +1,292 @@
+"""A network with random weights that learns in a thread of its own, while the page watches and steers it."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import deque
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minicnn.demo.session import Session
+from minicnn.insight import Trace, blocks
+from minicnn.layers import Conv2D, Layer, Sequential
+from minicnn.losses import softmax_cross_entropy
+from minicnn.ops.activations import softmax
+from minicnn.optimizers import OPTIMIZERS
+from minicnn.training import Batch, Trainer
+from minicnn.validation import check_int, check_real
+
+COMMANDS = ("play", "pause", "step", "epoch", "back")
+_REFRESH = 0.04  # seconds between two pictures of the weights
+_UNWATCHED = 30.0  # seconds without a look, after which the training pauses
+_POINTS_PER_EPOCH = 60
+_MOST_POINTS = 300  # of a curve that the page gets
+_TESTS_PER_EPOCH = 5
+_TEST_IMAGES = 1000
+_BACK_BYTES = 64 << 20  # of the states that "back" returns to
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a training from nothing depends on, apart from architecture and data."""
+
+    optimizer: str = "sgd"
+    lr: float = 0.05
+    batch_size: int = 128
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.optimizer, str) or self.optimizer not in OPTIMIZERS:
+            raise ValueError(
+                f"`optimizer` must be one of {', '.join(OPTIMIZERS)}, got {self.optimizer!s:.40}"
+            )
+        check_real(self.lr, "lr", high=1000, above_low=True)
+        if check_int(self.batch_size, "batch_size", low=1) > 4096:
+            raise ValueError("`batch_size` must be at most 4096, got more")
+        if check_int(self.seed, "seed") >= 1 << 32:
+            raise ValueError("`seed` must be below 2**32")
+
+
+class _State(NamedTuple):
+    """Everything that a training continues from."""
+
+    weights: list[np.ndarray]
+    optimizer: dict[str, np.ndarray]
+    step: int
+    train: int  # points of the curve
+    test: int
+
+
+class Learning:
+    """A training that is played, paused, taken step by step, and taken back.
+
+    Parameters
+    ----------
+    session : Session
+        Its network gives the architecture, its data set the images.
+    settings : Settings
+        Optimizer, learning rate, batch size and seed.
+    threads : int, optional
+        Cores that compute a step, as for `Trainer`.
+
+    Raises
+    ------
+    FileNotFoundError, FileFormatError
+        If the data set is not known, or no longer exists.
+    """
+
+    def __init__(self, session: Session, settings: Settings, threads: int | None = None) -> None:
+        self.session, self.settings = session, settings
+        self._x, self._y = session.inputs.training
+        self._test = tuple(part[:_TEST_IMAGES] for part in session.inputs.examples)
+        self._model, self._viewer = (_untrained(session.model, settings.seed) for _ in range(2))
+        optimizer = OPTIMIZERS[settings.optimizer].make(lr=settings.lr, weight_decay=0.0)
+        self._trainer = Trainer(self._model, optimizer, seed=settings.seed, threads=threads)
+        self.steps_per_epoch = math.ceil(len(self._x) / settings.batch_size)
+        self.step = 0
+        self.error = ""
+        self._train: list[list[float]] = []  # step, loss, accuracy: means since the last point
+        self._tested: list[list[float]] = []
+        self._recent: list[tuple[float, float]] = []
+        self._order: tuple[int, np.ndarray] = (-1, np.empty(0, np.intp))
+        size = 3 * sum(weight.nbytes for weight in self._model.get_weights())
+        self._past: deque[_State] = deque(maxlen=max(1, min(100, _BACK_BYTES // max(size, 1))))
+        self._todo: float = 0  # steps
+        self._takes_back = self._closed = self._marks = False
+        self._change = threading.Condition()
+        self._viewing = threading.Lock()
+        self._seen_at = time.monotonic()
+        self._rate, self._counted = 0.0, (time.monotonic(), 0)
+        self._shown: dict[str, Any] = {}
+        self._show()
+        self._thread = threading.Thread(target=self._run, daemon=True, name="minicnn-demo-learning")
+        self._thread.start()
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the page shows once."""
+        return {
+            "settings": asdict(self.settings),
+            "weights": sum(p.size for p in self._model.parameters() if not p.is_statistic),
+            "images": len(self._x),
+            "tests": len(self._test[0]),
+            "steps_per_epoch": self.steps_per_epoch,
+        }
+
+    def command(self, name: str) -> None:
+        """Do one of `COMMANDS`; "back" returns to where the last of the others began."""
+        if name not in COMMANDS:
+            raise ValueError(f"`command` must be one of {', '.join(COMMANDS)}, got {name!s:.40}")
+        left = self.steps_per_epoch - self.step % self.steps_per_epoch
+        with self._change:
+            self._seen_at = time.monotonic()
+            self._todo = {"play": math.inf, "step": 1, "epoch": left}.get(name, 0)
+            self._takes_back = name == "back"
+            self.error = ""
+            self._marks = self._todo > 0  # the thread remembers the state before the first step
+            self._change.notify()
+
+    def close(self) -> None:
+        """End the training."""
+        with self._change:
+            self._closed = True
+            self._change.notify()
+        self._thread.join(timeout=60)
+
+    @property
+    def idle(self) -> float:
+        """Seconds since somebody looked."""
+        return time.monotonic() - self._seen_at
+
+    def look(self, image: np.ndarray | None) -> dict[str, Any]:
+        """Return how far the training is, and what the network is like at this moment.
+
+        Parameters
+        ----------
+        image : ndarray, optional
+            What the network is asked about.
+        """
+        self._seen_at = time.monotonic()
+        shown = self._shown
+        found = {name: value for name, value in shown.items() if name != "weights"}
+        found |= {"playing": self._todo > 0, "error": self.error, "back": len(self._past)}
+        with self._viewing:
+            self._viewer.set_weights(shown["weights"])
+            found["kernels"] = _kernels(self._viewer)
+            if image is not None:
+                trace = Trace(self._viewer, self.session.inputs.to_batch(image))
+                found["probabilities"] = softmax(trace.outputs[-1])[0]
+                maps = [block for block in blocks(self._viewer) if trace.outputs[block.last].ndim == 4]
+                found["maps"] = [{"name": m.name, "values": trace.outputs[m.last][0]} for m in maps]
+        return found
+
+    def _run(self) -> None:
+        try:
+            with self._trainer.session():
+                while self._wait():
+                    if self._takes_back:
+                        self._restore()
+                    else:
+                        self._advance()
+        except Exception as error:  # of the user's own layers, of workers, of a full memory
+            self.error = f"the training ended: {error}"
+            self._todo = 0
+
+    def _wait(self) -> bool:
+        """Wait until there is something to do; return False at the end."""
+        with self._change:
+            if self.idle > _UNWATCHED:
+                self._todo = 0
+            self._change.wait_for(lambda: self._todo > 0 or self._takes_back or self._closed)
+            return not self._closed
+
+    def _advance(self) -> None:
+        """Make a step."""
+        if self._marks:
+            self._marks = False
+            self._past.append(self._state())
+            if not self.step:
+                self._evaluate()
+        epoch, place = divmod(self.step, self.steps_per_epoch)
+        if self._order[0] != epoch:
+            self._order = epoch, np.random.default_rng([self.settings.seed, epoch]).permutation(len(self._x))
+        rows = self._order[1][place * self.settings.batch_size :][: self.settings.batch_size]
+        try:
+            results = self._trainer.train_step(Batch.of(self._x[rows], self._y[rows]))
+        except FloatingPointError as error:
+            self.error, self._todo = f"{error}", 0
+            return
+        self.step += 1
+        self._record(results["loss"], results["accuracy"])
+        with self._change:
+            self._todo = max(0, self._todo - 1)
+        if self._todo == 0 or time.monotonic() - self._counted[0] > _REFRESH:
+            self._show()
+
+    def _record(self, loss: float, accuracy: float) -> None:
+        self._recent.append((float(loss), float(accuracy)))
+        every = max(1, self.steps_per_epoch // _POINTS_PER_EPOCH)
+        if self.step % every == 0 or self._todo <= 1:
+            self._train.append([self.step, *np.mean(self._recent, axis=0).tolist()])
+            self._recent.clear()
+        if _parts(self.step, self.steps_per_epoch) > _parts(self.step - 1, self.steps_per_epoch):
+            self._evaluate()
+
+    def _evaluate(self) -> None:
+        images, labels = self._test
+        with self._viewing:
+            self._viewer.set_weights(self._model.get_weights())
+            logits = self._viewer.predict(images)
+        loss, _ = softmax_cross_entropy(logits, labels)
+        self._tested.append([self.step, float(loss), float((logits.argmax(axis=1) == labels).mean())])
+
+    def _state(self) -> _State:
+        optimizer = self._trainer.optimizer.state_dict()
+        return _State(self._model.get_weights(), optimizer, self.step, len(self._train), len(self._tested))
+
+    def _restore(self) -> None:
+        """Return to where the last command began."""
+        with self._change:
+            self._takes_back = False
+        if self._past:
+            weights, optimizer, self.step, train, test = self._past.pop()
+            self._model.set_weights(weights)
+            self._trainer.optimizer.load_state_dict(optimizer, self.step, self._model.parameters())
+            del self._train[train:], self._tested[test:]
+            self._recent.clear()
+        self._show()
+
+    def _show(self) -> None:
+        """Publish the state of this moment, for `look` in other threads."""
+        now, (before, steps) = time.monotonic(), self._counted
+        if self.step > steps:
+            self._rate = (self.step - steps) / max(now - before, 1e-9)
+        self._counted = now, self.step
+        self._shown = {
+            "step": self.step,
+            "rate": self._rate,
+            "train": _thinned(self._train),
+            "test": _thinned(self._tested),
+            "gradients": _gradients(self._model),
+            "weights": self._model.get_weights(),
+        }
+
+
+def _untrained(model: Sequential, seed: int) -> Any:
+    """Return a network of the same architecture with the random weights of a seed."""
+    classes = {type(layer) for _, layer in model.named_layers()}
+    fresh = Layer.from_config(model.to_config(), [one for one in classes if one is not Sequential])
+    return fresh.build(model.input_shape or (), rng=seed, dtype=model.dtype)
+
+
+def _kernels(model: Sequential) -> np.ndarray | None:
+    """Return the kernels of the first convolution, (kh, kw, maps), if there is one."""
+    first = next((layer for layer in model if isinstance(layer, Conv2D)), None)
+    if first is None:
+        return None
+    kernel = first.kernel.value
+    return kernel.reshape(*kernel.shape[:2], -1).copy()
+
+
+def _gradients(model: Sequential) -> list[dict[str, Any]]:
+    """Return the largest gradient of the weights of each layer."""
+    sizes = []
+    for number, layer in enumerate(model):
+        gradients = [abs(p.grad).max(initial=0.0) for p in layer.parameters() if p.trainable]
+        if gradients:
+            sizes.append({"name": f"{number} {type(layer).__name__}", "largest": float(max(gradients))})
+    return sizes
+
+
+def _parts(step: int, steps_per_epoch: int) -> int:
+    """Return the number of parts of an epoch, after each of which is a test, that are done at a step."""
+    return step * _TESTS_PER_EPOCH // steps_per_epoch
+
+
+def _thinned(points: list[list[float]]) -> list[list[float]]:
+    """Return at most about `_MOST_POINTS` points, the last one among them."""
+    stride = -(-len(points) // _MOST_POINTS) or 1
+    return points[::-1][::stride][::-1]

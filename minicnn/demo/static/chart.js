@@ -1,0 +1,54 @@
+// A chart of curves over training steps, drawn on a canvas.
+
+const PAD = { left: 40, right: 8, top: 6, bottom: 20 }; // CSS pixels
+const ROUND = [1, 2, 5, 10];
+
+// The least round number that is not below a value.
+function roundUp(value) {
+  const power = 10 ** Math.floor(Math.log10(value));
+  return ROUND.find((factor) => factor * power >= value * 0.999) * power;
+}
+
+// curves: [{points: [[step, value], ...], dashed}]; most: the end of the scale, by default by the values.
+export function drawChart(canvas, curves, stepsPerEpoch, most = null) {
+  const box = canvas.getBoundingClientRect();
+  const ratio = devicePixelRatio || 1;
+  canvas.width = Math.round(box.width * ratio);
+  canvas.height = Math.round(box.height * ratio);
+  const style = getComputedStyle(document.documentElement);
+  const [ink, muted, line] = ["--ink", "--muted", "--line"].map((name) => style.getPropertyValue(name));
+  const context = canvas.getContext("2d");
+  context.scale(ratio, ratio);
+  const points = curves.flatMap((curve) => curve.points);
+  const last = Math.max(stepsPerEpoch / 10, ...points.map(([step]) => step));
+  const top = most ?? roundUp(Math.max(1e-3, ...points.map(([, value]) => value)));
+  const x = (step) => PAD.left + (step / last) * (box.width - PAD.left - PAD.right);
+  const y = (value) => box.height - PAD.bottom - (Math.min(value, top) / top) * (box.height - PAD.top - PAD.bottom);
+  Object.assign(context, { font: "11px system-ui, sans-serif", fillStyle: muted, strokeStyle: line, textAlign: "right", textBaseline: "middle" });
+  for (const share of [0, 0.5, 1]) {
+    context.beginPath();
+    context.moveTo(x(0), y(share * top));
+    context.lineTo(x(last), y(share * top));
+    context.stroke();
+    context.fillText(most === 1 ? `${100 * share} %` : `${+(share * top).toPrecision(2)}`, PAD.left - 5, y(share * top));
+  }
+  Object.assign(context, { textAlign: "center", textBaseline: "alphabetic" });
+  const epochs = last / stepsPerEpoch;
+  const every = epochs > 1.5 ? roundUp(epochs / 6) : 0;
+  if (every) for (let epoch = 0; epoch <= epochs; epoch += every) context.fillText(epoch ? `epoch ${epoch}` : "0", x(epoch * stepsPerEpoch), box.height - 5);
+  else context.fillText(`step ${Math.round(last)}`, x(last) - 22, box.height - 5);
+  for (const { points: curve, dashed } of curves) {
+    Object.assign(context, { strokeStyle: ink, fillStyle: ink, lineWidth: 1.8 });
+    context.setLineDash(dashed ? [5, 4] : []);
+    context.beginPath();
+    curve.forEach(([step, value], i) => context[i ? "lineTo" : "moveTo"](x(step), y(value)));
+    context.stroke();
+    if (dashed || curve.length === 1) {
+      for (const [step, value] of curve) {
+        context.beginPath();
+        context.arc(x(step), y(value), 2.6, 0, 7);
+        context.fill();
+      }
+    }
+  }
+}
