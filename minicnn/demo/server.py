@@ -169,8 +169,8 @@ def serve(session: Session, port: int, browser: bool = True, host: str = HOST) -
     if browser:
         threading.Timer(0.2, webbrowser.open, [address]).start()
     try:
-        # By the main thread, since OpenBLAS 0.3.31 ignores a limit that another one sets, and then the steps of
-        # a network that learns take four times as long.
+        # By the main thread: OpenBLAS 0.3.31 ignores a limit that another one sets, and then the steps of a
+        # network that learns take four times as long.
         with blas_threads(1):
             server.serve_forever()
     finally:
