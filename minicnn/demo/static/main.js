@@ -2,7 +2,7 @@
 
 import { ask, latest, toBase64, unpack } from "./api.js";
 import { largest, onSchemeChange } from "./colours.js";
-import { amount, counted, element } from "./format.js";
+import { counted, element, number as digits } from "./format.js";
 import { hide, show } from "./inspector.js";
 import { Pad } from "./pad.js";
 import { listenForPictures } from "./pictures.js";
@@ -199,7 +199,7 @@ const flow = trying(async () => {
   setView("backward");
   const { gradients, seen } = state;
   const sizes = gradients.stages.map(({ values }) => largest(values));
-  showResult(`The loss, −log of the probability of ${net.classes[label()]}, is ${amount(gradients.loss)}.`,
+  showResult(`The loss, −log of the probability of ${net.classes[label()]}, is ${digits(gradients.loss)}.`,
     gradientPicture(sizes, stages.all.map(({ name }) => name)));
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
   for (const stage of stages.all.toReversed()) {
@@ -218,7 +218,7 @@ const step = trying(async () => {
   const wanted = label();
   const { before, after, was, now, ...taught } = await ask("step", asked());
   showTaught(taught);
-  showResult(`One step towards ${net.classes[wanted]}, with learning rate ${net.rate}: the loss went from ${amount(before)} to ${amount(after)}.`,
+  showResult(`One step towards ${net.classes[wanted]}, with learning rate ${net.rate}: the loss went from ${digits(before)} to ${digits(after)}.`,
     lossPicture(before, after), answerPicture(unpack(was).values, unpack(now).values, net.classes, wanted));
   look();
 });

@@ -1,6 +1,6 @@
 // What an action has changed: a sentence and its picture, in sight wherever the page is scrolled to.
 
-import { amount, element, percent } from "./format.js";
+import { amount, element, number, percent } from "./format.js";
 
 const $ = (id) => document.getElementById(id);
 const SHOWN = 10; // classes
@@ -24,9 +24,9 @@ export function lossPicture(before, after) {
     const bar = element("i", { className: kind });
     bar.style.width = `${(100 * loss) / most}%`;
     return element("div", { className: "row" }, element("span", { textContent: name }), element("span", { className: "track" }, bar),
-      element("span", { className: "value", textContent: amount(loss) }));
+      element("span", { className: "value", textContent: number(loss) }));
   });
-  return figure("Loss", `Loss before ${amount(before)}, after ${amount(after)}`, element("div", { className: "losses" }, ...rows));
+  return figure("Loss", `Loss before ${number(before)}, after ${number(after)}`, element("div", { className: "losses" }, ...rows));
 }
 
 // For each class two columns: its probability before and after.
