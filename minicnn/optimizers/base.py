@@ -17,18 +17,13 @@ import numpy as np
 from minicnn.ops.underflow import HARMLESS
 from minicnn.optimizers._checks import check_first_step, check_update, watched_attributes
 from minicnn.optimizers._clipping import clip_scale
-from minicnn.optimizers._groups import Settings, find_groups
-from minicnn.optimizers._memory import BLOCK, Layout, Memory, describe_layout
+from minicnn.optimizers._denormals import FLUSH_EVERY, flush_denormals
+from minicnn.optimizers._groups import Settings
+from minicnn.optimizers._memory import BLOCK
+from minicnn.optimizers._state import OptimizerState
 from minicnn.parameter import Parameter
 from minicnn.schedules import Schedule
 from minicnn.validation import check_int, check_real
-
-# The weights of a unit that is never active have no gradient, so a running mean of their gradients decays, by
-# a tenth in each step, until it is denormal: below the smallest normal number (1e-38 in float32). Processors
-# are many times slower with such numbers: after 1,800 steps of LeNet-5 a third of Adam's means were denormal,
-# and a step took six times as long. So values close to that limit are set to zero.
-FLUSH_EVERY = 16  # steps
-DENORMAL_MARGIN = 2.0**20  # times the smallest normal number: more than the decay between two flushes
 
 Rate: TypeAlias = float | Schedule
 State: TypeAlias = list[np.ndarray]  # an array per slot
@@ -78,9 +73,7 @@ class Optimizer(ABC):
         self.clip_norm = None if clip_norm is None else check_real(clip_norm, "clip_norm", above_low=True)
         self.steps = 0
         self.groups: dict[str, dict[str, float]] = {}
-        self._memory: Memory | None = None  # until the parameters are known
-        self._layout: Layout = []  # of all parameters, trainable or not
-        self._frozen_state: dict[str, np.ndarray] = {}  # of parameters that were trained before
+        self._optimizer_state = OptimizerState()
 
     @abstractmethod
     def update(self, grad: np.ndarray, scratch: np.ndarray, rate: float, state: State) -> np.ndarray:
@@ -169,7 +162,7 @@ class Optimizer(ABC):
             If no parameter is trainable, the parameters differ from those of the first call, or a schedule
             returns a rate that is negative or not finite. No weight has changed then.
         """
-        trainable, memory = self._prepare(parameters)
+        trainable, memory = self._optimizer_state.prepare(parameters, self.groups, self.slots)
         is_new = not self.steps and not type(self).__module__.startswith("minicnn.")
         rate = self.learning_rate
         values = [parameter.value.reshape(-1) for parameter in trainable]
@@ -193,7 +186,7 @@ class Optimizer(ABC):
             state = {slot: flat[start:stop] for slot, flat in memory.arrays.items()}
             if self.steps % FLUSH_EVERY == 0:
                 for slot in self.decaying_slots:
-                    _flush_denormals(state[slot], scratch)
+                    flush_denormals(state[slot], scratch)
             given = list(state.values())
             with watched_attributes(self) if is_new else contextlib.nullcontext():
                 delta = self.update(grad, scratch, group_rate, given)
@@ -212,8 +205,7 @@ class Optimizer(ABC):
 
         The number is the parameter's index. Empty before the first step.
         """
-        views = dict(self._memory.named_views()) if self._memory else {}
-        return {name: view.copy() for name, view in (views | self._frozen_state).items()}
+        return self._optimizer_state.copies()
 
     def load_state_dict(
         self,
@@ -238,62 +230,14 @@ class Optimizer(ABC):
             If names, shapes or dtypes do not match the parameters. Nothing has changed then.
         """
         steps = check_int(steps, "steps")
-        views = dict(self._prepare(parameters)[1].named_views())
-        if not steps and not state:
-            state = {name: np.zeros_like(view) for name, view in views.items()}
-        known = {
-            f"{i}.{slot}": np.broadcast_to(dtype.type(0), shape)
-            for i, shape, dtype in self._layout
-            for slot in self.slots
-        }
-        if not views.keys() <= state.keys() <= known.keys():
-            missing, unexpected = sorted(views.keys() - state.keys()), sorted(state.keys() - known.keys())
-            raise ValueError(f"the state does not match {self!r}: missing {missing}, unexpected {unexpected}")
-        for name, array in state.items():
-            expected = known[name]
-            if (array.shape, array.dtype) != (expected.shape, expected.dtype):
-                raise ValueError(
-                    f"{name!r} must have shape {expected.shape} and dtype {expected.dtype}, "
-                    f"got {array.shape} and {array.dtype}"
-                )
-        self._take_over(state)
+        self._optimizer_state.prepare(parameters, self.groups, self.slots)
+        self._optimizer_state.load(state, self.slots, repr(self), is_new=not steps)
         self.steps = steps
 
     def _rate_and_decay(self, rate: float, group: Settings) -> tuple[float, float]:
         settings = dict(group)
         return rate * settings.get("lr_scale", 1.0), settings.get("weight_decay", self.weight_decay)
 
-    def _prepare(self, given: Iterable[Parameter | tuple[str, Parameter]]) -> tuple[list[Parameter], Memory]:
-        """Return the trainable parameters, by groups, and the memory made for their layout."""
-        parameters, settings = find_groups(list(given), self.groups)
-        every = [(i, parameter.shape, parameter.dtype) for i, parameter in enumerate(parameters)]
-        layout = [each for each, parameter in zip(every, parameters, strict=True) if parameter.trainable]
-        if self._memory is not None and every != self._layout:
-            raise ValueError(
-                f"this optimizer holds state for parameters {describe_layout(self._layout)}, "
-                f"got {describe_layout(every)}; make a new optimizer to train other parameters"
-            )
-        groups = {i: settings[i] for i, _, _ in layout}
-        layout = sorted(layout, key=lambda each: (groups[each[0]], each[0])) if self.groups else layout
-        if self._memory is None or (layout, [*groups.values()]) != (self._memory.layout, self._memory.given):
-            # The first step, or other parameters are frozen, or in other groups.
-            memory, state = Memory(layout, self.slots, groups), self.state_dict()
-            self._memory, self._layout = memory, every
-            self._take_over(state)
-        return [parameters[i] for i, _, _ in layout], self._memory
-
-    def _take_over(self, state: Mapping[str, np.ndarray]) -> None:
-        """Copy the state of trainable parameters into the memory, and keep that of the others."""
-        views = dict(self._memory.named_views()) if self._memory else {}
-        for name in views.keys() & state.keys():
-            views[name][...] = state[name]
-        self._frozen_state = {name: array.copy() for name, array in state.items() if name not in views}
-
     def __repr__(self) -> str:
         settings = ", ".join(f"{name}={value!r}" for name, value in self.settings().items())
         return f"{type(self).__name__}({settings})"
-
-
-def _flush_denormals(state: np.ndarray, scratch: np.ndarray) -> None:
-    """Set values that are almost denormal to zero; overwrites `scratch`."""
-    state[np.abs(state, out=scratch) < DENORMAL_MARGIN * np.finfo(state.dtype).tiny] = 0

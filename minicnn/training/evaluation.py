@@ -54,7 +54,7 @@ def find_loss(loss: Any) -> Loss:
     return LOSSES[check_name(loss, LOSSES, "loss")] if isinstance(loss, str) else loss
 
 
-def warn_of_repeated_activation(model: Layer, loss: Loss) -> None:
+def warn_of_double_activation(model: Layer, loss: Loss) -> None:
     """Warn if the model ends with the activation that the loss has, too: it would learn slowly and badly."""
     last = model
     while layers := getattr(last, "layers", None):

@@ -19,30 +19,24 @@ import numpy as np
 from minicnn.errors import FileFormatError
 from minicnn.parallel.data_parallel import DataParallel
 from minicnn.saving.checkpoints import CheckpointFolder, Snapshot
-from minicnn.saving.files import check_schema
 from minicnn.saving.fingerprint import differences
 from minicnn.saving.weights import check_weights
 from minicnn.training.batch import Batches
 from minicnn.training.callbacks.base import Callback, Logs
+from minicnn.training.checkpoint_format import (
+    check_generator_state,
+    check_values,
+    file_format_error,
+    is_consistent,
+    under,
+)
 from minicnn.training.diagnosis import is_finite
 from minicnn.training.evaluation import is_mean
 from minicnn.training.settings import settings_of_fit
 from minicnn.training.sources import Examples, ExampleSource
 from minicnn.training.state import TrainingState
-from minicnn.validation import check_int, check_real
 
 _OUTPUTS = ("epoch.predictions", "epoch.labels")
-_SCHEMA = {
-    **dict.fromkeys(("examples", "batch_size", "seed"), object),
-    "fingerprint": {str: str},
-    **dict.fromkeys(("epoch", "first_epoch", "step", "seen"), int),
-    "sums": {str: float},
-    "history": {"epoch": [int], "history": {str: [float]}},
-    "stop": bool,
-    "optimizer": {"steps": int, "lr_scale": float},
-    "generators": [[dict]],
-    "callbacks": {str: dict},
-}
 
 
 @dataclass(eq=False)
@@ -191,12 +185,8 @@ class Checkpointer(Callback):
     def _check(self, checkpoint: Snapshot) -> list[tuple[np.random.Generator, dict]]:
         """Raise unless the checkpoint is of this fit; return this rank's generators with their states."""
         values, path = checkpoint.state, checkpoint.path
-        with _file_format_error(f"{path} is not a checkpoint of this version"):
-            check_schema(values, _SCHEMA)
-            if not all(map(str.isidentifier, values["fingerprint"])):
-                raise ValueError("the fingerprint must have names")
-            check_int(values["optimizer"]["steps"], "steps")
-            check_real(values["optimizer"]["lr_scale"], "lr_scale")
+        with file_format_error(f"{path} is not a checkpoint of this version"):
+            check_values(values)
             generators = self._generators(values["generators"])
         for name, own in self.fixed.items():
             if values[name] != own:
@@ -204,9 +194,9 @@ class Checkpointer(Callback):
                     f"{path} is of another fit: `{name}` is {values[name]!r:.50} there and {own} here; use "
                     f"another checkpoint folder"
                 )
-        if not _is_consistent(values, self.batches):
+        if not is_consistent(values, self.batches):
             raise FileFormatError(f"the steps, examples and epochs in {path} contradict each other")
-        check_weights(self.state.model, _under("model.", checkpoint.arrays), path)
+        check_weights(self.state.model, under("model.", checkpoint.arrays), path)
         return generators
 
     def _generators(self, states: list[list[dict[str, Any]]]) -> list[tuple[np.random.Generator, dict]]:
@@ -215,46 +205,13 @@ class Checkpointer(Callback):
         mine = states[self.ranks.rank * len(own) :]
         pairs = [pair for each in zip(own, mine, strict=False) for pair in zip(*each, strict=False)]
         for generator, state in pairs:
-            bits = generator.bit_generator
-            type(bits)().state = state  # tried on a spare one first
-            # NumPy does not check where these read their next number, not even against their memory.
-            place, size = 0, 0
-            if isinstance(bits, np.random.MT19937):
-                place, size = state["state"]["pos"], 624
-            elif isinstance(bits, np.random.Philox):
-                place, size = state["buffer_pos"], 4
-            if not 0 <= place <= size:
-                raise ValueError(f"the position in a random stream must be in [0, {size}], got {place}")
+            check_generator_state(generator, state)
         return pairs
 
     def _restore_callbacks(self, checkpoint: Snapshot) -> None:
         for name, callback in self.named_callbacks.items():
             values = checkpoint.state["callbacks"].get(name, {})
-            arrays = _under(f"callbacks.{name}.", checkpoint.arrays)
+            arrays = under(f"callbacks.{name}.", checkpoint.arrays)
             if values or arrays:
-                with _file_format_error(f"{checkpoint.path} holds a wrong state of {name}"):
+                with file_format_error(f"{checkpoint.path} holds a wrong state of {name}"):
                     callback.load_state_dict(values | arrays)
-
-
-@contextlib.contextmanager
-def _file_format_error(message: str) -> Iterator[None]:
-    """Turn what wrong content raises into a FileFormatError with this message."""
-    try:
-        yield
-    except (LookupError, TypeError, ValueError, OverflowError, AttributeError) as error:
-        raise FileFormatError(f"{message}: {error!r}") from error
-
-
-def _is_consistent(values: Mapping[str, Any], batches: Batches) -> bool:
-    """Return whether the numbers of a fit agree with each other and with its data."""
-    first, epoch, step, seen = (values[name] for name in ("first_epoch", "epoch", "step", "seen"))
-    done, curves = values["history"]["epoch"], values["history"]["history"].values()
-    return (
-        (step >= 0 and bool(step) == bool(seen) == bool(values["sums"]) and batches.is_possible(step, seen))
-        and (first >= 0 and epoch - first == len(done) and done == list(range(first, epoch)))
-        and all(len(curve) <= len(done) for curve in curves)
-    )
-
-
-def _under(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}

@@ -3,7 +3,6 @@
 import contextlib
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
 from minicnn.layers.base import Layer
 from minicnn.optimizers import Optimizer
@@ -14,7 +13,8 @@ from minicnn.training.batch import Batch
 from minicnn.training.batches import IterableBatches
 from minicnn.training.callbacks.base import Callback
 from minicnn.training.history import History
-from minicnn.training.loop import TrainingLoop, training_lock
+from minicnn.training.locking import training_lock
+from minicnn.training.loop import TrainingLoop
 from minicnn.training.state import Loss, TrainingState
 from minicnn.training.weighting import WeightedLoss
 
@@ -30,16 +30,32 @@ class Stepper:
         Computed in each step.
     ranks : Ranks
         The processes that train together.
+    threads : int or None
+        The number of cores that share the work.
     """
 
     # An assignment to another name, such as `stop_training`, is an error rather than without effect.
-    __slots__ = ("_data_parallel", "_loop", "_make_parallel", "_weighted", "metrics", "ranks", "state")
+    __slots__ = (
+        "_data_parallel",
+        "_loop",
+        "_make_parallel",
+        "_weighted",
+        "metrics",
+        "ranks",
+        "state",
+        "threads",
+    )
 
     def __init__(
-        self, state: TrainingState, metrics: Mapping[str, Callable], ranks: Ranks, threads: Any, workers: str
+        self,
+        state: TrainingState,
+        metrics: Mapping[str, Callable],
+        ranks: Ranks,
+        threads: int | None,
+        workers: str,
     ) -> None:
         self.state, self.metrics, self.ranks = state, dict(metrics), ranks
-        state.metrics = self.metrics
+        self.threads, state.metrics = threads, self.metrics
         self._make_parallel = functools.partial(  # no lambda, which could not be pickled
             DataParallel, state.model, threads=threads, ranks=ranks, workers=workers
         )

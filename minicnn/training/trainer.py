@@ -6,44 +6,35 @@ import contextlib
 import functools
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
-from minicnn.layers._claims import reading
 from minicnn.layers.base import Layer
 from minicnn.losses import softmax_cross_entropy
 from minicnn.optimizers import Optimizer
-from minicnn.parallel.prediction import parallel_predict
 from minicnn.parallel.ranks import TIMEOUT, Ranks
 from minicnn.saving.checkpoints import CheckpointFolder
 from minicnn.training.batch import Augmentation
 from minicnn.training.batches import BatchSource, make_batches
 from minicnn.training.callbacks.base import Callback, check_callbacks
-from minicnn.training.evaluation import (
-    Metric,
-    check_metrics,
-    find_loss,
-    score,
-    validate,
-    warn_of_repeated_activation,
-)
+from minicnn.training.evaluation import Metric, check_metrics, find_loss, validate, warn_of_double_activation
 from minicnn.training.history import History
-from minicnn.training.inputs import check_data, check_validation
+from minicnn.training.inputs import check_validation
 from minicnn.training.loop import TrainingLoop
 from minicnn.training.lr_finder import RateSearch, find_rate
+from minicnn.training.predicting import Predictor
 from minicnn.training.progress import Progress
 from minicnn.training.rehearsal import rehearse
 from minicnn.training.resume import Checkpointer
-from minicnn.training.sources import Examples, ExampleSource, is_source, labels_of, predict_part
+from minicnn.training.sources import Examples, ExampleSource
 from minicnn.training.splitting import split_data
 from minicnn.training.state import Loss, TrainingState
-from minicnn.training.stepping import Stepper
 from minicnn.training.weighting import check_class_weight
-from minicnn.validation import check_int, check_sample_weight
+from minicnn.validation import check_int
 
 
-class Trainer(Stepper):
+class Trainer(Predictor):
     """Fits a model to examples.
 
     Parameters
@@ -96,7 +87,7 @@ class Trainer(Stepper):
     1.0
     """
 
-    __slots__ = ("augment", "callbacks", "seed", "threads", "workers")
+    __slots__ = ("augment", "callbacks", "seed", "workers")
 
     def __init__(
         self,
@@ -118,10 +109,10 @@ class Trainer(Stepper):
         if augment is not None and not callable(augment):
             raise TypeError(f"`augment` must be a function, see `minicnn.datasets`, got {augment!r}")
         self.seed, self.augment = check_int(seed, "seed"), augment
-        self.threads = None if threads is None else check_int(threads, "threads", low=1)
+        threads = None if threads is None else check_int(threads, "threads", low=1)
         self.workers, self.callbacks = workers, check_callbacks(callbacks)
         super().__init__(state, check_metrics(metrics, loss), Ranks(comm, rank_timeout), threads, workers)
-        warn_of_repeated_activation(model, loss)
+        warn_of_double_activation(model, loss)
 
     def fit(
         self,
@@ -257,27 +248,3 @@ class Trainer(Stepper):
         """
         batches = make_batches(x, y, self.model, batch_size, seed=self.seed, augment=self.augment)
         return find_rate(self.state, batches, self.threads, self.workers, low, high, steps)
-
-    def evaluate(
-        self,
-        x: np.ndarray | ExampleSource,
-        y: np.ndarray | None = None,
-        batch_size: int = 256,
-        sample_weight: np.ndarray | None = None,
-    ) -> dict[str, float]:
-        """Return loss and metrics over all of `x`, `batch_size` examples at a time, in evaluation mode."""
-        data = check_data(x, y, self.model)
-        labels = labels_of(data)
-        weights = None if sample_weight is None else check_sample_weight(sample_weight, len(labels))
-        return score(self._predict(data, batch_size), labels, self.loss, self.metrics, weights)
-
-    def predict(self, x: np.ndarray | ExampleSource, batch_size: int = 256) -> np.ndarray:
-        """Return the model's outputs for all of `x`, see `Layer.predict`; the threads share the work."""
-        if is_source(x):
-            return self._predict(check_data(x, None, self.model), batch_size)
-        return parallel_predict(self.model, cast(np.ndarray, x), batch_size, self.threads)
-
-    def _predict(self, data: ExampleSource | Examples, batch_size: int) -> np.ndarray:
-        with reading(self.model, copied=True) as (model, _):  # all parts are predicted with the same weights
-            predict = functools.partial(parallel_predict, model, batch_size=batch_size, threads=self.threads)
-            return predict_part(data, predict, slice(0, len(labels_of(data))))
