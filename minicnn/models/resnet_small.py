@@ -21,8 +21,8 @@ def resnet_small(num_classes: int = 10) -> Sequential:
     result. The mean of each channel goes to the last layer. The softmax is in the loss: the model returns
     logits. On 28x28x1 it has 482,154 weights.
 
-    The running averages of BatchNorm move by a tenth in each step, so that also the first epoch of a small data
-    set is evaluated with its own statistics.
+    The running averages of BatchNorm move by a tenth in each step, so that also the first epoch of a small
+    data set is evaluated with its own statistics.
 
     Parameters
     ----------

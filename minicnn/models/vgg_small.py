@@ -10,8 +10,8 @@ def vgg_small(num_classes: int = 10) -> Sequential:
     one 5x5 kernel, and with one more ReLU. A pooling halves the image, and the next pair doubles the channels
     from 32 to 64. The softmax is in the loss: the model returns logits. On 28x28x1 it has 468,010 weights.
 
-    The running averages of BatchNorm move by a tenth in each step, so that also the first epoch of a small data
-    set is evaluated with its own statistics.
+    The running averages of BatchNorm move by a tenth in each step, so that also the first epoch of a small
+    data set is evaluated with its own statistics.
 
     Parameters
     ----------
