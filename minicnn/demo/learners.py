@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from minicnn.demo.checks import PAD, check_fields, read_image, read_pixels
-from minicnn.demo.learning import Learning, Settings
+from minicnn.demo.learning import Learning
 from minicnn.demo.session import Session
+from minicnn.demo.settings import Settings
 
 LIMIT = 8  # networks that learn at the same time: they share the cores
 IDLE = 60.0  # seconds without a look, after which a network makes room for another one

@@ -6,49 +6,27 @@ import math
 import threading
 import time
 from collections import deque
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from minicnn.demo.session import Session
+from minicnn.demo.settings import Settings
+from minicnn.demo.snapshots import gradients, kernels, thinned, untrained
 from minicnn.insight import Trace, blocks
-from minicnn.layers import Conv2D, Layer, Sequential
 from minicnn.losses import softmax_cross_entropy
 from minicnn.ops.activations import softmax
 from minicnn.optimizers import OPTIMIZERS
 from minicnn.training import Batch, Trainer
-from minicnn.validation import check_int, check_real
 
 COMMANDS = ("play", "pause", "step", "epoch", "back")
 _REFRESH = 0.04  # seconds between two pictures of the weights
 _UNWATCHED = 30.0  # seconds without a look, after which the training pauses
 _POINTS_PER_EPOCH = 60
-_MOST_POINTS = 300  # of a curve that the page gets
 _TESTS_PER_EPOCH = 5
 _TEST_IMAGES = 1000
 _BACK_BYTES = 64 << 20  # of the states that "back" returns to
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a training from nothing depends on, apart from architecture and data."""
-
-    optimizer: str = "sgd"
-    lr: float = 0.05
-    batch_size: int = 128
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.optimizer, str) or self.optimizer not in OPTIMIZERS:
-            raise ValueError(
-                f"`optimizer` must be one of {', '.join(OPTIMIZERS)}, got {self.optimizer!s:.40}"
-            )
-        check_real(self.lr, "lr", high=1000, above_low=True)
-        if check_int(self.batch_size, "batch_size", low=1) > 4096:
-            raise ValueError("`batch_size` must be at most 4096, got more")
-        if check_int(self.seed, "seed") >= 1 << 32:
-            raise ValueError("`seed` must be below 2**32")
 
 
 class _State(NamedTuple):
@@ -83,7 +61,7 @@ class Learning:
         self.session, self.settings = session, settings
         self._x, self._y = session.inputs.training
         self._test = tuple(part[:_TEST_IMAGES] for part in session.inputs.examples)
-        self._model, self._viewer = (_untrained(session.model, settings.seed) for _ in range(2))
+        self._model, self._viewer = (untrained(session.model, settings.seed) for _ in range(2))
         optimizer = OPTIMIZERS[settings.optimizer].make(lr=settings.lr, weight_decay=0.0)
         self._trainer = Trainer(self._model, optimizer, seed=settings.seed, threads=threads)
         self.steps_per_epoch = math.ceil(len(self._x) / settings.batch_size)
@@ -155,7 +133,7 @@ class Learning:
         found |= {"playing": self._todo > 0, "error": self.error, "back": len(self._past)}
         with self._viewing:
             self._viewer.set_weights(shown["weights"])
-            found["kernels"] = _kernels(self._viewer)
+            found["kernels"] = kernels(self._viewer)
             if image is not None:
                 trace = Trace(self._viewer, self.session.inputs.to_batch(image))
                 found["probabilities"] = softmax(trace.outputs[-1])[0]
@@ -248,45 +226,13 @@ class Learning:
         self._shown = {
             "step": self.step,
             "rate": self._rate,
-            "train": _thinned(self._train),
-            "test": _thinned(self._tested),
-            "gradients": _gradients(self._model),
+            "train": thinned(self._train),
+            "test": thinned(self._tested),
+            "gradients": gradients(self._model),
             "weights": self._model.get_weights(),
         }
-
-
-def _untrained(model: Sequential, seed: int) -> Any:
-    """Return a network of the same architecture with the random weights of a seed."""
-    classes = {type(layer) for _, layer in model.named_layers()}
-    fresh = Layer.from_config(model.to_config(), [one for one in classes if one is not Sequential])
-    return fresh.build(model.input_shape or (), rng=seed, dtype=model.dtype)
-
-
-def _kernels(model: Sequential) -> np.ndarray | None:
-    """Return the kernels of the first convolution, (kh, kw, maps), if there is one."""
-    first = next((layer for layer in model if isinstance(layer, Conv2D)), None)
-    if first is None:
-        return None
-    kernel = first.kernel.value
-    return kernel.reshape(*kernel.shape[:2], -1).copy()
-
-
-def _gradients(model: Sequential) -> list[dict[str, Any]]:
-    """Return the largest gradient of the weights of each layer."""
-    sizes = []
-    for number, layer in enumerate(model):
-        gradients = [abs(p.grad).max(initial=0.0) for p in layer.parameters() if p.trainable]
-        if gradients:
-            sizes.append({"name": f"{number} {type(layer).__name__}", "largest": float(max(gradients))})
-    return sizes
 
 
 def _parts(step: int, steps_per_epoch: int) -> int:
     """Return the number of parts of an epoch, after each of which is a test, that are done at a step."""
     return step * _TESTS_PER_EPOCH // steps_per_epoch
-
-
-def _thinned(points: list[list[float]]) -> list[list[float]]:
-    """Return at most about `_MOST_POINTS` points, the last one among them."""
-    stride = -(-len(points) // _MOST_POINTS) or 1
-    return points[::-1][::stride][::-1]

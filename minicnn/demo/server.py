@@ -186,7 +186,7 @@ def listen(session: Session, port: int, host: str = HOST) -> Any:
             bound.bind((host, port))
         except OSError as error:
             raise OSError(
-                error.errno, f"{error.strerror}; choose another --port", f"{host}:{port}"
+                error.errno, f"{error.strerror}; choose another --port or --host", f"{host}:{port}"
             ) from error
         bound.listen()
         port = bound.getsockname()[1]

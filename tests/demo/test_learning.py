@@ -6,7 +6,8 @@ import pytest
 from minicnn import SGD, Trainer
 from minicnn.demo import Session
 from minicnn.demo.learners import Learners
-from minicnn.demo.learning import Learning, Settings
+from minicnn.demo.learning import Learning
+from minicnn.demo.settings import Settings
 from minicnn.layers import Conv2D, Dense, Flatten, ReLU, Sequential
 from minicnn.runs import TrainConfig
 
