@@ -1,56 +1,24 @@
-"""The grade of a file of textbook functions, and the report of it."""
+"""Grade files of textbook functions, each in a process of its own."""
 
 import re
 import tempfile
-import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from minicnn.plural import counted
 from minicnn.testing.grade.compare import case_text
 from minicnn.testing.grade.folder import copy_folder, solutions, unreadable
 from minicnn.testing.grade.isolation import best_isolation
 from minicnn.testing.grade.process import EndedError, Solution
-from minicnn.testing.grade.signatures import SEARCHED, SIGNATURES, other_course, wrong_signature
+from minicnn.testing.grade.report import Grade
+from minicnn.testing.grade.signatures import FUNCTIONS, SEARCHED, other_course, wrong_signature
 from minicnn.testing.grade.verdict import Verdict, grade_function
 from minicnn.testing.grade.wire import Reply
 
-FUNCTIONS = tuple(SIGNATURES)
 MEMORY = 2 << 30
 _DEFINITION = re.compile(r"(\w+)\((.*)\)")
-
-
-@dataclass
-class Grade:
-    """The result of grading one file.
-
-    Attributes
-    ----------
-    path : str
-        The file.
-    problem : str
-        Why no function could be tested, in one sentence; empty otherwise.
-    functions : dict of Verdict
-        For each function that the file defines, its verdict.
-    """
-
-    path: str
-    problem: str = ""
-    functions: dict[str, Verdict] = field(default_factory=dict)
-
-    @property
-    def passed(self) -> bool:
-        """Whether the file defines at least one of the functions, and all that it defines are correct."""
-        return not self.problem and all(verdict.passed for verdict in self.functions.values())
-
-    def __str__(self) -> str:
-        lines = [self.path + (f": {self.problem}" if self.problem else "")]
-        for name in FUNCTIONS if not self.problem else ():
-            lines += _report(name, self.functions.get(name))
-        return "\n".join(lines)
 
 
 def grade_all(path: str, timeout: float = 60.0, memory: int = MEMORY) -> Iterator[Grade]:
@@ -94,8 +62,11 @@ def grade(path: str, timeout: float = 60.0, memory: int = MEMORY) -> Grade:
     pending = list(FUNCTIONS)
     while pending and not result.problem:
         # A function that hangs or ends the process fails; those after it run in a new process.
-        with _running(file, timeout, memory) as (solution, loaded):
-            pending = _grade_functions(solution, loaded, pending, result)
+        try:
+            with _running(file, timeout, memory) as (solution, loaded):
+                pending = _grade_functions(solution, loaded, pending, result)
+        except OSError as error:  # a full disk, too many processes; the next file may have better luck
+            result.problem = f"could not be graded: {error.strerror}"
     return result
 
 
@@ -174,20 +145,3 @@ def _verdict(solution: Solution, name: str, parameters: list[str]) -> Verdict:
         raise EndedError(case_text(name, last, str(error))) from error
     signature = "" if verdict.passed else wrong_signature(name, parameters)
     return replace(verdict, cause=signature) if signature else verdict
-
-
-def _report(name: str, verdict: Verdict | None) -> list[str]:
-    if verdict is None:
-        return [f"  {name:<13} not defined"]
-    convention = verdict.convention
-    if verdict.passed:
-        limit = f" in {counted(verdict.calls, 'case')}, then time ran out" if verdict.calls else ""
-        return [_wrapped(name, f"correct{limit}" + (f"; {convention}" if convention else ""))]
-    summary = f"correct by another convention: {convention}" if convention else "wrong"
-    summary += f"; usual cause: {verdict.cause}" if verdict.cause else ""
-    return [_wrapped(name, summary), textwrap.indent(verdict.case, " " * 6)]
-
-
-def _wrapped(name: str, summary: str) -> str:
-    """Return a line of the report, wrapped at 80 columns."""
-    return textwrap.fill(f"  {name:<13} {summary}", width=80, subsequent_indent=" " * 16)

@@ -11,6 +11,7 @@ SIGNATURES = {
     "conv_backward": 'dZ, A_prev, W, b, padding="same", stride=(1, 1)',
     "pool_backward": 'dA, A_prev, kernel_shape, stride=(1, 1), mode="max"',
 }
+FUNCTIONS = tuple(SIGNATURES)
 _NAMES_ELSEWHERE = {
     "conv_forward_naive",
     "conv_backward_naive",

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from minicnn.testing.grade.grading import FUNCTIONS, Grade
+from minicnn.testing.grade.report import Grade
+from minicnn.testing.grade.signatures import FUNCTIONS
 
 COLUMNS = ("file", "function", "verdict", "convention", "cause", "detail")
 
@@ -16,7 +17,7 @@ def csv_table(path: str | None) -> Iterator[Any]:
     if path is None:
         yield lambda grade: None
         return
-    with open(path, "w", encoding="utf-8", newline="") as stream:
+    with open(path, "w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(COLUMNS)
 

@@ -105,6 +105,14 @@ def _read(stream: IO[bytes], size: int) -> bytes:
 
 
 def _text(array: np.ndarray) -> str:
-    """Return a description for people, without what could control a terminal."""
-    text = array.tobytes()[:1000].decode("utf-8", "replace")
-    return "".join(c if c.isprintable() else "?" for c in text)[:300]
+    """Return a description for people."""
+    return printable(array.tobytes()[:1000].decode("utf-8", "replace"))[:300]
+
+
+def printable(text: str) -> str:
+    r"""Return text with ? for what could control a terminal.
+
+    >>> printable("a\x1b[2J.py")
+    'a?[2J.py'
+    """
+    return "".join(c if c.isprintable() else "?" for c in text)

@@ -7,8 +7,9 @@ from testing.grade.solutions import TEXTBOOK_POOL, write
 from minicnn.testing.grade import Grade, Verdict, grade, grade_all
 from minicnn.testing.grade.child import load
 from minicnn.testing.grade.folder import copy_folder, solutions
-from minicnn.testing.grade.grading import FUNCTIONS, MEMORY
+from minicnn.testing.grade.grading import MEMORY
 from minicnn.testing.grade.isolation import Isolation, best_isolation, protection
+from minicnn.testing.grade.signatures import FUNCTIONS
 from minicnn.testing.grade.table import COLUMNS, csv_table, rows
 
 
@@ -162,6 +163,7 @@ def test_a_table_has_a_row_for_each_verdict_and_no_formulas(tmp_path):
     with csv_table(str(tmp_path / "all.csv")) as add:
         add(Grade("a.py", functions=verdicts))
         add(Grade("=cmd().py", "the file raised OSError"))
+        add(Grade("not\udcffunicode.py", "is empty"))
     assert (tmp_path / "all.csv").read_text().splitlines() == [
         ",".join(COLUMNS),
         "a.py,conv_forward,not defined,,,",
@@ -169,6 +171,7 @@ def test_a_table_has_a_row_for_each_verdict_and_no_formulas(tmp_path):
         "a.py,conv_backward,not defined,,,",
         'a.py,pool_backward,wrong,,1/m is left in,"pool_backward(dA) raised Error: a, b"',
         "'=cmd().py,,not graded,,,the file raised OSError",
+        "not\\udcffunicode.py,,not graded,,,is empty",
     ]
     assert len(list(rows(Grade("b.py", "is empty")))) == 1
 

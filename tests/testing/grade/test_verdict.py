@@ -9,7 +9,7 @@ from minicnn import functional
 from minicnn.plural import counted
 from minicnn.testing.grade import Grade
 from minicnn.testing.grade.conventions import conventions
-from minicnn.testing.grade.grading import FUNCTIONS
+from minicnn.testing.grade.signatures import FUNCTIONS
 from minicnn.testing.grade.verdict import grade_function, matching
 
 
