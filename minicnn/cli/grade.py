@@ -13,13 +13,21 @@ pool_backward. In a folder, files called main.py or 0-main.py, which call a solu
 A file can import what lies beside it: it runs in a copy of its folder (at most 500 files, 32 MB). It runs in
 a process of its own, which gets inputs and returns arrays; expected results are computed and compared
 outside. Where Linux has user namespaces, it has no network and can write into its copy only; elsewhere, only
-time, memory and the like are limited. The report ends with what is protected here, and what is not."""
+time, memory and the like are limited."""
 _EXAMPLE = "minicnn grade solution.py\nminicnn grade students/ --csv verdicts.csv"
+_MEMORY = 2048  # MB
 
 
 def add_to(commands: Commands) -> None:
     """Add the subcommand."""
     parser = add_command(commands, "grade", run, "grade solutions of the textbook exercises", _TEXT, _EXAMPLE)
+    show_help, epilog = parser.format_help, parser.epilog
+
+    def format_help() -> str:
+        parser.epilog = f"{epilog}\n\nOn this system: {_protection()}"  # tried only when it is shown
+        return show_help()
+
+    parser.format_help = format_help  # type: ignore[method-assign]
     parser.add_argument("path", metavar="FILE", help="Python file, or a folder of Python files")
     parser.add_argument(
         "--timeout",
@@ -29,7 +37,7 @@ def add_to(commands: Commands) -> None:
         help="time limit for running the file, and for each function (default: 60)",
     )
     parser.add_argument(
-        "--memory", type=int, default=2048, metavar="MB", help="limit of memory (default: 2048)"
+        "--memory", type=int, default=_MEMORY, metavar="MB", help=f"limit of memory (default: {_MEMORY})"
     )
     parser.add_argument("--csv", metavar="FILE", help="write all verdicts into this file")
 
@@ -37,7 +45,6 @@ def add_to(commands: Commands) -> None:
 def run(args: argparse.Namespace) -> int:
     """Grade; return 1 if a function is wrong."""
     from minicnn.testing.grade import grade_all
-    from minicnn.testing.grade.isolation import best_isolation, protection
     from minicnn.testing.grade.table import csv_table
 
     if args.memory < 256:
@@ -50,5 +57,12 @@ def run(args: argparse.Namespace) -> int:
             passed.append(grade.passed)
     if len(passed) > 1:
         print(f"{sum(passed)} of {counted(len(passed), 'file')} correct\n")
-    print(textwrap.fill(protection(best_isolation(memory)), width=80))
+    print(textwrap.fill(_protection(args.memory), width=80))
     return 0 if all(passed) else 1
+
+
+def _protection(megabytes: int = _MEMORY) -> str:
+    """Return what is protected from the files on this system, and what is not."""
+    from minicnn.testing.grade.isolation import best_isolation, protection
+
+    return protection(best_isolation(megabytes << 20))

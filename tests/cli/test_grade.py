@@ -52,3 +52,9 @@ def test_grade_refuses_wrong_input(tmp_path, monkeypatch, capsys, arguments):
     captured = capsys.readouterr()
     assert captured.err.startswith("minicnn grade: ")
     assert captured.err.count("\n") == 1
+
+
+def test_help_says_what_is_protected_on_this_system(capsys):
+    with pytest.raises(SystemExit):
+        main(["grade", "--help"])
+    assert "Not protected" in " ".join(capsys.readouterr().out.partition("On this system:")[2].split())
