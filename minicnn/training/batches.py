@@ -130,7 +130,7 @@ class IterableBatches(Batches):
     def peek(self, epoch: int) -> None:
         """Look at the first batch of a function of the epoch, which is not called again for this epoch."""
         if callable(self.source):
-            rest = iter(self.source(epoch))
+            rest = iter(self._call(epoch))
             first = list(itertools.islice(rest, 1))
             self.is_weighted = self.is_weighted or any(map(_has_weights, first))
             self._opened = epoch, itertools.chain(first, rest)
@@ -139,7 +139,15 @@ class IterableBatches(Batches):
         opened, self._opened = self._opened, None
         if opened and opened[0] == epoch:
             return opened[1]
-        return self.source(epoch) if callable(self.source) else self.source
+        return self._call(epoch) if callable(self.source) else self.source
+
+    def _call(self, epoch: int) -> Iterable[Examples]:
+        given = self.source(epoch)  # type: ignore[operator]
+        if not np.iterable(given):
+            raise TypeError(
+                f"`x({epoch})` must return an iterable of batches (x, y), got {type(given).__name__}"
+            )
+        return given
 
     def _rank_parts(self, epoch: int, first: int, ranks: Ranks) -> Iterator[tuple]:
         source = self._open(epoch)

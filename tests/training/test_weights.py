@@ -156,6 +156,8 @@ def test_a_function_of_the_epoch_may_give_weights():
     mixed = [*batches_of(0, False), *batches_of(0)]
     with pytest.raises(ValueError, match="weights of examples must be in the first batch, too"):
         Trainer(net(), SGD(0.1), threads=1).fit(lambda epoch: mixed, verbose=0)
+    with pytest.raises(TypeError, match=r"`x\(0\)` must return an iterable of batches \(x, y\), got int"):
+        Trainer(net(), SGD(0.1), threads=1).fit(lambda epoch: 5, verbose=0)
 
 
 def test_weighted_batches_of_a_function_resume_to_the_same_bits(tmp_path):
