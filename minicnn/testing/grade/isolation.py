@@ -38,6 +38,13 @@ class Isolation:
         }
         launcher = str(Path(__file__).with_name("sandbox.py"))
         prefix = ["unshare", "--user", "--map-root-user", *PROCESSES] if self.namespaces else []
+        if self.namespaces and shutil.which("setpriv"):
+            prefix = [
+                "setpriv",
+                "--pdeathsig",
+                "KILL",
+                *prefix,
+            ]  # ends with this process, also if that is killed
         return [*prefix, sys.executable, "-I", "-B", launcher, json.dumps(settings), str(script)]
 
 

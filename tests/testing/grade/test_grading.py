@@ -1,5 +1,10 @@
+import contextlib
 import os
+import shutil
+import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 from testing.grade.solutions import TEXTBOOK_POOL, write
@@ -181,6 +186,40 @@ def test_what_is_protected_is_said_in_plain_words():
     assert "memory (2,048 MB)" in protection(Isolation(True, MEMORY))
     assert "can read, change and delete your files" in protection(Isolation(False, MEMORY))
     assert best_isolation(MEMORY) == best_isolation(MEMORY)
+
+
+@pytest.mark.skipif(not shutil.which("setpriv"), reason="needs the command setpriv")
+def test_a_file_does_not_survive_the_process_that_grades_it(tmp_path):
+    if not best_isolation(MEMORY).namespaces:
+        pytest.skip("needs user namespaces")
+    path = write(tmp_path, "hang.py", "import time\nwhile True: time.sleep(1)")
+    command = [sys.executable, "-m", "minicnn", "grade", path]
+    grading = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    found = []
+    wait_until(lambda: found.extend(confined_by(grading.pid)) or found)
+    grading.kill()
+    grading.wait()
+    wait_until(lambda: not Path("/proc", found[0]).exists())
+
+
+def confined_by(pid):
+    """Return the processes of files: children of the children of a process that run `child.py`."""
+    with contextlib.suppress(OSError):  # a process that ends meanwhile
+        return [
+            confined
+            for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+            for confined in Path(f"/proc/{child}/task/{child}/children").read_text().split()
+            if "child.py" in Path(f"/proc/{confined}/cmdline").read_text()
+        ]
+    return []
+
+
+def wait_until(condition):
+    for _ in range(600):
+        if condition():
+            return
+        time.sleep(0.05)
+    raise AssertionError("30 s are over")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of memory exist on Linux")
