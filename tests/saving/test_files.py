@@ -2,6 +2,7 @@ import errno
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -104,10 +105,23 @@ def test_a_file_system_without_locks_is_written_to_without_one(tmp_path, monkeyp
         assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 
 
+def open_once_read(pipe):
+    """Return a descriptor of a pipe for writing, as soon as a process reads it."""
+    while True:
+        try:
+            return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            time.sleep(0.01)
+
+
 def test_a_pipe_is_written_into_and_stays_one(tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     with subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE) as reader:
+        other = open_once_read(pipe)
         write_atomically(pipe, b"whole")
+        os.close(other)
         assert reader.stdout.read() == b"whole"
     assert pipe.is_fifo()
