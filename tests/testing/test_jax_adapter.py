@@ -123,6 +123,6 @@ def test_what_is_no_function_raises_a_clear_error():
 
 def test_the_chapter_s_example_runs():
     chapter = Path(__file__).parents[2] / "examples" / "any_layer" / "README.md"
-    blocks = re.findall(r"^```py\n(.*?)^```$", chapter.read_text(), re.DOTALL | re.MULTILINE)
+    blocks = re.findall(r"^```python3\n(.*?)^```$", chapter.read_text(), re.DOTALL | re.MULTILINE)
     (block,) = [block for block in blocks if "import jax\n" in block]
     exec(block, {"check_layer": check_layer})

@@ -141,6 +141,6 @@ def test_wrong_arguments_raise_clear_errors():
 
 def test_the_chapter_s_example_runs():
     chapter = Path(__file__).parents[2] / "examples" / "any_layer" / "README.md"
-    blocks = re.findall(r"^```py\n(.*?)^```$", chapter.read_text(), re.DOTALL | re.MULTILINE)
+    blocks = re.findall(r"^```python3\n(.*?)^```$", chapter.read_text(), re.DOTALL | re.MULTILINE)
     (block,) = [block for block in blocks if "import torch\n" in block]
     exec(block, {"check_layer": check_layer})
