@@ -8,7 +8,6 @@ import contextlib
 import io
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -34,7 +33,7 @@ def page():
         try:
             yield server.stdout.readline().split()[0]
         finally:
-            server.send_signal(signal.SIGINT)
+            server.terminate()  # Ctrl-C is ignored by what a shell starts in the background
 
 
 @contextlib.contextmanager
