@@ -62,7 +62,7 @@ class Exchanged(NamedTuple):
 
 def forward(function: Layer, maximum: Layer, x: np.ndarray) -> np.ndarray | None:
     """Return the output of the two layers, computed in exchanged order; None if that must not be."""
-    if not (_may_exchange(function, maximum) and maximum.takes_max):
+    if not (maximum.takes_max and _may_exchange(function, maximum)):
         return None
     try:
         largest = maximum(x)
