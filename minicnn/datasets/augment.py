@@ -84,9 +84,7 @@ class Augment:
 
     def __call__(self, images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Return distorted copies of `images`, uint8 or float (N, H, W, C), in the same shape and dtype."""
-        if not isinstance(rng, np.random.Generator):
-            raise TypeError(f"`rng` must be a np.random.Generator, got {type(rng).__name__}")
-        check_images(images)
+        check_batch(images, rng)
         amounts = (self.shift, self.rotation, self.shear, self.scale, self.elastic, self.flip)
         if not any(amounts) or not images.size:
             return np.array(images)
@@ -221,8 +219,10 @@ def check_background(background: Any) -> None:
             check_real(value, "background", low=-math.inf)
 
 
-def check_images(images: np.ndarray) -> None:
-    """Raise unless `images` is a batch of images."""
+def check_batch(images: np.ndarray, rng: np.random.Generator) -> None:
+    """Raise unless these are a batch of images, and a generator."""
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(f"`rng` must be a np.random.Generator, got {type(rng).__name__}")
     dtype = getattr(images, "dtype", np.dtype(object))
     if not isinstance(images, np.ndarray) or (dtype != np.uint8 and dtype.kind != "f"):
         raise TypeError(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minicnn.datasets.augment import Background, check_background, check_images
+from minicnn.datasets.augment import Background, check_background, check_batch
 from minicnn.validation import check_int, check_real
 
 
@@ -65,9 +65,7 @@ class AugmentPhotos:
 
     def __call__(self, images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Return changed copies of `images`, uint8 or float (N, H, W, C), in the same shape and dtype."""
-        if not isinstance(rng, np.random.Generator):
-            raise TypeError(f"`rng` must be a np.random.Generator, got {type(rng).__name__}")
-        check_images(images)
+        check_batch(images, rng)
         result = self._cropped(images, rng)
         if self.flip:
             mirrored = rng.random(len(images)) < 0.5
