@@ -66,7 +66,8 @@ def forward(function: Layer, maximum: Layer, x: np.ndarray) -> np.ndarray | None
         return None
     try:
         largest = maximum(x)
-        if np.isnan(largest.max()):  # where there is no largest value, gradients do not keep their bits
+        # Where there is no largest value, gradients do not keep their bits.
+        if function.training and np.isnan(largest.max()):
             return None
         y = function(largest)
     except Exception:  # computed in the given order, the message names the right layer
