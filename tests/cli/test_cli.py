@@ -47,7 +47,6 @@ def test_help_loads_nothing_heavy():
     code = """
 import sys
 from minicnn.cli import main
-from minicnn.models import MODELS
 try:
     main(["train", "--help"])
 except SystemExit:
