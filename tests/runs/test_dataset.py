@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from datasets.cifar_files import write_cifar
 from datasets.letters import write_letters
-from datasets.test_cifar import write_cifar
 from PIL import Image
 
 from minicnn.datasets import Augment, AugmentPhotos, load_image_folder
