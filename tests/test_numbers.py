@@ -12,8 +12,6 @@ from minicnn import (
     Conv2D,
     Dense,
     Flatten,
-    Layer,
-    Parameter,
     Sequential,
     Sigmoid,
     Softmax,
@@ -78,22 +76,6 @@ def test_memory_maps_and_subclasses_are_arrays(tmp_path):
     mapped[:] = FLOATS
     np.testing.assert_array_equal(MODEL.predict(mapped), MODEL.predict(FLOATS))
     np.testing.assert_array_equal(MODEL(mapped), MODEL(FLOATS))
-
-
-class TwoKeys(Layer):
-    """Has two weights in a dict under keys that look alike."""
-
-    def init_params(self, input_shape, rng):
-        self.parts = {1: Parameter(np.ones(1)), "1": Parameter(np.ones(1))}
-
-    def forward(self, x):
-        return x * 1
-
-
-def test_two_weights_of_one_name_are_refused():
-    """Saved under one name, one of them would be lost."""
-    with pytest.raises(ValueError, match=r"two weights or layers have the same name, 'parts.1'"):
-        TwoKeys().build((3,))
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1e-20, 1.0, 100.0])

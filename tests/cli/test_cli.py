@@ -87,6 +87,11 @@ def test_one_line():
     assert one_line(ValueError()) == "ValueError"
 
 
+def test_what_the_system_refuses_is_said_in_one_line():
+    assert one_line(MemoryError()) == "out of memory"
+    assert "raise the limit of processes (ulimit -u)" in one_line(RuntimeError("can't start new thread"))
+
+
 def test_python_dash_m_is_the_command():
     process = start("summary")
     out, err = process.communicate()

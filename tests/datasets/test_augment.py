@@ -281,3 +281,13 @@ def test_augment_refuses_what_are_no_images():
 def test_augment_refuses_a_seed_for_a_generator():
     with pytest.raises(TypeError, match=r"`rng` must be a np.random.Generator, got int"):
         Augment()(np.zeros((1, 2, 2, 1)), 0)
+
+
+@pytest.mark.parametrize("background", [0.0, 200.0, (10.0, 20.0, 30.0), "edge"])
+def test_augment_fills_what_is_outside(background):
+    x = np.full((3, 5, 5, 3), (90, 91, 92), np.uint8)
+    far = Augment(shift=100, rotation=0, shear=0, scale=0, background=background)(x, rng(3))
+    expected = (90, 91, 92) if background == "edge" else np.broadcast_to(background, 3)
+    assert (far == np.asarray(expected, np.uint8)).all(axis=3).any(axis=(1, 2)).all()
+    still = Augment(0, 0, 0, 0, 1e-9, background=background)(x, rng())
+    assert np.array_equal(still, x)

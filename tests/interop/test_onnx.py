@@ -192,3 +192,14 @@ def test_layers_that_onnx_does_not_know_are_named():
         to_onnx(Sequential([ReLU(), Concatenate([[], [], Mine()])]).build((4,)))
     with pytest.raises(RuntimeError, match="built"):
         to_onnx(Sequential([ReLU()]))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_not_finite_are_not_exported(tmp_path, value):
+    model = Sequential([Dense(3)]).build((4,), rng=0)
+    model[0].bias.value = [0, value, 0]
+    with pytest.raises(ValueError, match=r"the weights 'layers.0.bias' are not finite, so the"):
+        to_onnx(model)
+    with pytest.raises(ValueError, match="are not finite"):
+        save_onnx(model, tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())

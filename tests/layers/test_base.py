@@ -492,3 +492,19 @@ def test_a_stream_with_seeds_of_another_kind_is_copied():
     apart = detached_generator(stream, 3)
     first = apart.random(3).tolist()
     assert first == stream.random(3).tolist()  # which has not moved on with it
+
+
+class TwoKeys(Layer):
+    """Has two weights in a dict under keys that look alike."""
+
+    def init_params(self, input_shape, rng):
+        self.parts = {1: Parameter(np.ones(1)), "1": Parameter(np.ones(1))}
+
+    def forward(self, x):
+        return x * 1
+
+
+def test_two_weights_of_one_name_are_refused():
+    """Saved under one name, one of them would be lost."""
+    with pytest.raises(ValueError, match=r"two weights or layers have the same name, 'parts.1'"):
+        TwoKeys().build((3,))

@@ -18,7 +18,9 @@ import numpy as np
 import pytest
 
 from minicnn import (
+    SGD,
     Adam,
+    Callback,
     Conv2D,
     Dense,
     Dropout,
@@ -535,3 +537,21 @@ def test_a_worker_computes_shards_and_reports_a_failure():
         assert worker.submit(X, Y + 9, EXAMPLES)
         assert worker.result() is None
         assert not worker.closed
+
+
+def test_there_are_not_more_workers_than_cores_and_the_same_numbers(monkeypatch):
+    x, y = np.random.default_rng(1).normal(size=(64, 4000)).astype(np.float32), np.arange(64) % 3
+    weights = []
+    for cores in (3, 1):
+        monkeypatch.setattr(worker_pool, "available_threads", lambda cores=cores: cores)
+        trainer = Trainer(Sequential([Dense(3)]).build((4000,), rng=0), SGD(1e-3), threads=4)
+
+        class Wait(Callback):
+            def on_batch_end(self, step, logs, workers=trainer._data_parallel.worker_pool.workers):
+                self.most = len(workers)
+
+        counted = Wait()
+        trainer.fit(x, y, 2, 64, callbacks=[counted], verbose=0)
+        assert counted.most <= cores
+        weights.append(trainer.model.get_weights()[0])
+    np.testing.assert_array_equal(*weights)

@@ -27,10 +27,7 @@ from minicnn import (
     save_model,
     save_weights,
 )
-from minicnn.cli.errors import one_line
-from minicnn.interop.onnx import save_onnx, to_onnx
 from minicnn.losses import softmax_cross_entropy
-from minicnn.parallel import worker_pool
 from minicnn.runs import TrainConfig, create_run, is_finished, load_data, open_run, open_unfinished_run
 from minicnn.runs.interrupt import StopOnSignal
 from minicnn.training.state import TrainingState
@@ -121,35 +118,6 @@ def test_a_configuration_cannot_ask_for_hundreds_of_threads(run, threads):
     path.write_text(json.dumps(config))
     with pytest.raises(FileFormatError, match=f"`threads` must be at most 64, got {threads}"):
         open_unfinished_run(run.folder)
-
-
-def test_there_are_not_more_workers_than_cores_and_the_same_numbers(monkeypatch):
-    x, y = np.random.default_rng(1).normal(size=(64, 4000)).astype(np.float32), np.arange(64) % 3
-    weights = []
-    for cores in (3, 1):
-        monkeypatch.setattr(worker_pool, "available_threads", lambda cores=cores: cores)
-        trainer = Trainer(Sequential([Dense(3)]).build((4000,), rng=0), SGD(1e-3), threads=4)
-
-        class Wait(Callback):
-            def on_batch_end(self, step, logs, workers=trainer._data_parallel.worker_pool.workers):
-                self.most = len(workers)
-
-        counted = Wait()
-        trainer.fit(x, y, 2, 64, callbacks=[counted], verbose=0)
-        assert counted.most <= cores
-        weights.append(trainer.model.get_weights()[0])
-    np.testing.assert_array_equal(*weights)
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_weights_that_are_not_finite_are_not_exported(tmp_path, value):
-    model = Sequential([Dense(3)]).build((4,), rng=0)
-    model[0].bias.value = [0, value, 0]
-    with pytest.raises(ValueError, match=r"the weights 'layers.0.bias' are not finite, so the"):
-        to_onnx(model)
-    with pytest.raises(ValueError, match="are not finite"):
-        save_onnx(model, tmp_path / "model.onnx")
-    assert not list(tmp_path.iterdir())
 
 
 # --- a full disk ------------------------------------------------------------------------------------------
@@ -287,8 +255,3 @@ def test_a_command_that_comes_to_harm_is_resumed_to_the_same_files():
 @pytest.mark.campaign
 def test_of_500_commands_that_come_to_harm_none_is_lost():
     run_dying(500)
-
-
-def test_what_the_system_refuses_is_said_in_one_line():
-    assert one_line(MemoryError()) == "out of memory"
-    assert "raise the limit of processes (ulimit -u)" in one_line(RuntimeError("can't start new thread"))

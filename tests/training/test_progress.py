@@ -7,7 +7,6 @@ import sys
 
 import pytest
 
-from minicnn import SGD, Callback, Dense, Trainer
 from minicnn.training.progress import Progress, numbers_text
 
 FIT = """
@@ -75,18 +74,3 @@ def test_numbers_have_four_digits_and_validation_beside_training():
 def test_verbose_is_checked():
     with pytest.raises(ValueError, match="`verbose` must be 0, 1 or 2, got 3"):
         Progress(1, 8, 4, " images", verbose=3)
-
-
-def test_the_history_survives_an_interrupt():
-    import numpy as np
-
-    class Interrupt(Callback):
-        def on_epoch_end(self, epoch, logs):
-            if epoch == 1:
-                raise KeyboardInterrupt
-
-    trainer = Trainer(Dense(2).build((3,), rng=0), SGD(), threads=1)
-    with pytest.raises(KeyboardInterrupt):
-        trainer.fit(np.zeros((8, 3)), np.zeros(8, int), 5, callbacks=[Interrupt()], verbose=0)
-    assert trainer.history.epoch == [0, 1]
-    assert len(trainer.history.history["loss"]) == 2

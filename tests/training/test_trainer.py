@@ -413,3 +413,16 @@ def test_a_name_that_the_trainer_does_not_have_is_refused():
     trainer = Trainer(Dense(2).build((3,), rng=0), SGD())
     with pytest.raises(AttributeError, match="stop_training"):
         trainer.stop_training = True
+
+
+def test_the_history_survives_an_interrupt():
+    class Interrupt(Callback):
+        def on_epoch_end(self, epoch, logs):
+            if epoch == 1:
+                raise KeyboardInterrupt
+
+    trainer = Trainer(Dense(2).build((3,), rng=0), SGD(), threads=1)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.fit(np.zeros((8, 3)), np.zeros(8, int), 5, callbacks=[Interrupt()], verbose=0)
+    assert trainer.history.epoch == [0, 1]
+    assert len(trainer.history.history["loss"]) == 2
