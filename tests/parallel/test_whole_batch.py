@@ -4,6 +4,7 @@ import functools
 
 import numpy as np
 import pytest
+from together import Center
 
 from minicnn import (
     SGD,
@@ -34,19 +35,6 @@ class Mixes(Layer):
 
     def backward(self, dy):
         return dy - dy.mean(axis=0)
-
-
-class Center(Mixes):
-    """Subtracts the mean of the batch."""
-
-    batch_dependent = True
-
-    def forward(self, x):
-        self.cache = count = self.sum_over_batch(len(x))
-        return x - self.sum_over_batch(x.sum(axis=0)) / count if self.training else x.copy()
-
-    def backward(self, dy):
-        return dy - self.sum_over_batch(dy.sum(axis=0)) / self.cache
 
 
 class HalfCentered(Center):
