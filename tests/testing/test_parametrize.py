@@ -10,15 +10,18 @@ def test_every_check_is_a_test(layer, check):
     check(layer)
 
 
-def test_ids_name_layer_and_check():
-    @parametrize_with_checks([(Conv2D(2, 3), (4, 4, 1))], skip=("repr",))
+def ids(items, **options):
     def test(layer, check):
         check(layer)
 
-    (mark,) = test.pytestmark
-    ids = [case.id for case in mark.args[1]]
-    assert ids[0] == "Conv2D(2, 3)-4x4x1-build"
-    assert len(ids) == len(CHECKS) - 1
+    (mark,) = parametrize_with_checks(items, **options)(test).pytestmark
+    return [case.id for case in mark.args[1]]
+
+
+def test_ids_name_layer_and_check():
+    found = ids([(Conv2D(2, 3), (4, 4, 1))], skip=("repr",))
+    assert found[0] == "Conv2D(2, 3)-4x4x1-build"
+    assert len(found) == len(CHECKS) - 1
 
 
 def test_a_check_runs_alone():
@@ -43,14 +46,6 @@ def test_a_check_runs_alone():
 def test_wrong_options_raise_clear_errors():
     with pytest.raises(ValueError, match="check names must be among"):
         parametrize_with_checks([(Dense(2), (3,))], skip=("nothing",))
-
-
-def ids(items, **options):
-    def test(layer, check):
-        check(layer)
-
-    (mark,) = parametrize_with_checks(items, **options)(test).pytestmark
-    return [case.id for case in mark.args[1]]
 
 
 def test_ids_have_no_addresses():
