@@ -85,14 +85,17 @@ def test_outputs_and_gradients_are_those_of_the_formula(
         patch.setattr("minicnn.ops.norm_plan.BLOCK_BYTES", block)
         patch.setattr("minicnn.ops.norm_layer.BLOCK_BYTES", block)
         patch.setattr("minicnn.ops.norm_plan.ROW_VALUES", width)
-        norm_plan._batch_plan.cache_clear()
-        norm_plan._group_plan.cache_clear()
+        forget_plans()
         actual = run(kind, x, dy, gamma, beta, groups)
-    norm_plan._batch_plan.cache_clear()
-    norm_plan._group_plan.cache_clear()
+    forget_plans()
     for ours, theirs in zip(actual, expected, strict=True):
         theirs = theirs.numpy()
         np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-11 * max(1, np.abs(theirs).max()))
+
+
+def forget_plans():
+    norm_plan._batch_plan.cache_clear()
+    norm_plan._group_plan.cache_clear()
 
 
 @pytest.mark.parametrize("last", [False, True])
