@@ -3,7 +3,6 @@
 The extra `bench` installs it. `record_torch.py` has made the recorded outputs.
 """
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -34,12 +33,12 @@ from minicnn import (
 )
 from minicnn.interop.torch import from_torch, load_state
 
-HERE = Path(__file__).parent
+RECORDED = Path(__file__).with_name("torch_recorded.npz")
 
 
 def recorded(name):
     """Return the recorded state, inputs (N, H, W, C) and outputs of a net."""
-    arrays = np.load(HERE / "torch_recorded.npz")
+    arrays = np.load(RECORDED)
     prefix = f"{name}/state/"
     state = {key.removeprefix(prefix): arrays[key] for key in arrays.files if key.startswith(prefix)}
     return state, arrays[f"{name}/x"].transpose(0, 2, 3, 1), arrays[f"{name}/y"]
@@ -130,11 +129,8 @@ def test_from_torch_knows_modules_of_torch_only():
 @pytest.mark.parametrize("make", [convolutions, pooled])
 def test_from_torch_gives_the_layers_and_the_outputs(make):
     torch = pytest.importorskip("torch")
-    sys.path.insert(0, str(HERE))
-    try:
-        from record_torch import nets, randomize
-    finally:
-        sys.path.remove(str(HERE))
+    from interop.record_torch import nets, randomize
+
     net, (channels, height, width) = nets()[make.__name__]
     model = from_torch(randomize(net), (height, width, channels))
     assert repr(model) == repr(make())
