@@ -26,34 +26,10 @@ NUMBERS = (
     b"NaN",
 )
 VALUES = (
-    0,
-    1,
-    -1,
-    2,
-    3,
-    64,
-    10**9,
-    2**63,
-    0.5,
-    1e308,
-    True,
-    None,
-    "",
-    "same",
-    "float32",
-    [],
-    {},
-    [1, 2],
-    ["a"],
-)
-VALUES += (
-    {"tuple": [1, 2]},
-    {"tuple": []},
-    {"float": "nan"},
-    {"dict": [["a", 1]]},
-    {"function": "ops.softmax"},
-)
-VALUES += ({"array": [1, 2], "dtype": "int8"}, {"class": "ReLU", "arguments": {}}, {"custom": True})
+    0, 1, -1, 2, 3, 64, 10**9, 2**63, 0.5, 1e308, True, None, "", "same", "float32", [], {}, [1, 2], ["a"],
+    {"tuple": [1, 2]}, {"tuple": []}, {"float": "nan"}, {"dict": [["a", 1]]}, {"function": "ops.softmax"},
+    {"array": [1, 2], "dtype": "int8"}, {"class": "ReLU", "arguments": {}}, {"custom": True},
+)  # fmt: skip
 
 
 def mutated(content, random, others=(b"",), within=None):
