@@ -1,11 +1,13 @@
 """Each Python block of the README and the chapters runs; the README's report and its commands are true."""
 
+import functools
 import re
 from pathlib import Path
 
 import pytest
 
 from minicnn import datasets
+from minicnn.datasets import load_mnist
 from minicnn.testing import LayerCheckError
 
 # A Python block, and the block of text that may follow it: what the code prints.
@@ -14,13 +16,18 @@ ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "examples").rglob("*.md"))]
 
 
+@functools.cache
+def first_digits(count):
+    """Return the first digits of MNIST's two parts."""
+    (x_train, y_train), (x_test, y_test) = load_mnist()
+    return (x_train[:count], y_train[:count]), (x_test[: count // 6], y_test[: count // 6])
+
+
 @pytest.mark.parametrize("digits", [6400, pytest.param(60_000, marks=pytest.mark.campaign)])
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
 def test_python_blocks_run(path, digits, capsys, tmp_path, monkeypatch):
     """By default with the first digits of MNIST's two parts: all of them take many times as long."""
-    (x_train, y_train), (x_test, y_test) = datasets.load_mnist()
-    train, test = (x_train[:digits], y_train[:digits]), (x_test[: digits // 6], y_test[: digits // 6])
-    monkeypatch.setattr(datasets, "load_mnist", lambda: (train, test))
+    monkeypatch.setattr(datasets, "load_mnist", lambda: first_digits(digits))
     monkeypatch.chdir(tmp_path)
     namespace = {"__name__": "document"}
     for block, printed in BLOCK.findall(path.read_text()):
