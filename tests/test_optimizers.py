@@ -6,6 +6,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from wrong_rules import Counts, Forgets, Hides, Momentum, Rebinds, ReturnsNothing, ReturnsOne
 
 from minicnn.optimizers import OPTIMIZERS, SGD, Adam, AdamW, Optimizer, RMSprop, base
 from minicnn.optimizers._memory import BLOCK
@@ -552,58 +553,6 @@ def test_a_new_rate_resets_its_scale():
 
 
 # --- mistakes in a rule of the user's own -----------------------------------------------------------------
-
-
-class Momentum(SGD):
-    """The right rule; each subclass makes a mistake."""
-
-    slots = ("m",)
-
-    def __init__(self, lr=0.1):
-        Optimizer.__init__(self, lr)
-
-    def update(self, grad, scratch, rate, state):
-        state[0] *= 0.9
-        state[0] += grad
-        return np.multiply(state[0], rate, out=grad)
-
-
-class Rebinds(Momentum):
-    def update(self, grad, scratch, rate, state):
-        state[0] = 0.9 * state[0] + grad
-        return rate * state[0]
-
-
-class Forgets(Momentum):
-    def update(self, grad, scratch, rate, state):
-        (m,) = state
-        m = 0.9 * m + grad
-        return rate * m
-
-
-class Hides(Momentum):
-    slots = ()
-    m = 0.0
-
-    def update(self, grad, scratch, rate, state):
-        self.m = 0.9 * self.m + grad
-        return rate * self.m
-
-
-class Counts(Momentum):
-    def update(self, grad, scratch, rate, state):
-        self.calls = getattr(self, "calls", 0) + 1
-        return super().update(grad, scratch, rate, state)
-
-
-class ReturnsNothing(Momentum):
-    def update(self, grad, scratch, rate, state):
-        super().update(grad, scratch, rate, state)
-
-
-class ReturnsOne(Momentum):
-    def update(self, grad, scratch, rate, state):
-        return super().update(grad, scratch, rate, state)[:1]
 
 
 def with_gradients():
