@@ -185,7 +185,7 @@ def test_what_is_protected_is_said_in_plain_words():
     assert "without network" in protection(Isolation(True, MEMORY))
     assert "memory (2,048 MB)" in protection(Isolation(True, MEMORY))
     assert "can read, change and delete your files" in protection(Isolation(False, MEMORY))
-    assert best_isolation(MEMORY) == best_isolation(MEMORY)
+    assert best_isolation(MEMORY).memory == MEMORY
 
 
 @pytest.mark.skipif(not shutil.which("setpriv"), reason="needs the command setpriv")
