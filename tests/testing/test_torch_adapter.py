@@ -1,10 +1,8 @@
 """Layers and autograd functions of PyTorch: real ones pass, planted bugs are found."""
 
-import re
-from pathlib import Path
-
 import numpy as np
 import pytest
+from testing.any_layer import run_example
 
 from minicnn.testing import LayerCheckError, check_layer, from_torch
 
@@ -140,7 +138,4 @@ def test_wrong_arguments_raise_clear_errors():
 
 
 def test_the_chapter_s_example_runs():
-    chapter = Path(__file__).parents[2] / "examples" / "any_layer" / "README.md"
-    blocks = re.findall(r"^```python3\n(.*?)^```$", chapter.read_text(), re.DOTALL | re.MULTILINE)
-    (block,) = [block for block in blocks if "import torch\n" in block]
-    exec(block, {"check_layer": check_layer})
+    run_example("torch")
