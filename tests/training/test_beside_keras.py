@@ -2,10 +2,13 @@
 
 import functools
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from minicnn import SGD, Adam, AdamW, AverageWeights, Trainer
+from minicnn.interop.keras import from_keras
 from minicnn.losses import softmax_cross_entropy
 from minicnn.metrics import macro_f1
 
@@ -19,8 +22,6 @@ NUMBERS = (2**-7, 2**-4, 1 - 2**-3, 1 - 2**-10, 2**-23)
 @pytest.fixture(autouse=True)
 def float64():
     """Keras rounds rates and losses to `floatx`."""
-    import keras
-
     before = keras.config.floatx()
     keras.config.set_floatx("float64")
     yield
@@ -38,12 +39,8 @@ OPTIONS = [
 @functools.cache
 def keras_config():
     """Return the configuration and the weights of a Keras model; a new one is made for each test."""
-    import keras
-
-    layers, double = (
-        keras.layers,
-        {"dtype": "float64"},
-    )  # the default stays what it was when Keras made the first
+    layers = keras.layers
+    double = {"dtype": "float64"}  # the default stays what it was when Keras made the first
     model = keras.Sequential(
         [
             keras.Input((5, 5, 2)),
@@ -63,16 +60,19 @@ def keras_config():
     return model.get_config(), weights
 
 
-def twins():
-    """Return a Keras model and minicnn's copy of it."""
-    import keras
-
-    from minicnn.interop.keras import from_keras
-
+def twins(frozen=()):
+    """Return a Keras model, with some of its layers frozen, and minicnn's copy of it."""
     config, weights = keras_config()
     theirs = keras.Sequential.from_config(config)
     theirs.set_weights(weights)
+    for i in frozen:
+        theirs.layers[i].trainable = False
     return theirs, from_keras(theirs)
+
+
+def frozen_twins():
+    """Return twins whose BatchNorm is frozen, so that batches may be divided into shards."""
+    return twins(frozen=[1])
 
 
 def assert_equal_weights(model, theirs, rtol=1e-10):
@@ -90,50 +90,29 @@ def keras_fit(theirs, optimizer, loss, epochs=2, **weights):
     ]
 
 
+def batches(*more):
+    return list(zip(X, Y, *more, strict=True))
+
+
+def cross_entropy():
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_frozen_layers_and_batch_norm(options):
-    import keras
-
-    from minicnn.interop.keras import from_keras
-
-    theirs, _ = twins()
-    for layer in theirs.layers[:3]:
-        layer.trainable = False
-    model = from_keras(theirs)
+    theirs, model = twins(frozen=range(3))
     assert [p.frozen for p in model.parameters()] == [True] * 6 + [False] * 4
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    keras_fit(theirs, keras.optimizers.AdamW(*NUMBERS), loss)
+    keras_fit(theirs, keras.optimizers.AdamW(*NUMBERS), cross_entropy())
     trainer = Trainer(model, AdamW(*NUMBERS), **options)
-    trainer.fit(list(zip(X, Y, strict=True)), epochs=2, verbose=0)
+    trainer.fit(batches(), epochs=2, verbose=0)
     assert_equal_weights(model, theirs)
 
 
 WEIGHTS = RNG.uniform(0, 2, (3, 12)) * (RNG.random((3, 12)) > 0.2)  # some are 0
 
 
-def cross_entropy(**options):
-    import keras
-
-    return keras.losses.SparseCategoricalCrossentropy(from_logits=True, **options)
-
-
-def frozen_twins():
-    """Return twins whose BatchNorm is frozen, so that batches may be divided into shards."""
-    from minicnn.interop.keras import from_keras
-
-    theirs, _ = twins()
-    theirs.layers[1].trainable = False
-    return theirs, from_keras(theirs)
-
-
-def batches(*more):
-    return list(zip(X, Y, *more, strict=True))
-
-
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_sample_weights(options):
-    import keras
-
     theirs, model = frozen_twins()
     losses = keras_fit(theirs, keras.optimizers.AdamW(*NUMBERS), cross_entropy(), 1, sample_weight=WEIGHTS)
     history = Trainer(model, AdamW(*NUMBERS), **options).fit(batches(WEIGHTS), verbose=0)
@@ -142,8 +121,6 @@ def test_sample_weights(options):
 
 
 def test_sample_weights_of_arrays_class_weights_and_their_product():
-    import keras
-
     theirs, model = frozen_twins()
     weights = {0: 2.0, 2: 0.25}
     theirs.compile(keras.optimizers.SGD(2**-5), cross_entropy(), run_eagerly=True)
@@ -164,8 +141,6 @@ def test_sample_weights_of_arrays_class_weights_and_their_product():
 
 
 def test_label_smoothing():
-    import keras
-
     theirs, model = frozen_twins()
     rows = np.eye(3)[Y]
     theirs.compile(
@@ -183,8 +158,6 @@ def test_label_smoothing():
 
 
 def test_no_decay_of_biases_and_batch_norm():
-    import keras
-
     theirs, model = twins()
     optimizer = keras.optimizers.AdamW(*NUMBERS)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
@@ -197,9 +170,6 @@ def test_no_decay_of_biases_and_batch_norm():
 
 
 def test_rates_of_groups_are_those_of_several_optimizers():
-    import keras
-    import tensorflow as tf
-
     theirs, model = twins()
     trunk, head = theirs.layers[0].trainable_variables, theirs.trainable_variables[2:]
     low, high = keras.optimizers.Adam(2**-9, *NUMBERS[2:]), keras.optimizers.Adam(2**-6, *NUMBERS[2:])
@@ -216,8 +186,6 @@ def test_rates_of_groups_are_those_of_several_optimizers():
 
 @pytest.mark.parametrize("options", OPTIONS[1:], ids=str)
 def test_an_average_of_the_weights(options):
-    import keras
-
     theirs, model = frozen_twins()
     optimizer = keras.optimizers.AdamW(*NUMBERS, use_ema=True, ema_momentum=1 - 2**-2)
     keras_fit(theirs, optimizer, cross_entropy())
@@ -229,8 +197,6 @@ def test_an_average_of_the_weights(options):
 
 @pytest.mark.parametrize("options", OPTIONS[1:], ids=str)
 def test_accumulated_gradients(options):
-    import keras
-
     theirs, model = frozen_twins()
     keras_fit(theirs, keras.optimizers.AdamW(*NUMBERS, gradient_accumulation_steps=3), cross_entropy())
     trainer = Trainer(model, AdamW(*NUMBERS), **options)
@@ -240,8 +206,6 @@ def test_accumulated_gradients(options):
 
 
 def test_macro_f1():
-    import keras
-
     rng = np.random.default_rng(3)
     scores, labels = rng.standard_normal((50, 4)), rng.integers(0, 3, 50)
     metric = keras.metrics.F1Score(average="macro", dtype="float64")
