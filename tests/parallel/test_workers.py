@@ -32,7 +32,7 @@ from minicnn import (
     Trainer,
 )
 from minicnn.losses import softmax_cross_entropy
-from minicnn.parallel import data_parallel, pickling, worker_pool, workers
+from minicnn.parallel import pickling, worker_pool, workers
 from minicnn.parallel.data_parallel import DataParallel
 from minicnn.parallel.pickling import pickled_model
 from minicnn.parallel.shared_memory import attach, shared_file, shared_size
@@ -43,11 +43,6 @@ from minicnn.parallel.workers import Worker
 EXAMPLES = 24
 X = np.random.default_rng(0).integers(0, 255, (EXAMPLES, 8, 8, 1), dtype=np.uint8)
 Y = np.arange(EXAMPLES) % 3
-
-
-@pytest.fixture(autouse=True)
-def small_shards(monkeypatch):
-    monkeypatch.setattr(data_parallel, "SMALLEST_SHARD", 1)
 
 
 def make(dtype=np.float32, **options):
