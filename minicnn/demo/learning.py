@@ -6,6 +6,7 @@ import math
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
@@ -15,10 +16,10 @@ from minicnn.demo.session import Session
 from minicnn.demo.settings import Settings
 from minicnn.demo.snapshots import gradients, kernels, thinned, untrained
 from minicnn.insight import Trace, blocks
-from minicnn.losses import softmax_cross_entropy
 from minicnn.ops.activations import softmax
 from minicnn.optimizers import OPTIMIZERS
 from minicnn.training import Batch, Trainer
+from minicnn.training.batches import make_batches
 
 COMMANDS = ("play", "pause", "step", "epoch", "back")
 _REFRESH = 0.04  # seconds between two pictures of the weights
@@ -59,18 +60,19 @@ class Learning:
 
     def __init__(self, session: Session, settings: Settings, threads: int | None = None) -> None:
         self.session, self.settings = session, settings
-        self._x, self._y = session.inputs.training
-        self._test = tuple(part[:_TEST_IMAGES] for part in session.inputs.examples)
+        (x, y), (x_test, y_test) = session.inputs.training, session.inputs.examples
+        self._images, self._test = len(x), (x_test[:_TEST_IMAGES], y_test[:_TEST_IMAGES])
         self._model, self._viewer = (untrained(session.model, settings.seed) for _ in range(2))
         optimizer = OPTIMIZERS[settings.optimizer].make(lr=settings.lr, weight_decay=0.0)
         self._trainer = Trainer(self._model, optimizer, seed=settings.seed, threads=threads)
-        self.steps_per_epoch = math.ceil(len(self._x) / settings.batch_size)
+        self._batches = make_batches(x, y, self._model, settings.batch_size, seed=settings.seed, augment=None)
+        self._rest: Iterator[Batch] = iter(())  # of the epoch, as far as it was begun
+        self.steps_per_epoch = math.ceil(len(x) / settings.batch_size)
         self.step = 0
         self.error = ""
         self._train: list[list[float]] = []  # step, loss, accuracy: means since the last point
         self._tested: list[list[float]] = []
         self._recent: list[tuple[float, float]] = []
-        self._order: tuple[int, np.ndarray] = (-1, np.empty(0, np.intp))
         size = 3 * sum(weight.nbytes for weight in self._model.get_weights())
         self._past: deque[_State] = deque(maxlen=max(1, min(100, _BACK_BYTES // max(size, 1))))
         self._todo: float = 0  # steps
@@ -89,7 +91,7 @@ class Learning:
         return {
             "settings": asdict(self.settings),
             "weights": sum(p.size for p in self._model.parameters() if not p.is_statistic),
-            "images": len(self._x),
+            "images": self._images,
             "tests": len(self._test[0]),
             "steps_per_epoch": self.steps_per_epoch,
         }
@@ -168,14 +170,10 @@ class Learning:
             self._past.append(self._state())
             if not self.step:
                 self._evaluate()
-        epoch, place = divmod(self.step, self.steps_per_epoch)
-        if self._order[0] != epoch:
-            self._order = epoch, np.random.default_rng([self.settings.seed, epoch]).permutation(len(self._x))
-        rows = self._order[1][place * self.settings.batch_size :][: self.settings.batch_size]
         try:
-            results = self._trainer.train_step(Batch.of(self._x[rows], self._y[rows]))
+            results = self._trainer.train_step(self._next_batch())
         except FloatingPointError as error:
-            self.error, self._todo = f"{error}", 0
+            self.error, self._todo, self._rest = f"{error}", 0, iter(())
             return
         self.step += 1
         self._record(results["loss"], results["accuracy"])
@@ -183,6 +181,15 @@ class Learning:
             self._todo = max(0, self._todo - 1)
         if self._todo == 0 or time.monotonic() - self._counted[0] > _REFRESH:
             self._show()
+
+    def _next_batch(self) -> Batch:
+        """Return the batch that `Trainer.fit` takes at this step."""
+        batch = next(self._rest, None)
+        if batch is None:
+            epoch, step = divmod(self.step, self.steps_per_epoch)
+            self._rest = self._batches.epoch(epoch, step, self._trainer.ranks)
+            batch = next(self._rest)
+        return batch
 
     def _record(self, loss: float, accuracy: float) -> None:
         self._recent.append((float(loss), float(accuracy)))
@@ -194,12 +201,8 @@ class Learning:
             self._evaluate()
 
     def _evaluate(self) -> None:
-        images, labels = self._test
-        with self._viewing:
-            self._viewer.set_weights(self._model.get_weights())
-            logits = self._viewer.predict(images)
-        loss, _ = softmax_cross_entropy(logits, labels)
-        self._tested.append([self.step, float(loss), float((logits.argmax(axis=1) == labels).mean())])
+        scores = self._trainer.evaluate(*self._test)
+        self._tested.append([self.step, scores["loss"], scores["accuracy"]])
 
     def _state(self) -> _State:
         optimizer = self._trainer.optimizer.state_dict()
@@ -215,6 +218,7 @@ class Learning:
             self._trainer.optimizer.load_state_dict(optimizer, self.step, self._model.parameters())
             del self._train[train:], self._tested[test:]
             self._recent.clear()
+            self._rest = iter(())
         self._show()
 
     def _show(self) -> None:
