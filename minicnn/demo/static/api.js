@@ -11,6 +11,9 @@ export async function ask(name, body = {}) {
   return answer;
 }
 
+// What the page says of a request that failed.
+export const complaint = (error) => (error instanceof TypeError ? "The server does not respond; is it still running?" : error.message);
+
 // An array as {shape, values}, from its shape and the base64 of its bytes (little-endian).
 export function unpack({ shape, dtype, data }) {
   const text = atob(data);

@@ -1,7 +1,8 @@
 // The second page: a network with random weights learns, and everything changes live.
 
-import { ask, toBase64, unpack } from "./api.js";
+import { ask, complaint, toBase64, unpack } from "./api.js";
 import { drawChart } from "./chart.js";
+import { listClasses, showShares } from "./classes.js";
 import { largest, onSchemeChange, signed } from "./colours.js";
 import { amount, counted, element, percent } from "./format.js";
 import { Pad } from "./pad.js";
@@ -105,10 +106,7 @@ function showGradients(layers) {
 
 function showAnswer(shares) {
   $("answer").textContent = shares ? net.classes[shares.indexOf(Math.max(...shares))] : "–";
-  [...$("classes").children].forEach((item, number) => {
-    item.querySelector("i").style.transform = `scaleX(${shares ? shares[number] : 0})`;
-    item.querySelector(".share").textContent = shares ? `${(100 * shares[number]).toFixed(1)} %` : "";
-  });
+  showShares($("classes"), shares);
 }
 
 function paint(name, title, { shape, values }) {
@@ -140,7 +138,7 @@ const trying = (work) => async (...args) => {
     await work(...args);
     return true;
   } catch (error) {
-    $("problem").textContent = error instanceof TypeError ? "The server does not respond; is it still running?" : error.message;
+    $("problem").textContent = complaint(error);
     return false;
   }
 };
@@ -159,11 +157,7 @@ const watch = async () => {
 
 const begin = trying(async () => {
   net = await ask("net");
-  for (const name of net.classes) {
-    $("classes").append(element("li", {}, element("div", { className: "class" }, element("span", { textContent: name }),
-      element("span", { className: "bar" }, element("i")), element("span", { className: "share" }))));
-  }
-  $("classes").classList.toggle("worded", net.classes.some((name) => name.length > 2));
+  listClasses($("classes"), net.classes, (parts) => element("div", { className: "class" }, ...parts));
   pad = new Pad($("pad"), net.draws, () => { if (pad.strokes.length || !pad.image) image = null; });
   if (!net.draws) $("pad-help").textContent = "Choose a test image.";
   readAddress();

@@ -1,6 +1,7 @@
 // The page: sends drawings and pictures to the server, and shows the outputs of the network.
 
-import { ask, latest, toBase64, unpack } from "./api.js";
+import { ask, complaint, latest, toBase64, unpack } from "./api.js";
+import { listClasses, showShares } from "./classes.js";
 import { largest, onSchemeChange } from "./colours.js";
 import { counted, element, number as digits } from "./format.js";
 import { hide, show } from "./inspector.js";
@@ -29,13 +30,8 @@ function layOut() {
   }
   for (const id of ["random", "wrong"]) $(id).hidden = !net.examples;
   stages = new Stages(net, $("layers"), choose);
-  net.classes.forEach((name, number) => {
-    const button = element("button", { onclick: () => chooseClass(number) }, element("span", { textContent: name }),
-      element("span", { className: "bar" }, element("i")), element("span", { className: "share" }));
-    $("classes").append(element("li", {}, button));
-    $("label").append(element("option", { value: number, textContent: name }));
-  });
-  $("classes").classList.toggle("worded", net.classes.some((name) => name.length > 2));
+  listClasses($("classes"), net.classes, (parts, number) => element("button", { onclick: () => chooseClass(number) }, ...parts));
+  net.classes.forEach((name, number) => $("label").append(element("option", { value: number, textContent: name })));
 }
 
 // --- showing ------------------------------------------------------------------------------------------------
@@ -45,12 +41,8 @@ const paint = () => stages.paint(state.seen, state.view === "backward" ? state.g
 function showAnswer() {
   const { seen, chosen } = state;
   $("answer").textContent = seen ? net.classes[seen.answer] : "–";
-  [...$("classes").children].forEach(({ firstChild: button }, number) => {
-    const share = seen ? seen.probabilities.values[number] : 0;
-    button.querySelector("i").style.transform = `scaleX(${share})`;
-    button.querySelector(".share").textContent = seen ? `${(100 * share).toFixed(1)} %` : "";
-    button.setAttribute("aria-pressed", chosen === number);
-  });
+  showShares($("classes"), seen && seen.probabilities.values);
+  [...$("classes").children].forEach(({ firstChild: button }, number) => button.setAttribute("aria-pressed", chosen === number));
   say(seen ? `Answer ${net.classes[seen.answer]}, ${Math.round(100 * seen.probabilities.values[seen.answer])} percent` : "");
 }
 
@@ -67,7 +59,7 @@ const trying = (work) => async (...args) => {
     await work(...args);
     $("problem").textContent = "";
   } catch (error) {
-    $("problem").textContent = error instanceof TypeError ? "The server does not respond; is it still running?" : error.message;
+    $("problem").textContent = complaint(error);
   }
 };
 
