@@ -66,6 +66,13 @@ def read_image(value: Any, name: str, shape: tuple[int, ...]) -> np.ndarray:
     return image
 
 
+def read_flag(value: Any, name: str) -> bool:
+    """Return a boolean; numbers are refused."""
+    if type(value) is not bool:
+        raise TypeError(f"`{name}` must be true or false")
+    return value
+
+
 def read_integer(value: Any, name: str, below: int) -> int:
     """Return an integer in [0, below); booleans are refused."""
     if type(value) is not int:

@@ -12,6 +12,7 @@ from minicnn.demo.checks import (
     check_fields,
     read_bytes,
     read_cell,
+    read_flag,
     read_image,
     read_integer,
     read_pixels,
@@ -41,10 +42,7 @@ def _look(session: Session, body: Body) -> dict[str, Any]:
     number = body.get("class")
     if number is not None:
         number = read_integer(number, "class", len(session.names))
-    if given == "image":
-        image: np.ndarray | None = _image_of(session, body)
-    else:
-        image = session.inputs.from_drawing(read_pixels(body["pixels"], "pixels", PAD))
+    image = shown_image(session, body)
     if image is None:
         return {"image": None}
     return {"image": image, **session.look(image, number)}
@@ -71,16 +69,21 @@ def _step(session: Session, body: Body) -> dict[str, Any]:
 
 def _undo(session: Session, body: Body) -> dict[str, Any]:
     check_fields(body, set(), frozenset({"all"}))
-    if type(body.get("all", False)) is not bool:
-        raise TypeError("`all` must be true or false")
-    return session.undo_all() if body.get("all") else session.undo()
+    return session.undo_all() if read_flag(body.get("all", False), "all") else session.undo()
 
 
 def _example(session: Session, body: Body) -> dict[str, Any]:
     check_fields(body, {"wrong"})
-    if type(body["wrong"]) is not bool:
-        raise TypeError("`wrong` must be true or false")
-    return session.example(body["wrong"])
+    return session.example(read_flag(body["wrong"], "wrong"))
+
+
+def shown_image(session: Session, body: Body) -> np.ndarray | None:
+    """Return the image or the drawing of a request as an input; None if it has neither, or an empty pad."""
+    if "image" in body:
+        return _image_of(session, body)
+    if "pixels" in body:
+        return session.inputs.from_drawing(read_pixels(body["pixels"], "pixels", PAD))
+    return None
 
 
 def _image_of(session: Session, body: Body) -> np.ndarray:

@@ -6,15 +6,14 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from minicnn.demo.checks import PAD, check_fields, read_image, read_pixels
+from minicnn.demo.checks import check_fields
+from minicnn.demo.handlers import Body, shown_image
 from minicnn.demo.learning import Learning
 from minicnn.demo.session import Session
 from minicnn.demo.settings import Settings
 
 LIMIT = 8  # networks that learn at the same time: they share the cores
 IDLE = 60.0  # seconds without a look, after which a network makes room for another one
-
-Body = dict[str, Any]
 
 
 class Learners:
@@ -62,11 +61,7 @@ class Learners:
     def look(self, browser: str, body: Body) -> dict[str, Any]:
         """Return how far the training is; with an image or a drawing, what the network says of it."""
         check_fields(body, set(), frozenset({"image", "pixels"}))
-        inputs, image = self.session.inputs, None
-        if "image" in body:
-            image = read_image(body["image"], "image", inputs.shape)
-        elif "pixels" in body:
-            image = inputs.from_drawing(read_pixels(body["pixels"], "pixels", PAD))
+        image = shown_image(self.session, body)
         return {"image": image, **self._of(browser).look(image)}
 
     def close(self) -> None:
