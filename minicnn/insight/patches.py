@@ -7,9 +7,9 @@ import numpy as np
 
 from minicnn.insight.trace import Trace
 from minicnn.layers import Concatenate, Conv2D, Layer, Pool2D, Residual, Sequential, ZeroPadding2D
-from minicnn.layers._inputs import to_input
 from minicnn.layers.resize import zero_pads
 from minicnn.ops.padding import pair, resolve_padding
+from minicnn.ops.scaling import to_float
 from minicnn.validation import check_int
 
 _BATCH = 256  # images per batch: the outputs of all layers are in memory
@@ -102,7 +102,8 @@ def strongest_patches(
     best = np.argsort(-strength, kind="stable")[:count]
     rows, columns = np.unravel_index(cell[best], maps.shape[1:3])
     windows = [receptive_field(model, layer, int(r), int(c)) for r, c in zip(rows, columns, strict=True)]
-    pixels = [_cut(to_input(model, images[i]), window) for i, window in zip(best, windows, strict=True)]
+    # To look at: in [0, 1] also where the model itself scales its uint8 images.
+    pixels = [_cut(to_float(images[i], model.dtype), window) for i, window in zip(best, windows, strict=True)]
     return Patches(np.stack(pixels), strength[best], best, windows)
 
 

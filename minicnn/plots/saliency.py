@@ -62,7 +62,7 @@ def saliency(
     """
     axes = new_axes(10, 3.3, columns=4) if axes is None else axes
     pixels = to_float(np.asarray(image), model.dtype)
-    probabilities = softmax(model.predict(pixels[np.newaxis]))[0]
+    probabilities = softmax(model.predict(np.asarray(image)[np.newaxis]))[0]
     label = int(probabilities.argmax()) if label is None else label
     name = str(label) if class_names is None else shorten(class_names[label])
     drawn = [

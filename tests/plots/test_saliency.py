@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from minicnn import Conv2D, Dense, Flatten, ReLU, Sequential
+from minicnn import Conv2D, Dense, Flatten, ReLU, Rescaling, Sequential
 from minicnn.insight import class_gradient, grad_cam, occlusion, strongest_patches
 from minicnn.ops.activations import softmax
 from minicnn.plots import patches, saliency
@@ -46,6 +46,18 @@ def test_patches_are_the_strongest_with_their_values(net):
     assert [text.get_text() for text in axes.texts][::2] == [f"{value:.3g}" for value in found.values]
     assert axes.get_title(loc="left") == "Strongest patches of channel 1, layer 0, in 20 images: 3x3"
     figure.draw_without_rendering()
+
+
+def test_a_model_that_scales_its_images_gives_the_same_pictures(net):
+    scaling = Sequential([Rescaling(1 / 255), Conv2D(3, 3), ReLU(), Flatten(), Dense(4)])
+    scaling.build((8, 7, 3), rng=0).set_weights(net.get_weights())
+    images = np.random.default_rng(4).integers(0, 256, (5, 8, 7, 3)).astype(np.uint8)
+    plain, scaled = saliency(net, images[0]), saliency(scaling, images[0])
+    assert plain.axes[0].get_title(loc="left") == scaled.axes[0].get_title(loc="left")
+    ours, theirs = patches(net, images, 0, 1).axes[0], patches(scaling, images, 1, 1).axes[0]
+    for pairs in ((plain.axes[0].images, scaled.axes[0].images), (ours.images, theirs.images)):
+        for one, other in zip(*pairs, strict=True):
+            np.testing.assert_array_equal(one.get_array(), other.get_array())
 
 
 def test_saliency_of_a_blank_image_is_transparent(net):
