@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 
@@ -39,11 +38,10 @@ def warn_of_losses(layers: Sequence[keras.Layer]) -> None:
         warnings.warn(f"from_keras does not convert: {text}", stacklevel=3)
 
 
-def _losses(layer: Any) -> list[str]:
+def _losses(layer: keras.Layer) -> list[str]:
     """Return what minicnn lacks of a layer."""
-    found = [f"the {name}" for name in sorted(vars(layer)) if name.endswith(_TRAINING_ONLY)]
-    found = [each for each in found if getattr(layer, each.removeprefix("the ")) is not None]
-    precision = layer.compute_dtype if isinstance(layer, keras.Layer) else "float32"
-    if precision not in ("float32", "float64"):
-        found.append(f"the precision {precision} of its computations")
+    names = [name for name in sorted(vars(layer)) if name.endswith(_TRAINING_ONLY)]
+    found = [f"the {name}" for name in names if getattr(layer, name) is not None]
+    if layer.compute_dtype not in ("float32", "float64"):
+        found.append(f"the precision {layer.compute_dtype} of its computations")
     return found
