@@ -14,7 +14,7 @@ from minicnn.datasets.digits import digit_from_pixels
 from minicnn.layers import Layer
 from minicnn.layers._inputs import to_input
 from minicnn.runs import TrainConfig, load_test_data
-from minicnn.runs.data import load_data, load_evaluation_data, pad_to
+from minicnn.runs.data import Data, load_data, pad_to
 from minicnn.runs.inputs import input_reader
 from minicnn.saving.preprocessing import DIGIT
 
@@ -83,14 +83,19 @@ class Inputs:
         if config.dataset in DATASETS:
             images, labels = load_test_data(config.dataset, config.data, config.model)
         else:
-            images, labels = load_evaluation_data(config, self.model)[1]
+            images, labels = self._data.evaluation[1]
         return pad_to(images, self.shape[:2]), labels
 
     @cached_property
     def training(self) -> tuple[np.ndarray, np.ndarray]:
         """The images and labels that the network was trained on; raises as `examples`."""
-        images, labels = load_data(self.config).train
+        images, labels = self._data.train
         return pad_to(images, self.shape[:2]), labels
+
+    @cached_property
+    def _data(self) -> Data:
+        """The data set of the training, which may be many pictures: it is read once."""
+        return load_data(self.config)
 
 
 def read_drawing(pixels: np.ndarray) -> np.ndarray | None:
