@@ -14,6 +14,7 @@ import numpy as np
 from minicnn.demo import inside
 from minicnn.demo.inputs import Inputs
 from minicnn.insight import Trace
+from minicnn.insight.trace import unnested
 from minicnn.layers import Layer, Sequential, Softmax
 from minicnn.losses import softmax_cross_entropy
 from minicnn.ops.activations import softmax
@@ -212,17 +213,13 @@ class Session:
 
 def _flattened(model: Sequential) -> Sequential:
     """Return the layers, also those of nested Sequential, in one; without a Softmax at the end."""
-    layers = _leaves(model)
+    layers = unnested(model)
     while isinstance(layers[-1], Softmax):
         layers.pop()
     flat = Sequential(layers)
     flat.input_shape, flat.output_shape, flat.dtype = model.input_shape, layers[-1].output_shape, model.dtype
     flat.class_names, flat.preprocessing = model.class_names, model.preprocessing
     return flat.eval()
-
-
-def _leaves(layer: Layer) -> list[Layer]:
-    return [leaf for part in layer for leaf in _leaves(part)] if isinstance(layer, Sequential) else [layer]
 
 
 def _count_weights(layer: Layer) -> dict[str, int]:

@@ -64,7 +64,7 @@ class Trace:
         with reading(model):
             model = copy.deepcopy(model)  # a replica would share BatchNorm's running averages
         model.needs_dx = True
-        self.layers = _flat(model)
+        self.layers = unnested(model)
         for layer in self.layers:
             layer.train().zero_grad()
             for part in _leaves(layer) if not training else ():
@@ -115,7 +115,7 @@ def blocks(model: Sequential) -> list[Block]:
     >>> blocks(lenet5().build((28, 28, 1), rng=0))[:2]
     [Block(name='0 Conv2D', first=0, last=1), Block(name='3 Conv2D', first=3, last=4)]
     """
-    layers, found = _flat(model), []
+    layers, found = unnested(model), []
     places = [i for i, layer in enumerate(layers) if len(layer.output_shape) and _has_kernel(layer)]
     for first, end in zip(places, [*places[1:], len(layers)], strict=True):
         last = first
@@ -133,8 +133,9 @@ def _has_kernel(layer: Layer) -> bool:
     )
 
 
-def _flat(layer: Layer) -> list[Layer]:
-    return [part for one in layer for part in _flat(one)] if isinstance(layer, Sequential) else [layer]
+def unnested(layer: Layer) -> list[Layer]:
+    """Return the layers of a Sequential, with those of nested ones in their place; another layer alone."""
+    return [part for one in layer for part in unnested(one)] if isinstance(layer, Sequential) else [layer]
 
 
 def _leaves(layer: Layer) -> list[Layer]:
