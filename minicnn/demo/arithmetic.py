@@ -1,7 +1,5 @@
 """The factors, products, sums and maxima behind one value of each kind of layer."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Validation of requests: types, sizes and ranges."""
 
-from __future__ import annotations
-
 import base64
 import binascii
 import math

@@ -1,7 +1,5 @@
 """A network for each browser: all share the one that was opened, until one teaches its own."""
 
-from __future__ import annotations
-
 import threading
 import time
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Responses in JSON: arrays as shape, dtype and base64 of their bytes."""
 
-from __future__ import annotations
-
 import base64
 import json
 from typing import Any

@@ -1,7 +1,5 @@
 """The API of the page: for each address, a function from session and body of a request to a response."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, NamedTuple
 

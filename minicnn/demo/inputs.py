@@ -1,7 +1,5 @@
 """How drawings, pictures and test images become inputs of a network."""
 
-from __future__ import annotations
-
 import tempfile
 from functools import cached_property
 from pathlib import Path

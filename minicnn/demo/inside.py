@@ -3,8 +3,6 @@
 A *stage* is a picture on the page: stage 0 is the input, stage i the output of layer i - 1.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The part of the API that lets a network learn from nothing, one for each browser."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable
 from typing import Any

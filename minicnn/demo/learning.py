@@ -1,7 +1,5 @@
 """A network with random weights that learns in a thread of its own, while the page watches and steers it."""
 
-from __future__ import annotations
-
 import math
 import threading
 import time

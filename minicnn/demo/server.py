@@ -5,8 +5,6 @@ Other sites open in the browser could send requests to this port. So the Host he
 must be JSON, which HTML forms cannot send. `checks` validates the bodies; errors are returned as JSON.
 """
 
-from __future__ import annotations
-
 import functools
 import ipaddress
 import math

@@ -1,7 +1,5 @@
 """The settings of a training from nothing, as the page's address holds them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from minicnn.optimizers import OPTIMIZERS

@@ -1,7 +1,5 @@
 """What the page shows of a network that learns, as arrays and numbers."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
