@@ -98,17 +98,12 @@ def describe(name: str) -> dict[str, Any]:
 
     Each layer has its `kind`, `settings`, and the `input_shape` of one example.
     """
-    net, shapes = NETS[name], _input_shapes(build(name))
+    net = NETS[name]
     layers = [
-        {"kind": kind, "settings": settings, "input_shape": shape}
-        for (kind, *settings), shape in zip(net.layers, shapes, strict=True)
+        {"kind": kind, "settings": settings, "input_shape": layer.input_shape}
+        for (kind, *settings), layer in zip(net.layers, build(name), strict=True)
     ]
     return {"input_shape": net.input_shape, "own_loss": net.own_loss, "layers": layers}
-
-
-def _input_shapes(model: Sequential) -> list[tuple[int, ...]]:
-    first = model.input_shape or ()
-    return [first, *(layer.output_shape for layer in model.layers[:-1])]
 
 
 def initial_weights(name: str) -> list[np.ndarray]:
