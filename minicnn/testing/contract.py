@@ -8,7 +8,8 @@ import numpy as np
 from minicnn.layers.base import Layer
 from minicnn.parameter import Parameter
 from minicnn.plural import counted
-from minicnn.testing.layer_under_test import GENERATORS, LayerUnderTest, Run, reachable, run
+from minicnn.testing.contents import class_values, reachable
+from minicnn.testing.layer_under_test import GENERATORS, LayerUnderTest, Run, run
 from minicnn.testing.report import fail_check
 
 
@@ -23,9 +24,8 @@ def check_build(target: LayerUnderTest) -> None:
         parts = reachable(layer)
     except Exception as error:
         fail_check(f"copy.deepcopy(layer), on which replicas rely, {_describe(error)}")
-    in_class = [
-        part for part in _class_values(layer) if isinstance(part, Parameter | Layer | np.random.Generator)
-    ]
+    values = class_values(type(layer))
+    in_class = [part for part in values if isinstance(part, Parameter | Layer | np.random.Generator)]
     if in_class:
         what = f"the class holds a {type(in_class[0]).__name__}, which all its instances share"
         fail_check(what, hint="it was made in the class body; make it in init_params")
@@ -41,12 +41,6 @@ def check_build(target: LayerUnderTest) -> None:
             start, name = what.rstrip("}").split("{")
             hint = "it is in a set, or in an object that is not a Layer; use an attribute, a list or a dict"
             fail_check(f"{start}{counted(hidden, name)} of the layer", hint=hint)
-
-
-def _class_values(layer: Any) -> list[Any]:
-    """Return the values of the attributes of the layer's class and its bases."""
-    kinds = type(layer).__mro__[: type(layer).__mro__.index(Layer)]
-    return [value for kind in kinds for value in vars(kind).values()]
 
 
 def check_shapes(target: LayerUnderTest) -> None:

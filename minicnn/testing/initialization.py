@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from minicnn.layers.base import Layer
+from minicnn.testing.contents import class_values
 from minicnn.testing.layer_under_test import LayerUnderTest, trainable
 from minicnn.testing.report import fail_check
 
@@ -37,14 +38,12 @@ def check_initialization(target: LayerUnderTest) -> None:
         )
 
 
-def _random_sources(kind: type) -> Any:
+def _random_sources(kind: type[Layer]) -> Any:
     """Yield the names of random generators that the layer's own code, and functions that it calls, makes."""
-    for base in kind.__mro__[: kind.__mro__.index(Layer)]:
-        for value in vars(base).values():
-            if isinstance(value, FunctionType):
-                yield from _names(value.__code__, value.__globals__, depth=2)
-            elif isinstance(value, staticmethod | classmethod):
-                yield from _names(value.__func__.__code__, value.__func__.__globals__, depth=2)
+    for value in class_values(kind):
+        function = value.__func__ if isinstance(value, staticmethod | classmethod) else value
+        if isinstance(function, FunctionType):
+            yield from _names(function.__code__, function.__globals__, depth=2)
 
 
 def _names(code: CodeType, around: dict[str, Any], depth: int) -> Any:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from minicnn.layers.base import Layer
+from minicnn.testing.contents import reachable
 from minicnn.testing.report import Remark, fail_check, note
 
 # Wide inputs reach bounds such as that of a ReLU6, small ones reach thresholds close to zero.
@@ -268,10 +269,3 @@ def gradients_of(layer: Layer, dy: np.ndarray) -> dict[str, np.ndarray]:
 def trainable(layer: Layer) -> list[tuple[str, Any]]:
     """Return (name, parameter) for each weight that an optimizer updates."""
     return [(name, p) for name, p in layer.named_parameters() if p.trainable]
-
-
-def reachable(layer: Layer) -> list[Any]:
-    """Return every object that the layer holds, at any depth: those that a deep copy of it copies."""
-    memo: dict[int, Any] = {}
-    copy.deepcopy(layer, memo)
-    return memo.get(id(memo), [])  # deepcopy keeps the originals alive there

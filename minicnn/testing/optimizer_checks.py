@@ -10,6 +10,7 @@ import numpy as np
 
 from minicnn.parameter import Parameter
 from minicnn.plural import counted
+from minicnn.testing.contents import reachable
 from minicnn.testing.report import fail_check, require_equal
 from minicnn.testing.trials import name_of, run_trials
 from minicnn.validation import check_int
@@ -285,7 +286,5 @@ def _set(parameters: Sequence[Parameter], grads: Sequence[np.ndarray]) -> None:
 
 def _arrays(optimizer: Any) -> dict[int, np.ndarray]:
     """Return the arrays with elements that an optimizer holds, by the address of their data."""
-    memo: dict[int, Any] = {}
-    copy.deepcopy(optimizer, memo)
-    held = [part for part in memo.get(id(memo), []) if isinstance(part, np.ndarray) and part.size > 1]
+    held = [part for part in reachable(optimizer) if isinstance(part, np.ndarray) and part.size > 1]
     return {array.__array_interface__["data"][0]: array for array in held}

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from minicnn.layers.base import Layer
+from minicnn.testing.contents import class_values, reachable
 from minicnn.testing.finite_differences import Comparison, EvaluationPoint, random_direction
-from minicnn.testing.layer_under_test import INPUT, LayerUnderTest, gradient_name, reachable, run
+from minicnn.testing.layer_under_test import INPUT, LayerUnderTest, gradient_name, run
 from minicnn.testing.locate import locate
 from minicnn.testing.report import CheckFailed, Failure, fail_check, require_equal
 from minicnn.testing.tracing import count_lines
@@ -148,12 +149,6 @@ def _bytes(part: Any) -> int:
 
 def _class_containers(layer: Layer) -> list[Any]:
     """Return the containers in the bodies of the layer's classes, and the arrays that they hold."""
-    kinds = type(layer).__mro__[: type(layer).__mro__.index(Layer)]
-    found = [
-        value
-        for kind in kinds
-        for value in vars(kind).values()
-        if isinstance(value, list | dict | set | deque)
-    ]
+    found = [value for value in class_values(type(layer)) if isinstance(value, list | dict | set | deque)]
     held = [item for each in found for item in (each.values() if isinstance(each, dict) else each)]
     return found + [item for item in held if isinstance(item, np.ndarray | list)]

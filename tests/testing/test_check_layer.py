@@ -420,3 +420,26 @@ def test_a_report_survives_pickling_and_copying():
         check_layer(TanhWithout(2.0), (7,), only=("gradients",))
     for error in (pickle.loads(pickle.dumps(caught.value)), copy.copy(caught.value)):
         assert str(error) == str(caught.value)
+
+
+class ActivatedPattern(Layer):
+    """A dense layer that starts with the identity, and a ufunc as a static method."""
+
+    activation = staticmethod(np.tanh)
+
+    def init_params(self, input_shape, rng):
+        self.w = Parameter(np.eye(input_shape[-1]))
+
+    def forward(self, x):
+        y = self.activation(x @ self.w.value)
+        self.cache = x, 1 - y**2
+        return y
+
+    def backward(self, dy):
+        x, slope = self.cache
+        self.w.add_grad(x.T @ (dy * slope))
+        return (dy * slope) @ self.w.value.T
+
+
+def test_a_static_method_that_is_not_written_in_python_is_no_error():
+    check_layer(ActivatedPattern(), (4,))

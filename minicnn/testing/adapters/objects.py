@@ -10,6 +10,7 @@ import numpy as np
 
 from minicnn.layers.base import Layer
 from minicnn.testing.adapters.adapted import Adapted
+from minicnn.testing.contents import reachable
 from minicnn.testing.report import LayerCheckRemark
 
 CONTAINERS = (("params", "grads"), ("parameters", "gradients"), ("weights", "grads"), ("_params", "_grads"))
@@ -126,9 +127,7 @@ class FromObject(Adapted):
 
     def generators(self) -> list[np.random.Generator]:
         """Return the object's generators."""
-        memo: dict[int, Any] = {}
-        copy.deepcopy(self.object, memo)
-        return [part for part in memo.get(id(memo), []) if isinstance(part, np.random.Generator)]
+        return [part for part in reachable(self.object) if isinstance(part, np.random.Generator)]
 
     def _bind(self) -> None:
         values = self.values()
@@ -181,12 +180,10 @@ def _warn_of_arrays(made: Any, weights: list[tuple[str, Path, Path]]) -> None:
         and name not in gradients
         and not name.startswith(STATE_PREFIXES)
     ]
-    memo: dict[int, Any] = {}
-    copy.deepcopy(made, memo)
     if arrays:
         what = f"of the array `{arrays[0]}`, so it counts as a constant"
         name = arrays[0]
-    elif not weights and any(map(_is_float, memo.get(id(memo), []))):
+    elif not weights and any(map(_is_float, reachable(made))):
         what, name = "of the arrays in the objects that it holds, so they count as constants", "W"
     else:
         return
