@@ -45,7 +45,6 @@ class EvaluationPoint:
         self.layer, self.dy, self.steady = layer, dy, steady
         self.values = {INPUT: x, **{name: p.value for name, p in trainable(layer)}}
         self.run = run(copy.deepcopy(layer), x, dy)
-        self.parameters = dict(layer.named_parameters())
         self.y = self.run.y
         self.gradients = {INPUT: self.run.dx, **self.run.dweights}
         # The terms of a vanishing gradient cancel, as in that of a bias before a batch normalisation.
@@ -58,22 +57,15 @@ class EvaluationPoint:
 
     def shifted_output(self, name: str, shift: np.ndarray) -> np.ndarray:
         """Return the output after one array was shifted by `shift`."""
-        x = self.values[INPUT]
-        if self.steady:
-            if name == INPUT:
-                return self.layer(x + shift).copy()
-            parameter = self.parameters[name]
-            before = parameter.value.copy()
-            parameter.value = before + shift
-            y = self.layer(x.copy()).copy()
-            parameter.value = before
-            return y
-        layer = copy.deepcopy(self.layer)
+        x, layer = self.values[INPUT], self.layer if self.steady else copy.deepcopy(self.layer)
         if name == INPUT:
-            return layer(x + shift)
+            return layer(x + shift).copy()
         parameter = dict(layer.named_parameters())[name]
-        parameter.value = parameter.value + shift
-        return layer(x.copy())
+        before = parameter.value.copy()
+        parameter.value = before + shift
+        y = layer(x.copy()).copy()
+        parameter.value = before
+        return y
 
     def central_difference(self, name: str, d: np.ndarray, h: float) -> tuple[np.ndarray, float]:
         """Return the central difference of the output along `d`, and the rounding error of <it, dy>."""
