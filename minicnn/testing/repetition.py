@@ -22,36 +22,37 @@ LINES = 30_000  # of Python code, for a layer with a loop over examples
 HEAVY = 1e6  # from so many multiplications on, for one example, fewer steps are made
 CALLS = 200  # a buffer that is still growing after so many calls is taken for a leak
 _STATE_HINT = "a counter, or state that each call changes"
+_BATCH_HINT = "a limit on the batch size, or a sum in blocks whose rest is lost"
 
 
 def check_steps(target: LayerUnderTest) -> None:
     """Check that outputs and gradients are still right after some training steps."""
-    layer = target.fresh()
     steps = STEPS if _work(target) < HEAVY else STEPS // 3
-    for _ in range(steps):
-        layer(target.draw())
-        layer.backward(target.draw_dy())
-    layer.zero_grad()
+    layer = _trained(target, steps)
     if not (target.random or target.has_statistics):
         x = target.draw()
         what = f"after {steps} training steps, the same weights give another output"
         require_equal(copy.deepcopy(layer)(x.copy()), target.fresh()(x.copy()), what, "y", _STATE_HINT)
     failure = _wrong_gradient(target, layer, target.batch_size)
     if failure is not None:
-        first = next((n for n in range(1, steps) if _wrong_after(target, n)), steps)
+        first = next(
+            (n for n in range(1, steps) if _wrong_gradient(target, _trained(target, n), target.batch_size)),
+            steps,
+        )
         failure.what += f", after {first} training steps"
         failure.facts["only"] = f"from training step {first + 1} on"
         failure.hint = _STATE_HINT
         raise CheckFailed(failure)
 
 
-def _wrong_after(target: LayerUnderTest, steps: int) -> bool:
+def _trained(target: LayerUnderTest, steps: int) -> Layer:
+    """Return a copy of the layer after forwards and backwards, with gradients of zero."""
     layer = target.fresh()
     for _ in range(steps):
         layer(target.draw())
         layer.backward(target.draw_dy())
     layer.zero_grad()
-    return _wrong_gradient(target, layer, target.batch_size) is not None
+    return layer
 
 
 def _wrong_gradient(target: LayerUnderTest, layer: Layer, n: int) -> Failure | None:
@@ -81,7 +82,7 @@ def check_batches(target: LayerUnderTest) -> None:
         if failure is not None:
             failure.what += f", in a batch of {n} examples"
             failure.facts["only"] = "in large batches"
-            failure.hint = "a limit on the batch size, or a sum in blocks whose rest is lost"
+            failure.hint = _BATCH_HINT
             raise CheckFailed(failure)
         return
     x, dy = target.draw(examples=small), target.draw_dy(small)
@@ -91,8 +92,7 @@ def check_batches(target: LayerUnderTest) -> None:
     for name, array in many.items():
         expected = one[name] * copies if name not in ("y", "dx") else np.concatenate([one[name]] * copies)
         what = f"{name} of a batch of {n} examples differs from that of {small}, although examples repeat"
-        hint = "a limit on the batch size, or a sum in blocks whose rest is lost"
-        require_equal(array, expected, what, name, hint)
+        require_equal(array, expected, what, name, _BATCH_HINT)
 
 
 def _work(target: LayerUnderTest) -> float:
