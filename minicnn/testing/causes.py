@@ -14,6 +14,7 @@ import numpy as np
 CLOSE = 1e-5  # relative to the largest value
 MAX_TERMS = 9  # whose subsets are tried
 _AXES = {2: ("example", "feature"), 3: ("example", "step", "feature")}
+_AXES_OF_IMAGES = ("example", "row", "column", "channel")
 
 
 @dataclass
@@ -56,6 +57,11 @@ class Evidence:
     def close(self, one: np.ndarray, two: np.ndarray) -> bool:
         """Return whether two arrays of gradients are equal up to rounding."""
         return bool((np.abs(one - two) <= CLOSE * self.size).all())
+
+
+def axis_names(ndim: int) -> tuple[str, ...]:
+    """Return what the axes of a batch mean; further ones have no name."""
+    return _AXES.get(ndim, _AXES_OF_IMAGES)
 
 
 def usual_cause(evidence: Evidence) -> str:
@@ -190,7 +196,8 @@ def _partial_sums(e: Evidence) -> str:
         sums = slices.reshape(len(slices), *e.analytic.shape, -1).sum(axis=-1)
         for index, which in ((0, "first"), (-1, "last")):
             if len(slices) > 1 and e.is_analytic(sums[index]):
-                name = _AXES.get(e.dy.ndim, ("example", "row", "column", "channel", *["index"] * 9))[axis]
+                names = axis_names(e.dy.ndim)
+                name = names[axis] if axis < len(names) else "index"
                 return (
                     f"only the {which} {name} counts: a missing sum over {name}s, or `=` for `+=` in a loop"
                 )

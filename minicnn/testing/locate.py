@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.testing.causes import Evidence, usual_cause
+from minicnn.testing.causes import Evidence, axis_names, usual_cause
 from minicnn.testing.finite_differences import Comparison, EvaluationPoint, random_direction, step_size
 from minicnn.testing.layer_under_test import INPUT, gradient_name
 from minicnn.testing.report import Failure
@@ -78,8 +78,7 @@ def where_wrong(wrong: np.ndarray, of_input: bool) -> str:
     """
     if wrong.all() or not wrong.any():
         return ""
-    names = {2: ("example", "feature"), 3: ("example", "step", "feature")}
-    known = names.get(wrong.ndim, ("example", "row", "column", "channel")) if of_input else ()
+    known = axis_names(wrong.ndim) if of_input else ()
     for axis, size in enumerate(wrong.shape):
         others = tuple(a for a in range(wrong.ndim) if a != axis)
         (indices,) = np.nonzero(wrong.any(axis=others))
