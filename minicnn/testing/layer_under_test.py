@@ -20,6 +20,7 @@ from minicnn.testing.report import Remark, fail_check, note
 
 # Wide inputs reach bounds such as that of a ReLU6, small ones reach thresholds close to zero.
 INPUT_SCALES = {"normal": 1.0, "wide": 8.0, "small": 0.1, "tens": 30.0, "hundreds": 300.0}
+LARGE_SHIFT = 1e4  # added to one example, large enough for exp to overflow or underflow
 LAYOUTS = ("NHWC", "NCHW")
 GENERATORS = (np.random.Generator, np.random.RandomState)
 INPUT = ""  # key of the input beside the names of the weights, one of which may be "x"

@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.testing.layer_under_test import INPUT_SCALES, LayerUnderTest, Run, run, trainable
+from minicnn.testing.layer_under_test import INPUT_SCALES, LARGE_SHIFT, LayerUnderTest, run, trainable
 from minicnn.testing.report import fail_check, worst_index
 
 EPS32 = float(np.finfo(np.float32).eps)
 OFFSET = 1000.0  # added to all inputs: the difference of two large squares loses all digits there
-LARGE_SHIFT = 1e4
 
 
 def check_float32(target: LayerUnderTest) -> None:
@@ -93,7 +92,7 @@ def check_finite(target: LayerUnderTest) -> None:
     """
     if target.inputs is not None:
         return
-    dy = target.draw_dy(max(target.batch_size, 2))
+    dy = target.draw_dy()
     for label, base, x in _extreme_inputs(target):
         target.drawn = f"{label}, batch of {len(x)}"
         for dtype in (np.float64, np.float32):
@@ -128,32 +127,32 @@ _WHERE = {
 
 def _extreme_inputs(target: LayerUnderTest) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Yield a label, moderate inputs, and extreme ones."""
-    n = max(target.batch_size, 2)
+    n = target.batch_size
     for kind in ("tens", "hundreds"):
-        x = target.draw(kind, n)
+        x = target.draw(kind)
         yield kind, 0.01 * x, x
     for sign, shift in (("+", LARGE_SHIFT), ("-", -LARGE_SHIFT)):
-        x = target.draw(examples=n)
+        x = target.draw()
         shifted = x.copy()
         shifted[0] += shift
         yield f"an example {sign} 1e4", x, shifted
     for label, level in (("all zero", 0.0), ("all one half", 0.5)):
         x = np.full((n, *target.input_shape), level)
         yield label, x, x
-    x = target.draw(examples=n)
+    x = target.draw()
     x[-1] = 0.0
     yield "one example of zeros", x, x
     if len(target.input_shape) > 1:
-        x = target.draw(examples=n)
+        x = target.draw()
         x.reshape(n, -1, x.shape[-1])[:, target.rng.integers(math.prod(x.shape[1:-1]))] = 0.0
         yield "one vector of zeros", x, x
 
 
 def _results(target: LayerUnderTest, x: np.ndarray, dy: np.ndarray, dtype: Any) -> dict[str, np.ndarray]:
-    found: Run = run(target.fresh(dtype), x.astype(dtype), dy.astype(dtype))
+    found = run(target.fresh(dtype), x.astype(dtype), dy.astype(dtype)).arrays()
     if target.steady:
-        return found.arrays()  # eval mode gives the same, which the check "modes" holds
-    return {**found.arrays(), "y in eval": target.fresh(dtype).eval()(x.astype(dtype))}
+        return found  # eval mode gives the same, which the check "modes" holds
+    return {**found, "y in eval": target.fresh(dtype).eval()(x.astype(dtype))}
 
 
 def _grows_without_bound(
