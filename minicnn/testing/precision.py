@@ -97,20 +97,20 @@ def check_finite(target: LayerUnderTest) -> None:
         target.drawn = f"{label}, batch of {len(x)}"
         for dtype in (np.float64, np.float32):
             results = _results(target, x, dy, dtype)
-            for name, array in results.items():
-                if np.isfinite(array).all() or _grows_without_bound(target, base, x, dy, dtype):
-                    continue
-                index = worst_index(~np.isfinite(array))
-                where = "" if dtype == np.float64 else " in float32"
-                hint = "exp overflows, then inf / inf; subtract the maximum of the row, or use exp(-abs(x))"
-                if not label.startswith(("tens", "hundreds", "an example")):
-                    hint = "0 / 0: divide by something that is never 0, such as sqrt(variance + eps)"
-                facts = {"got": float(array[index])}
-                mode = ", in eval mode" if name == "y in eval" else ""
-                short = name.removesuffix(" in eval")
-                fail_check(
-                    f"{short} is not finite{where}, where {_WHERE[label]}{mode}", short, index, hint, **facts
-                )
+            wrong = {name: ~np.isfinite(array) for name, array in results.items()}
+            name = next((name for name, places in wrong.items() if places.any()), None)
+            if name is None or _grows_without_bound(target, base, x, dy, dtype):
+                continue
+            index = worst_index(wrong[name])
+            where = "" if dtype == np.float64 else " in float32"
+            hint = "exp overflows, then inf / inf; subtract the maximum of the row, or use exp(-abs(x))"
+            if not label.startswith(("tens", "hundreds", "an example")):
+                hint = "0 / 0: divide by something that is never 0, such as sqrt(variance + eps)"
+            got = float(results[name][index])
+            mode = ", in eval mode" if name == "y in eval" else ""
+            short = name.removesuffix(" in eval")
+            what = f"{short} is not finite{where}, where {_WHERE[label]}{mode}"
+            fail_check(what, short, index, hint, got=got)
 
 
 _WHERE = {
