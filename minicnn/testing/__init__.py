@@ -11,7 +11,8 @@ from minicnn.testing.adapters import from_functions, from_jax, from_object, from
 from minicnn.testing.check import CHECKS, check_layer
 from minicnn.testing.loss_checks import check_loss
 from minicnn.testing.metric_checks import check_metric
-from minicnn.testing.optimizer_checks import AdamSteps, SGDSteps, check_optimizer
+from minicnn.testing.optimizer_checks import check_optimizer
+from minicnn.testing.optimizer_references import AdamSteps, SGDSteps
 from minicnn.testing.parametrize import parametrize_with_checks
 from minicnn.testing.presets import PRESETS
 from minicnn.testing.report import Failure, LayerCheckError, LayerCheckRemark, Remark

@@ -1,9 +1,7 @@
 """`check_optimizer`: an update rule against a reference in float64, and what it may do to its arguments."""
 
 import copy
-import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,6 +9,7 @@ import numpy as np
 from minicnn.parameter import Parameter
 from minicnn.plural import counted
 from minicnn.testing.contents import reachable
+from minicnn.testing.optimizer_references import Reference
 from minicnn.testing.report import fail_check, require_equal
 from minicnn.testing.trials import name_of, run_trials
 from minicnn.validation import check_int
@@ -21,110 +20,6 @@ class HasStep(Protocol):
 
     def step(self, parameters: Iterable[Any]) -> Any:
         """Update parameters from their gradients."""
-
-
-Reference = Callable[[np.ndarray, Sequence[np.ndarray]], np.ndarray]
-
-
-@dataclass(frozen=True)
-class AdamSteps:
-    """Adam and AdamW as a reference: `steps(value, grads)` returns the value after all steps.
-
-    Parameters
-    ----------
-    lr, beta1, beta2, eps : float
-    weight_decay : float
-    decoupled : bool
-        Whether the weight is multiplied by `1 - lr * weight_decay` before each update (AdamW), or
-        `weight_decay * weight` is added to the gradient.
-    corrected : bool
-        Whether the bias of the running means is corrected.
-    eps_hat : bool
-        Whether eps is added before the correction, as in Keras and TensorFlow, or after it, as in PyTorch.
-    """
-
-    lr: float = 1e-3
-    beta1: float = 0.9
-    beta2: float = 0.999
-    eps: float = 1e-7
-    weight_decay: float = 0.0
-    decoupled: bool = True
-    corrected: bool = True
-    eps_hat: bool = True
-
-    def __call__(self, value: np.ndarray, grads: Sequence[np.ndarray]) -> np.ndarray:
-        """Return the value after a step for each gradient."""
-        value, m, v = value.copy(), np.zeros(value.shape), np.zeros(value.shape)
-        for t, given in enumerate(grads, start=1):
-            grad = given if self.decoupled else given + self.weight_decay * value
-            m, v = self.beta1 * m + (1 - self.beta1) * grad, self.beta2 * v + (1 - self.beta2) * grad**2
-            c1, c2 = (1 - self.beta1**t, 1 - self.beta2**t) if self.corrected else (1.0, 1.0)
-            eps = self.eps / math.sqrt(c2) if self.eps_hat else self.eps
-            if self.decoupled:
-                value = value * (1 - self.lr * self.weight_decay)
-            value = value - self.lr * (m / c1) / (np.sqrt(v / c2) + eps)
-        return value
-
-    def mistakes(self) -> dict[str, Reference]:
-        """Return usual mistakes by their names."""
-        return {
-            "no bias correction": replace(self, corrected=False),
-            "bias correction": replace(self, corrected=True),
-            "weight decay through the gradient, not decoupled": replace(self, decoupled=False),
-            "decoupled weight decay, not through the gradient": replace(self, decoupled=True),
-            "no weight decay": replace(self, weight_decay=0.0),
-            "weight decay without the learning rate": replace(
-                self, weight_decay=self.weight_decay / self.lr if self.lr else 0.0
-            ),
-            "eps after the bias correction, as in PyTorch": replace(self, eps_hat=False),
-            "eps before the bias correction, as in Keras": replace(self, eps_hat=True),
-            "beta1 and beta2 exchanged": replace(self, beta1=self.beta2, beta2=self.beta1),
-        }
-
-
-@dataclass(frozen=True)
-class SGDSteps:
-    """SGD with momentum as a reference: `velocity = momentum * velocity - lr * grad`, added to the weight.
-
-    Parameters
-    ----------
-    lr, momentum : float
-    nesterov : bool
-    weight_decay : float
-    decoupled : bool
-        As for `AdamSteps`.
-    """
-
-    lr: float = 0.01
-    momentum: float = 0.0
-    nesterov: bool = False
-    weight_decay: float = 0.0
-    decoupled: bool = True
-
-    def __call__(self, value: np.ndarray, grads: Sequence[np.ndarray]) -> np.ndarray:
-        """Return the value after a step for each gradient."""
-        value, velocity = value.copy(), np.zeros(value.shape)
-        for given in grads:
-            grad = given if self.decoupled else given + self.weight_decay * value
-            velocity = self.momentum * velocity - self.lr * grad
-            if self.decoupled:
-                value = value * (1 - self.lr * self.weight_decay)
-            value = value + (self.momentum * velocity - self.lr * grad if self.nesterov else velocity)
-        return value
-
-    def mistakes(self) -> dict[str, Reference]:
-        """Return usual mistakes by their names."""
-        return {
-            "weight decay through the gradient, not decoupled": replace(self, decoupled=False),
-            "decoupled weight decay, not through the gradient": replace(self, decoupled=True),
-            "no weight decay": replace(self, weight_decay=0.0),
-            "no momentum": replace(self, momentum=0.0),
-            "momentum of the running mean, (1 - momentum) * grad": replace(
-                self, lr=self.lr * (1 - self.momentum)
-            ),
-            "not Nesterov's momentum": replace(self, nesterov=False),
-            "Nesterov's momentum": replace(self, nesterov=True),
-        }
 
 
 def check_optimizer(
@@ -164,6 +59,7 @@ def check_optimizer(
     Examples
     --------
     >>> from minicnn import AdamW
+    >>> from minicnn.testing import AdamSteps
     >>> check_optimizer(lambda: AdamW(0.01, weight_decay=0.1), AdamSteps(lr=0.01, weight_decay=0.1))
     """
     __tracebackhide__ = True
@@ -183,11 +79,13 @@ class _OptimizerTrial:
         self.values = [rng.standard_normal(shape) for shape in ((3, 2), (3, 2), ())]
         self.grads = [[rng.standard_normal(v.shape) for v in self.values] for _ in range(steps)]
 
-    def run(self, which: Sequence[int], dtype: Any = np.float64) -> tuple[list[Parameter], Any]:
-        """Make all steps with some of the parameters; return these, and the optimizer."""
+    def run(
+        self, which: Sequence[int], dtype: Any = np.float64, steps: int | None = None
+    ) -> tuple[list[Parameter], Any]:
+        """Make the first steps, or all, with some of the parameters; return these, and the optimizer."""
         parameters = [Parameter(self.values[i].astype(dtype)) for i in which]
         optimizer = self.make()
-        for grads in self.grads:
+        for grads in self.grads[:steps]:
             _set(parameters, [grads[i] for i in which])
             optimizer.step(parameters)
         return parameters, optimizer
@@ -214,11 +112,9 @@ class _OptimizerTrial:
             return
         mistake = self._mistake()
         for n in (1, len(self.grads)):
-            short = copy.copy(self)
-            short.grads = self.grads[:n]
-            parameters, _ = short.run(range(len(self.values)))
+            parameters, _ = self.run(range(len(self.values)), steps=n)
             for i, parameter in enumerate(parameters):
-                expected = self.expected(self.values[i], [grads[i] for grads in short.grads])
+                expected = self.expected(self.values[i], [grads[i] for grads in self.grads[:n]])
                 what = f"after {counted(n, 'step')}, the value differs from that of the reference"
                 require_equal(parameter.value, expected, what, f"parameter {i}", mistake)
 
