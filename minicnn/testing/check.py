@@ -29,6 +29,7 @@ from minicnn.testing import (
     promises,
     repetition,
     replication,
+    statistics,
 )
 from minicnn.testing.layer_under_test import LAYOUTS, Inputs, InputsError, LayerUnderTest
 from minicnn.testing.presets import named_checks
@@ -64,7 +65,7 @@ CHECKS: dict[str, Check] = {
     "promises": promises.check_promises,
     "float32": precision.check_float32,
     "needs_dx": backward.check_needs_dx,
-    "statistics": geometry.check_statistics,
+    "statistics": statistics.check_statistics,
     "modes": modes.check_modes,
     "examples": examples.check_examples,
     "finite": precision.check_finite,

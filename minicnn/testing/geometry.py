@@ -1,4 +1,4 @@
-"""Window positions, padding and batch statistics of layers, compared with what their attributes declare.
+"""Window positions and padding of layers, compared with what their attributes declare.
 
 A gradient check cannot detect a window at the wrong position, because forward and backward agree on it. But
 a layer with the attributes `padding`, `strides` and `kernel_size` or `pool_size` declares where its windows
@@ -7,7 +7,6 @@ are.
 
 import copy
 import math
-from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -15,9 +14,15 @@ from minicnn.layers.base import Layer
 from minicnn.ops.padding import Pair
 from minicnn.testing.layer_under_test import LAYOUTS, LayerUnderTest
 from minicnn.testing.report import CheckFailed, Failure, fail_check, require_equal
-from minicnn.testing.windows import CONVENTIONS, Window, declared_window, is_enlarged, placements
-
-FIRST_AXIS = {"NHWC": 0, "NCHW": 1}  # axis of the rows in an input shape
+from minicnn.testing.windows import (
+    CONVENTIONS,
+    FIRST_AXIS,
+    Window,
+    declared_window,
+    is_enlarged,
+    placements,
+    rows_columns,
+)
 
 
 def check_geometry(target: LayerUnderTest) -> None:
@@ -27,13 +32,13 @@ def check_geometry(target: LayerUnderTest) -> None:
         return
     failures = []
     for layout in _layouts(target):
-        size = _rows_columns(layer.input_shape, layout)
+        size = rows_columns(layer.input_shape, layout)
         window = declared_window(layer, size)
         if window is None:
             return
-        if window.pads is not None and _is_too_large(window, size):
+        if _is_too_large(window, size):
             continue
-        got = _rows_columns(layer.output_shape, layout)
+        got = rows_columns(layer.output_shape, layout)
         if window.name != "full" and is_enlarged(window, size, got):
             return
         remark, failure = _fit_convention(target, layer, window, layout)
@@ -47,15 +52,16 @@ def check_geometry(target: LayerUnderTest) -> None:
 
 
 def _is_too_large(window: Window, size: Pair) -> bool:
-    pads = window.pads or ((0, 0), (0, 0))
-    return any(n + sum(pad) < span for n, pad, span in zip(size, pads, window.span, strict=True))
+    if window.pads is None:
+        return False
+    return any(n + sum(pad) < span for n, pad, span in zip(size, window.pads, window.span, strict=True))
 
 
 def _fit_convention(
     target: LayerUnderTest, layer: Layer, window: Window, layout: str
 ) -> tuple[str, Failure | None]:
     """Return the remark of the convention that fits, or the failure by the convention of this package."""
-    size = _rows_columns(layer.input_shape, layout)
+    size = rows_columns(layer.input_shape, layout)
     first: Failure | None = None
     for convention in CONVENTIONS:
         placed = placements(window, size, convention)
@@ -72,7 +78,7 @@ def _misfit(
     target: LayerUnderTest, layer: Layer, window: Window, layout: str, placed: tuple
 ) -> Failure | None:
     """Return the failure if sizes or positions differ from those of a convention."""
-    got = _rows_columns(layer.output_shape, layout)
+    got = rows_columns(layer.output_shape, layout)
     expected = tuple(each.outputs for each in placed)
     padding = layer.padding  # type: ignore[attr-defined]
     declaration = f"padding {padding!r}, window {window.span} and strides {window.strides}"
@@ -176,60 +182,6 @@ def _check_mean_of_ones(target: LayerUnderTest, ones: np.ndarray, twos: np.ndarr
     hint = "a mean must divide by the number of real cells in the window, as in TensorFlow"
     message = "average pooling of a constant image is not constant at the border"
     require_equal(ones, np.ones_like(ones), message, "y", hint)
-
-
-def check_statistics(target: LayerUnderTest) -> None:
-    """Check that batch statistics of images are over examples, rows and columns, not pixel by pixel.
-
-    Only layers that treat all pixels alike in eval mode and mix examples in training mode are checked.
-    """
-    layer = target.built
-    if len(target.input_shape) != 3 or layer.output_shape != layer.input_shape or target.random:
-        return
-    if not target.has_statistics or list(layer.named_layers()):
-        return
-    moved = target.fresh()  # with running statistics that differ between the channels
-    for _ in range(2):
-        moved(target.draw(examples=4) * np.linspace(0.5, 2, target.input_shape[-1]))
-    failure: CheckFailed | None = None
-    for shuffled in _shuffles(target):
-        in_eval = copy.deepcopy(moved).eval()
-        # Wide inputs as well: behind dead ReLUs a convolution would stay invisible.
-        inputs = (target.draw(examples=4), target.draw("wide", examples=4))
-        if not all(
-            np.allclose(in_eval(shuffled(z)), shuffled(in_eval(z)), rtol=1e-9, atol=1e-12) for z in inputs
-        ):
-            continue
-        message = "pixels are treated alike in eval mode, but not in training mode"
-        hint = "mean and variance over axis 0 only; for images they are over axes (0, 1, 2)"
-        x = inputs[0]
-        try:
-            require_equal(target.fresh()(shuffled(x)), shuffled(target.fresh()(x)), message, "y", hint)
-            return
-        except CheckFailed as failed:
-            failure = failure or failed
-    if failure is not None:
-        raise failure
-
-
-def _shuffles(target: LayerUnderTest) -> Iterator[Callable[[np.ndarray], np.ndarray]]:
-    """Yield functions that shuffle the pixels of all images, one for each layout."""
-    for layout in LAYOUTS if target.layout is None else (target.layout,):
-        channels = -1 if layout == "NHWC" else 1
-        order = target.rng.permutation(4 * math.prod(_rows_columns(target.input_shape, layout)))
-
-        def shuffled(images: np.ndarray, channels: int = channels, order: np.ndarray = order) -> np.ndarray:
-            last = np.moveaxis(images, channels, -1)
-            mixed = last.reshape(-1, last.shape[-1])[order].reshape(last.shape)
-            return np.moveaxis(mixed, -1, channels).copy()
-
-        yield shuffled
-
-
-def _rows_columns(shape: tuple[int, ...] | None, layout: str) -> Pair:
-    first = FIRST_AXIS[layout]
-    rows, columns = (shape or ())[first : first + 2]
-    return rows, columns
 
 
 def _is_transposed(target: LayerUnderTest, axis: int, layout: str) -> bool:

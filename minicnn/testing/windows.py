@@ -6,9 +6,18 @@ from typing import Any, NamedTuple
 from minicnn.layers.base import Layer
 from minicnn.ops.padding import Pair, pair, resolve_padding
 
+FIRST_AXIS = {"NHWC": 0, "NCHW": 1}  # axis of the rows in an input shape
+
+
+def rows_columns(shape: tuple[int, ...] | None, layout: str) -> Pair:
+    """Return the numbers of rows and columns in the shape of an image."""
+    first = FIRST_AXIS[layout]
+    rows, columns = (shape or ())[first : first + 2]
+    return rows, columns
+
 
 class Window(NamedTuple):
-    """The declared windows along rows and columns; `padding` is None if they are as given by `name`."""
+    """The declared windows along rows and columns; `pads` is None if `name` says where padding is."""
 
     span: Pair
     strides: Pair
