@@ -179,19 +179,22 @@ class CheckReport:
 
 
 def repeat_snippet(target: LayerUnderTest, report: CheckReport) -> str:
-    """Return three lines of code that repeat the first failure."""
+    """Return the code that repeats the first failure."""
     kind = type(target.layer)
     options = [f"rng={target.seed}", f"batch_size={target.batch_size}"]
     options += [f"{name}={name}" for name in ("inputs", "reference") if getattr(target, name) is not None]
     options += [f"layout={target.layout!r}"] if target.layout else []
     call = f"check_layer({report.layer}, {target.input_shape}, {', '.join(options)}"
-    lines = [f"    from {kind.__module__} import {kind.__qualname__}"]
-    if getattr(sys.modules.get(kind.__module__), kind.__qualname__, None) is not kind:
-        lines = []  # defined in a function, or in a notebook
+    lines = [
+        "    from minicnn.testing import check_layer",
+        f"    {call}, only=({report.failures[0].check!r},))",
+    ]
     factory = getattr(kind, "factory", "")  # of an adapter
-    lines = [] if factory else lines
-    lines.append(f"    from minicnn.testing import check_layer{', ' if factory else ''}{factory}")
-    return "\n".join([*lines, f"    {call}, only=({report.failures[0].check!r},))"])
+    if factory:
+        lines[0] += f", {factory}"
+    elif getattr(sys.modules.get(kind.__module__), kind.__qualname__, None) is kind:
+        lines.insert(0, f"    from {kind.__module__} import {kind.__qualname__}")
+    return "\n".join(lines)  # what is defined in a function, or in a notebook, cannot be imported
 
 
 def error_of(target: LayerUnderTest, report: CheckReport) -> LayerCheckError:
