@@ -31,6 +31,7 @@ from minicnn.testing import (
     replication,
     statistics,
 )
+from minicnn.testing.adapters.adapted import Adapted
 from minicnn.testing.layer_under_test import LAYOUTS, Inputs, InputsError, LayerUnderTest
 from minicnn.testing.presets import named_checks
 from minicnn.testing.reference import check_reference
@@ -189,9 +190,8 @@ def repeat_snippet(target: LayerUnderTest, report: CheckReport) -> str:
         "    from minicnn.testing import check_layer",
         f"    {call}, only=({report.failures[0].check!r},))",
     ]
-    factory = getattr(kind, "factory", "")  # of an adapter
-    if factory:
-        lines[0] += f", {factory}"
+    if isinstance(target.layer, Adapted):
+        lines[0] += f", {target.layer.factory}"
     elif getattr(sys.modules.get(kind.__module__), kind.__qualname__, None) is kind:
         lines.insert(0, f"    from {kind.__module__} import {kind.__qualname__}")
     return "\n".join(lines)  # what is defined in a function, or in a notebook, cannot be imported
@@ -206,14 +206,14 @@ def error_of(target: LayerUnderTest, report: CheckReport) -> LayerCheckError:
 def run_checks(target: LayerUnderTest, names: Sequence[str], explain: bool = False) -> CheckReport:
     """Run checks, in order; those that would only repeat an earlier failure are left out.
 
-    With `explain`, print what each of them tries.
+    So are the checks of what an adapter does. With `explain`, print what each of them tries.
     """
     failures: list[Failure] = []
     done: list[str] = []
-    implied: set[str] = set()
+    left_out: set[str] = set(target.layer.exempt if isinstance(target.layer, Adapted) else ())
     for name in names:
-        if name in implied or name in getattr(target.layer, "exempt", ()):
-            continue  # the latter: checks of what an adapter does, see `minicnn.testing.adapters`
+        if name in left_out:
+            continue
         done.append(name)
         with notes_of_a_check(explain) as notes:
             failure = run_check(name, target)
@@ -221,7 +221,7 @@ def run_checks(target: LayerUnderTest, names: Sequence[str], explain: bool = Fal
             print("\n    ".join([f"{name}: {'failed' if failure else 'passed'}", *notes]))
         if failure is not None:
             failures.append(failure)
-            implied.update(IMPLIED.get(name, ()))
+            left_out.update(IMPLIED.get(name, ()))
     return CheckReport(one_line_repr(target.layer), done, failures, target.remarks)
 
 
