@@ -60,12 +60,12 @@ def grade_function(name: str, call: Call, timeout: float = 60.0) -> Verdict:
             )
         return Verdict(True, convention=textbook.description, calls=calls if timed_out else 0)
     known: list[Convention] = []
-    found: list[Convention] = []
+    mistakes: list[Convention] = []
     with contextlib.suppress(EndedError):  # while it is explained why the function is wrong
-        found = known = matching(name, counting, others, timeout / 8)
-        found = known or matching(name, counting, causes(name), timeout / 8)
-    text = found[0].description if found else ""
-    return Verdict(False, case, *((text, "") if known else ("", text)), calls=calls if timed_out else 0)
+        known = matching(name, counting, others, timeout / 8)
+        mistakes = [] if known else matching(name, counting, causes(name), timeout / 8)
+    convention, cause = (found[0].description if found else "" for found in (known, mistakes))
+    return Verdict(False, case, convention, cause, calls if timed_out else 0)
 
 
 def matching(
