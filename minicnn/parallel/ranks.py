@@ -127,12 +127,10 @@ class Ranks:
         with self._waiting():
             return self.comm.allgather(value)
 
-    def collect_small(self, x: np.ndarray, y: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-        """Give rank 0 all examples of a batch of fewer than there are ranks, and the other ranks none."""
-        if size >= self.size:
-            return x, y
-        all_x, all_y = zip(*self.all_gather((x, y)), strict=True)
-        return (x[:0], y[:0]) if self.rank else (np.concatenate(all_x), np.concatenate(all_y))
+    def collect(self, *arrays: np.ndarray) -> list[np.ndarray]:
+        """Give rank 0 the rows of all ranks, and the other ranks none."""
+        gathered = zip(*self.all_gather(arrays), strict=True)
+        return [array[:0] for array in arrays] if self.rank else [*map(np.concatenate, gathered)]
 
     def broadcast(self, make: Callable[[], T]) -> T:
         """Call `make` in rank 0 only, and return its result in all ranks."""

@@ -141,11 +141,9 @@ class TrainingLoop:
 
     def _collect_few(self, batch: Batch) -> Batch:
         """Give rank 0 all examples of a batch of fewer than there are ranks, and the other ranks none."""
-        x, y = self.ranks.collect_small(batch.x, batch.y, batch.size)
-        weights = batch.sample_weight
-        if weights is not None:
-            weights = self.ranks.collect_small(batch.x, weights, batch.size)[1]
-        return Batch.of(x, y, weights, batch.size)
+        given = batch.x, batch.y, batch.sample_weight
+        x, y, *weights = self.ranks.collect(*(array for array in given if array is not None))
+        return Batch.of(x, y, weights[0] if weights else None, batch.size)
 
     def _forward_backward(self, batch: Batch) -> tuple[float, np.ndarray, np.ndarray]:
         """Set the gradients; return this rank's loss, predictions, and the labels as its loss gets them."""
