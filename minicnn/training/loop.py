@@ -202,7 +202,7 @@ class TrainingLoop:
         )
 
     def _begin(self, epochs: int) -> None:
-        """Check that the ranks agree, broadcast rank 0's weights, and give the state to the callbacks."""
+        """Check that the ranks agree, and broadcast rank 0's weights."""
         state, ranks, batches = self.state, self.ranks, self.batches
         ranks.assert_equal(
             (batches.size, batches.batch_size, batches.seed, state.epoch, epochs),
@@ -218,10 +218,6 @@ class TrainingLoop:
             ranks.assert_equal(digest, "all ranks must be given the same examples")
         state.model.set_weights(ranks.broadcast(state.model.get_weights))
         self.data_parallel.compares_next = True
-        for callback in self.callbacks:
-            if not isinstance(getattr(callback, "state", state), TrainingState):
-                raise TypeError(f"{type(callback).__name__}.state is set by the trainer: use another name")
-            callback.state = state
 
     # --- when to stop -------------------------------------------------------------------------------------
 

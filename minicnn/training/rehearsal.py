@@ -31,7 +31,7 @@ def rehearse(
     metrics: Mapping[str, Metric],
     hooks: Sequence[Callback],
 ) -> None:
-    """Raise before the first step what would otherwise be raised in the middle of a fit, or after an epoch.
+    """Give the state to the callbacks, and raise now what would be raised in the middle of a fit or after it.
 
     Parameters
     ----------
@@ -50,8 +50,9 @@ def rehearse(
     known: list[str] | None = names
     for hook in hooks:
         _check_hooks(hook)
-        if isinstance(getattr(hook, "state", state), TrainingState):  # else the loop raises
-            hook.state = state
+        if not isinstance(getattr(hook, "state", state), TrainingState):
+            raise TypeError(f"{type(hook).__name__}.state is set by the trainer: use another name")
+        hook.state = state
         hook.check(known)
         if not _is_builtin(hook.on_epoch_end):  # it may add values to the logs for the callbacks after it
             known = None
