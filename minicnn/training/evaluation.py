@@ -74,9 +74,9 @@ def is_mean(metric: Metric) -> bool:
     return bool(getattr(plain_function(metric), "mean_over_examples", False))
 
 
-def metrics_of_epoch(state: TrainingState, metrics: Mapping[str, Metric], ranks: Ranks) -> dict[str, float]:
+def metrics_of_epoch(state: TrainingState, ranks: Ranks) -> dict[str, float]:
     """Return the metrics that are no means, computed from all predictions of the epoch; NaN if some lack."""
-    others = {name: metric for name, metric in metrics.items() if not is_mean(metric)}
+    others = {name: metric for name, metric in state.metrics.items() if not is_mean(metric)}
     if not others:
         return {}
     predictions, labels = state.all_outputs(ranks)

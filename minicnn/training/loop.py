@@ -17,7 +17,7 @@ from minicnn.saving.fingerprint import data_digest
 from minicnn.training.batch import Batch, Batches
 from minicnn.training.callbacks import Callback
 from minicnn.training.diagnosis import find_nonfinite, is_finite
-from minicnn.training.evaluation import Metric, call_metric, is_mean, metrics_of_epoch
+from minicnn.training.evaluation import call_metric, is_mean, metrics_of_epoch
 from minicnn.training.history import History
 from minicnn.training.resume import Checkpointer
 from minicnn.training.sources import is_source
@@ -37,8 +37,6 @@ class TrainingLoop:
         Computes loss and gradients of a batch on all cores; its `ranks` share the batches.
     batches : Batches
         Where the batches come from.
-    metrics : dict of str to callable
-        `f(predictions, labels) -> float`.
     validate : callable
         Returns loss and metrics of the validation data, if there is any.
     callbacks : list of Callback
@@ -52,7 +50,6 @@ class TrainingLoop:
     state: TrainingState
     data_parallel: DataParallel
     batches: Batches
-    metrics: Mapping[str, Metric]
     validate: Callable[[], dict[str, float]]
     callbacks: list[Callback]
     checkpointer: Checkpointer | None
@@ -62,6 +59,7 @@ class TrainingLoop:
         self.ranks, self.parameters = self.data_parallel.ranks, self.data_parallel.parameters[0]
         names = [name for name, _ in self.state.model.named_parameters()]
         self.named_parameters = list(zip(names, self.parameters, strict=True))
+        self.metrics = self.state.metrics
         self.means = {name: metric for name, metric in self.metrics.items() if is_mean(metric)}
         self.output: tuple[np.ndarray, np.ndarray] | None = None  # predictions and labels of the last batch
 
@@ -103,7 +101,7 @@ class TrainingLoop:
     def _end_epoch(self) -> None:
         """Validate, and close the epoch."""
         state, ranks = self.state, self.ranks
-        logs = state.means() | metrics_of_epoch(state, self.metrics, ranks)
+        logs = state.means() | metrics_of_epoch(state, ranks)
         logs = {name: logs[name] for name in (*dict.fromkeys(("loss", *self.metrics)), *logs) if name in logs}
         ranks.stage = f"the end of epoch {state.epoch}"
         ranks.assert_equal(

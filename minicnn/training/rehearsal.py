@@ -28,7 +28,6 @@ def rehearse(
     state: TrainingState,
     labels: np.ndarray | None,
     validation_data: ExampleSource | Examples | None,
-    metrics: Mapping[str, Metric],
     hooks: Sequence[Callback],
 ) -> None:
     """Give the state to the callbacks, and raise now what would be raised in the middle of a fit or after it.
@@ -36,15 +35,16 @@ def rehearse(
     Parameters
     ----------
     state : TrainingState
-        The model and the loss.
+        The model, the loss and the metrics.
     labels : ndarray, optional
         Those of the training examples; None if they come in batches.
     validation_data : (x, y) or ExampleSource, optional
         The loss and metrics of the package try its labels; those of the user only if the labels differ from
         the training ones, which the first step tries.
-    metrics, hooks
+    hooks : sequence of Callback
         Of the fit.
     """
+    metrics = state.metrics
     names = ["loss", *metrics]
     names += [f"val_{name}" for name in names] if validation_data is not None else []
     known: list[str] | None = names

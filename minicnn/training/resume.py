@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -49,9 +49,10 @@ class Checkpointer(Callback):
         What is saved and restored.
     data_parallel : DataParallel
         Its replicas hold the generators.
-    batches, metrics, validation_data
-        With the settings of model and optimizer they decide the numbers. The size of the data set, batch size
-        and seed must be those of the checkpoint; other differences are reported, and the fit continues.
+    batches, validation_data
+        With the settings of model, optimizer and metrics they decide the numbers. The size of the data set,
+        batch size and seed must be those of the checkpoint; other differences are reported, and the fit
+        continues.
     folder : CheckpointFolder
         Entered by the caller in the first rank.
     callbacks : list of Callback
@@ -61,7 +62,6 @@ class Checkpointer(Callback):
     state: TrainingState
     data_parallel: DataParallel
     batches: Batches
-    metrics: Mapping[str, Any]
     validation_data: ExampleSource | Examples | None
     folder: CheckpointFolder
     callbacks: list[Callback]
@@ -74,7 +74,7 @@ class Checkpointer(Callback):
         self.named_callbacks = dict(zip(names, self.callbacks, strict=True))
         size, batch_size, seed = self.batches.size, self.batches.batch_size, self.batches.seed
         self.fixed = {"examples": size, "batch_size": batch_size, "seed": seed}
-        fit = self.state, self.data_parallel, self.batches, self.metrics, self.validation_data
+        fit = self.state, self.data_parallel, self.batches, self.validation_data
         self.fingerprint = self.ranks.broadcast(lambda: settings_of_fit(*fit))
         self.changed = ""  # how the settings differ from those of the checkpoint
 
@@ -159,7 +159,7 @@ class Checkpointer(Callback):
     def _restore(self, checkpoint: Snapshot) -> None:
         """Check the whole checkpoint, then take it over; warn if the results will not be bit-identical."""
         state, values = self.state, checkpoint.state
-        means = [name for name, metric in self.metrics.items() if is_mean(metric)]
+        means = [name for name, metric in state.metrics.items() if is_mean(metric)]
         generators = self._check(checkpoint)
         state.load(checkpoint.arrays, values)
         if values["fingerprint"].get("lr") != self.fingerprint["lr"]:  # the user asks for this rate now

@@ -1,6 +1,5 @@
 """What decides the numbers of a fit: a fit that resumes with other settings will not be bit-identical."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from minicnn.parallel.data_parallel import DataParallel
@@ -14,7 +13,6 @@ def settings_of_fit(
     state: TrainingState,
     data_parallel: DataParallel,
     batches: Batches,
-    metrics: Mapping[str, Any],
     validation_data: ExampleSource | Examples | None,
 ) -> dict[str, str]:
     """Return versions, machine, data and settings by name, each as a short text."""
@@ -36,7 +34,7 @@ def settings_of_fit(
         lr=optimizer.lr,
         **{f"optimizer_{name}": value for name, value in optimizer.settings().items() if name != "lr"},
         loss=state.loss,
-        metrics=dict(metrics),
+        metrics=dict(state.metrics),
         augment=batches.augment,
         data=_digest(batches, validation_data),
         **{name: value for name, value in unusual.items() if value is not None},

@@ -26,8 +26,6 @@ class Stepper:
     ----------
     state : TrainingState
         The model, the optimizer, and how far the training is.
-    metrics : dict of str to callable
-        Computed in each step.
     ranks : Ranks
         The processes that train together.
     threads : int or None
@@ -40,22 +38,13 @@ class Stepper:
         "_loop",
         "_make_parallel",
         "_weighted",
-        "metrics",
         "ranks",
         "state",
         "threads",
     )
 
-    def __init__(
-        self,
-        state: TrainingState,
-        metrics: Mapping[str, Callable],
-        ranks: Ranks,
-        threads: int | None,
-        workers: str,
-    ) -> None:
-        self.state, self.metrics, self.ranks = state, dict(metrics), ranks
-        self.threads, state.metrics = threads, self.metrics
+    def __init__(self, state: TrainingState, ranks: Ranks, threads: int | None, workers: str) -> None:
+        self.state, self.ranks, self.threads = state, ranks, threads
         self._make_parallel = functools.partial(  # no lambda, which could not be pickled
             DataParallel, state.model, threads=threads, ranks=ranks, workers=workers
         )
@@ -77,6 +66,15 @@ class Stepper:
     def loss(self) -> Loss:
         """The loss; for another one, make another trainer."""
         return self.state.loss
+
+    @property
+    def metrics(self) -> Mapping[str, Callable]:
+        """The metrics by name; others may be assigned between two fits."""
+        return self.state.metrics
+
+    @metrics.setter
+    def metrics(self, metrics: Mapping[str, Callable]) -> None:
+        self.state.metrics = metrics
 
     @property
     def epoch(self) -> int:
@@ -148,11 +146,8 @@ class Stepper:
         """
         with self._parallel((), weighted) as data_parallel:
             batches = IterableBatches([], self.model)
-            with self._looping(
-                TrainingLoop(
-                    self.state, data_parallel, batches, self.metrics, dict, [], None, self.train_step
-                )
-            ):
+            loop = TrainingLoop(self.state, data_parallel, batches, dict, [], None, self.train_step)
+            with self._looping(loop):
                 data_parallel.sync_replicas()
                 yield
 

@@ -111,7 +111,8 @@ class Trainer(Predictor):
         self.seed, self.augment = check_int(seed, "seed"), augment
         threads = None if threads is None else check_int(threads, "threads", low=1)
         self.workers, self.callbacks = workers, check_callbacks(callbacks)
-        super().__init__(state, check_metrics(metrics, loss), Ranks(comm, rank_timeout), threads, workers)
+        state.metrics = check_metrics(metrics, loss)
+        super().__init__(state, Ranks(comm, rank_timeout), threads, workers)
         warn_of_double_activation(model, loss)
 
     def fit(
@@ -214,9 +215,9 @@ class Trainer(Predictor):
             called = [
                 callback for callback in [*called, shown] if self.ranks.rank == 0 or callback.every_rank
             ]
-            rehearse(self.state, batches.labels, validation_data, self.metrics, called)
+            rehearse(self.state, batches.labels, validation_data, called)
             self.state.begin_fit()
-            fit = self.state, data_parallel, batches, self.metrics
+            fit = self.state, data_parallel, batches
             checkpointer = Checkpointer(*fit, validation_data, folder, called) if folder else None
             called = [*called, checkpointer] if checkpointer else called
             scoring = self.predict, self.loss, self.metrics, self.ranks

@@ -200,6 +200,17 @@ def test_early_stopping_maximizes_what_says_that_higher_is_better():
     assert -stopping.best == 0.8
 
 
+def test_metrics_that_are_assigned_are_those_that_callbacks_see():
+    def score(predictions, labels):
+        return 0.5
+
+    score.higher_is_better = True
+    stopping, trainer = EarlyStopping("score", patience=9), Trainer(net(), SGD(0.1), threads=1)
+    trainer.metrics = {"score": score}
+    assert trainer.fit(X, Y, 1, callbacks=[stopping], verbose=0).history.keys() == {"loss", "score"}
+    assert -stopping.best == 0.5
+
+
 class Interrupt(Callback):
     def __init__(self, step):
         self.at = step
