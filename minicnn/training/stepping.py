@@ -114,10 +114,8 @@ class Stepper:
 
     def apply_gradients(self, optimizer: Optimizer | None = None) -> None:
         """Update the weights by their gradients, with the trainer's optimizer or another one."""
-        loop = self._running_loop()
-        (optimizer or self.optimizer).step(
-            loop.named_parameters if self.optimizer.groups else loop.parameters
-        )
+        loop, optimizer = self._running_loop(), optimizer or self.optimizer
+        optimizer.step(loop.named_parameters if optimizer.groups else loop.parameters)
 
     def named_parameters(self) -> list[tuple[str, Parameter]]:
         """Return the parameters, by name, that have the gradients after `compute`."""

@@ -312,6 +312,20 @@ def test_steps_by_hand_are_those_of_fit():
         trainer.compute(Batch.of(X, Y))
 
 
+def test_a_second_optimizer_may_have_groups():
+    class Second(Trainer):
+        def train_step(self, batch):
+            results = self.compute(batch)
+            self.apply_gradients(second)
+            return results
+
+    second = SGD(0.1).set_group("*", lr_scale=2.0)
+    trainer, other = Second(net(), SGD(0.3), threads=1), Trainer(net(), SGD(0.2), threads=1)
+    for each in (trainer, other):
+        each.fit(X, Y, 1, 8, verbose=0)
+    assert weights(trainer).tobytes() == weights(other).tobytes()
+
+
 def test_a_step_of_ones_own_with_two_optimizers_resumes_to_the_same_bits(tmp_path):
     class TwoRates(Trainer):
         def train_step(self, batch):
