@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from typing import ClassVar
 
 from minicnn.training.callbacks.base import Callback, Logs
+from minicnn.training.weighting import plain_function
 from minicnn.validation import check_real
 
 
@@ -51,7 +52,7 @@ class Monitor(Callback):
         if self.mode == "auto":
             metrics = self.state.metrics if hasattr(self, "state") else {}
             metric = metrics.get(self.monitor.removeprefix("val_"))
-            says = getattr(getattr(metric, "func", metric), "higher_is_better", None)
+            says = getattr(plain_function(metric), "higher_is_better", None)
             self.higher = self.higher if says is None else bool(says)
         if self.higher is None:
             raise ValueError(
