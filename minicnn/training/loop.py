@@ -22,7 +22,7 @@ from minicnn.training.history import History
 from minicnn.training.resume import Checkpointer
 from minicnn.training.sources import is_source
 from minicnn.training.state import TrainingState
-from minicnn.training.weighting import pack
+from minicnn.training.weighting import labels_for_loss
 
 
 @dataclass(eq=False)
@@ -123,18 +123,19 @@ class TrainingLoop:
         """
         data_parallel, few = self.data_parallel, batch.size < self.ranks.size
         batch = self._collect_few(batch) if few else batch
+        y = batch.y
         results: dict[str, float] = {}
         try:
-            loss, predictions, labels = self._forward_backward(batch)
-            loss, results = self._reduce(loss, predictions, batch.y, batch.size)
+            loss, predictions = self._forward_backward(batch)
+            loss, results = self._reduce(loss, predictions, y, batch.size)
         finally:
             if not results:  # the step is not made, but forward has changed the statistics already
                 data_parallel.restore_statistics()
         if few:
             data_parallel.broadcast_statistics()
         if not results:
-            raise self._nonfinite(loss, batch.x, labels)
-        self.output = predictions, batch.y
+            raise self._nonfinite(loss, batch)
+        self.output = predictions, y
         return results
 
     def _collect_few(self, batch: Batch) -> Batch:
@@ -143,13 +144,13 @@ class TrainingLoop:
         x, y, *weights = self.ranks.collect(*(array for array in given if array is not None))
         return Batch.of(x, y, weights[0] if weights else None, batch.size)
 
-    def _forward_backward(self, batch: Batch) -> tuple[float, np.ndarray, np.ndarray]:
-        """Set the gradients; return this rank's loss, predictions, and the labels as its loss gets them."""
-        losses, predictions, labels = [], [], []
+    def _forward_backward(self, batch: Batch) -> tuple[float, np.ndarray]:
+        """Set the gradients; return this rank's loss and predictions."""
+        losses, predictions = [], []
         sums: list[np.ndarray] = []
         for x, y, weights in batch.parts:
-            labels.append(y if weights is None else pack(y, weights))
-            loss, output = self.data_parallel.forward_backward(x, labels[-1], batch.size)
+            labels = labels_for_loss(y, weights)
+            loss, output = self.data_parallel.forward_backward(x, labels, batch.size)
             losses.append(loss)
             predictions += [output] if len(x) else []
             if len(batch.parts) > 1:
@@ -159,7 +160,7 @@ class TrainingLoop:
             if parameter.trainable:
                 parameter.grad[...] = total
         joined = predictions[0] if len(predictions) == 1 else np.concatenate(predictions or [np.empty(0)])
-        return sum(losses), joined, labels[0] if len(labels) == 1 else np.concatenate(labels)
+        return sum(losses), joined
 
     def _reduce(
         self, loss: float, predictions: np.ndarray, y: np.ndarray, size: int
@@ -187,10 +188,11 @@ class TrainingLoop:
             return loss, {}
         return loss, dict(zip(("loss", *values), map(float, (loss, *sums)), strict=True))
 
-    def _nonfinite(self, loss: float, x: np.ndarray, y: np.ndarray) -> FloatingPointError:
+    def _nonfinite(self, loss: float, batch: Batch) -> FloatingPointError:
         """Return the error that names the first non-finite value of this step."""
         state, ranks = self.state, self.ranks
-        own = find_nonfinite(state.model, to_input(state.model, x), y, self.data_parallel.loss)
+        x, labels = to_input(state.model, batch.x), labels_for_loss(batch.y, batch.sample_weight)
+        own = find_nonfinite(state.model, x, labels, self.data_parallel.loss)
         found = [clause for clause in ranks.all_gather(own) if clause]
         cause = found[0] if found else "a copy of the model that repeated the step found no cause"
         what = "a gradient became non-finite" if math.isfinite(loss) else f"loss became {loss:g}"

@@ -18,7 +18,7 @@ from minicnn.parallel.ranks import Ranks
 from minicnn.training.batch import Batches
 from minicnn.training.diagnosis import is_finite
 from minicnn.training.state import TrainingState
-from minicnn.training.weighting import WeightedLoss, pack
+from minicnn.training.weighting import WeightedLoss, labels_for_loss
 from minicnn.validation import check_int, check_real
 
 _SMOOTHING = 0.9  # weight of the mean loss so far: about ten steps count
@@ -104,8 +104,7 @@ def _losses(
     with DataParallel(model.train(), criterion, threads, workers=workers) as data_parallel:
         named, varied = list(model.named_parameters()), False
         for rate, batch in zip(rates, itertools.chain.from_iterable(epochs), strict=False):
-            weights = batch.sample_weight
-            labels = batch.y if weights is None else pack(batch.y, weights)
+            labels = labels_for_loss(batch.y, batch.sample_weight)
             loss, outputs = data_parallel.forward_backward(batch.x, labels)
             finite = is_finite(*(parameter.grad for _, parameter in named if parameter.trainable))
             is_constant = bool((outputs == outputs[:1]).all())

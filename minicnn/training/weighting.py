@@ -59,6 +59,11 @@ def pack(labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return np.concatenate([weights.reshape(n, 1), kind, rows], axis=1, dtype=np.float64)
 
 
+def labels_for_loss(labels: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+    """Return what a loss of two arguments gets: with weights the packed labels, for a `WeightedLoss`."""
+    return labels if weights is None else pack(labels, weights)
+
+
 def unpack(packed: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Return the labels and the weights that `pack` joined; labels of three axes or more have this shape.
 
