@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from minicnn.parallel.ranks import Ranks
+from minicnn.training.sources import ExampleSource
 from minicnn.training.weighting import class_weights
 from minicnn.validation import check_int
 
@@ -67,6 +68,10 @@ class Batches:
     ----------
     arrays : tuple of ndarray
         The data set, if it is held in arrays.
+    source : ExampleSource or None
+        Where the data set is, if it is not held in arrays.
+    rows : ndarray or None
+        The examples to train on; None if it is all of them.
     labels : ndarray or None
         All labels, if they are known before the first epoch.
     unit, size : str, int or None
@@ -82,6 +87,8 @@ class Batches:
     """
 
     arrays: tuple[np.ndarray, ...] = ()
+    source: ExampleSource | None = None
+    rows: np.ndarray | None = None
     labels: np.ndarray | None = None
     unit: str = " batches"
     size: int | None = None

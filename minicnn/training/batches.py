@@ -32,22 +32,22 @@ class IndexedBatches(Batches):
     """
 
     unit = " images"
+    size: int
 
     def __init__(self, length: int, batch_size: int, rows: np.ndarray | None = None, **options: Any) -> None:
         super().__init__(**options)
-        self.rows = rows
-        self.length = self.size = length if rows is None else len(rows)
+        self.rows, self.size = rows, length if rows is None else len(rows)
         self.part_size = check_int(batch_size, "batch_size", low=1)
         self.batch_size = self.part_size * self.accumulate_steps
         self.is_weighted = self.class_weight is not None
 
     def _rank_parts(self, epoch: int, first: int, ranks: Ranks) -> Iterator[tuple]:
-        order = np.random.default_rng([self.seed, epoch]).permutation(self.length)
+        order = np.random.default_rng([self.seed, epoch]).permutation(self.size)
         order = order if self.rows is None else self.rows[order]
-        starts = range(first * self.part_size, self.length, self.part_size)
+        starts = range(first * self.part_size, self.size, self.part_size)
         rows = (order[start : start + self.part_size][ranks.rank :: ranks.size] for start in starts)
         for start, part in zip(starts, self._read(rows), strict=True):
-            yield min(self.part_size, self.length - start), *part
+            yield min(self.part_size, self.size - start), *part
 
     def _read(self, rows: Iterable[np.ndarray]) -> Iterator[Part]:
         """Yield x, y and weights for each array of rows."""
@@ -56,7 +56,7 @@ class IndexedBatches(Batches):
     def is_possible(self, step: int, seen: int) -> bool:
         """Return whether the first `step` batches of an epoch have `seen` examples."""
         first = (step - 1) * self.batch_size
-        return first < self.length and seen == min(step * self.batch_size, self.length)
+        return first < self.size and seen == min(step * self.batch_size, self.size)
 
 
 class ArrayBatches(IndexedBatches):
@@ -119,7 +119,7 @@ class IterableBatches(Batches):
                 f"`x` must be an array with labels `y`, or an iterable of batches (x, y) without `y`, "
                 f"got {type(source).__name__}"
             )
-        self.source, self.model = source, model
+        self.batch_source, self.model = source, model
         self.size = len(source) if isinstance(source, Sized) else None
         self.batch_size = self.accumulate_steps
         self._opened: tuple[int, Iterator[Examples]] | None = None  # an epoch whose first batch was looked at
@@ -129,7 +129,7 @@ class IterableBatches(Batches):
 
     def peek(self, epoch: int) -> None:
         """Look at the first batch of a function of the epoch, which is not called again for this epoch."""
-        if callable(self.source):
+        if callable(self.batch_source):
             rest = iter(self._call(epoch))
             first = list(itertools.islice(rest, 1))
             self.is_weighted = self.is_weighted or any(map(_has_weights, first))
@@ -139,10 +139,10 @@ class IterableBatches(Batches):
         opened, self._opened = self._opened, None
         if opened and opened[0] == epoch:
             return opened[1]
-        return self._call(epoch) if callable(self.source) else self.source
+        return self._call(epoch) if callable(self.batch_source) else self.batch_source
 
     def _call(self, epoch: int) -> Iterable[Examples]:
-        given = self.source(epoch)  # type: ignore[operator]
+        given = self.batch_source(epoch)  # type: ignore[operator]
         if not np.iterable(given):
             raise TypeError(
                 f"`x({epoch})` must return an iterable of batches (x, y), got {type(given).__name__}"

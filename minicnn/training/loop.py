@@ -20,7 +20,6 @@ from minicnn.training.diagnosis import find_nonfinite, is_finite
 from minicnn.training.evaluation import call_metric, is_mean, metrics_of_epoch
 from minicnn.training.history import History
 from minicnn.training.resume import Checkpointer
-from minicnn.training.sources import is_source
 from minicnn.training.state import TrainingState
 from minicnn.training.weighting import labels_for_loss
 
@@ -213,8 +212,8 @@ class TrainingLoop:
             "the same weights must be trainable in all ranks",
         )
         if ranks.size > 1:
-            source: Any = getattr(batches, "source", None)
-            digest = source.digest() if is_source(source) else data_digest(*batches.arrays)
+            source = batches.source
+            digest = data_digest(*batches.arrays) if source is None else source.digest()
             ranks.assert_equal(digest, "all ranks must be given the same examples")
         state.model.set_weights(ranks.broadcast(state.model.get_weights))
         self.data_parallel.compares_next = True

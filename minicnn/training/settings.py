@@ -17,7 +17,7 @@ def settings_of_fit(
 ) -> dict[str, str]:
     """Return versions, machine, data and settings by name, each as a short text."""
     model, optimizer = state.model, state.optimizer
-    rows = getattr(batches, "rows", None)
+    rows = batches.rows
     unusual = {
         "class_weight": batches.class_weight,
         "accumulate_steps": batches.accumulate_steps if batches.accumulate_steps > 1 else None,
@@ -42,7 +42,7 @@ def settings_of_fit(
 
 
 def _digest(batches: Batches, validation_data: ExampleSource | Examples | None) -> str:
-    data: list[Any] = [getattr(batches, "source", None), validation_data]
+    data: list[Any] = [batches.source, validation_data]
     sources = [each.digest() for each in data if is_source(each)]
     held_out = validation_data if isinstance(validation_data, tuple) else ()
     return " ".join([data_digest(*batches.arrays, *held_out), *sources])
