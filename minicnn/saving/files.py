@@ -37,8 +37,7 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
         with explain_os_errors(path), open_for_writing(path, os.O_TRUNC) as file:
             file.write(data)
         return
-    # In the same folder, since a rename is atomic only within a file system.
-    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
+    temporary = _temporary_path(path)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     try:
         with explain_os_errors(path):  # errors name the user's file, not the temporary one
@@ -53,6 +52,11 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
     finally:
         with contextlib.suppress(OSError):  # after a rename it does not exist
             os.unlink(temporary)
+
+
+def _temporary_path(path: Path) -> Path:
+    """Return a new name in the same folder, since a rename is atomic only within a file system."""
+    return path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
 
 
 @contextlib.contextmanager
@@ -86,7 +90,7 @@ def check_writable(path: str | os.PathLike[str]) -> None:
             os.close(_open_at_once(path))
             if not path.is_file():  # a device or a pipe is not replaced
                 return
-        temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
+        temporary = _temporary_path(path)
         os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
         os.unlink(temporary)
 
