@@ -238,10 +238,11 @@ class DataParallel:
     def _look_for_sums(self, threads: int | None) -> int:
         """Return the number of shards; refuse a layer or loss that needs whole batches without asking."""
         size, parts = self.ranks.size, batch_dependent_parts(self.model, self.loss)
+        count = resolve_threads(threads, size)
         self.needs_sums = bool(parts)
         one_place = [part for part in parts if not asks_for_sums(part)]
         if not one_place:
-            return resolve_threads(threads, size)
+            return count
         is_loss = one_place[0] is self.loss
         if size > 1 or ((threads or 1) > 1 and not is_loss):
             what = "a loss" if is_loss else f"a model with {type(one_place[0]).__name__}"

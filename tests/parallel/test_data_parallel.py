@@ -208,6 +208,13 @@ class MixesExamples(Times):
         super().__init__(1.0)
 
 
+def test_the_number_of_threads_is_checked_for_models_that_need_whole_batches_too():
+    for layer in (MixesExamples(), Times(1.0)):
+        model = Sequential([layer, Dense(3)]).build((36,), rng=0)
+        with pytest.raises(ValueError, match="`threads` must be"):
+            DataParallel(model, softmax_cross_entropy, 0)
+
+
 class Counts(Layer):
     """Counts examples in a weight, without declaring it."""
 
