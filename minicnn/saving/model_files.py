@@ -17,8 +17,8 @@ from minicnn.layers._from_config import classes_by_name
 from minicnn.layers._registry import LAYERS
 from minicnn.saving.files import check_schema, parse_json, to_json
 from minicnn.saving.preprocessing import check_preprocessing
-from minicnn.saving.tensors import read_tensors, write_tensors
-from minicnn.saving.weights import check_built
+from minicnn.saving.tensors import read_tensors
+from minicnn.saving.weights import check_built, write_weights
 from minicnn.version import __version__
 
 VERSION = 1  # of the schema
@@ -97,8 +97,7 @@ def save_model(
         ),
         "made_by": {**(model.made_by if made_by is None else made_by), **_versions()},
     }
-    names = [name for name, _ in model.named_parameters()]
-    write_tensors(path, dict(zip(names, model.get_weights(), strict=True)), to_json(content))
+    write_weights(model, path, to_json(content))
 
 
 def load_model(path: str | os.PathLike[str], custom_layers: Iterable[type[Layer]] = ()) -> Any:

@@ -22,8 +22,13 @@ def save_weights(model: Layer, path: str | os.PathLike[str]) -> None:
         A safetensors file. It is replaced as a whole or not at all, even on a crash or a full disk.
     """
     check_built(model)
+    write_weights(model, path)
+
+
+def write_weights(model: Layer, path: str | os.PathLike[str], text: str = "") -> None:
+    """Write the weights of one moment between two steps, and a text beside them."""
     names = [name for name, _ in model.named_parameters()]
-    write_tensors(path, dict(zip(names, model.get_weights(), strict=True)))
+    write_tensors(path, dict(zip(names, model.get_weights(), strict=True)), text)
 
 
 class PartialLoad(NamedTuple):
