@@ -1,7 +1,6 @@
 """The steps of a training one by one: what `fit` calls for each batch, to be overridden or called by hand."""
 
 import contextlib
-import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from minicnn.layers.base import Layer
@@ -30,24 +29,23 @@ class Stepper:
         The processes that train together.
     threads : int or None
         The number of cores that share the work.
+    workers : str
+        See `Trainer`.
     """
 
     # An assignment to another name, such as `stop_training`, is an error rather than without effect.
     __slots__ = (
         "_data_parallel",
         "_loop",
-        "_make_parallel",
         "_weighted",
         "ranks",
         "state",
         "threads",
+        "workers",
     )
 
     def __init__(self, state: TrainingState, ranks: Ranks, threads: int | None, workers: str) -> None:
-        self.state, self.ranks, self.threads = state, ranks, threads
-        self._make_parallel = functools.partial(  # no lambda, which could not be pickled
-            DataParallel, state.model, threads=threads, ranks=ranks, workers=workers
-        )
+        self.state, self.ranks, self.threads, self.workers = state, ranks, threads, workers
         self._data_parallel = self._make_parallel(state.loss)
         self._weighted: DataParallel | None = None  # made when there are weights
         self._loop: TrainingLoop | None = None
@@ -148,6 +146,9 @@ class Stepper:
             with self._looping(loop):
                 data_parallel.sync_replicas()
                 yield
+
+    def _make_parallel(self, loss: Loss) -> DataParallel:
+        return DataParallel(self.model, loss, self.threads, self.ranks, self.workers)
 
     @contextlib.contextmanager
     def _parallel(self, callbacks: Sequence[Callback], weighted: bool) -> Iterator[DataParallel]:

@@ -87,7 +87,7 @@ class Trainer(Predictor):
     1.0
     """
 
-    __slots__ = ("augment", "callbacks", "seed", "workers")
+    __slots__ = ("augment", "callbacks", "seed")
 
     def __init__(
         self,
@@ -110,7 +110,7 @@ class Trainer(Predictor):
             raise TypeError(f"`augment` must be a function, see `minicnn.datasets`, got {augment!r}")
         self.seed, self.augment = check_int(seed, "seed"), augment
         threads = None if threads is None else check_int(threads, "threads", low=1)
-        self.workers, self.callbacks = workers, check_callbacks(callbacks)
+        self.callbacks = check_callbacks(callbacks)
         state.metrics = check_metrics(metrics, loss)
         super().__init__(state, Ranks(comm, rank_timeout), threads, workers)
         warn_of_double_activation(model, loss)
