@@ -144,7 +144,6 @@ class Stepper:
             batches = IterableBatches([], self.model)
             loop = TrainingLoop(self.state, data_parallel, batches, dict, [], None, self.train_step)
             with self._looping(loop):
-                data_parallel.sync_replicas()
                 yield
 
     def _make_parallel(self, loss: Loss) -> DataParallel:
