@@ -1,5 +1,6 @@
 """Loss and metrics of predictions, in one place for `evaluate` and for the validation after each epoch."""
 
+import functools
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +14,7 @@ from minicnn.metrics import METRICS, accuracy
 from minicnn.parallel.ranks import Ranks
 from minicnn.training.sources import Examples, ExampleSource, labels_of, predict_part
 from minicnn.training.state import Loss, TrainingState
-from minicnn.training.weighting import WeightedLoss, pack, plain_function
+from minicnn.training.weighting import WeightedLoss, pack
 from minicnn.validation import check_name
 
 # The activation that is a part of the loss.
@@ -47,6 +48,11 @@ def check_metrics(metrics: Any, loss: Loss) -> dict[str, Metric]:
             raise ValueError(f"a metric must not be called 'loss', 'epoch' or 'val_...', got {name!r}")
         found[name] = metric
     return found
+
+
+def plain_function(function: Any) -> Any:
+    """Return the function under `functools.partial`."""
+    return function.func if isinstance(function, functools.partial) else function
 
 
 def find_loss(loss: Any) -> Loss:

@@ -1,6 +1,5 @@
 """Weights of examples and classes, and how they reach the shards of a batch: in the array of the labels."""
 
-import functools
 import inspect
 import math
 from collections.abc import Mapping
@@ -101,8 +100,3 @@ def class_weights(labels: np.ndarray, class_weight: Mapping[int, float]) -> np.n
         )
     classes, places = np.unique(indices[:, 0].astype(np.int64), return_inverse=True)
     return np.array([class_weight.get(int(index), 1.0) for index in classes])[places.reshape(-1)]
-
-
-def plain_function(loss: Any) -> Any:
-    """Return the function under `functools.partial`."""
-    return loss.func if isinstance(loss, functools.partial) else loss

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from typing import ClassVar
 
 from minicnn.training.callbacks.base import Callback, Logs
-from minicnn.training.weighting import plain_function
+from minicnn.training.evaluation import plain_function
 from minicnn.validation import check_real
 
 
