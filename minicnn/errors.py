@@ -3,9 +3,17 @@
 import contextlib
 from collections.abc import Iterator
 
+LOCATED = (ValueError, TypeError, RuntimeError)  # errors whose message gets a place
+
 
 class FileFormatError(ValueError):
     """A file is truncated, corrupted, or not of the expected format."""
+
+
+def with_place(error: Exception, place: str) -> Exception:
+    """Return the error with a place in front of its message, as one of the kinds in LOCATED."""
+    kind = next(kind for kind in LOCATED if isinstance(error, kind))
+    return kind(f"{place}{error}")
 
 
 @contextlib.contextmanager
@@ -13,9 +21,8 @@ def located(place: str) -> Iterator[None]:
     """Put a place in front of the message of errors about values, types and the order of calls."""
     try:
         yield
-    except (ValueError, TypeError, RuntimeError) as error:
-        kind = next(kind for kind in (ValueError, TypeError, RuntimeError) if isinstance(error, kind))
-        raise kind(f"{place}{error}") from error
+    except LOCATED as error:
+        raise with_place(error, place) from error
 
 
 @contextlib.contextmanager

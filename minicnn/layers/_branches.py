@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from minicnn.layers._chain import LOCATED, Chain, unfitting_layer, with_place
+from minicnn.errors import LOCATED, with_place
+from minicnn.layers._chain import Chain, unfitting_layer
 from minicnn.layers.base import Layer
 
 T = TypeVar("T")

@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from minicnn.errors import LOCATED, with_place
 from minicnn.layers import _exchange
 from minicnn.layers._freezing import require_gradients
 from minicnn.layers.base import Layer
 from minicnn.ops.underflow import HARMLESS
-
-LOCATED = (ValueError, TypeError, RuntimeError)  # errors whose message gets the layer
 
 
 class Chain(Layer):
@@ -110,12 +109,6 @@ def unfitting_layer(
             return f"layer {i} ({type(layer).__name__})"
         shape = layer.output_shape
     return f"the last layer ({type(layers[-1]).__name__})" if layers and shape != output_shape else ""
-
-
-def with_place(error: Exception, place: str) -> Exception:
-    """Return the error with a place in front of its message, as one of the kinds in LOCATED."""
-    kind = next(kind for kind in LOCATED if isinstance(error, kind))
-    return kind(f"{place}{error}")
 
 
 def repr_lists(items: Sequence[Any]) -> str:
