@@ -1,7 +1,7 @@
 """The memory of an optimizer: state arrays over all parameters end to end, and their division into blocks."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -23,8 +23,8 @@ class Memory:
     ----------
     layout : list of (int, shape, dtype)
         Of the trainable parameters.
-    groups, given
-        The settings of the group of each parameter, in the order of the layout, and as they were given.
+    groups : sequence of Settings
+        Of each parameter, in the order of the layout.
     blocks : list of list of (int, slice, slice)
         For each block the parts of parameters in it, which are of one group.
     arrays : dict from str to ndarray
@@ -38,17 +38,14 @@ class Memory:
         If there are no parameters, or they have several dtypes.
     """
 
-    def __init__(
-        self, layout: Layout, slots: tuple[str, ...], groups: Mapping[int, Settings] | None = None
-    ) -> None:
+    def __init__(self, layout: Layout, groups: Sequence[Settings], slots: tuple[str, ...]) -> None:
         if len({dtype for _, _, dtype in layout}) != 1:
             raise ValueError(
                 f"an optimizer needs trainable parameters of one dtype, got {describe_layout(layout)}"
             )
         sizes, dtype = [math.prod(shape) for _, shape, _ in layout], layout[0][2]
-        self.layout, groups = layout, groups or {i: () for i, _, _ in layout}
-        self.groups, self.given = [groups[i] for i, _, _ in layout], [*groups.values()]
-        self.blocks = _split(sizes, self.groups)
+        self.layout, self.groups = layout, groups
+        self.blocks = _split(sizes, groups)
         self.arrays = {slot: aligned_zeros(sum(sizes), dtype) for slot in slots}
         self.buffer = aligned_zeros(2 * BLOCK, dtype)
 
@@ -66,19 +63,17 @@ def describe_layout(layout: Layout) -> str:
     return ", ".join(f"{shape} {dtype}" for _, shape, dtype in layout) or "none"
 
 
-def _split(
-    sizes: Sequence[int], groups: Sequence[Settings] | None = None, block: int = BLOCK
-) -> list[list[_Segment]]:
+def _split(sizes: Sequence[int], groups: Sequence[Settings], block: int = BLOCK) -> list[list[_Segment]]:
     """Return the blocks into which parameters of these sizes, end to end, are divided; each of one group.
 
-    >>> _split([3, 4], block=5)
+    >>> _split([3, 4], [(), ()], block=5)
     [[(0, slice(0, 3, None), slice(0, 3, None)), (1, slice(0, 2, None), slice(3, 5, None))],
      [(1, slice(2, 4, None), slice(0, 2, None))]]
     """
     blocks: list[list[_Segment]] = []
     used = block
     for i, size in enumerate(sizes):
-        if groups and i and groups[i] != groups[i - 1]:
+        if i and groups[i] != groups[i - 1]:
             used = block
         done = 0
         while done < size:

@@ -42,11 +42,12 @@ class OptimizerState:
                 f"this optimizer holds state for parameters {describe_layout(self.layout)}, "
                 f"got {describe_layout(every)}; make a new optimizer to train other parameters"
             )
-        own = {i: settings[i] for i, _, _ in layout}
-        layout = sorted(layout, key=lambda each: (own[each[0]], each[0])) if groups else layout
-        if self.memory is None or (layout, [*own.values()]) != (self.memory.layout, self.memory.given):
+        if groups:
+            layout.sort(key=lambda each: (settings[each[0]], each[0]))
+        own = [settings[i] for i, _, _ in layout]
+        if self.memory is None or (layout, own) != (self.memory.layout, self.memory.groups):
             # The first step, or other parameters are frozen, or in other groups.
-            memory, state = Memory(layout, slots, own), self.copies()
+            memory, state = Memory(layout, own, slots), self.copies()
             self.memory, self.layout = memory, every
             self._take_over(state)
         return [parameters[i] for i, _, _ in layout], self.memory
