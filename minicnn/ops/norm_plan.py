@@ -20,6 +20,7 @@ from functools import lru_cache
 import numpy as np
 
 from minicnn.ops.sums import images_innermost, sum_rows
+from minicnn.ops.windows import batch_first, batch_last
 
 BLOCK_BYTES = 1 << 18  # of each array in a block: all arrays in use together stay in the L2 cache
 ROW_VALUES = 2048  # upper limit of the values in a row, batch-first
@@ -60,15 +61,14 @@ class NormPlan:
 
     def memory(self, values: np.ndarray) -> np.ndarray:
         """Return an array (..., C) as (S, R, L): a view if it has the plan's layout."""
-        values = values.transpose(1, 2, 3, 0) if self.batch_last else values
-        return np.ascontiguousarray(values).reshape(self.sets, self.rows, math.prod(self.inner))
+        values = batch_last(values) if self.batch_last else np.ascontiguousarray(values)
+        return values.reshape(self.sets, self.rows, math.prod(self.inner))
 
     def restore(self, values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         """Return the inverse of `memory`, for an array of this shape, a view."""
         if not self.batch_last:
             return values.reshape(shape)
-        n, h, w, c = shape
-        return values.reshape(h, w, c, n).transpose(3, 0, 1, 2)
+        return batch_first(values.reshape(*shape[1:], shape[0]))
 
     def per_channel(self, weight: np.ndarray) -> np.ndarray:
         """Return (C,) as (1, 1, G, D, 1)."""
