@@ -111,9 +111,7 @@ def check_sample_weight(sample_weight: Any, n: int) -> np.ndarray:
     Traceback (most recent call last):
     ValueError: `sample_weight` must be finite and not negative, got -1.0
     """
-    weights = np.asanyarray(sample_weight)
-    if isinstance(weights, np.ma.MaskedArray) or weights.dtype.kind not in "biuf":
-        raise TypeError(f"`sample_weight` must be an array of numbers, got {sample_weight!r:.80}")
+    weights = check_numbers(sample_weight, "sample_weight")
     if weights.shape != (n,):
         raise ValueError(f"`sample_weight` must have shape ({n},), got {weights.shape}")
     weights = weights if weights.dtype.kind == "f" else weights.astype(np.float64)
