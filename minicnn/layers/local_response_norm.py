@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from minicnn.layers.base import Layer
-from minicnn.ops.normalization import check_size, local_response_norm, local_response_norm_backward
+from minicnn.ops.norm_local_response import check_size, local_response_norm, local_response_norm_backward
 from minicnn.validation import check_dy, check_real
 
 

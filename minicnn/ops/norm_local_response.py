@@ -4,12 +4,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from minicnn.ops.norm_plan import BLOCK_BYTES
 from minicnn.ops.padding import check_images
 from minicnn.ops.windows import batch_last, is_batch_last
 from minicnn.validation import check_dy_shape, check_int
-
-# Bytes per array in a block of `local_response_norm`: all arrays in use together stay in the L2 cache.
-BLOCK_BYTES = 1 << 18
 
 
 def local_response_norm(

@@ -53,7 +53,9 @@ def test_local_response_norm_and_gradient_are_tensorflows(
 def test_local_response_norm_is_the_same_whatever_the_blocks(monkeypatch):
     x, dy = np.random.default_rng(0).normal(size=(2, 3, 5, 4, 6))
     whole = local_response_norm(x), local_response_norm_backward(dy, x)
-    monkeypatch.setattr("minicnn.ops.normalization.BLOCK_BYTES", 7 * 6 * 8)  # seven pixels at a time, of 60
+    monkeypatch.setattr(
+        "minicnn.ops.norm_local_response.BLOCK_BYTES", 7 * 6 * 8
+    )  # seven pixels at a time, of 60
     np.testing.assert_array_equal(local_response_norm(x), whole[0])
     np.testing.assert_array_equal(local_response_norm_backward(dy, x), whole[1])
 
