@@ -22,10 +22,30 @@ _local = threading.local()
 
 
 class Reader:
-    """A thread that uses a model as it is, without a copy of the weights."""
+    """A thread that uses a model as it is, without a copy of the weights; fits that begin wait for it."""
 
     def __init__(self, model: Any) -> None:
         self.model, self.thread = model, current_thread()
+
+    def __enter__(self) -> tuple[Claim | None, list[Reader]]:
+        """Return the claim of a fit that has begun in another thread, and the readers that came before."""
+        with _condition:
+            fit, others = _foreign_claim(self.model), [*_readers]
+            _readers[self] = None
+        return fit, others
+
+    def __exit__(self, *exception: object) -> None:
+        with _condition:
+            _readers.pop(self, None)
+            if _claims:
+                _condition.notify_all()
+
+    def shares_layers(self, others: Sequence[Reader]) -> bool:
+        """Return whether one of the others uses a layer of the model."""
+        if not others:
+            return False
+        own = self.layers()
+        return any(own & other.layers() for other in others)
 
     def layers(self) -> set[int]:
         """Return the ids of the model's layers."""
@@ -147,9 +167,10 @@ def reading(model: T, copied: bool = False) -> Iterator[tuple[T, bool]]:
     another thread has claimed the model, the fit holds still during the block, which must be short; with
     `copied`, only until a copy for predictions is made, which the block gets.
     """
-    with _registered(Reader(model)) as (fit, free):
+    reader = Reader(model)
+    with reader as (fit, others):
         if fit is None:
-            yield model, free
+            yield model, not reader.shares_layers(others)
             return
         with fit.read():
             if not copied:
@@ -157,22 +178,6 @@ def reading(model: T, copied: bool = False) -> Iterator[tuple[T, bool]]:
                 return
             model = cast(Any, model).eval_replica(shared=False)
     yield model, True
-
-
-@contextlib.contextmanager
-def _registered(reader: Reader) -> Iterator[tuple[Claim | None, bool]]:
-    """Delay fits that begin in the block; yields the claim of one that has begun, and `reading`'s flag."""
-    with _condition:
-        fit, others = _foreign_claim(reader.model), [*_readers]
-        _readers[reader] = None
-    try:
-        layers = reader.layers() if others else set()
-        yield fit, all(layers.isdisjoint(other.layers()) for other in others)
-    finally:
-        with _condition:
-            _readers.pop(reader, None)
-            if _claims:
-                _condition.notify_all()
 
 
 @contextlib.contextmanager
