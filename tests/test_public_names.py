@@ -85,7 +85,7 @@ def test_documents_import_public_names(path):
 def test_a_private_import_is_found():
     assert private("from minicnn.ops.conv import conv2d") == ["from minicnn.ops.conv import conv2d"]
     assert private("from minicnn.losses import _floats") == ["from minicnn.losses import _floats"]
-    assert private("def f():\n    import minicnn.parallel.cores") == ["import minicnn.parallel.cores"]
+    assert private("def f():\n    import minicnn.parallel.threads") == ["import minicnn.parallel.threads"]
     assert private("from minicnn import bench, plots") == ["from minicnn import bench"]
     assert private("import numpy, minicnn\nfrom minicnn.ops import conv2d") == []
 
@@ -105,6 +105,7 @@ def test_every_public_module_of_the_package_root_is_listed():
         "batch_sums",
         "bench",
         "cli",
+        "cores",
         "demo",
         "errors",
         "parallel",

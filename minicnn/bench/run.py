@@ -13,8 +13,9 @@ from minicnn.bench.nets import COLOR, NETS, describe, initial_weights
 from minicnn.bench.plan import BENCHMARKS, IMAGES, PEERS, Case, Plan
 from minicnn.bench.process import Process
 from minicnn.bench.rounds import Rounds, Start
+from minicnn.cores import available_threads
 from minicnn.datasets import load_mnist
-from minicnn.parallel.cores import available_threads, resolve_threads
+from minicnn.parallel.threads import resolve_threads
 from minicnn.profiling import describe_machine, gemm_peak
 from minicnn.validation import check_int
 

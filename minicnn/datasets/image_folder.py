@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from minicnn.cores import available_threads
 from minicnn.datasets.class_folders import Listing, list_images
 from minicnn.datasets.image_reader import ImageReader, check_colour, check_size, is_colour
 from minicnn.datasets.picture_files import quiet, shown
@@ -151,7 +152,7 @@ def read_pictures(
     # `disable=None` hides the bar where stderr is no terminal.
     hidden = None if progress and sys.stderr is not None else True
     bar = tqdm(total=count, desc="pictures", unit=" pictures", disable=hidden, delay=0.5, dynamic_ncols=True)
-    with quiet(), bar, ThreadPoolExecutor(cores()) as pool:
+    with quiet(), bar, ThreadPoolExecutor(available_threads()) as pool:
         for start in range(0, count, ROWS):
             rows = range(start, min(start + ROWS, count))
             pictures = []
@@ -193,9 +194,3 @@ def check_brightness(x: np.ndarray) -> None:
             f"files. Pass `value_range=(black, white)`, such as (0, 4095) for 12 bits in files of 16.",
             stacklevel=3,
         )
-
-
-def cores() -> int:
-    """Return the number of cores that this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)  # not on all systems
-    return len(affinity(0)) if affinity else os.cpu_count() or 1

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
+from minicnn.cores import available_threads
 from minicnn.datasets.class_folders import list_images
 from minicnn.datasets.decoding import Decoders
 from minicnn.datasets.image_folder import (
     ROWS,
     check_brightness,
-    cores,
     find_channels,
     read_pictures,
     report_refused,
@@ -102,7 +102,7 @@ class ImageFolder:
         if channels is None:
             channels = find_channels(self.listing, background)
         self.reader = ImageReader(check_size(size), channels, resize, check_colour(background), value_range)
-        workers = max(cores() - 1, 1) if workers is None else check_int(workers, "workers")
+        workers = max(available_threads() - 1, 1) if workers is None else check_int(workers, "workers")
         self._decoders = Decoders(self.reader, workers)
         self.names = self.listing.names
         self._cache: PictureCache | None = None

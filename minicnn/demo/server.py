@@ -26,7 +26,7 @@ from minicnn.demo.encoding import to_response
 from minicnn.demo.handlers import HANDLERS, Handler
 from minicnn.demo.learners import Learners
 from minicnn.demo.session import Session
-from minicnn.parallel.cores import blas_threads
+from minicnn.parallel.threads import blas_threads
 
 HOST = "127.0.0.1"
 _HEADERS = {

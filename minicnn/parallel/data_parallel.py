@@ -19,11 +19,11 @@ import numpy as np
 from minicnn.layers._claims import current_thread, serve
 from minicnn.layers._freezing import share_frozen
 from minicnn.layers.base import Layer
-from minicnn.parallel.cores import blas_threads, resolve_threads
 from minicnn.parallel.pickling import structure_digest
 from minicnn.parallel.ranks import Ranks
 from minicnn.parallel.shard import ShardResult
 from minicnn.parallel.sharded_batch import ShardedBatch, equal
+from minicnn.parallel.threads import blas_threads, resolve_threads
 from minicnn.parallel.whole_batch import (
     asks_for_sums,
     batch_dependent_parts,

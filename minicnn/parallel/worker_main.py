@@ -11,10 +11,10 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from minicnn.layers.base import Layer
-from minicnn.parallel.cores import blas_threads
 from minicnn.parallel.shard import Place, compute_shard
 from minicnn.parallel.shared_memory import attach, map_sums
 from minicnn.parallel.sums import AbortedError, ShardSums, SumMemory
+from minicnn.parallel.threads import blas_threads
 from minicnn.parallel.workers import DISCONNECTED, PACKAGE_FILE, Failure, NewModel, wait_for_message
 
 IDLE_TIMEOUT = 60.0  # seconds without a shard after which a worker ends; a new one starts when it is needed

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from minicnn.cores import available_threads
 from minicnn.layers.base import Layer
-from minicnn.parallel.cores import available_threads
 from minicnn.parallel.held_values import HeldValues
 from minicnn.parallel.pickling import (
     PickledModel,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from minicnn.parallel.cores import available_threads
+from minicnn.cores import available_threads
 from minicnn.plural import counted
 from minicnn.profiling.tables import wrap
 from minicnn.saving.fingerprint import environment

@@ -15,9 +15,9 @@ from minicnn.datasets import DATASETS
 from minicnn.layers import Layer
 from minicnn.losses import softmax_cross_entropy
 from minicnn.metrics import accuracy
-from minicnn.parallel.cores import resolve_threads
 from minicnn.parallel.prediction import parallel_predict
 from minicnn.parallel.ranks import TIMEOUT
+from minicnn.parallel.threads import resolve_threads
 from minicnn.profiling import peak_memory_mb
 from minicnn.runs.data import Data
 from minicnn.runs.folder import CHECKPOINTS, MODEL, Run

@@ -1,6 +1,6 @@
 """Training: the loop, its state, and its callbacks."""
 
-from minicnn.parallel.cores import available_threads
+from minicnn.cores import available_threads
 from minicnn.parallel.ranks import detect_world
 from minicnn.training.batch import Batch
 from minicnn.training.callbacks import *

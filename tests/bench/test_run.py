@@ -11,7 +11,7 @@ from minicnn.bench.process import Process
 from minicnn.bench.report import growth
 from minicnn.bench.run import _write_data
 from minicnn.cli import main
-from minicnn.parallel.cores import available_threads
+from minicnn.cores import available_threads
 
 CONV = {"do": "conv", "shape": (1, 12, 12, 2), "filters": 3, "kernel_size": 3, "strides": 2, "pad": 1}
 

@@ -1,13 +1,12 @@
-"""The number of cores this process may use, and of threads that BLAS uses."""
+"""The number of cores this process may use."""
 
 import math
 import os
 
 import pytest
-from threadpoolctl import threadpool_info, threadpool_limits
 
-from minicnn.parallel import cores
-from minicnn.parallel.cores import _cpu_quota, available_threads, blas_threads
+from minicnn import cores
+from minicnn.cores import _cpu_quota, available_threads
 
 
 @pytest.mark.parametrize(
@@ -41,19 +40,3 @@ def test_available_threads_respects_affinity_and_quota(monkeypatch, affinity, qu
     monkeypatch.setattr(cores.os, "sched_getaffinity", lambda pid: set(range(affinity)))
     monkeypatch.setattr(cores, "_cpu_quota", lambda: quota)
     assert available_threads() == threads
-
-
-def test_the_last_blas_limit_to_end_restores_the_threads():
-    def blas_pool_sizes():
-        return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
-
-    with threadpool_limits(3, "blas"):
-        first, second = blas_threads(2), blas_threads(1)
-        first.__enter__()
-        assert blas_pool_sizes() == {2}
-        second.__enter__()
-        assert blas_pool_sizes() == {1}
-        first.__exit__(None, None, None)  # the first that began ends first
-        assert blas_pool_sizes() == {1}
-        second.__exit__(None, None, None)
-        assert blas_pool_sizes() == {3}
