@@ -5,7 +5,7 @@ import shlex
 import numpy as np
 
 from minicnn.cli.output import fill
-from minicnn.layers._registry import LAYERS
+from minicnn.layers._registry import custom_classes
 from minicnn.plural import counted
 from minicnn.runs import Data, Run, TrainResult
 
@@ -81,17 +81,13 @@ def next_steps(run: Run, interrupted: bool = False, ranks: int = 1) -> str:
     """Return the files of the run, and the commands that use or resume it."""
     folder = shlex.quote(str(run.folder))
     start = f"mpiexec -n {ranks} " if ranks > 1 else ""
-    own = _has_own_layers(run)
-    custom = f" --custom {shlex.quote(run.config.model.rpartition(':')[0])}" if own else ""
+    file = shlex.quote(run.config.model.rpartition(":")[0])
+    custom = f" --custom {file}" if custom_classes(run.model) else ""
     commands = [f"{start}minicnn train --resume {folder}{custom}"] if interrupted else []
     commands += [f"minicnn evaluate {folder}{custom}", f"minicnn predict {folder}{custom} IMAGE..."]
     files = ", ".join(sorted(path.name for path in run.folder.iterdir() if not path.name.startswith(".")))
     indent = "\n" + " " * _NAMES
     return f"{_row('written to', f'{run.folder}: {files}')}\n{'next':<{_NAMES}}{indent.join(commands)}"
-
-
-def _has_own_layers(run: Run) -> bool:
-    return any(LAYERS.get(type(layer).__name__) is not type(layer) for _, layer in run.model.named_layers())
 
 
 def _row(name: str, text: str) -> str:

@@ -5,14 +5,14 @@ from typing import Any
 import numpy as np
 
 from minicnn.layers import Conv2D, Layer, Sequential
+from minicnn.layers._registry import custom_classes
 
 _MOST_POINTS = 300  # of a curve that the page gets
 
 
 def untrained(model: Sequential, seed: int) -> Any:
     """Return a network of the same architecture with the random weights of a seed."""
-    classes = {type(layer) for _, layer in model.named_layers()}
-    fresh = Layer.from_config(model.to_config(), [one for one in classes if one is not Sequential])
+    fresh = Layer.from_config(model.to_config(), custom_classes(model))
     return fresh.build(model.input_shape or (), rng=seed, dtype=model.dtype)
 
 

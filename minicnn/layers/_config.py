@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from minicnn.layers._from_config import ARRAY_DTYPES, Decoder
-from minicnn.layers._registry import FACTORIES, FUNCTIONS, LAYERS
+from minicnn.layers._registry import FACTORIES, FUNCTIONS, is_registered
 from minicnn.layers._tree import constructor_parameters
 from minicnn.validation import ConfiguredFunction
 
@@ -54,7 +54,7 @@ class Configurable:
             raise ValueError(f"a class must have an identifier as its name to be saved, got {cls.__name__!r}")
         arguments = {name: self._argument(name) for name in constructor_parameters(cls)}
         config: dict[str, Any] = {"class": cls.__name__, "arguments": arguments}
-        return config if LAYERS.get(cls.__name__) is cls else config | {"custom": True}
+        return config if is_registered(cls) else config | {"custom": True}
 
     def _argument(self, name: str) -> Any:
         kind = type(self).__name__

@@ -17,6 +17,17 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 FACTORIES = {name for name, function in FUNCTIONS.items() if f"_{function.__name__}" in function.__globals__}
 
 
+def is_registered(cls: type[Any]) -> bool:
+    """Return whether a layer's class is the one that configurations name so; classes of users are not."""
+    return LAYERS.get(cls.__name__) is cls
+
+
+def custom_classes(model: Any) -> set[type[Any]]:
+    """Return the classes of a model and of its layers that are not minicnn's."""
+    classes = {type(layer) for layer in (model, *(layer for _, layer in model.named_layers()))}
+    return {cls for cls in classes if not is_registered(cls)}
+
+
 def register_layers(*classes: type[Any]) -> None:
     """Let configurations name these classes of the package."""
     LAYERS.update((cls.__name__, cls) for cls in classes)

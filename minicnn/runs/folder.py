@@ -14,7 +14,7 @@ from pathlib import Path
 
 from minicnn.errors import FileFormatError
 from minicnn.layers import Layer, Sequential
-from minicnn.layers._registry import LAYERS
+from minicnn.layers._registry import custom_classes
 from minicnn.models import MODELS
 from minicnn.runs.config import TrainConfig
 from minicnn.runs.data import Data, class_names, load_data
@@ -104,7 +104,7 @@ def create_run(
     with _removed_on_error(path):
         if config.model not in MODELS:  # from its file from the start: a resumed run has the same model
             save_model(own, path / INITIAL, data.class_names)
-            model = read_model(path / INITIAL, _classes(own), config.seed)
+            model = read_model(path / INITIAL, custom_classes(own), config.seed)
         write_json(path / CONFIG, content)
     return Run(path, config, model, checkpoint_every)
 
@@ -243,12 +243,6 @@ def _build(path: Path, config: TrainConfig, sizes: tuple[int, ...], classes: int
         return config.build_model(sizes, classes)
     except ValueError as error:
         raise FileFormatError(f"{path / CONFIG} is not the configuration of a run: {error}") from error
-
-
-def _classes(model: Layer) -> set[type[Layer]]:
-    """Return the classes of those layers of a model that are not minicnn's."""
-    found = {type(layer) for _, layer in model.named_layers()}
-    return {cls for cls in found if LAYERS.get(cls.__name__) is not cls}
 
 
 def _next_folder(name: str) -> Path:

@@ -6,7 +6,7 @@ from types import ModuleType
 from typing import Any
 
 from minicnn.layers import Layer, Sequential
-from minicnn.layers._registry import LAYERS
+from minicnn.layers._registry import is_registered
 from minicnn.models import MODELS
 from minicnn.runs.suggestions import did_you_mean
 
@@ -99,4 +99,4 @@ def _layers(module: ModuleType) -> list[type[Layer]]:
     values = [
         value for value in vars(module).values() if isinstance(value, type) and issubclass(value, Layer)
     ]
-    return [cls for cls in values if cls is not Layer and LAYERS.get(cls.__name__) is not cls]
+    return [cls for cls in values if cls is not Layer and not is_registered(cls)]

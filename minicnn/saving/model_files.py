@@ -14,7 +14,7 @@ import numpy as np
 from minicnn.errors import FileFormatError
 from minicnn.layers import Layer
 from minicnn.layers._from_config import classes_by_name
-from minicnn.layers._registry import LAYERS
+from minicnn.layers._registry import custom_classes
 from minicnn.saving.files import check_schema, parse_json, to_json
 from minicnn.saving.preprocessing import check_preprocessing
 from minicnn.saving.tensors import read_tensors
@@ -160,9 +160,7 @@ def read_model(path: str | os.PathLike[str], custom_layers: Iterable[type[Layer]
 def _checked_config(model: Layer) -> dict[str, Any]:
     """Return the architecture; raise ValueError if it does not make the same model again."""
     config = model.to_config()
-    classes = {type(layer) for layer in (model, *(layer for _, layer in model.named_layers()))}
-    own = [cls for cls in classes if LAYERS.get(cls.__name__) is not cls]
-    again = type(model).from_config(config, own)
+    again = type(model).from_config(config, custom_classes(model))
     if again.to_config() != config:
         raise ValueError(
             "the model cannot be saved: a constructor changes its arguments, so that what it keeps under "
