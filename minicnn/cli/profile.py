@@ -3,12 +3,10 @@
 import argparse
 from pathlib import Path
 
-from minicnn.cli.parser import Commands, add_command, add_model
-from minicnn.cli.summary import add_shape
-from minicnn.cli.trained import add_trained, model_of_name, opened
+from minicnn.cli.parser import Commands, add_command
+from minicnn.cli.trained import add_network, network
 from minicnn.layers import Sequential
 from minicnn.models import alexnet
-from minicnn.runs import TrainConfig
 
 _TEXT = """\
 Time each layer of a network, forward and backward, in training steps that leave the weights as they are:
@@ -19,9 +17,7 @@ _EXAMPLE = "minicnn profile --model lenet5 --batch-size 128 --out profile.png"
 def add_to(commands: Commands) -> None:
     """Add the subcommand."""
     parser = add_command(commands, "profile", run, "time each layer of a network", _TEXT, _EXAMPLE)
-    add_trained(parser, "?", ", instead of --model")
-    add_model(parser, TrainConfig.model, "alexnet")
-    add_shape(parser)
+    add_network(parser, "alexnet")
     for name, default, help in (
         ("batch-size", 128, "images per step"),
         ("threads", 1, "threads of BLAS; those of `minicnn train` divide the batch instead"),
@@ -40,8 +36,6 @@ def run(args: argparse.Namespace) -> int:
     from minicnn.profiling import profile, profile_text
     from minicnn.runs.records import write_json
 
-    if args.folder and args.model:
-        raise ValueError(f"give a run folder or --model, not both, got {args.folder} and {args.model}")
     if args.out:
         if Path(args.out).suffix not in (".png", ".svg", ".pdf"):
             raise ValueError(f"--out must end in .png, .svg or .pdf, got {args.out}")
@@ -56,8 +50,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _model(args: argparse.Namespace) -> Sequential:
-    if args.folder:
-        return opened(args).model
-    if args.model == "alexnet":
-        return alexnet(args.classes if args.input else 1000).build(args.input or (227, 227, 3), rng=0)
-    return model_of_name(args.model or TrainConfig.model, args.input, args.classes).model
+    if args.folder or args.model != "alexnet":
+        return network(args)
+    return alexnet(args.classes if args.input else 1000).build(args.input or (227, 227, 3), rng=0)

@@ -1,10 +1,12 @@
-"""The arguments of commands that take a trained network: a run folder or a model file, and own layers."""
+"""The arguments that name a network: a run folder, a model file, or --model; and its own layers."""
 
 import argparse
 import re
-from pathlib import Path
 
+from minicnn.cli.check import shape
+from minicnn.cli.parser import add_model
 from minicnn.errors import FileFormatError
+from minicnn.layers import Sequential
 from minicnn.models import MODELS
 from minicnn.runs import Run, TrainConfig, open_trained
 from minicnn.runs.user_code import custom_layers, own_model
@@ -44,10 +46,24 @@ def for_command_line(error: FileFormatError) -> FileFormatError:
     return FileFormatError(_ADVICE.sub("name the file that defines them: --custom FILE.py", str(error)))
 
 
-def model_of_name(name: str, input_shape: tuple[int, ...] | None, classes: int = 10) -> Run:
-    """Return an untrained network by its name in the registry, or FILE.py:NAME, in a run without a folder."""
-    config = TrainConfig(model=name)
-    if name not in MODELS:
-        return Run(Path(), config, own_model(config, input_shape or (28, 28, 1), classes))
-    side = max(28, MODELS[name].min_size)
-    return Run(Path(), config, config.build_model(input_shape or (side, side, 1), classes))
+def add_network(parser: argparse.ArgumentParser, *others: str) -> None:
+    """Add the run folder or model file, or --model of an untrained network, --input and --classes."""
+    add_trained(parser, "?", ", instead of --model")
+    add_model(parser, TrainConfig.model, *others)
+    shapes = "shape of an image for --model (default: that of MNIST)"
+    parser.add_argument("--input", type=shape, metavar="H,W,C", help=shapes)
+    classes = "number of classes for --model (default: 10)"
+    parser.add_argument("--classes", type=int, metavar="N", default=10, help=classes)
+
+
+def network(args: argparse.Namespace) -> Sequential:
+    """Return the network that the arguments of `add_network` name."""
+    if args.folder and args.model:
+        raise ValueError(f"give a run folder or --model, not both, got {args.folder} and {args.model}")
+    if args.folder:
+        return opened(args).model
+    config = TrainConfig(model=args.model or TrainConfig.model)
+    if config.model not in MODELS:
+        return own_model(config, args.input or (28, 28, 1), args.classes)
+    side = max(28, MODELS[config.model].min_size)
+    return config.build_model(args.input or (side, side, 1), args.classes)
