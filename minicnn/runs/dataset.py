@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from minicnn.datasets import DATASETS, FOLDER_FORMATS, ImageReader
-from minicnn.datasets.class_folders import SPLITS, find_splits, list_images
+from minicnn.datasets.class_folders import SPLITS, Listing, find_splits, list_images
 from minicnn.datasets.folder import Split
 from minicnn.datasets.image_folder import find_channels, load_image_folder
 from minicnn.datasets.image_reader import picture_sizes
@@ -102,7 +102,8 @@ def _listed(names: tuple[str, ...] | None) -> list[str] | None:
 
 def _class_folders(path: Path, config: TrainConfig) -> Dataset:
     """Load class folders, each part in the same way: that of the training pictures."""
-    reader, listing = _reader(path, config), list_images(path)
+    listing = list_images(path)
+    reader = _reader(listing, config)
     parts: list[str | None] = [*(split for split in SPLITS if split in find_splits(path))] or [None]
     settings: dict[str, Any] = reader.to_dict()
     splits = {part or "train": load_image_folder(path, split=part, **settings)[0] for part in parts}
@@ -115,12 +116,12 @@ def _class_folders(path: Path, config: TrainConfig) -> Dataset:
     return Dataset(splits, kind, listing.names, preprocessing, own=True)
 
 
-def _reader(path: Path, config: TrainConfig) -> ImageReader:
+def _reader(listing: Listing, config: TrainConfig) -> ImageReader:
     least = MODELS[config.model].min_size if config.model in MODELS else 1
     height, width = _SIZE if config.size is None else parse_size(config.size)
     channels = config.channels
     if channels is None:
-        channels = find_channels(list_images(path), config.background)
+        channels = find_channels(listing, config.background)
     size = max(height, least), max(width, least)
     return ImageReader(size, channels, config.resize, config.background)  # type: ignore[arg-type]
 
