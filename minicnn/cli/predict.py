@@ -12,7 +12,7 @@ import numpy as np
 from minicnn.cli.errors import one_line
 from minicnn.cli.parser import Commands, add_command
 from minicnn.cli.trained import add_trained, opened
-from minicnn.datasets.picture_files import shown
+from minicnn.datasets.picture_files import SUFFIXES, shown
 from minicnn.ops.activations import softmax
 from minicnn.runs import Run, check_outputs
 from minicnn.runs.inputs import Reader, input_reader
@@ -26,7 +26,6 @@ _EXAMPLE = """\
 minicnn predict runs/first seven.png photo.jpg
 minicnn predict net.safetensors photos/ --top 1 --csv > classes.csv"""
 _BATCH = 64  # pictures that are read, then classified together
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".pbm", ".pgm", ".ppm", ".webp", ".tif", ".tiff")
 
 
 def add_to(commands: Commands) -> None:
@@ -84,7 +83,7 @@ def list_pictures(names: Sequence[str]) -> tuple[list[str], int]:
             os.path.join(folder, file)
             for folder, _, files in os.walk(name)
             for file in files
-            if not file.startswith(".") and Path(file).suffix.lower() in _SUFFIXES
+            if not file.startswith(".") and Path(file).suffix.lower() in SUFFIXES
         )
         paths += inside
         if not inside:

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from minicnn.datasets.picture_files import shown
+from minicnn.datasets.picture_files import SUFFIXES, shown
 from minicnn.errors import FileFormatError
 from minicnn.validation import check_file
 
@@ -20,7 +20,6 @@ from minicnn.validation import check_file
 SPLITS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
 _FOLDERS = {folder: split for split, folders in SPLITS.items() for folder in folders}
 _LITTER = {"thumbs.db", "desktop.ini", "__macosx", "icon\r"}  # what desktops leave behind; and hidden files
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff"}
 _MAX_TABLE = 1 << 28  # bytes
 
 
@@ -144,7 +143,7 @@ def _class_folders(place: Path) -> list[str]:
 
 def _without_class(folder: Path) -> list[str]:
     with os.scandir(folder) as entries:
-        lost = [entry.name for entry in entries if os.path.splitext(entry.name)[1].lower() in _SUFFIXES]
+        lost = [entry.name for entry in entries if os.path.splitext(entry.name)[1].lower() in SUFFIXES]
     return [
         f"{shown(folder / name)} is in no class folder"
         for name in sorted(lost)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 # No others: for some formats, Pillow starts programs, or allocates memory while it opens a file.
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "PPM", "WEBP", "TIFF")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".pbm", ".pgm", ".ppm", ".webp", ".tif", ".tiff")
 MAX_PIXELS = 50_000_000
 _MAX_BYTES = 8 * MAX_PIXELS
 # For each accepted decoder of Pillow, the largest number of values per byte of a file: single bits (deflate),
