@@ -12,7 +12,7 @@ import numpy as np
 from minicnn.cli.errors import one_line
 from minicnn.cli.parser import Commands, add_command
 from minicnn.cli.trained import add_trained, opened
-from minicnn.datasets.picture_files import SUFFIXES, shown
+from minicnn.datasets.picture_files import SUFFIXES, quiet, shown
 from minicnn.ops.activations import softmax
 from minicnn.runs import Run, check_outputs
 from minicnn.runs.inputs import Reader, input_reader
@@ -105,7 +105,7 @@ def _outputs(trained: Run, read: Reader, paths: Sequence[str]) -> Iterator[tuple
             return error
 
     bar = tqdm(total=len(paths), unit=" pictures", disable=None, delay=1, leave=False, dynamic_ncols=True)
-    with bar, ThreadPoolExecutor() as pool:
+    with quiet(), bar, ThreadPoolExecutor() as pool:
         for start in range(0, len(paths), _BATCH):
             batch = paths[start : start + _BATCH]
             found = list(pool.map(attempt, batch))
