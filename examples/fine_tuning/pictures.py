@@ -47,7 +47,7 @@ def learn_letters(trunk, frozen, epochs, train, test):
 
 
 def main(argv=None):
-    """Train on digits, then on letters in three ways, and draw the curves."""
+    """Train on digits, then on letters in four ways, and draw the curves."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=HERE, metavar="DIR", help="where to (default: here)")
     parser.add_argument("--epochs", type=int, default=40, help="of fifty letters")
@@ -56,6 +56,8 @@ def main(argv=None):
     (x, y), _ = load_mnist()
     rng = np.random.default_rng(0)
     train, test = draw_letters(50, rng), draw_letters(1000, rng)
+    trained = lenet5().build((28, 28, 1), rng=0)
+    Trainer(trained, Adam(2e-3)).fit(x[: args.limit], y[: args.limit], 2, 64, verbose=0)
     curves = {}
     ways = {
         "digits, only the head trained": (True, 11),
@@ -66,14 +68,12 @@ def main(argv=None):
     for name, (pretrained, frozen) in ways.items():
         digits = lenet5().build((28, 28, 1), rng=0)
         if pretrained:
-            Trainer(digits, Adam(2e-3)).fit(x[: args.limit], y[: args.limit], 2, 64, verbose=0)
+            digits.set_weights(trained.get_weights())
         curves[name] = learn_letters(digits[:-1], frozen, args.epochs, train, test)
         print(f"{name}: {curves[name][-1]:.3f}")
     (axes,) = new_axes(8, 4.5)
-    for curve in curves.values():
-        axes.plot(range(1, len(curve) + 1), curve, linewidth=2)
-    for line, (name, curve) in zip(axes.get_lines(), curves.items(), strict=True):
-        line.set_label(f"{name}: {curve[-1]:.3f}")
+    for name, curve in curves.items():
+        axes.plot(range(1, len(curve) + 1), curve, linewidth=2, label=f"{name}: {curve[-1]:.3f}")
     axes.legend(loc="lower right", fontsize=SMALL, frameon=False)
     axes.set_xlabel("epochs of fifty letters", fontsize=TEXT, color=INK)
     axes.set_title("accuracy on 1,000 other letters", fontsize=TEXT, color=INK, loc="left")

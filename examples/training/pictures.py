@@ -14,7 +14,6 @@ from minicnn.metrics import confusion_matrix
 from minicnn.models import lenet5
 from minicnn.plots.style import (
     BLUE,
-    FAINT,
     GREEN,
     MUTED,
     ORANGE,
@@ -87,14 +86,13 @@ def draw_rates(train, test, epochs, out):
     left.set_ylim(0, 1.3 * found.losses[0])
     dress(left, "lr_find: one step with each rate", "learning rate", "loss, smoothed")
     legend(left, "upper left")
-    factors = {0.01: FAINT, 0.1: ORANGE, 1: GREEN, 10: BLUE, 100: VERMILLION}
+    factors = {0.01: MUTED, 0.1: ORANGE, 1: GREEN, 10: BLUE, 100: VERMILLION}
     for factor, color in factors.items():
         losses, rate = Losses(), factor * found.suggestion
         trainer = new_trainer(Adam(rate))
         trainer.fit(*train, epochs, BATCH, callbacks=[losses], verbose=0)
         accuracy = trainer.evaluate(*test)["accuracy"]
         print(f"rate {rate:.2g}: test accuracy {accuracy:.3f} after {epochs} epochs")
-        color = MUTED if color == FAINT else color
         right.plot(losses.losses, color=color, label=f"{rate:.2g}: test accuracy {accuracy:.2f}")
     right.set_ylim(0, 1.9 * found.losses[0])
     dress(right, "training with five rates", "step", "loss, smoothed")
@@ -113,7 +111,7 @@ def draw_schedules(train, test, epochs, out):
     }
     left, right = new_axes(10, 4, columns=2)
     for (name, (rate, more)), color in zip(ways.items(), (MUTED, ORANGE, BLUE, GREEN), strict=True):
-        curves, rates = [], Rates()
+        curves = []
         for seed in range(SEEDS):
             rates = Rates()
             trainer = new_trainer(SGD(rate(), momentum=0.9), seed)
