@@ -1,4 +1,4 @@
-"""Data sets: readers for MNIST and its relatives, augmentation, and images of single digits."""
+"""Data sets: folders of pictures, MNIST and its relatives, CIFAR-10, archives, digits; augmentation."""
 
 from collections.abc import Callable
 from pathlib import Path

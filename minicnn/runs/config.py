@@ -53,7 +53,8 @@ class TrainConfig:
     model : str
         A name in `minicnn.models.MODELS`, or FILE.py:NAME or MODULE:NAME, which only a command line executes.
     dataset : str
-        A name in `minicnn.datasets.DATASETS`, or the path of a folder that one of its `FOLDER_FORMATS` reads.
+        A name in `minicnn.datasets.DATASETS`, or a path: of class folders of pictures, of a folder that one
+        of `FOLDER_FORMATS` reads, or of a file .npz.
     data : str, optional
         Folder with the files of a named data set, for those that take one.
     epochs, batch_size : int
@@ -69,7 +70,7 @@ class TrainConfig:
     seed : int
         Seed of the initial weights, the order of the images, the augmentation and the held-out images.
     limit : int, optional
-        Use only the first `limit` training images.
+        Use only `limit` training images: the first, or of class folders and archives some drawn by the seed.
     val_split : float, optional
         Share of the training images to hold out, of each class the same; they are drawn by the seed, and
         evaluated after each epoch. By default a tenth of class folders and archives without such a part, and
