@@ -24,7 +24,7 @@ from minicnn.cli import (
     summary,
     train,
 )
-from minicnn.cli.errors import EXPECTED, is_thread_limit, one_line, with_options
+from minicnn.cli.errors import EXPECTED, is_thread_limit, one_line, plain_warnings, with_options
 from minicnn.cli.parser import CommandParser
 from minicnn.startup import fill_descriptors, restore_interrupt
 from minicnn.version import __version__
@@ -59,7 +59,8 @@ def _main(argv: Sequence[str] | None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):  # escape what the terminal cannot show
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        status = args.run(args)
+        with plain_warnings(args):
+            status = args.run(args)
         _flush()
     except BrokenPipeError:  # the reader of a pipe, such as `head`, has closed it
         _flush(quiet=True)

@@ -1,8 +1,13 @@
-"""Errors to be reported in one line, without a traceback."""
+"""Errors and warnings to be reported without a traceback or a line of code."""
 
+import argparse
+import contextlib
 import os
 import re
-from collections.abc import Container
+import sys
+import warnings
+from collections.abc import Container, Iterator
+from typing import Any
 
 # Raised for wrong input or a full disk. Any other error is a bug and keeps its traceback.
 EXPECTED = (ValueError, OSError, ImportError, FloatingPointError, MemoryError)
@@ -11,6 +16,22 @@ EXPECTED = (ValueError, OSError, ImportError, FloatingPointError, MemoryError)
 def is_thread_limit(error: BaseException) -> bool:
     """Return whether the system has refused a thread; Python has no class for this error."""
     return isinstance(error, RuntimeError) and str(error) == "can't start new thread"
+
+
+@contextlib.contextmanager
+def plain_warnings(args: argparse.Namespace) -> Iterator[None]:
+    """Print warnings that are meant for users as messages of the command, without their place in the code."""
+    with warnings.catch_warnings():
+        usual = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+            if issubclass(category, UserWarning):
+                print(f"minicnn {args.command}: {with_options(str(message), vars(args))}", file=sys.stderr)
+            else:
+                usual(message, category, *place, **more)
+
+        warnings.showwarning = show
+        yield
 
 
 def with_options(message: str, options: Container[str]) -> str:

@@ -2,10 +2,9 @@
 
 import argparse
 import dataclasses
-import sys
 import warnings
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from minicnn.cli.errors import one_line
 from minicnn.cli.messages import describe, next_steps, report, say
@@ -103,7 +102,8 @@ def add_to(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train; return 128 plus the signal's number if interrupted, 1 if the trained network is unusable."""
-    with in_ranks(args) as ranks:
+    with in_ranks(args) as ranks, warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
         return _run(args, ranks)
 
 
@@ -121,10 +121,7 @@ def _run(args: argparse.Namespace, ranks: Ranks) -> int:
         return 0
     data = prepared[2] or load_data(run.config)
     say(describe(run, data, ranks.size))
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", UserWarning)
-        warnings.showwarning = _show_warning
-        result = train(run, data, comm=ranks.comm, rank_timeout=ranks.timeout)
+    result = train(run, data, comm=ranks.comm, rank_timeout=ranks.timeout)
     if ranks.rank:
         return 128 + result.signal if result.signal else 0
     if result.signal:
@@ -195,15 +192,3 @@ def _resumed(args: argparse.Namespace, choices: dict[str, Any], layers: list[typ
     if args.checkpoint_every is None:
         return run
     return dataclasses.replace(run, checkpoint_every=args.checkpoint_every)
-
-
-def _show_warning(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: TextIO | None = None,
-    line: str | None = None,
-) -> None:
-    """Print a warning as a message of this command, without its place in the code."""
-    print(f"minicnn train: {message}", file=sys.stderr)
