@@ -39,12 +39,18 @@ def with_options(message: str, options: Container[str]) -> str:
 
     >>> with_options("`batch_size` must be at least 1, got 0", {"batch_size", "epochs"})
     '--batch-size must be at least 1, got 0'
+    >>> with_options("`skip_unreadable=True` or `value_range=(0, 9)`", {"skip_unreadable", "value_range"})
+    '--skip-unreadable or --value-range 0,9'
     """
-    return re.sub(
-        r"`(\w+)`",
-        lambda name: f"--{name[1].replace('_', '-')}" if name[1] in options else name[0],
-        message,
-    )
+
+    def option(argument: re.Match[str]) -> str:
+        name, value = argument[1], argument[2]
+        if name not in options:
+            return argument[0]
+        rest = "" if value in (None, "True") else " " + value.strip("()").replace(", ", ",")
+        return f"--{name.replace('_', '-')}{rest}"
+
+    return re.sub(r"`(\w+)(?:=([^`]*))?`", option, message)
 
 
 def one_line(error: BaseException) -> str:

@@ -91,6 +91,11 @@ def add_to(commands: Commands) -> None:
     add("resize", "HOW", how, str, choices=RESIZES)
     behind = f"colour behind transparent pixels, and of padding (default: {new.background})"
     add("background", "COLOUR", behind, str)
+    ends = "values that become black and white, of grey pictures such as those of microscopes (default: the "
+    ends += "range of their files)"
+    add("value-range", "BLACK,WHITE", ends, str)
+    skip = "leave out pictures that cannot be read, with a warning"
+    parser.add_argument("--skip-unreadable", action="store_true", default=None, help=skip)
     add("threads", "N", "threads that share the work of a step (default: all available cores)")
     wait = f"how long ranks wait for one another (default: {TIMEOUT:g})"
     add("rank-timeout", "SECONDS", wait, float, default=TIMEOUT)

@@ -191,6 +191,6 @@ def check_brightness(x: np.ndarray) -> None:
     if 0 < top < _DARK:
         warnings.warn(
             f"all pictures are nearly black: their values use {100 * top / 255:.1f} % of the range of their "
-            f"files. Pass `value_range=(black, white)`, such as (0, 4095) for 12 bits in files of 16.",
+            f"files. Pass `value_range=(black, white)`, such as 0 and 4095 for 12 bits in files of 16.",
             stacklevel=3,
         )

@@ -82,6 +82,10 @@ class TrainConfig:
         1 for grey pictures, 3 for colours; by default what the files of class folders hold.
     resize, background : str
         See `load_image_folder`.
+    value_range : str, optional
+        Values that become black and white, "0,4095"; see `load_image_folder`.
+    skip_unreadable : bool
+        Whether to leave out pictures that cannot be read.
     threads : int, optional
         See `Trainer`; by default all available cores.
 
@@ -114,6 +118,8 @@ class TrainConfig:
     channels: int | None = None
     resize: str = "crop"
     background: str = "white"
+    value_range: str | None = None
+    skip_unreadable: bool = False
     threads: int | None = None
 
     def __post_init__(self) -> None:
@@ -132,6 +138,8 @@ class TrainConfig:
             check_real(self.val_split, "val_split", high=1)
         if self.size is not None:
             parse_size(self.size)
+        if self.value_range is not None:
+            parse_range(self.value_range)
         if self.channels not in (None, 1, 3):
             raise ValueError(f"`channels` must be 1 or 3, got {self.channels}")
         _one_of(self.resize, "resize", RESIZES)
@@ -212,6 +220,21 @@ def parse_size(text: str) -> tuple[int, int]:
     if not 1 <= min(height, width) <= max(height, width) <= _MAX_SIDE:
         raise ValueError(f"`size` must be 1 to {_MAX_SIDE} in each direction, got {text!r:.40}")
     return height, width
+
+
+def parse_range(text: str) -> tuple[float, float]:
+    """Return (black, white) of a range such as "0,4095".
+
+    >>> parse_range("0,4095")
+    (0.0, 4095.0)
+    """
+    try:
+        low, high = (float(end) for end in text.split(","))
+    except ValueError:
+        low = high = math.nan
+    if not -math.inf < low < high < math.inf:  # also for NaN
+        raise ValueError(f"`value_range` must be BLACK,WHITE, such as 0,4095, got {text!r:.40}")
+    return low, high
 
 
 def _check_type(value: Any, name: str, allowed: tuple[type, ...]) -> None:

@@ -13,7 +13,7 @@ from minicnn.datasets.image_folder import find_channels, load_image_folder
 from minicnn.datasets.image_reader import picture_sizes
 from minicnn.datasets.npz import read_npz
 from minicnn.models import MODELS
-from minicnn.runs.config import TrainConfig, parse_size
+from minicnn.runs.config import TrainConfig, parse_range, parse_size
 from minicnn.runs.suggestions import did_you_mean
 from minicnn.saving.preprocessing import DIGIT
 
@@ -65,7 +65,7 @@ def find_dataset(config: TrainConfig) -> Dataset:
         raise ValueError(f"`data` is only for {names}, not for {dataset}")
     if is_class_folders(dataset):
         return _class_folders(path, config)
-    given = [name for name in ("size", "channels") if getattr(config, name) is not None]
+    given = [name for name in ("size", "channels", "value_range") if getattr(config, name) is not None]
     if given:
         raise ValueError(f"`{given[0]}` is for folders of pictures, not for {dataset}")
     if named:
@@ -106,7 +106,11 @@ def _class_folders(path: Path, config: TrainConfig) -> Dataset:
     reader = _reader(listing, config)
     parts: list[str | None] = [*(split for split in SPLITS if split in find_splits(path))] or [None]
     settings: dict[str, Any] = reader.to_dict()
-    splits = {part or "train": load_image_folder(path, split=part, **settings)[0] for part in parts}
+    skip = config.skip_unreadable
+    splits = {
+        part or "train": load_image_folder(path, split=part, skip_unreadable=skip, **settings)[0]
+        for part in parts
+    }
     low, high = picture_sizes(listing.paths)
     sizes = f"{low[0]}x{low[1]}" + (f" to {high[0]}x{high[1]}" if low != high else "")
     how = {"crop": "cropped", "pad": "padded"}[reader.resize]
@@ -123,7 +127,8 @@ def _reader(listing: Listing, config: TrainConfig) -> ImageReader:
     if channels is None:
         channels = find_channels(listing, config.background)
     size = max(height, least), max(width, least)
-    return ImageReader(size, channels, config.resize, config.background)  # type: ignore[arg-type]
+    ends = None if config.value_range is None else parse_range(config.value_range)
+    return ImageReader(size, channels, config.resize, config.background, ends)  # type: ignore[arg-type]
 
 
 def hold_out(labels: np.ndarray, share: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -82,6 +82,8 @@ def test_every_option_reaches_the_config(tmp_path):
         "channels": None,
         "resize": "crop",
         "background": "white",
+        "value_range": None,
+        "skip_unreadable": False,
     }
     assert run.model.input_shape == (32, 32, 3)
     assert "val_accuracy" in read_history(tmp_path / "run").history

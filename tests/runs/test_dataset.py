@@ -136,6 +136,26 @@ def test_own_pictures_are_distorted_over_their_own_ground():
     assert TrainConfig().make_augment((8, 8, 3), True) is None
 
 
+def test_a_part_of_the_range_becomes_all_of_it_and_unreadable_files_are_left_out(tmp_path):
+    for name, value in (("dim", 1000), ("bright", 4095)):
+        (tmp_path / name).mkdir()
+        for number in range(2):
+            Image.fromarray(np.full((9, 9), value, np.uint16)).save(tmp_path / name / f"{number}.png")
+    (tmp_path / "dim" / "x.png").write_bytes(b"x")
+    with pytest.warns(UserWarning, match="1 file left out"):
+        data = load(tmp_path, size="8", value_range="0,4095", skip_unreadable=True)
+    assert sorted(np.unique(data.train[0])) == [round(255 * 1000 / 4095), 255]
+    assert data.preprocessing["value_range"] == (0.0, 4095.0)
+    with pytest.raises(ValueError, match="`value_range` is for folders of pictures, not for mnist"):
+        find_dataset(TrainConfig(value_range="0,1"))
+
+
+@pytest.mark.parametrize("text", ["", "5", "3,3", "4,1", "0,inf", "nan,1", "0,1,2", "a,b"])
+def test_a_range_is_two_rising_numbers(text):
+    with pytest.raises(ValueError, match="`value_range` must be BLACK,WHITE, such as 0,4095, got"):
+        TrainConfig(value_range=text)
+
+
 def test_what_cannot_be_read_is_named(tmp_path):
     write_letters(tmp_path, "AB", 3)
     (tmp_path / "A" / "x.png").write_bytes(b"x")
