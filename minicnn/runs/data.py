@@ -1,6 +1,5 @@
 """The data of a run: a data set, by name or folder, split and padded for the model."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from minicnn.layers import Layer
 from minicnn.models import MODELS
 from minicnn.runs.config import TrainConfig
 from minicnn.runs.dataset import OWN_VAL_SPLIT, Dataset, find_dataset, hold_out, is_class_folders, rename
+from minicnn.runs.inputs import image_reader, pad_to, scaled
 
 
 @dataclass(frozen=True)
@@ -137,29 +137,18 @@ def load_evaluation_data(
     if dataset is None:
         config = config if data is None else replace(config, data=data)
         return load_data(config).evaluation
-    config = replace(config, dataset=dataset, data=data, size=None, channels=None)
-    if is_class_folders(dataset):
-        config = _prepared_as(config, model)
-    found = find_dataset(config)
+    config = replace(config, dataset=dataset, data=data, size=None, channels=None, value_range=None)
+    pictures = is_class_folders(dataset)
+    found = find_dataset(config, image_reader(model) if pictures else None)
     part = "test" if "test" in found.splits else "train"
     images, labels = found.splits[part]
     if not len(images):
         raise ValueError(f"{dataset} has no test images")
     if found.own and found.class_names and model.class_names:
         labels = rename(labels, found.class_names, model.class_names, dataset)
+    if pictures:
+        images = scaled(images, model)
     return part.replace("train", ""), (pad_images(images, config.model), labels)
-
-
-def _prepared_as(config: TrainConfig, model: Layer) -> TrainConfig:
-    """Return a config whose pictures are prepared as the inputs of a model."""
-    height, width, channels = model.input_shape or (0, 0, 0)
-    given = model.preprocessing if isinstance(model.preprocessing, dict) else {}
-    background = given.get("background", config.background)
-    if not isinstance(background, str):
-        background = "#" + bytes(background if isinstance(background, list) else [background] * 3).hex()
-    resize = given.get("resize", config.resize)
-    size = f"{height}x{width}"
-    return replace(config, size=size, channels=channels, resize=resize, background=background)
 
 
 def load_test_data(dataset: str, data: str | None, model: str) -> Split:
@@ -179,14 +168,6 @@ def pad_images(images: np.ndarray, model: str) -> np.ndarray:
     """
     least = MODELS[model].min_size if model in MODELS else 1
     return pad_to(images, (least, least))
-
-
-def pad_to(images: np.ndarray, size: Sequence[int]) -> np.ndarray:
-    """Pad (N, H, W, C) images evenly with zeros to at least this height and width."""
-    missing = [max(least - size, 0) for least, size in zip(size, images.shape[1:3], strict=True)]
-    if not any(missing):
-        return images
-    return np.pad(images, [(0, 0), *((size // 2, size - size // 2) for size in missing), (0, 0)])
 
 
 def class_names(dataset: str, num_classes: int) -> list[str]:

@@ -46,8 +46,8 @@ class Dataset:
     own: bool = False
 
 
-def find_dataset(config: TrainConfig) -> Dataset:
-    """Load the data set that a config names.
+def find_dataset(config: TrainConfig, reader: ImageReader | None = None) -> Dataset:
+    """Load the data set that a config names; `reader` reads pictures in place of the config's settings.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def find_dataset(config: TrainConfig) -> Dataset:
         names = " and ".join(name for name, entry in DATASETS.items() if entry.takes_folder)
         raise ValueError(f"`data` is only for {names}, not for {dataset}")
     if is_class_folders(dataset):
-        return _class_folders(path, config)
+        return _class_folders(path, config, reader)
     given = [name for name in ("size", "channels", "value_range") if getattr(config, name) is not None]
     if given:
         raise ValueError(f"`{given[0]}` is for folders of pictures, not for {dataset}")
@@ -100,10 +100,10 @@ def _listed(names: tuple[str, ...] | None) -> list[str] | None:
     return None if names is None else list(names)
 
 
-def _class_folders(path: Path, config: TrainConfig) -> Dataset:
+def _class_folders(path: Path, config: TrainConfig, reader: ImageReader | None) -> Dataset:
     """Load class folders, each part in the same way: that of the training pictures."""
     listing = list_images(path)
-    reader = _reader(listing, config)
+    reader = reader or _reader(listing, config)
     parts: list[str | None] = [*(split for split in SPLITS if split in find_splits(path))] or [None]
     settings: dict[str, Any] = reader.to_dict()
     skip = config.skip_unreadable

@@ -6,10 +6,12 @@ from datasets.cifar_files import write_cifar
 from datasets.letters import write_letters
 from PIL import Image
 
+from minicnn import Dense, Flatten, Sequential
 from minicnn.datasets import Augment, AugmentPhotos, load_image_folder
 from minicnn.errors import FileFormatError
-from minicnn.runs import TrainConfig, load_data
+from minicnn.runs import TrainConfig, load_data, load_evaluation_data
 from minicnn.runs.dataset import find_dataset, hold_out, rename
+from minicnn.runs.inputs import input_reader
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +156,21 @@ def test_a_part_of_the_range_becomes_all_of_it_and_unreadable_files_are_left_out
 def test_a_range_is_two_rising_numbers(text):
     with pytest.raises(ValueError, match="`value_range` must be BLACK,WHITE, such as 0,4095, got"):
         TrainConfig(value_range=text)
+
+
+@pytest.mark.parametrize("scaling", [{}, {"scale": -1 / 255, "offset": 1}, {"scale": [0.01]}])
+def test_an_evaluation_reads_pictures_as_a_prediction_does(tmp_path, scaling):
+    for name, value in (("a", 1000), ("b", 4095)):
+        (tmp_path / name).mkdir()
+        Image.fromarray(np.full((9, 7), value, np.uint16)).save(tmp_path / name / "1.png")
+    model = Sequential([Flatten(), Dense(2)]).build((300, 8, 1), rng=0)
+    model.preprocessing = {"resize": "pad", "background": 7, "value_range": [0, 4095], **scaling}
+    _, (images, labels) = load_evaluation_data(TrainConfig(), model, str(tmp_path))
+    read = input_reader(model)
+    expected = np.stack([read(tmp_path / name / "1.png") for name in "ab"])
+    assert images.dtype == (np.float32 if scaling else np.uint8)
+    assert np.array_equal(images, expected)
+    assert labels.tolist() == [0, 1]
 
 
 def test_what_cannot_be_read_is_named(tmp_path):
