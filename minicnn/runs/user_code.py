@@ -60,8 +60,10 @@ def make_model(name: str, num_classes: int) -> Layer:
         )
     try:
         model = found(num_classes)
-    except TypeError as error:
-        raise ValueError(f"{name!r} must take the number of classes: {error}") from error
+    except Exception as error:  # in the user's code, or because it takes other arguments
+        raise ValueError(
+            f"{name!r} failed for {num_classes} classes: {type(error).__name__}: {error}"
+        ) from error
     if not isinstance(model, Layer):
         raise ValueError(f"{name!r} must return a model, got {model!r:.80}")
     return model

@@ -33,6 +33,20 @@ def wrong(classes):
     return Sequential([Flatten(), Dense(classes + 1)])
 
 
+def nothing():
+    return tiny(10)
+
+
+def broken(classes):
+    return tiny(classes / 0)
+
+
+class Net(Sequential):
+    def __init__(self, classes):
+        self.classes = classes
+        super().__init__([Flatten(), Dense(classes)])
+
+
 number = 3
 built = tiny(10).build((28, 28, 1), rng=7)
 """

@@ -174,6 +174,14 @@ def test_a_built_model_keeps_its_weights(place):
     assert all(map(np.array_equal, run.model.get_weights(), built.get_weights()))
 
 
+def test_a_net_of_an_own_class_trains_and_is_opened_again(place, capsys):
+    assert main(train(place, "subclass", net="Net")) == 0
+    assert f"minicnn predict {place / 'subclass'} --custom {place / 'nets.py'} IMAGE..." in " ".join(
+        capsys.readouterr().out.split()
+    )
+    assert main(["summary", str(place / "subclass"), *custom(place)]) == 0
+
+
 @pytest.mark.parametrize(
     ("net", "message"),
     [
@@ -183,6 +191,11 @@ def test_a_built_model_keeps_its_weights(place):
             "wrong",
             "must turn images (28, 28, 1) into 10 logits, one a class; it turns (28, 28, 1) into (11,)",
         ),
+        (
+            "nothing",
+            "failed for 10 classes: TypeError: nothing() takes 0 positional arguments but 1 was given",
+        ),
+        ("broken", "failed for 10 classes: ZeroDivisionError: division by zero"),
     ],
 )
 def test_a_name_that_is_no_model_is_refused(place, capsys, net, message):
