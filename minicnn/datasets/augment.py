@@ -176,11 +176,7 @@ def warp(
     n, height, width, channels = images.shape
     # One line of background before and two after: positions clipped to the border have all four neighbours.
     dtype = np.result_type(images.dtype, np.float32)
-    if background == "edge":
-        padded = np.pad(images.astype(dtype), [(0, 0), (1, 2), (1, 2), (0, 0)], mode="edge")
-    else:
-        padded = np.full((n, height + 3, width + 3, channels), background, dtype)
-        padded[:, 1:-2, 1:-2] = images
+    padded = surround(images, 1, 2, background, dtype)
     rows, columns = np.clip(rows + 1.0, 0.0, height + 1.0), np.clip(columns + 1.0, 0.0, width + 1.0)
     top, left = np.floor(rows), np.floor(columns)
     rows -= top
@@ -201,6 +197,19 @@ def warp(
     if images.dtype == np.uint8:
         np.rint(result, out=result)
     return result.astype(images.dtype, copy=False)
+
+
+def surround(
+    images: np.ndarray, before: int, after: int, background: Background, dtype: np.dtype
+) -> np.ndarray:
+    """Return `images` (N, H, W, C) in a dtype, with lines of background before and after rows and columns."""
+    n, height, width, channels = images.shape
+    if background == "edge":
+        margin = (before, after)
+        return np.pad(images.astype(dtype, copy=False), [(0, 0), margin, margin, (0, 0)], mode="edge")
+    padded = np.full((n, before + height + after, before + width + after, channels), background, dtype)
+    padded[:, before : before + height, before : before + width] = images
+    return padded
 
 
 def _blend(start: np.ndarray, end: np.ndarray, part: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minicnn.datasets.augment import Background, check_background, check_batch
+from minicnn.datasets.augment import Background, check_background, check_batch, surround
 from minicnn.validation import check_int, check_real
 
 
@@ -80,15 +80,7 @@ class AugmentPhotos:
         if not self.crop:
             return np.array(images)
         n, height, width, _ = images.shape
-        margin = [(0, 0), (self.crop, self.crop), (self.crop, self.crop), (0, 0)]
-        if self.background == "edge":
-            padded = np.pad(images, margin, mode="edge")
-        else:
-            shape = [
-                size + before + after for size, (before, after) in zip(images.shape, margin, strict=True)
-            ]
-            padded = np.full(shape, self.background, images.dtype)
-            padded[:, self.crop : -self.crop, self.crop : -self.crop] = images
+        padded = surround(images, self.crop, self.crop, self.background, images.dtype)
         result = np.empty_like(images)
         for i, (top, left) in enumerate(rng.integers(0, 2 * self.crop + 1, (n, 2)).tolist()):
             result[i] = padded[i, top : top + height, left : left + width]

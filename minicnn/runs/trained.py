@@ -8,7 +8,7 @@ from pathlib import Path
 from minicnn.datasets import DATASETS
 from minicnn.layers import Layer, Sequential
 from minicnn.runs.config import TrainConfig
-from minicnn.runs.folder import MODEL, Run, open_run
+from minicnn.runs.folder import CONFIG, MODEL, Run, open_run
 from minicnn.saving import load_model
 
 
@@ -30,7 +30,7 @@ def open_trained(path: str | os.PathLike[str], custom_layers: Iterable[type[Laye
         if not path.exists() and path.suffix == ".safetensors":
             raise FileNotFoundError(f"no such file: {path}")
         return open_run(path, custom_layers)
-    if path.name == MODEL and (path.parent / "config.json").is_file():
+    if path.name == MODEL and (path.parent / CONFIG).is_file():
         return open_run(path.parent, custom_layers)
     model = _as_sequential(load_model(path, custom_layers))
     return Run(path, _config(path, model), model)
