@@ -97,9 +97,10 @@ class SourceBatches(IndexedBatches):
     ) -> None:
         super().__init__(len(source), batch_size, seed=seed, augment=augment, **options)
         self.source, self.labels = source, source.y
+        self._batches = source.batches
 
     def _read(self, rows: Iterable[np.ndarray]) -> Iterator[Part]:
-        return ((x, y, None) for x, y in self.source.batches(rows))
+        return ((x, y, None) for x, y in self._batches(rows))
 
 
 class IterableBatches(Batches):
