@@ -37,11 +37,13 @@ PROJECT = """
         warnings.warn("Double: a convention", LayerCheckRemark)
 """
 PLUGIN = ("-p", "no:minicnn", "-p", "minicnn.testing.pytest_plugin", "-p", "no:cacheprovider")
+# In this process the plugin may be imported already, of which pytest warns, depending on the tests before.
+WARNINGS = ("-W", "default", "-W", "ignore::pytest.PytestAssertRewriteWarning")
 
 
 def test_summary_has_remarks_and_code_that_repeats(pytester):
     pytester.makepyfile(PROJECT)
-    result = pytester.runpytest_inprocess(*PLUGIN, "-W", "default")
+    result = pytester.runpytest_inprocess(*PLUGIN, *WARNINGS)
     result.assert_outcomes(passed=5, failed=1, warnings=2)
     result.stdout.fnmatch_lines(
         [
