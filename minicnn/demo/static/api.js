@@ -1,21 +1,10 @@
-// Requests to the server, and the arrays in its responses.
+// Requests, and the arrays in their answers.
 
-export async function ask(name, body = {}) {
-  const response = await fetch(`/api/${name}`, {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify(body),
-  });
-  const answer = await response.json();
-  if (!response.ok) throw new Error(answer.error ?? response.statusText);
-  return answer;
-}
+export { ask, complaint } from "./server.js";
 
-// What the page says of a request that failed.
-export const complaint = (error) => (error instanceof TypeError ? "The server does not respond; is it still running?" : error.message);
-
-// An array as {shape, values}, from its shape and the base64 of its bytes (little-endian).
-export function unpack({ shape, dtype, data }) {
+// An array as {shape, values}, from its shape and the base64 of its bytes (little-endian), unless it has its values.
+export function unpack({ shape, dtype, data, values }) {
+  if (values) return { shape, values };
   const text = atob(data);
   const bytes = new Uint8Array(text.length);
   for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);

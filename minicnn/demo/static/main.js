@@ -15,22 +15,29 @@ const panel = $("inspector");
 const state = { seen: null, gradients: null, chosen: null, view: "forward", cell: null, held: false, example: null, labelled: false };
 let net, pad, stages, speaking;
 
+// Whether requests of this name are answered: a static copy of the page answers only those in `net.offers`.
+const offered = (name) => !net.offers || net.offers.includes(name);
+
 // --- layout ------------------------------------------------------------------------------------------------
 
 function layOut() {
-  $("net").textContent = net.dataset ? `${net.model}, trained on ${net.dataset}.` : `${net.model}.`;
+  $("net").textContent = `${net.model}${net.dataset ? `, trained on ${net.dataset}` : ""}. ${net.notice ?? ""}`;
   if (!net.draws) {
     $("task").textContent = "Show a picture, and look inside the network while it classifies it.";
     $("draw-title").textContent = "Picture";
-    $("pad-help").textContent = "Drop a picture anywhere, paste one, or choose a file.";
+    $("pad-help").textContent = offered("picture") ? "Drop a picture anywhere, paste one, or choose a file." : "";
     for (const id of ["undo", "clear"]) $(id).hidden = true;
     $("pad").setAttribute("role", "img");
     $("pad").setAttribute("aria-label", "The picture");
     $("pad").removeAttribute("tabindex");
   }
   for (const id of ["random", "wrong"]) $(id).hidden = !net.examples;
-  stages = new Stages(net, $("layers"), choose);
-  listClasses($("classes"), net.classes, (parts, number) => element("button", { onclick: () => chooseClass(number) }, ...parts));
+  for (const part of document.querySelectorAll("[data-asks]")) part.hidden = !offered(part.dataset.asks);
+  stages = new Stages(net, $("layers"), choose, offered("gradient"));
+  const opines = offered("gradient");
+  if (!opines) $("classes").setAttribute("aria-label", "Probability of each class");
+  listClasses($("classes"), net.classes, (parts, number) => (opines
+    ? element("button", { onclick: () => chooseClass(number) }, ...parts) : element("div", { className: "class" }, ...parts)));
   net.classes.forEach((name, number) => $("label").append(element("option", { value: number, textContent: name })));
 }
 
@@ -42,7 +49,9 @@ function showAnswer() {
   const { seen, chosen } = state;
   $("answer").textContent = seen ? net.classes[seen.answer] : "–";
   showShares($("classes"), seen && seen.probabilities.values);
-  [...$("classes").children].forEach(({ firstChild: button }, number) => button.setAttribute("aria-pressed", chosen === number));
+  [...$("classes").children].forEach(({ firstChild: button }, number) => {
+    if (button.tagName === "BUTTON") button.setAttribute("aria-pressed", chosen === number);
+  });
   say(seen ? `Answer ${net.classes[seen.answer]}, ${Math.round(100 * seen.probabilities.values[seen.answer])} percent` : "");
 }
 
@@ -68,7 +77,7 @@ const look = latest(trying(async () => {
   const given = pad.image && !pad.strokes.length ? { image: state.example } : { pixels: toBase64(pad.pixels()) };
   const seen = pad.draws || pad.image ? await ask("look", { ...given, class: state.chosen }) : {};
   if (seen.image) {
-    for (const name of ["gradient", "probabilities"]) seen[name] = unpack(seen[name]);
+    for (const name of ["gradient", "probabilities"]) if (seen[name]) seen[name] = unpack(seen[name]);
     seen.stages = seen.stages.map(unpack);
   }
   state.seen = seen.image ? seen : null;
@@ -254,5 +263,6 @@ const begin = trying(async () => {
   onSchemeChange(() => { pad.paint(); paint(); });
   showAnswer();
   paint();
+  if (!net.draws && !offered("picture")) showExample(false); // there is nothing else to begin with
 });
 begin();

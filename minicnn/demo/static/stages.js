@@ -13,9 +13,10 @@ const sizeOf = (shape) => (shape.length === 3 && shape[2] > 1 ? counted(shape[2]
 const weightsOf = (weights) => Object.entries(weights).map(([kind, count]) => `${count.toLocaleString("en")} ${kind}`).join(", ");
 
 export class Stages {
-  // chosen(number, cell, held, by) is called with a cell that is pointed at.
-  constructor(net, list, chosen) {
-    Object.assign(this, { net, all: [] });
+  // chosen(number, cell, held, by) is called with a cell that is pointed at. opines: whether the answers have the gradient
+  // of a class.
+  constructor(net, list, chosen, opines = true) {
+    Object.assign(this, { net, opines, all: [] });
     const [height, width] = net.input;
     const scale = Math.max(1, Math.round(INPUT_SIDE / height));
     this.add(0, "Input", "", net.input, new Picture(net.input, "The input of the network", null, scale));
@@ -49,8 +50,8 @@ export class Stages {
     for (const stage of this.all) this.paintStage(stage, seen, gradients?.stages[stage.number]);
     this.softmax.show(seen ? seen.stages.at(-1).values : null);
     this.all[0].note.textContent = gradients ? "blue: more here raises the loss" : "";
-    this.opinion.hidden = Boolean(gradients); // its colours speak of a logit, those beside it of the loss
-    if (!gradients) this.paintOpinion(seen);
+    this.opinion.hidden = Boolean(gradients) || !this.opines; // its colours speak of a logit, those beside it of the loss
+    if (!this.opinion.hidden) this.paintOpinion(seen);
   }
 
   paintStage({ number, picture, scale }, seen, gradient) {
