@@ -5,7 +5,7 @@ import shlex
 import numpy as np
 
 from minicnn.cli.output import fill
-from minicnn.layers._registry import custom_classes
+from minicnn.config.registry import custom_classes
 from minicnn.plural import counted
 from minicnn.runs import Data, Run, TrainResult
 

@@ -10,10 +10,10 @@ import numpy as np
 from minicnn.datasets import DATASETS
 from minicnn.datasets.digits import digit_from_pixels
 from minicnn.layers import Layer
-from minicnn.layers._inputs import to_input
 from minicnn.runs import TrainConfig, load_test_data
 from minicnn.runs.data import Data, load_data
 from minicnn.runs.inputs import input_reader, pad_to
+from minicnn.safeguards.inputs import to_input
 from minicnn.saving.preprocessing import DIGIT
 
 _DRAWN = ("mnist", "fashion-mnist")  # data sets of light strokes or shapes on black, as the pad gives them

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from minicnn.config.registry import custom_classes
 from minicnn.layers import Conv2D, Layer, Sequential
-from minicnn.layers._registry import custom_classes
 
 _MOST_POINTS = 300  # of a curve that the page gets
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from minicnn.insight.trace import Trace, blocks
 from minicnn.layers import Sequential
-from minicnn.layers._claims import reading
-from minicnn.layers._inputs import to_input
+from minicnn.safeguards.claims import reading
+from minicnn.safeguards.inputs import to_input
 from minicnn.validation import check_class_indices, check_int
 
 

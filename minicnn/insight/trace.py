@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minicnn.layers import Concatenate, Layer, Residual, Sequential
-from minicnn.layers._claims import reading
-from minicnn.layers._inputs import to_input
 from minicnn.ops.underflow import HARMLESS
+from minicnn.safeguards.claims import reading
+from minicnn.safeguards.inputs import to_input
 
 
 class Trace:

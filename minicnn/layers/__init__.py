@@ -1,6 +1,6 @@
 """Layers: thin objects that hold weights and a cache, and call `minicnn.ops`."""
 
-from minicnn.layers._registry import register_layers
+from minicnn.config.registry import register_layers
 from minicnn.layers.activations import ELU, GELU, LeakyReLU, ReLU, Sigmoid, SiLU, Softmax, Tanh
 from minicnn.layers.base import Layer
 from minicnn.layers.concatenate import Concatenate

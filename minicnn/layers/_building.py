@@ -5,15 +5,32 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
 
-from minicnn.layers._build_rules import build_rules
-from minicnn.layers._tree import find_objects
 from minicnn.parameter import Parameter
+from minicnn.parameter_tree import find_objects
 
 Layer = Any  # `minicnn.layers.base` imports this module
+
+
+class BuildRules:
+    """What a file's reader asks of a build. These are no rules: every layer may be built and run."""
+
+    def check(self, layer: Layer, input_shape: tuple[int, ...]) -> None:
+        """Raise ValueError if the layer must not be built for this shape; called before `init_params`."""
+
+    def output_shape(self, layer: Layer, input_shape: tuple[int, ...]) -> tuple[int, ...] | None:
+        """Return the output shape if it is known without running the layer."""
+        return None
+
+
+NO_RULES = BuildRules()
+# What all layers built within one `build` share.
+outer_dtype: ContextVar[np.dtype | None] = ContextVar("dtype of the outermost build", default=None)
+build_rules: ContextVar[BuildRules] = ContextVar("rules of the outermost build", default=NO_RULES)
 
 
 def build_layer(

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.layers._tree import ParameterTree
 from minicnn.parameter import ForeignSwitch
+from minicnn.parameter_tree import ParameterTree
 
 
 class Freezable(ParameterTree):

@@ -11,16 +11,15 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from minicnn.batch_sums import sum_over_batch
-from minicnn.layers._build_rules import outer_dtype
-from minicnn.layers._building import build_layer
-from minicnn.layers._claims import check_thread, reading
-from minicnn.layers._config import Configurable
+from minicnn.config.configurable import Configurable
+from minicnn.layers._building import build_layer, outer_dtype
 from minicnn.layers._exchange import Exchangeable, Exchanged
 from minicnn.layers._freezing import Freezable
-from minicnn.layers._inputs import input_batches
 from minicnn.layers._prediction import detached_generators
-from minicnn.layers._tree import find_objects
 from minicnn.ops.underflow import HARMLESS
+from minicnn.parameter_tree import find_objects
+from minicnn.safeguards.claims import check_thread, reading
+from minicnn.safeguards.inputs import input_batches
 from minicnn.validation import check_examples, check_floats, check_input_shape, check_int, check_numbers
 
 _EMPTY: Any = (None, None)  # an empty cache: no value, no thread

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minicnn.layers._claims import reading
-from minicnn.layers._tree import find_objects
 from minicnn.layers.base import Layer
+from minicnn.parameter_tree import find_objects
+from minicnn.safeguards.claims import reading
 
 
 class LayerCost(NamedTuple):

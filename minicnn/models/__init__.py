@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+from minicnn.config.registry import register_function, register_layers
 from minicnn.layers import Sequential
-from minicnn.layers._registry import register_function, register_layers
 from minicnn.models.historic.alexnet import alexnet
 from minicnn.models.historic.lenet5_1998 import PartialConv2D, Subsample, init_1998, lenet5_1998
 from minicnn.models.lenet5 import lenet5

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from minicnn.layers._claims import current_thread, serve
 from minicnn.layers._freezing import share_frozen
 from minicnn.layers.base import Layer
 from minicnn.parallel.pickling import structure_digest
@@ -31,6 +30,7 @@ from minicnn.parallel.whole_batch import (
     find_mixing_layer,
 )
 from minicnn.parallel.worker_pool import WorkerPool
+from minicnn.safeguards.claims import current_thread, serve
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor

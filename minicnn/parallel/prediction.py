@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from minicnn.layers._claims import current_thread, reading, serve
-from minicnn.layers._inputs import share_notes
 from minicnn.layers.base import Layer
 from minicnn.parallel.threads import blas_threads, resolve_threads
+from minicnn.safeguards.claims import current_thread, reading, serve
+from minicnn.safeguards.inputs import share_notes
 from minicnn.validation import check_int
 
 

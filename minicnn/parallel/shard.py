@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from minicnn.errors import noted
-from minicnn.layers._inputs import to_input
 from minicnn.layers.base import Layer
 from minicnn.losses import call_loss
 from minicnn.parameter import Parameter
+from minicnn.safeguards.inputs import to_input
 
 MICROBATCH, MICROBATCH_VALUES = 64, 50_000  # the least examples and input values of a microbatch
 

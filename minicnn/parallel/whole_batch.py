@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minicnn.layers._inputs import to_input
-from minicnn.layers._tree import find_objects
 from minicnn.layers.base import Layer
 from minicnn.parallel.builtin_pickling import builtin_pickle
 from minicnn.parallel.held_values import code_names, find_values
 from minicnn.parallel.sums import run_in_shards
 from minicnn.parameter import Parameter
+from minicnn.parameter_tree import find_objects
+from minicnn.safeguards.inputs import to_input
 
 SUM = "sum_over_batch"
 SHARDS = 2  # into which the first batch of a fit is divided for a comparison

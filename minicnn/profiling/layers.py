@@ -11,11 +11,11 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from minicnn.layers import Sequential
-from minicnn.layers._claims import reading
 from minicnn.layers.summary import LayerCost, layer_costs
 from minicnn.losses import softmax_cross_entropy
 from minicnn.optimizers import Adam
 from minicnn.profiling.machine import describe_machine
+from minicnn.safeguards.claims import reading
 from minicnn.validation import check_int
 
 WARM_UP = 2  # untimed steps, in which memory is allocated and threads start

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from minicnn.layers._registry import custom_classes
+from minicnn.config.registry import custom_classes
 from minicnn.models import MODELS
 from minicnn.runs.config import TrainConfig
 from minicnn.runs.data import Data

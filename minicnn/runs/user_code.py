@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from types import ModuleType
 from typing import Any
 
+from minicnn.config.registry import is_registered
 from minicnn.layers import Layer, Sequential
-from minicnn.layers._registry import is_registered
 from minicnn.models import MODELS
 from minicnn.runs.suggestions import did_you_mean
 

@@ -1,7 +1,7 @@
 """A folder of checkpoints: the last few states of one fit, the newest of which can always be loaded.
 
 A checkpoint is one file, `step-00000120.safetensors`: named arrays and a JSON object, under one SHA-256 (see
-`minicnn.saving.tensors`). `minicnn.training.resume` defines their content.
+`minicnn.saving.tensors`). `minicnn.training.resume.checkpointer` defines their content.
 """
 
 import contextlib

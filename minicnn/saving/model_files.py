@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from minicnn.config.decoder import classes_by_name
+from minicnn.config.registry import custom_classes
 from minicnn.errors import FileFormatError
 from minicnn.layers import Layer
-from minicnn.layers._from_config import classes_by_name
-from minicnn.layers._registry import custom_classes
 from minicnn.saving.files import check_schema, parse_json, to_json
 from minicnn.saving.preprocessing import check_preprocessing
 from minicnn.saving.tensors import read_tensors

@@ -13,7 +13,7 @@ import numpy as np
 from minicnn import layers
 from minicnn.initializers import zeros
 from minicnn.layers import Layer
-from minicnn.layers._build_rules import BuildRules, build_rules
+from minicnn.layers._building import BuildRules, build_rules
 from minicnn.layers.resize import zero_pads
 from minicnn.models.historic.lenet5_1998 import PartialConv2D, Subsample
 from minicnn.ops.padding import Pair, output_size, pair, resolve_padding

@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 
 from minicnn.batch_sums import summing
-from minicnn.layers._claims import changing
-from minicnn.layers._inputs import check_scale, to_input
 from minicnn.parallel.data_parallel import DataParallel
 from minicnn.parallel.whole_batch import asks_for_sums
+from minicnn.safeguards.claims import changing
+from minicnn.safeguards.inputs import check_scale, to_input
 from minicnn.saving.fingerprint import data_digest
 from minicnn.training.batch import Batch, Batches
 from minicnn.training.callbacks import Callback
-from minicnn.training.diagnosis import find_nonfinite, is_finite
 from minicnn.training.evaluation import call_metric, is_mean, metrics_of_epoch
 from minicnn.training.history import History
-from minicnn.training.resume import Checkpointer
+from minicnn.training.resume.checkpointer import Checkpointer
+from minicnn.training.safeguards.diagnosis import find_nonfinite, is_finite
 from minicnn.training.state import TrainingState
 from minicnn.training.weighting import labels_for_loss
 

@@ -5,8 +5,8 @@ from typing import cast
 
 import numpy as np
 
-from minicnn.layers._claims import reading
 from minicnn.parallel.prediction import parallel_predict
+from minicnn.safeguards.claims import reading
 from minicnn.training.evaluation import score
 from minicnn.training.inputs import check_data
 from minicnn.training.sources import Examples, ExampleSource, is_source, labels_of, predict_part

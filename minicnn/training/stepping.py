@@ -12,8 +12,8 @@ from minicnn.training.batch import Batch
 from minicnn.training.batches import IterableBatches
 from minicnn.training.callbacks.base import Callback
 from minicnn.training.history import History
-from minicnn.training.locking import training_lock
 from minicnn.training.loop import TrainingLoop
+from minicnn.training.safeguards.locking import training_lock
 from minicnn.training.state import Loss, TrainingState
 from minicnn.training.weighting import WeightedLoss
 

@@ -25,8 +25,8 @@ from minicnn.training.loop import TrainingLoop
 from minicnn.training.lr_finder import RateSearch, find_rate
 from minicnn.training.predicting import Predictor
 from minicnn.training.progress import Progress
-from minicnn.training.rehearsal import rehearse
-from minicnn.training.resume import Checkpointer
+from minicnn.training.resume.checkpointer import Checkpointer
+from minicnn.training.safeguards.rehearsal import rehearse
 from minicnn.training.sources import Examples, ExampleSource
 from minicnn.training.splitting import split_data
 from minicnn.training.state import Loss, TrainingState

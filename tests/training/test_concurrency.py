@@ -78,9 +78,9 @@ def during_a_step(action):
 
 
 def waits_for_the_step(model):
-    from minicnn.layers import _claims
+    from minicnn.safeguards import claims
 
-    return bool(_claims._claims[id(model)]._queue)
+    return bool(claims._claims[id(model)]._queue)
 
 
 def with_weights(weights):

@@ -8,7 +8,7 @@ from minicnn.interop.keras.custom_layers import keras_class
 from minicnn.interop.keras.weights import set_weights
 from minicnn.interop.layer_map import counterpart, flat_layers
 from minicnn.layers import Layer
-from minicnn.layers._claims import reading
+from minicnn.safeguards.claims import reading
 
 
 def to_keras(model: Layer, dtype: str | None = None) -> keras.Model:

@@ -3,7 +3,7 @@
 import os
 
 from minicnn.layers import Layer
-from minicnn.layers._claims import reading
+from minicnn.safeguards.claims import reading
 from minicnn.saving.files import write_atomically
 
 try:
@@ -14,7 +14,7 @@ except ImportError as error:
 
 from minicnn.interop.onnx.graph import Graph
 from minicnn.interop.onnx.nodes import append_nodes
-from minicnn.training.diagnosis import is_finite
+from minicnn.training.safeguards.diagnosis import is_finite
 from minicnn.version import __version__
 
 __all__ = ["save_onnx", "to_onnx"]

@@ -7,9 +7,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from minicnn.layers._from_config import ARRAY_DTYPES, Decoder
-from minicnn.layers._registry import FACTORIES, FUNCTIONS, is_registered
-from minicnn.layers._tree import constructor_parameters
+from minicnn.config.decoder import ARRAY_DTYPES, Decoder
+from minicnn.config.registry import FACTORIES, FUNCTIONS, is_registered
+from minicnn.parameter_tree import constructor_parameters
 from minicnn.validation import ConfiguredFunction
 
 _MAX_ARRAY = 100_000  # values; larger arrays are weights, and belong into a Parameter

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.layers._registry import FACTORIES, FUNCTIONS, LAYERS
-from minicnn.layers._tree import ParameterTree, constructor_parameters
+from minicnn.config.registry import FACTORIES, FUNCTIONS, LAYERS
+from minicnn.parameter_tree import ParameterTree, constructor_parameters
 
 MAX_DEPTH, MAX_LAYERS = 100, 10_000  # of values in values; of all layers of a configuration
 ARRAY_DTYPES = ("bool", *(f"{kind}{8 * size}" for kind in ("int", "uint") for size in (1, 2, 4, 8)))

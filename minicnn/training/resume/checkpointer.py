@@ -1,9 +1,4 @@
-"""Save and restore the full state of a fit, so that an interrupted fit ends bit-identical.
-
-Everything random is either recomputed from seed, epoch and step (the order, the augmentation), or comes from
-a generator that continues (Dropout's, one for each replica of the model). The generators are saved, with the
-weights, the optimizer's state, the sums of the epoch that runs, and the callbacks' state.
-"""
+"""The callback that writes the checkpoints of a fit, and restores the newest."""
 
 from __future__ import annotations
 
@@ -23,16 +18,16 @@ from minicnn.saving.fingerprint import differences
 from minicnn.saving.weights import check_weights
 from minicnn.training.batch import Batches
 from minicnn.training.callbacks.base import Callback, Logs
-from minicnn.training.checkpoint_format import (
+from minicnn.training.evaluation import is_mean
+from minicnn.training.resume.checkpoint_format import (
     check_generator_state,
     check_values,
     file_format_error,
     is_consistent,
     under,
 )
-from minicnn.training.diagnosis import is_finite
-from minicnn.training.evaluation import is_mean
-from minicnn.training.settings import settings_of_fit
+from minicnn.training.resume.settings import settings_of_fit
+from minicnn.training.safeguards.diagnosis import is_finite
 from minicnn.training.sources import Examples, ExampleSource
 from minicnn.training.state import TrainingState
 

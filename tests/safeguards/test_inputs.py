@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from minicnn import SGD, Conv2D, Dense, Flatten, GlobalAveragePool2D, Rescaling, Sequential, Trainer
-from minicnn.layers import _inputs
+from minicnn.safeguards import inputs
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.integers(0, 256, (12, 8, 8, 1), dtype=np.uint8), RNG.integers(0, 3, 12)
@@ -132,10 +132,10 @@ def test_a_model_that_standardizes_floats_gets_floats():
 
 def test_nothing_is_kept_of_models_that_are_gone():
     gc.collect()
-    before = len(_inputs._noted)
+    before = len(inputs._noted)
     model = Sequential([GlobalAveragePool2D()]).build((8, 8, 1), rng=0)
     model.predict(X)
-    assert len(_inputs._noted) > before
+    assert len(inputs._noted) > before
     del model
     gc.collect()
-    assert len(_inputs._noted) <= before
+    assert len(inputs._noted) <= before

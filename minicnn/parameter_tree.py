@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.layers._claims import changing, reading
 from minicnn.parameter import Parameter
+from minicnn.safeguards.claims import changing, reading
 
 
 class ParameterTree:

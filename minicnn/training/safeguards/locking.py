@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from minicnn.layers._claims import claim, claimed_parts
 from minicnn.layers.base import Layer
 from minicnn.optimizers import Optimizer
 from minicnn.parameter import Parameter
+from minicnn.safeguards.claims import claim, claimed_parts
 from minicnn.training.callbacks import Callback
 
 # The weights' buffers that an optimizer has trained; a model that is built again has other ones.
