@@ -29,7 +29,10 @@ _TITLE_LETTER, _TEXT_LETTER = 0.092, 0.08  # width of a letter in inches, at mos
 
 
 def confusion_matrix(
-    matrix: np.ndarray, class_names: Sequence[str] | None = None, ax: Axes | None = None
+    matrix: np.ndarray,
+    class_names: Sequence[str] | None = None,
+    ax: Axes | None = None,
+    percentages: bool = True,
 ) -> Figure:
     """Draw a confusion matrix with counts, and their percentage of the true class.
 
@@ -43,6 +46,8 @@ def confusion_matrix(
         By default the class indices.
     ax : Axes, optional
         Where to draw.
+    percentages : bool
+        Whether to write percentages, too; small cells have no room for them.
 
     Returns
     -------
@@ -62,7 +67,7 @@ def confusion_matrix(
     rates = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     ax.imshow(_colours(rates))
     if classes <= _MAX_WRITTEN:
-        _write(ax, matrix, rates)
+        _write(ax, matrix, rates if percentages else None)
         ticks = np.arange(classes)
         long = longest > 3
         ax.set_xticks(ticks, names, rotation=45 if long else 0, ha="right" if long else "center")
@@ -103,15 +108,17 @@ def _colours(rates: np.ndarray) -> np.ndarray:
     return np.where(right[..., np.newaxis], blue, red)
 
 
-def _write(ax: Axes, matrix: np.ndarray, rates: np.ndarray) -> None:
-    """Write count and percentage into each cell that is not zero."""
+def _write(ax: Axes, matrix: np.ndarray, rates: np.ndarray | None) -> None:
+    """Write the count, and the rate in per cent if there are rates, into each cell that is not zero."""
     # The texts lie inside the axes: leaving them out of the layout halves the time.
     options: dict[str, Any] = {"ha": "center", "va": "center", "in_layout": False}
     for (row, column), count in np.ndenumerate(matrix):
         if not count:
             ax.text(column, row, "·", fontsize=TITLE, color=MUTED, **options)
             continue
-        rate = 100 * rates[row, column]
-        percent = f"{rate:.1f} %" if rate < 99.95 else "100 %"
-        ax.text(column, row - 0.15, f"{count:,}", fontsize=TEXT + 1, color=INK, **options)
-        ax.text(column, row + 0.2, percent, fontsize=SMALL, color=INK, **options)
+        above = 0.0 if rates is None else 0.15
+        ax.text(column, row - above, f"{count:,}", fontsize=TEXT + 1, color=INK, **options)
+        if rates is not None:
+            rate = 100 * rates[row, column]
+            percent = f"{rate:.1f} %" if rate < 99.95 else "100 %"
+            ax.text(column, row + 0.2, percent, fontsize=SMALL, color=INK, **options)

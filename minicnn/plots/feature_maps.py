@@ -1,5 +1,6 @@
 """The kernels of a convolution, and the output of each layer for an image."""
 
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,7 +15,12 @@ from minicnn.plots.style import DPI, INK, SMALL, TEXT, draw_signed, dress, figur
 from minicnn.plural import counted
 
 _COLUMNS = 16
-_ROWS, _CELLS, _CELL = 6, 42, 8  # of vectors: the most rows, values in a row, pixels of a value
+_ROWS, _CELLS, _CELL = (
+    6,
+    42,
+    8,
+)  # of vectors: the most rows, values in a row where the width is 8, pixels of a value
+_LABELS, _FULL = 1.5, 6.5  # inches: of the labels, and of the maps beside them where the width is 8
 
 
 def kernels(kernel: np.ndarray, limit: int = 16, ax: Axes | None = None) -> Figure:
@@ -81,6 +87,7 @@ def feature_maps(
     image: np.ndarray,
     class_names: Sequence[str] | None = None,
     limit: int = _COLUMNS,
+    width: float = 8.0,
     axes: Sequence[Axes] | None = None,
 ) -> Figure:
     """Draw the output of each layer for one image, on a scale of its own: blue is positive, orange negative.
@@ -96,6 +103,8 @@ def feature_maps(
     limit : int
         Maximum number of maps of a layer; the first ones are drawn. Of a vector, at most 252 values are
         drawn.
+    width : float
+        Of a new figure, in inches.
     axes : sequence of Axes, optional
         Where to draw: the image, and each layer except those that only change the shape.
 
@@ -104,21 +113,23 @@ def feature_maps(
     Figure
     """
     rows = _layer_outputs(model, image)
-    drawings = [_grid(values, limit) for _, values in rows]
+    room = width - _LABELS
+    cells = max(round(room * _CELLS / _FULL), 1)  # of a vector in a row
+    drawings = [_grid(values, limit, cells) for _, values in rows]
     values = rows[-1][1]
     names = [str(k) for k in range(len(values))] if class_names is None else class_names
     names = [shorten(name, 16) for name in names]
     if axes is None:
-        axes = _rows([len(whole) / width for whole, width in drawings], 0.08 * max(map(len, names)))
-    for ax, (name, values), (whole, width) in zip(axes, rows, drawings, strict=True):
+        axes = _rows([room * len(whole) / row for whole, row in drawings], 0.08 * max(map(len, names)), width)
+    for ax, (name, values), (whole, row) in zip(axes, rows, drawings, strict=True):
         drawn = draw_signed(ax, whole)
         if name == "image":
             drawn.set_cmap("gray")
-        ax.set_xlim(-0.5, width - 0.5)
+        ax.set_xlim(-0.5, row - 0.5)
         ax.set_anchor("W")
         text = f"{name}\n{'x'.join(map(str, values.shape))}\nup to {np.abs(values).max():.3g}"
         ax.set_ylabel(text, fontsize=SMALL, color=INK, rotation=0, ha="right", va="center")
-    if values.ndim == 1 and len(values) <= _CELLS:
+    if values.ndim == 1 and len(values) <= cells:
         ax.set_xticks(np.arange(len(values)) * (_CELL + 1) + (_CELL - 1) / 2, names)
         long = max(map(len, names)) > 1  # a cell is as wide as one letter
         ax.tick_params("x", labelsize=SMALL, length=0, colors=INK, rotation=90 if long else 0)
@@ -135,27 +146,27 @@ def _layer_outputs(model: Sequential, image: np.ndarray) -> list[tuple[str, np.n
     return rows
 
 
-def _grid(values: np.ndarray, limit: int) -> tuple[np.ndarray, int]:
-    """Return a picture of maps (h, w, channels), or of a vector as cells; and the width of a full row."""
+def _grid(values: np.ndarray, limit: int, row: int) -> tuple[np.ndarray, int]:
+    """Return a picture of maps (h, w, channels), or of a vector in rows of cells; and a full row's width."""
     if values.ndim == 3:
         maps, columns = np.moveaxis(values[..., :limit], -1, 0), limit
     else:
         cells = values.ravel()[: _ROWS * _CELLS]
-        maps, columns = np.broadcast_to(cells[:, None, None], (len(cells), _CELL, _CELL)), _CELLS
+        maps, columns = np.broadcast_to(cells[:, None, None], (len(cells), _CELL, _CELL)), row
     width = mosaic(np.zeros((columns, *maps.shape[1:])), columns).shape[1]
     return mosaic(maps, min(columns, len(maps))), width
 
 
-def _rows(heights: Sequence[float], below: float) -> list[Axes]:
-    """Return axes below each other in a new figure; heights in widths of the axes, `below` in inches."""
-    inches = [max(6.5 * height, 0.42) for height in heights]
+def _rows(heights: Sequence[float], below: float, width: float) -> list[Axes]:
+    """Return axes below each other in a new figure; all lengths in inches."""
+    inches = [max(height, 0.42) for height in heights]
+    title = "Output of each layer: blue is positive, orange negative, each layer on its own scale"
+    lines = textwrap.wrap(title, max(round(11 * width), 30))
     figure = Figure(
-        figsize=(8, sum(inches) + 0.09 * len(inches) + 0.62 + below), dpi=DPI, layout="constrained"
+        figsize=(width, sum(inches) + 0.09 * len(inches) + 0.45 + 0.17 * len(lines) + below),
+        dpi=DPI,
+        layout="constrained",
+        facecolor="white",
     )
-    figure.set_facecolor("white")
-    figure.suptitle(
-        "Output of each layer: blue is positive, orange negative, each layer on its own scale",
-        fontsize=TEXT,
-        color=INK,
-    )
+    figure.suptitle("\n".join(lines), fontsize=TEXT, color=INK)
     return list(figure.subplots(len(heights), 1, height_ratios=inches, squeeze=False)[:, 0])

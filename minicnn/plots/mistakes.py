@@ -1,5 +1,6 @@
 """The misclassified images with the highest confidence."""
 
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,7 +11,7 @@ from minicnn.plots.style import dress, figure_of, shorten
 from minicnn.plots.tiles import draw_tiles, tile_axes
 from minicnn.plural import counted
 
-_COLUMNS = 8
+_LETTERS = 10  # of the title above each column
 
 
 def mistakes(
@@ -19,11 +20,12 @@ def mistakes(
     probabilities: np.ndarray,
     class_names: Sequence[str] | None = None,
     count: int = 24,
+    columns: int = 8,
     ax: Axes | None = None,
 ) -> Figure:
     """Draw misclassified images, those with the highest probability of the wrong class first.
 
-    Below each image: the predicted class with its probability, and the true class.
+    Below each image: the predicted class with its probability in brackets, and the true class.
 
     Parameters
     ----------
@@ -37,6 +39,8 @@ def mistakes(
         By default the class indices.
     count : int
         Maximum number of images.
+    columns : int
+        Number of images in a row.
     ax : Axes, optional
         Where to draw.
 
@@ -49,12 +53,16 @@ def mistakes(
     most_confident = wrong[np.argsort(-confidence[wrong], kind="stable")][:count]
     names = [str(k) for k in range(probabilities.shape[1])] if class_names is None else class_names
     captions = [
-        (f"{shorten(names[predicted[i]], 10)} {100 * confidence[i]:.0f} %", f"is {shorten(names[labels[i]])}")
+        (
+            f"{shorten(names[predicted[i]], 10)} ({100 * confidence[i]:.0f} %)",
+            f"is {shorten(names[labels[i]])}",
+        )
         for i in most_confident
     ]
-    ax = tile_axes(images[most_confident], _COLUMNS) if ax is None else ax
-    draw_tiles(ax, images[most_confident], captions, _COLUMNS)
     total = counted(len(labels), "image")
     title = f"Most confident of {counted(len(wrong), 'mistake')} in {total}: predicted and true class"
-    dress(ax, title if len(wrong) else f"No mistakes in {total}")
+    lines = textwrap.wrap(title if len(wrong) else f"No mistakes in {total}", max(_LETTERS * columns, 30))
+    ax = tile_axes(images[most_confident], columns, len(lines)) if ax is None else ax
+    draw_tiles(ax, images[most_confident], captions, columns)
+    dress(ax, "\n".join(lines))
     return figure_of(ax)

@@ -47,10 +47,10 @@ SIGNED = LinearSegmentedColormap.from_list("signed", [VERMILLION, "#FFFFFF", BLU
 _NAN = "#E4E4E4"  # grey, so that the edge of white cells is visible
 
 
-def new_axes(width: float, height: float, columns: int = 1) -> list[Axes]:
-    """Return axes side by side in a new figure of this size in inches."""
+def new_axes(width: float, height: float, columns: int = 1, rows: int = 1) -> list[Axes]:
+    """Return axes in rows and columns, row by row, in a new figure of this size in inches."""
     figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
-    return [figure.add_subplot(1, columns, 1 + column) for column in range(columns)]
+    return [figure.add_subplot(rows, columns, 1 + place) for place in range(rows * columns)]
 
 
 def figure_of(axes: Axes) -> Any:

@@ -13,11 +13,12 @@ _LINE = 0.17  # height of a caption line, in image widths
 _LETTERS = 13  # that fit into a line; longer lines are written smaller
 
 
-def tile_axes(images: np.ndarray, columns: int, width: float = 8.0) -> Axes:
-    """Return the axes of a new figure, `width` inches wide, that this number of tiles fills exactly."""
+def tile_axes(images: np.ndarray, columns: int, title_lines: int = 1) -> Axes:
+    """Return the axes of a new figure, an inch wide for each column, that these tiles fill exactly."""
     across, down = _pitch(images)
     rows = max(-(-len(images) // columns), 1)
-    return new_axes(width, 0.35 + width * (rows * down - _GAP) / (columns * across - _GAP))[0]
+    title = 0.15 + 0.2 * title_lines
+    return new_axes(columns, title + columns * (rows * down - _GAP) / (columns * across - _GAP))[0]
 
 
 def draw_tiles(

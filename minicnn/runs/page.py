@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 # Dark mode follows the system; pictures keep their white background. The page is never wider than a phone:
-# tables and pictures whose text would become too small scroll by themselves.
+# on it, most pictures are replaced by a narrow one; the others, and tables, scroll by themselves.
+_NARROW = "(max-width: 40rem)"
 _STYLE = """\
 :root { color-scheme: light dark; --ink: #222; --ground: #fff; --faint: #ddd; --link: #00578a; }
 @media (prefers-color-scheme: dark) {
@@ -20,8 +21,11 @@ h1 { margin: 0; font-size: 1.7rem; }
 h2 { margin: 2.5rem 0 .5rem; font-size: 1.25rem; border-bottom: 1px solid var(--faint); }
 nav a { margin-right: 1rem; color: var(--link); }
 .lead { font-size: 1.15rem; }
-.picture { overflow-x: auto; margin: .75rem 0; border-radius: 6px; }
-img { display: block; width: 100%; min-width: 38rem; height: auto; background: #fff; }
+figure { margin: 1rem 0 1.75rem; }
+figcaption { margin-top: .5rem; max-width: 46rem; }
+.picture { overflow-x: auto; border-radius: 6px; }
+img { display: block; width: 100%; height: auto; background: #fff; }
+.scrolls img { min-width: 38rem; }
 pre { overflow-x: auto; overflow-wrap: normal; font-size: .85rem; line-height: 1.4; }
 table { border-collapse: collapse; }
 th, td { padding: .15rem 1.5rem .15rem 0; text-align: left; vertical-align: top; font-weight: normal; }
@@ -88,8 +92,28 @@ def table(rows: Mapping[str, Any]) -> str:
     return f"<table>\n{lines}</table>\n"
 
 
-def picture(figure: Any, text: str) -> str:
-    """Return a Matplotlib figure as an image embedded in the page; `text` describes it to screen readers."""
+def picture(figure: Any, text: str, caption: str, narrow: Any = None) -> str:
+    """Return a Matplotlib figure as an image embedded in the page, with a caption below it.
+
+    `text` says to screen readers, in a few words, what it is. On phones it is replaced by `narrow`, another
+    figure or a size in inches in which the same is drawn; without it, it scrolls there.
+    """
+    size, source = _embedded(figure)
+    image = f'<img {size} alt="{_text(text)}" src="{source}">'
+    if narrow is None:  # reached by keyboard, since it scrolls
+        opening = f'<div class="picture scrolls" tabindex="0" role="region" aria-label="{_text(text)}">'
+    else:
+        if isinstance(narrow, tuple):
+            figure.set_size_inches(narrow)
+            narrow = figure
+        size, source = _embedded(narrow)
+        image = f'<picture><source media="{_NARROW}" {size} srcset="{source}">{image}</picture>'
+        opening = '<div class="picture">'
+    return f"<figure>\n{opening}{image}</div>\n<figcaption>{_text(caption)}</figcaption>\n</figure>\n"
+
+
+def _embedded(figure: Any) -> tuple[str, str]:
+    """Return the attributes of a figure's size, and its PNG as an address."""
     file = io.BytesIO()
     figure.savefig(file, format="png")
     data = file.getvalue()
@@ -97,8 +121,7 @@ def picture(figure: Any, text: str) -> str:
         f'{name}="{int.from_bytes(data[start : start + 4])}"'
         for name, start in (("width", 16), ("height", 20))
     )
-    source = f"data:image/png;base64,{base64.b64encode(data).decode()}"
-    return f'<div class="picture"><img {size} alt="{_text(text)}" src="{source}"></div>\n'
+    return size, f"data:image/png;base64,{base64.b64encode(data).decode()}"
 
 
 def _text(value: Any) -> str:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from minicnn.runs.data import load_evaluation_data
+from minicnn.runs.evaluation import Evaluation
 from minicnn.runs.folder import Run
 from minicnn.runs.page import page
 from minicnn.runs.train import check_outputs, evaluate
@@ -28,7 +29,7 @@ def report(run: Run, limit: int | None = None, dataset: str | None = None, data:
     ValueError
         If the model's outputs are not finite.
     """
-    from minicnn.runs.sections import SECTIONS, Evaluation  # imported here, since it needs matplotlib
+    from minicnn.runs.sections import SECTIONS  # imported here, since it needs matplotlib
 
     part, (images, labels) = load_evaluation_data(run.config, run.model, dataset, data)
     if dataset is not None:

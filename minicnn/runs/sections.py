@@ -1,93 +1,54 @@
-"""The sections of a report, each of them a function that yields fragments of HTML."""
+"""The sections of a report, each of them a function that yields fragments of HTML: here, the pictures."""
 
-import json
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from minicnn import plots
 from minicnn.metrics import confusion_matrix
-from minicnn.ops.activations import softmax
+from minicnn.plots.style import new_axes
 from minicnn.plural import counted
-from minicnn.runs.folder import Run
-from minicnn.runs.page import paragraph, picture, preformatted, table
-from minicnn.runs.records import RESULT, read_history, read_result
+from minicnn.runs import tables
+from minicnn.runs.evaluation import Evaluation
+from minicnn.runs.page import paragraph, picture
+from minicnn.runs.records import read_history
+from minicnn.runs.wording import percent
+from minicnn.training import History
 
 _MAPPED = 1500  # images in the map of the last hidden layer; more would hide each other
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """A trained run, evaluated on images of one part of its data."""
-
-    run: Run
-    part: str
-    images: np.ndarray
-    labels: np.ndarray
-    scores: dict[str, float]
-    logits: np.ndarray
-
-    @property
-    def headline(self) -> str:
-        """The scores in one sentence."""
-        config, accuracy = self.run.config, self.scores["accuracy"]
-        return (
-            f"{self.run.title} on {config.dataset}: {100 * accuracy:.2f} % of "
-            f"{counted(len(self.images), f'{self.part} image'.strip())} right "
-            f"(error {100 * (1 - accuracy):.2f} %, loss {self.scores['loss']:.4g})"
-        )
-
-    @cached_property
-    def names(self) -> list[str]:
-        """The names of the classes."""
-        return self.run.class_names
-
-    @cached_property
-    def probabilities(self) -> np.ndarray:
-        """Shape (N, K)."""
-        return softmax(self.logits)
-
-    @cached_property
-    def mistakes(self) -> np.ndarray:
-        """The indices of the images that are classified wrongly."""
-        return np.flatnonzero(self.probabilities.argmax(axis=1) != self.labels)
-
-    @property
-    def example(self) -> int:
-        """The index of the mistake with the highest probability; without mistakes, of the first image."""
-        if not self.mistakes.size:
-            return 0
-        return int(self.mistakes[self.probabilities[self.mistakes].max(axis=1).argmax()])
-
-
-def _configuration(evaluation: Evaluation) -> Iterator[str]:
-    yield table(_texts(evaluation.run.config.to_dict()))
-
-
-def _result(evaluation: Evaluation) -> Iterator[str]:
-    folder = evaluation.run.folder
-    if (folder / RESULT).exists():
-        yield table(_texts(read_result(folder)))
-    elif folder.is_dir():
-        yield paragraph("The training has not finished.")
-
-
-def _layers(evaluation: Evaluation) -> Iterator[str]:
-    yield preformatted(evaluation.run.model.summary(), "Table of the layers")
+_PHONE = 4.8  # width in inches of a picture whose text can be read on a phone
+_FEW = 10  # classes whose confusion matrix has room on a phone
 
 
 def _learning(evaluation: Evaluation) -> Iterator[str]:
     if not evaluation.run.folder.is_dir():  # a model file has no history
         return
     history = read_history(evaluation.run.folder)
-    last = ", ".join(f"{name} {values[-1]:.4g}" for name, values in history.history.items())
     test = evaluation.scores if evaluation.part == "test" else None
     yield picture(
-        plots.learning_curves(history, test), f"Loss and error by epoch. At the end: {last or 'no epoch'}."
+        plots.learning_curves(history, test),
+        "Loss and error by epoch",
+        _curves_in_words(history, test),
+        plots.learning_curves(history, test, new_axes(_PHONE, 5.6, rows=2)),
     )
+
+
+def _curves_in_words(history: History, test: Any) -> str:
+    """Return what the curves show, and their last values."""
+    parts = ["Loss and error after each epoch, on logarithmic scales."]
+    if not history.epoch:
+        return f"{parts[0]} No epoch has ended yet."
+    last = {name: values[-1] for name, values in history.history.items()}
+    names = {"": "in training (the mean over the last epoch)", "val_": "on the held-out images"}
+    for prefix, name in names.items():
+        if f"{prefix}loss" in last and f"{prefix}accuracy" in last:
+            wrong = percent(1 - last[f"{prefix}accuracy"])
+            parts.append(f"{name[0].upper()}{name[1:]}: {wrong} wrong, loss {last[f'{prefix}loss']:.3g}.")
+    if test is not None:
+        wrong = percent(1 - test["accuracy"])
+        parts.append(f"On the test images, the diamond: {wrong} wrong, loss {test['loss']:.3g}.")
+    return " ".join(parts)
 
 
 def _confusion(evaluation: Evaluation) -> Iterator[str]:
@@ -98,24 +59,29 @@ def _confusion(evaluation: Evaluation) -> Iterator[str]:
     if count := int(wrong[truth, answer]):
         text = f"The most frequent mistake: {names[truth]} answered as {names[answer]}, "
         text += f"{counted(count, 'time')}."
-    yield picture(plots.confusion_matrix(matrix, names), f"Confusion matrix. {text}")
+    narrow = None
+    if len(names) <= _FEW and max(map(len, names)) <= 3:
+        narrow = plots.confusion_matrix(matrix, names, new_axes(_PHONE, _PHONE)[0], percentages=False)
+    yield picture(
+        plots.confusion_matrix(matrix, names),
+        "Confusion matrix",
+        f"A row for each true class, a column for each answer. Blue is right, orange wrong. {text}",
+        narrow,
+    )
 
 
 def _mistakes(evaluation: Evaluation) -> Iterator[str]:
-    shown = plots.mistakes(evaluation.images, evaluation.labels, evaluation.probabilities, evaluation.names)
+    shown = evaluation.images, evaluation.labels, evaluation.probabilities, evaluation.names
     number, total = counted(len(evaluation.mistakes), "mistake"), counted(len(evaluation.images), "image")
-    yield picture(shown, f"The most confident of {number} in {total}.")
-
-
-def _kernels(evaluation: Evaluation) -> Iterator[str]:
-    for name, parameter in evaluation.run.model.named_parameters():
-        if parameter.value.ndim == 4:
-            height, width, channels, filters = parameter.shape
-            text = f"The {height}x{width} kernels of {counted(filters, 'filter')}"
-            yield paragraph(name)
-            yield picture(
-                plots.kernels(parameter.value), f"{text} over {counted(channels, 'channel')}, {name}."
-            )
+    text = (
+        f"The most confident of {number} in {total}. Below each, in orange, the answer and its probability; "
+    )
+    yield picture(
+        plots.mistakes(*shown),
+        "Images that are answered wrongly",
+        text + "then the true class." if evaluation.mistakes.size else f"No mistakes in {total}.",
+        plots.mistakes(*shown, count=16, columns=4),
+    )
 
 
 def _one_image(evaluation: Evaluation) -> Iterator[str]:
@@ -125,9 +91,21 @@ def _one_image(evaluation: Evaluation) -> Iterator[str]:
     shown = f"{kind} of {names[evaluation.labels[k]]}, answered {answer}"
     yield paragraph(f"The most confident mistake: {shown}." if evaluation.mistakes.size else f"{shown}.")
     image = evaluation.images[k]
-    yield picture(plots.feature_maps(model, image, names), f"Outputs of all layers for {shown}.")
-    text = f"Pixels that decide the answer to {shown}: by gradient, occlusion and Grad-CAM."
-    yield picture(plots.saliency(model, image, None, names), text)
+    yield picture(
+        plots.feature_maps(model, image, names),
+        f"Outputs of all layers for {shown}",
+        "What each layer makes of the image, from top to bottom: a map for each filter, and at the end "
+        "a cell for each class. Blue is positive, orange negative, darker for more.",
+        plots.feature_maps(model, image, names, limit=8, width=_PHONE),
+    )
+    yield picture(
+        plots.saliency(model, image, None, names),
+        f"Pixels that decide the answer to {shown}",
+        f"Which pixels speak for {answer} (blue), and which against it (orange). Gradient: what a brighter "
+        "pixel would change. Occlusion: what is lost where a square is covered. Grad-CAM: where the filters "
+        "of the last convolution that speak for the class respond.",
+        plots.saliency(model, image, None, names, new_axes(_PHONE, 5.6, columns=2, rows=2)),
+    )
 
 
 def _map(evaluation: Evaluation) -> Iterator[str]:
@@ -137,30 +115,41 @@ def _map(evaluation: Evaluation) -> Iterator[str]:
             evaluation.run.model, evaluation.images[some], evaluation.labels[some], evaluation.names
         )
         yield picture(
-            figure, "Images as points: those with similar outputs of the last hidden layer are close."
+            figure,
+            "Images as points",
+            "Each point is an image, coloured by its true class. Images with similar outputs of the last "
+            "hidden layer are close. Of its many dimensions, these two differ most from image to image.",
+            (_PHONE, _PHONE),
         )
 
 
-def _texts(values: dict[str, Any]) -> dict[str, str]:
-    """Return values as text, nested ones under the path of their names."""
-    texts: dict[str, str] = {}
-    for name, value in values.items():
-        if isinstance(value, dict):
-            texts |= {f"{name}: {inner}": text for inner, text in _texts(value).items()}
-        elif value is not None:
-            texts[name.replace("_", " ")] = value if isinstance(value, str) else json.dumps(value)
-    return texts
+def _kernels(evaluation: Evaluation) -> Iterator[str]:
+    for name, parameter in evaluation.run.model.named_parameters():
+        if parameter.value.ndim == 4:
+            height, width, channels, filters = parameter.shape
+            kind = f"The {height}x{width} kernels of {name.rpartition('.')[0] or name}"
+            few = min(filters, 8)
+            rows = 1.3 + (_PHONE - 1.6) / few * min(channels, few) * height / width
+            yield picture(
+                plots.kernels(parameter.value),
+                f"{kind}, drawn",
+                f"{kind}: {counted(filters, 'filter')}, a column each, over "
+                f"{counted(channels, 'channel')}, a row each. Blue is positive, orange negative.",
+                plots.kernels(parameter.value, few, new_axes(_PHONE, rows)[0]),
+            )
 
 
-# A section without fragments is left out.
+# Pictures first, then what one looks up. A section without fragments is left out.
 SECTIONS = {
-    "Configuration": _configuration,
-    "Result": _result,
-    "Layers": _layers,
     "Learning curves": _learning,
     "Confusion matrix": _confusion,
     "Mistakes": _mistakes,
-    "Kernels": _kernels,
     "One image, layer by layer": _one_image,
     "Map of the last hidden layer": _map,
+    "Kernels": _kernels,
+    "Evaluation": tables.evaluated,
+    "Training": tables.training,
+    "Settings": tables.settings,
+    "Layers": tables.layers,
+    "Software": tables.software,
 }

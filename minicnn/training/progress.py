@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import sys
+import textwrap
 import time
 from typing import TYPE_CHECKING, Any, Self
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 _NOTEBOOK_COLUMNS = 90
+_FEWEST_CELLS = 4  # of the bar itself; texts that leave it fewer are not shown
+_DIGITS = 3  # of numbers beside the bar
 
 
 class Progress(Callback):
@@ -54,7 +57,7 @@ class Progress(Callback):
         from tqdm import tqdm  # imported here, since it would add a fifth to the time of `import minicnn`
 
         share = "{n_fmt}{unit}" if self.size is None else "{percentage:3.0f}% |{bar}|"
-        layout = f"{{desc}} {share}{{postfix}}, {{rate_fmt}}"  # a narrow terminal cuts off the end
+        layout = f"{{desc}} {share}{{postfix}}"
         target: dict[str, Any] = {"dynamic_ncols": True}
         if in_notebook():
             self.notebook = NotebookLine()
@@ -68,13 +71,16 @@ class Progress(Callback):
 
     def on_batch_end(self, step: int, logs: Logs) -> None:
         """Advance the bar."""
-        if self.bar is not None:
-            left = self.batch_size if self.size is None else self.size - self.bar.n
+        bar = self.bar
+        if bar is not None:
+            left = self.batch_size if self.size is None else self.size - bar.n
             done = min(self.batch_size, left)
-            part = 0.0 if self.size is None else (self.bar.n + done) / self.size
-            texts = [self._left(self.state.epoch + part), numbers_text(logs)]
-            self.bar.set_postfix_str(", ".join(filter(None, texts)), refresh=False)
-            self.bar.update(done)
+            part = 0.0 if self.size is None else (bar.n + done) / self.size
+            rate = bar.format_dict["rate"]  # of the last steps; None or 0 before it is known
+            texts = [self._left(self.state.epoch + part), *number_texts(logs, _DIGITS)]
+            texts.append(f"{_three_digits(rate)}{self.unit}/s" if rate else "")
+            bar.set_postfix_str(_fitting(bar, list(filter(None, texts))), refresh=False)
+            bar.update(done)
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Leave the numbers of the epoch on the screen, in place of the bar, or print them."""
@@ -87,8 +93,10 @@ class Progress(Callback):
             self.notebook.write(line)
         elif self.bar is not None or self.prints_lines:
             left = self._left(epoch + 1) if self.prints_lines else ""
+            line = ", ".join(filter(None, [line, left]))
             with contextlib.suppress(OSError):  # a log on a full disk must not end the training
-                print(", ".join(filter(None, [line, left])), file=sys.stderr, flush=True)
+                text = line if self.bar is None else _folded(line, _columns(self.bar))
+                print(text, file=sys.stderr, flush=True)
 
     def _title(self, epoch: int) -> str:
         return f"epoch {epoch - self.state.first_epoch + 1}/{self.epochs}"
@@ -147,15 +155,58 @@ def numbers_text(logs: Logs) -> str:
     >>> numbers_text({"loss": 0.123456, "accuracy": 1.0, "val_loss": 1234.5})
     'loss 0.1235 (val 1234), accuracy 1.000'
     """
+    return ", ".join(number_texts(logs))
+
+
+def number_texts(logs: Logs, digits: int = 4) -> list[str]:
+    """Return the text of each log, see `numbers_text`."""
     texts = []
     for name, value in logs.items():
         if name.startswith("val_") and name.removeprefix("val_") in logs:
             continue
-        beside = logs.get(f"val_{name}")
-        texts.append(f"{name} {_number(value)}" + ("" if beside is None else f" (val {_number(beside)})"))
-    return ", ".join(texts)
+        texts.append(f"{name} {_number(value, digits)}")
+        if (beside := logs.get(f"val_{name}")) is not None:
+            texts[-1] += f" (val {_number(beside, digits)})"
+    return texts
 
 
-def _number(value: float) -> str:
+def _number(value: float, digits: int) -> str:
     size = abs(value)
-    return f"{value:.2e}" if 0 < size < 1e-3 or 1e5 <= size < float("inf") else f"{value:#.4g}".rstrip(".")
+    if 0 < size < 1e-3 or 1e5 <= size < float("inf"):
+        return f"{value:.2e}"
+    return f"{value:#.{digits}g}".rstrip(".")
+
+
+def _three_digits(value: float) -> str:
+    """Return a positive number rounded to three digits, without an exponent.
+
+    >>> _three_digits(5011.17), _three_digits(0.51234), _three_digits(99.97)
+    ('5,010', '0.512', '100.0')
+    """
+    decimals = 2 - math.floor(math.log10(value))
+    return f"{round(value, decimals):,.{max(decimals, 0)}f}"
+
+
+def _fitting(bar: tqdm, texts: list[str]) -> str:
+    """Return the first of the texts, as many as the line holds beside a bar that can still be seen."""
+    counter = f"{bar.n}{bar.unit}" if bar.total is None else f"100% |{' ' * _FEWEST_CELLS}|"
+    room = _columns(bar) - len(f"{bar.desc} {counter}")
+    kept = []
+    for text in texts:
+        room -= len(f", {text}")
+        if room < 0:
+            break
+        kept.append(text)
+    return ", ".join(kept)
+
+
+def _columns(bar: tqdm) -> int:
+    """Return the width of the terminal, or of the line in a notebook."""
+    return bar.format_dict["ncols"] or _NOTEBOOK_COLUMNS  # None where the terminal does not say
+
+
+def _folded(line: str, columns: int) -> str:
+    """Return a line in as many as a terminal needs for it; a name and its value stay together."""
+    parts = [part.replace(" ", "\N{NO-BREAK SPACE}") for part in line.split(", ")]
+    folded = textwrap.fill(", ".join(parts), columns, subsequent_indent="  ", break_long_words=False)
+    return folded.replace("\N{NO-BREAK SPACE}", " ")

@@ -17,7 +17,7 @@ class Read(HTMLParser):
 
     def __init__(self, path):
         super().__init__()
-        self.alts, self.texts, self.path = [], {}, []
+        self.alts, self.texts, self.path, self.rows = [], {}, [], {}
         self.feed(path.read_text())
 
     def handle_starttag(self, tag, attrs):
@@ -28,6 +28,8 @@ class Read(HTMLParser):
     def handle_data(self, data):
         if data.strip():
             self.texts.setdefault(self.path[-1], []).append(data)
+            if self.path[-1] == "td":
+                self.rows.setdefault(self.texts["h2"][-1], {})[self.texts["th"][-1]] = data
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +42,11 @@ def run(tmp_path_factory):
     return place / "run"
 
 
+def trained_history(run):
+    header, *_, last = (run / "history.csv").read_text().splitlines()
+    return dict(zip(header.split(","), map(float, last.split(",")), strict=True))
+
+
 def test_report_has_all_of_a_run(run, capsys):
     assert main(["report", str(run)]) == 0
     assert capsys.readouterr().out.startswith(f"written to {run / 'report.html'}, ")
@@ -48,17 +55,35 @@ def test_report_has_all_of_a_run(run, capsys):
     images, labels = load_data(trained.config).test
     right = accuracy(trained.model.predict(images), labels)
     assert f"{100 * right:.2f} % of 40 test images right" in read.texts["p"][0]
-    rows = dict(zip(read.texts["th"], read.texts["td"], strict=True))
-    assert rows["dataset"] == trained.config.dataset  # escaped, it comes back as it was
-    assert (rows["batch size"], rows["optimizer"], rows["parameters"]) == ("20", "adamw", "61706")
-    assert rows["test accuracy"] == json.dumps(right)
+    training, settings, evaluation = (read.rows[name] for name in ("Training", "Settings", "Evaluation"))
+    assert settings["data set"] == trained.config.dataset  # escaped, it comes back as it was
+    assert (settings["batch size"], settings["optimizer"]) == ("20 images", "adamw")
+    assert (training["state"], training["parameters"]) == ("finished", "61,706")
+    assert not [name for name in training if "test" in name]
+    assert evaluation["right"] == f"{round(40 * right)} ({100 * right:.2f} %)"
+    loss = json.loads((run / "result.json").read_text())["test_loss"]
+    assert evaluation["loss"] == f"{loss:.3g}, the mean cross-entropy in nats"
+    assert read.rows["Software"]["numpy"] == np.__version__
     assert read.texts["pre"][0] == trained.model.summary()
     assert read.texts["h2"] == [
-        *("Configuration", "Result", "Layers", "Learning curves", "Confusion matrix", "Mistakes"),
-        *("Kernels", "One image, layer by layer", "Map of the last hidden layer"),
+        *("Learning curves", "Confusion matrix", "Mistakes", "One image, layer by layer"),
+        *(
+            "Map of the last hidden layer",
+            "Kernels",
+            "Evaluation",
+            "Training",
+            "Settings",
+            "Layers",
+            "Software",
+        ),
     ]
-    assert len(read.alts) == 8
+    assert len(read.alts) == len(read.texts["figcaption"]) == 8
     assert all(read.alts)
+    last = trained_history(run)
+    assert (
+        f"{100 * (1 - last['accuracy']):.2f} % wrong, loss {last['loss']:.3g}." in read.texts["figcaption"][0]
+    )
+    assert f"On the test images, the diamond: {100 * (1 - right):.2f} % wrong" in read.texts["figcaption"][0]
 
 
 def test_report_of_a_training_that_was_killed_evaluated_on_some_images(run, tmp_path):

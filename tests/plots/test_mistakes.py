@@ -15,9 +15,9 @@ def test_mistakes_come_with_the_most_confident_first():
     figure = mistakes(IMAGES, LABELS, PROBABILITIES)
     (axes,) = figure.axes
     assert [text.get_text() for text in axes.texts] == [
-        *("1 90 %", "is 2"),
-        *("2 70 %", "is 0"),
-        *("0 60 %", "is 1"),
+        *("1 (90 %)", "is 2"),
+        *("2 (70 %)", "is 0"),
+        *("0 (60 %)", "is 1"),
     ]
     for shown, i in zip(axes.images, (2, 4, 1), strict=True):
         assert np.array_equal(shown.get_array(), IMAGES[i, ..., 0])
@@ -32,9 +32,21 @@ def test_mistakes_shows_at_most_count():
     assert axes.get_title(loc="left").startswith("Most confident of 3 mistakes")
 
 
+def test_mistakes_in_rows_of_columns_keep_to_them():
+    (axes,) = mistakes(IMAGES, LABELS, PROBABILITIES, columns=2).axes
+    assert len({shown.get_extent()[0] for shown in axes.images}) == 2
+    assert len({shown.get_extent()[3] for shown in axes.images}) == 2
+
+
+def test_probabilities_of_mistakes_are_rounded():
+    probabilities = np.array([[0.0004, 0.9996], [0.004, 0.996], [0.006, 0.994]])
+    (axes,) = mistakes(IMAGES[:3], np.zeros(3, int), probabilities).axes
+    assert [text.get_text() for text in axes.texts][::2] == ["1 (100 %)", "1 (100 %)", "1 (99 %)"]
+
+
 def test_mistakes_uses_class_names():
     (axes,) = mistakes(IMAGES, LABELS, PROBABILITIES, ["ant", "bee", "cow"], count=1).axes
-    assert [text.get_text() for text in axes.texts] == ["bee 90 %", "is cow"]
+    assert [text.get_text() for text in axes.texts] == ["bee (90 %)", "is cow"]
 
 
 def test_mistakes_tiles_do_not_overlap():

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from minicnn.training.progress import Progress, numbers_text
+from minicnn.training.progress import Progress, _fitting, _folded, numbers_text
 
 FIT = """
 import numpy as np
@@ -50,9 +50,9 @@ def test_in_a_terminal_there_is_a_bar_and_then_the_line(columns):
         pass  # the end, on Linux
     os.waitpid(child, 0)
     lines = [line for line in re.split(r"[\r\n]+|\x1b\[A", output.decode()) if line.strip()]
-    bars = [line for line in lines if "|" in line]
-    assert bars
-    assert max(map(len, bars)) <= columns
+    assert max(map(len, lines)) <= columns
+    assert [line for line in lines if "|" in line]  # bars
+    lines = re.sub(r"\n  (?=\w)", " ", "\n".join(lines)).split("\n")  # what was folded
     assert [found[1] for line in lines if (found := re.fullmatch(LINE, line))] == ["1", "2"] * 2
 
 
@@ -69,6 +69,30 @@ def test_a_notebook_keeps_the_last_line_of_each_epoch():
 def test_numbers_have_four_digits_and_validation_beside_training():
     logs = {"loss": 1.23456e-5, "f1": 1.0, "val_loss": 123456.0, "val_f1": float("nan"), "extra": 0}
     assert numbers_text(logs) == "loss 1.23e-05 (val 1.23e+05), f1 1.000 (val nan), extra 0.000"
+
+
+def test_texts_beside_a_bar_are_as_many_as_its_line_holds():
+    class Bar:
+        n, total, unit, desc, format_dict = 5, 10, " images", "epoch 10/15", {"ncols": 50}
+
+    texts = ["0:23 left", "loss 0.124", "accuracy 0.961", "5,010 images/s"]
+    assert _fitting(Bar(), texts) == "0:23 left, loss 0.124"
+    Bar.format_dict = {"ncols": 19 + 4 + 11}  # 'epoch 10/15 100% ||', cells of the bar, ', 0:23 left'
+    assert _fitting(Bar(), texts) == "0:23 left"
+    Bar.format_dict = {"ncols": 19 + 4 + 10}
+    assert _fitting(Bar(), texts) == ""
+    Bar.format_dict, Bar.total = {"ncols": None}, None  # the terminal does not say; batches of unknown number
+    assert _fitting(Bar(), texts) == ", ".join(texts)
+
+
+def test_a_line_is_folded_between_a_number_and_the_next_name():
+    line = "epoch 1/2: loss 0.1972 (val 0.2099), accuracy 0.9381 (val 0.9433), 1.6 s"
+    assert _folded(line, 80) == line
+    assert _folded(line, 50).split("\n") == [
+        "epoch 1/2: loss 0.1972 (val 0.2099),",
+        "  accuracy 0.9381 (val 0.9433), 1.6 s",
+    ]
+    assert _folded(line, 3).replace("\n  ", " ") == line
 
 
 def test_verbose_is_checked():
