@@ -11,6 +11,7 @@ from minicnn.parameter import Parameter
 from minicnn.training.batch import Batch
 from minicnn.training.batches import IterableBatches
 from minicnn.training.callbacks.base import Callback
+from minicnn.training.gradients import GradientStep
 from minicnn.training.history import History
 from minicnn.training.loop import TrainingLoop
 from minicnn.training.safeguards.locking import training_lock
@@ -108,16 +109,16 @@ class Stepper:
         RuntimeError
             Outside of `fit` and `session`.
         """
-        return self._running_loop().compute(batch)
+        return self._running_loop().gradients.compute(batch)
 
     def apply_gradients(self, optimizer: Optimizer | None = None) -> None:
         """Update the weights by their gradients, with the trainer's optimizer or another one."""
-        loop, optimizer = self._running_loop(), optimizer or self.optimizer
-        optimizer.step(loop.named_parameters if optimizer.groups else loop.parameters)
+        gradients, optimizer = self._running_loop().gradients, optimizer or self.optimizer
+        optimizer.step(gradients.named_parameters if optimizer.groups else gradients.parameters)
 
     def named_parameters(self) -> list[tuple[str, Parameter]]:
         """Return the parameters, by name, that have the gradients after `compute`."""
-        return self._running_loop().named_parameters
+        return self._running_loop().gradients.named_parameters
 
     @contextlib.contextmanager
     def session(self, weighted: bool = False) -> Iterator[None]:
@@ -142,7 +143,8 @@ class Stepper:
         """
         with self._parallel((), weighted) as data_parallel:
             batches = IterableBatches([], self.model)
-            loop = TrainingLoop(self.state, data_parallel, batches, dict, [], None, self.train_step)
+            gradients = GradientStep(self.state, data_parallel)
+            loop = TrainingLoop(self.state, gradients, batches, dict, [], None, self.train_step)
             with self._looping(loop):
                 yield
 

@@ -19,6 +19,7 @@ from minicnn.training.batch import Augmentation
 from minicnn.training.batches import BatchSource, make_batches
 from minicnn.training.callbacks.base import Callback, check_callbacks
 from minicnn.training.evaluation import Metric, check_metrics, find_loss, validate, warn_of_double_activation
+from minicnn.training.gradients import GradientStep
 from minicnn.training.history import History
 from minicnn.training.inputs import check_validation
 from minicnn.training.loop import TrainingLoop
@@ -217,12 +218,14 @@ class Trainer(Predictor):
             ]
             rehearse(self.state, batches.labels, validation_data, called)
             self.state.begin_fit()
-            fit = self.state, data_parallel, batches
-            checkpointer = Checkpointer(*fit, validation_data, folder, called) if folder else None
+            fit = self.state, data_parallel, batches, validation_data
+            checkpointer = Checkpointer(*fit, folder, called) if folder else None
             called = [*called, checkpointer] if checkpointer else called
             scoring = self.predict, self.loss, self.metrics, self.ranks
             validation = functools.partial(validate, validation_data, *scoring)
-            loop = TrainingLoop(*fit, validation, called, checkpointer, self.train_step)
+            gradients = GradientStep(self.state, data_parallel)
+            parts = self.state, gradients, batches, validation, called, checkpointer, self.train_step
+            loop = TrainingLoop(*parts)
             with self._looping(loop):
                 return loop.run(epochs)
 
