@@ -1,4 +1,11 @@
-"""minicnn: convolutional networks in plain NumPy, small, correct, fast, and made to be read."""
+"""minicnn: convolutional networks in plain NumPy, small, correct, fast, and made to be read.
+
+To read it, begin with a kernel (`ops/conv_im2col.py`), the contract of a layer (`layers/base.py`), a layer
+(`layers/dense.py`), a model (`models/lenet5.py`), a loss (`losses.py`), an optimizer (`optimizers/sgd.py`), a
+step (`parallel/shard.py`) and the loop (`training/loop.py`). The chapter `examples/reading_the_code.md` has
+the whole path, in 2,500 lines, and what to skip at first. All else is apart from it, since a net would learn
+the same without: faster algorithms, parallel steps, files, and the protection from silent mistakes.
+"""
 
 import minicnn.startup as _startup  # noqa: F401 (before NumPy is imported)
 from minicnn.batch_sums import sum_over_batch
