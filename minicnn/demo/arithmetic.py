@@ -122,11 +122,18 @@ def _explain_global_pool(layer: Any, x: np.ndarray, cell: Cell) -> dict[str, Any
 
 def _pooled(mode: str, window: np.ndarray, ties: str) -> dict[str, Any]:
     best = np.argwhere(window == np.nanmax(window)).tolist()
+    winners = best[:1] if ties == "first" else best
+    shares = np.zeros(window.shape)  # of the gradient, in the backward pass
+    if mode == "avg":
+        shares[~np.isnan(window)] = 1 / np.count_nonzero(~np.isnan(window))
+    else:
+        shares[tuple(np.transpose(winners))] = 1 / len(winners) if ties == "split" else 1
     return {
         "kind": mode,
         # Padded cells are ignored; JSON has no NaN.
         "window": [[None if np.isnan(v) else float(v) for v in line] for line in window],
-        "winners": best[:1] if ties == "first" else best,
+        "winners": winners,
+        "shares": shares.tolist(),
     }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from minicnn.demo.arithmetic import EXPLAINERS, explain_other
+from minicnn.demo.chain import chain
 from minicnn.insight import Trace
 from minicnn.layers import Dense, Flatten, Layer, ReLU
 
@@ -29,7 +30,7 @@ def explain(trace: Trace, stage: int, cell: tuple[int, ...]) -> dict[str, Any]:
     dict
         In types that JSON has. `kind` names the arithmetic, see `EXPLAINERS`, or is "other"; `source` is the
         stage that it was computed from, `value` the result. If a ReLU follows, or the stage is a ReLU, `relu`
-        is its output.
+        is its output. `chain` is what the cell sees of each stage before, see `chain.chain`.
     """
     layers, stages = trace.layers, [trace.x, *trace.outputs]
     requested = stage
@@ -44,7 +45,8 @@ def explain(trace: Trace, stage: int, cell: tuple[int, ...]) -> dict[str, Any]:
             part["cell"] = [int(i) for i in np.unravel_index(part["input"], stages[source].shape[1:])]
     if stage < len(layers) and isinstance(layers[stage], ReLU):
         found["relu"] = float(stages[stage + 1][0][cell])
-    return found | {"stage": requested, "source": source, "cell": list(cell), "value": value}
+    place = {"stage": requested, "source": source, "cell": list(cell), "value": value}
+    return found | place | {"chain": chain(layers[:requested], cell)}
 
 
 def _maps_before(layers: list[Layer], stage: int) -> int:

@@ -78,6 +78,32 @@ def test_explain_max_pool_names_the_winners_that_get_the_gradient():
     assert inside.explain(Trace(model, x), 1, (0, 0, 0))["winners"] == [[0, 1], [1, 0]]
 
 
+@pytest.mark.parametrize(
+    "pool",
+    [
+        *(Pool2D(3, strides=2, padding="same", ties=ties) for ties in ("first", "all", "split")),
+        Pool2D((2, 3), mode="avg", padding=((1, 0), (0, 2))),
+        GlobalMaxPool2D(ties="split"),
+        GlobalAveragePool2D(),
+    ],
+    ids=repr,
+)
+def test_the_shares_of_pooling_cells_add_up_to_the_gradient_of_its_backward(pool):
+    model = Sequential([pool]).build((5, 6, 2), dtype=np.float64)
+    x = np.random.default_rng(0).integers(-2, 2, (1, 5, 6, 2)).astype(float)  # with ties
+    trace = Trace(model, x)
+    dy = np.random.default_rng(1).normal(size=trace.outputs[0].shape)
+    trace.backward(dy)
+    dx = np.zeros((5, 6, 2))
+    for cell in np.ndindex(*model.output_shape):
+        found = inside.explain(trace, 1, cell)
+        for (row, column), share in np.ndenumerate(found["shares"]):
+            if share:
+                dx[found["top"] + row, found["left"] + column, cell[-1]] += share * dy[0][cell]
+    np.testing.assert_allclose(dx, trace.dx[0], rtol=1e-12, atol=1e-15)
+    assert found["chain"] == [{"stage": 0} | found["chain"][0]]
+
+
 def test_explain_dense_adds_up():
     model, trace, stages = trace_of([Flatten(), Dense(3), ReLU()], (4, 4, 2))
     found = inside.explain(trace, 3, (1,))
