@@ -4,7 +4,7 @@ import { css, largest, signed, textOn } from "./colours.js";
 import { element, number, short } from "./format.js";
 
 // A grid of numbers on their colours; `null` is padding.
-function grid(name, lines, most, { bare = false, winners = [], write = short } = {}) {
+export function grid(name, lines, most, { bare = false, winners = [], write = short } = {}) {
   const made = element("div", { className: bare ? "grid bare" : "grid", title: name });
   made.dataset.name = name;
   made.setAttribute("role", "img");

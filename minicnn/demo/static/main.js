@@ -5,6 +5,7 @@ import { listClasses, showShares } from "./classes.js";
 import { largest, onSchemeChange } from "./colours.js";
 import { counted, element, number as digits } from "./format.js";
 import { hide, show } from "./inspector.js";
+import { Lecture } from "./lecture.js";
 import { Pad } from "./pad.js";
 import { listenForPictures } from "./pictures.js";
 import { answerPicture, gradientPicture, hideResult, lossPicture, showResult } from "./result.js";
@@ -13,7 +14,7 @@ import { Stages } from "./stages.js";
 const $ = (id) => document.getElementById(id);
 const panel = $("inspector");
 const state = { seen: null, gradients: null, chosen: null, view: "forward", cell: null, held: false, example: null, labelled: false };
-let net, pad, stages, speaking;
+let net, pad, stages, speaking, lecture;
 
 // Whether requests of this name are answered: a static copy of the page answers only those in `net.offers`.
 const offered = (name) => !net.offers || net.offers.includes(name);
@@ -68,9 +69,15 @@ const trying = (work) => async (...args) => {
     await work(...args);
     $("problem").textContent = "";
   } catch (error) {
-    $("problem").textContent = complaint(error);
+    complain(complaint(error));
   }
 };
+
+// In the dialog that is open, as it hides the page.
+function complain(text) {
+  (document.querySelector("dialog[open]") ?? document.body).append($("problem"));
+  $("problem").textContent = text;
+}
 
 const look = latest(trying(async () => {
   const start = performance.now();
@@ -151,6 +158,10 @@ function padChanged() {
 
 function choose(number, cell, held, by) {
   if (!state.seen || (state.held && !held)) return;
+  if (lecture.on && held === true) {
+    lecture.enlarge(number, cell);
+    return;
+  }
   const same = state.held && state.cell?.number === number && String(state.cell.cell) === String(cell);
   state.held = held === "walk" ? false : held && by !== "touch" && !same;
   state.cell = { number, cell };
@@ -160,15 +171,20 @@ function choose(number, cell, held, by) {
 const inspect = latest(trying(async () => {
   if (!state.cell || !state.seen) return letGo();
   const { number, cell } = state.cell;
-  const found = await ask("cell", { image: state.seen.image.data, stage: number, cell });
+  const { found, title, extra } = await cellArithmetic(number, cell);
   if (!state.cell) return undefined;
-  const place = cell.length === 3 ? `map ${cell[2]}, row ${cell[0]}, column ${cell[1]}` : `number ${cell[0]}`;
-  const title = `${stages.find(number).name}: ${place}`;
   if (panel.querySelector("h2").textContent !== title) say(`${title}: ${(found.relu ?? found.value).toPrecision(3)}`);
-  show(panel, found, title, state.held, letGo, extraLines(number, cell));
+  show(panel, found, title, state.held, letGo, extra);
+  panel.append(lecture.buttons(number, cell, found));
   stages.mark(number, cell, found);
   return undefined;
 }));
+
+async function cellArithmetic(number, cell) {
+  const found = await ask("cell", { image: state.seen.image.data, stage: number, cell });
+  const place = cell.length === 3 ? `map ${cell[2]}, row ${cell[0]}, column ${cell[1]}` : `number ${cell[0]}`;
+  return { found, title: `${stages.find(number).name}: ${place}`, extra: extraLines(number, cell) };
+}
 
 function extraLines(number, cell) {
   const gradient = state.view === "backward" && state.gradients?.stages[number];
@@ -249,6 +265,8 @@ const begin = trying(async () => {
   net = await ask("net");
   layOut();
   hide(panel);
+  lecture = new Lecture({ stages, list: $("layers"), state, cellArithmetic, complain, say, offered, drawn: demandDrawing,
+    gradients: async () => { await getGradients(); return state.gradients; } });
   pad = new Pad($("pad"), net.draws, padChanged);
   showTaught(net);
   const clicks = { undo: () => pad.undo(), clear: () => pad.clear(), random: () => showExample(false),

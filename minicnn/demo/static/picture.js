@@ -57,15 +57,15 @@ export class Picture {
     return [(channel % this.across) * (this.columns + GAP), Math.floor(channel / this.across) * (this.rows + GAP)];
   }
 
-  // Frames around parts: {channel, top, left, rows, columns}, cut off at the map's edge.
+  // Frames around parts: {channel, top, left, rows, columns, seen}, cut off at the map's edge; thin ones where `seen`.
   mark(parts) {
     this.marked = parts;
     this.element.querySelectorAll(".mark").forEach((mark) => mark.remove());
-    for (const { channel, top, left, rows, columns } of parts) {
+    for (const { channel, top, left, rows, columns, seen } of parts) {
       const [x, y] = this.corner(channel);
       const [first, last] = [Math.max(left, 0), Math.min(left + columns, this.columns)];
       const [upper, lower] = [Math.max(top, 0), Math.min(top + rows, this.rows)];
-      const mark = Object.assign(document.createElement("div"), { className: "mark" });
+      const mark = Object.assign(document.createElement("div"), { className: seen ? "mark seen" : "mark" });
       const percent = (value, of) => `${(100 * value) / of}%`;
       mark.style.left = `calc(${percent(x + first, this.canvas.width)} - 2px)`;
       mark.style.top = `calc(${percent(y + upper, this.canvas.height)} - 2px)`;
@@ -85,6 +85,14 @@ export class Picture {
   // Where a window {top, left, rows, columns} is in one of the maps.
   window(place, channel) {
     return this.flat ? this.part([0, 0, channel]) : { ...place, channel };
+  }
+
+  // The parts that a cell of a later stage sees, of its chain.
+  seen({ channels, ...place }) {
+    const some = channels ?? [...Array(this.channels).keys()];
+    if (!this.flat) return some.map((channel) => ({ ...place, channel, seen: true }));
+    if (!channels) return [{ channel: 0, top: 0, left: 0, rows: this.rows, columns: this.columns, seen: true }];
+    return channels.map((index) => ({ ...this.part([index]), seen: true }));
   }
 
   listen(chosen) {

@@ -31,11 +31,17 @@ export class Stages {
     input.note = element("p", { className: "help" });
     const whole = element("div", {}, ...input.item.children, input.note);
     input.item.replaceChildren(element("div", { className: "pair" }, whole, this.opinion));
+    this.pictures = [...this.all.map(({ picture }) => picture), this.speaks];
     this.softmax = new SoftmaxTable(net.classes);
     list.append(...this.all.map(({ item }) => item), this.softmax.element);
     new ResizeObserver(([{ contentRect }]) => {
-      if (contentRect.width > 50) for (const { picture } of this.all) picture.arrange(contentRect.width);
+      if (contentRect.width > 50) this.arrange(contentRect.width);
     }).observe(list);
+  }
+
+  // Lay the pictures out in so many CSS pixels; lecture mode has a layout of its own.
+  arrange(width) {
+    for (const { picture } of this.all) picture.arrange(width);
   }
 
   add(number, title, size, shape, picture, name = title) {
@@ -87,6 +93,9 @@ export class Stages {
     if (found.channels) source.mark(found.channels.map((channel) => source.window(found, channel)));
     const cells = found.cells ?? found.strongest?.map((part) => part.cell);
     if (cells) source.mark(cells.map((one) => source.part(one)));
+    for (const { stage, ...place } of found.chain ?? []) {
+      if (stage < found.source) this.find(stage).picture.mark(this.find(stage).picture.seen(place));
+    }
   }
 
   unmark() {

@@ -1,0 +1,105 @@
+// Lecture mode: large type, the whole net on one screen, maps that open large, and animations of their windows.
+
+import { element } from "./format.js";
+import { Enlarged } from "./enlarge.js";
+import { listenToKeys } from "./keys.js";
+import { Sweep } from "./sweep.js";
+
+const HASH = "#lecture";
+const ASPECT = 1.5; // of a stage's picture
+const WIDEST = 0.96; // of the board
+const MOST = 16; // times the usual size of a map
+const root = document.documentElement;
+
+// page: {stages, list, state, gradients(), cellArithmetic(number, cell), drawn(), complain(text), say(text),
+//  offered(name)}
+export class Lecture {
+  constructor(page) {
+    this.page = page;
+    this.enlarged = new Enlarged(page, (number, cell) => this.sweep.open(number, cell));
+    this.sweep = new Sweep(page);
+    this.scales = page.stages.pictures.map(({ scale }) => scale);
+    const toggle = () => this.set(!this.on);
+    const showKeys = listenToKeys({
+      l: ["lecture mode: large type, the whole network on one screen", toggle],
+      z: ["enlarge the map of the cell that is pointed at, or of the picture in focus", () => this.atCell((number, cell) => this.enlarge(number, cell))],
+      a: ["animate its window, product by product", () => this.atCell((number, cell) => this.sweep.open(number, cell))],
+      b: ["animate how its pooling passes the gradient back", () => this.atCell((number, cell) => this.sweep.open(number, cell, true))],
+    }, {
+      "Tab": "from picture to picture", "arrows": "from cell to cell", "Page Up, Down": "from map to map",
+      "Enter": "hold the cell; in lecture mode: enlarge its map", "Esc": "release the cell, or close what is open",
+    });
+    this.button = element("button", { id: "lecture", textContent: "Lecture mode", onclick: toggle });
+    this.button.setAttribute("aria-keyshortcuts", "L");
+    const modes = element("div", { className: "modes" }, this.button, element("button", { textContent: "Keys", onclick: showKeys }));
+    document.querySelector("header").append(modes);
+    const usual = page.stages.arrange.bind(page.stages);
+    page.stages.arrange = (width) => (this.on ? this.fit() : usual(width));
+    addEventListener("resize", () => { if (this.on) this.fit(); });
+    this.set(location.hash === HASH);
+  }
+
+  set(on) {
+    this.on = on;
+    root.classList.toggle("lecture", on);
+    this.button.setAttribute("aria-pressed", on);
+    history.replaceState(null, "", on ? HASH : location.pathname + location.search);
+    if (on) this.fit();
+    else this.reset();
+  }
+
+  atCell(work) {
+    const { cell } = this.page.state;
+    const focused = this.page.stages.all.find(({ picture }) => picture.canvas === document.activeElement);
+    const [number, place] = focused ? [focused.number, focused.picture.cell] : [cell?.number, cell?.cell];
+    if (place && this.page.drawn()) work(number, place);
+  }
+
+  enlarge(number, cell) {
+    this.enlarged.open(number, cell);
+  }
+
+  // The buttons under the arithmetic of a cell.
+  buttons(number, cell, found) {
+    const make = (textContent, onclick) => element("button", { textContent, onclick });
+    const made = [make("Enlarge map", () => this.enlarge(number, cell))];
+    if (this.sweep.can(found)) made.push(make("Animate", () => this.sweep.open(number, cell)));
+    if (this.page.offered("backward") && this.sweep.can(found, true)) made.push(make("Animate backward", () => this.sweep.open(number, cell, true)));
+    return element("div", { className: "buttons" }, ...made);
+  }
+
+  reset() {
+    this.page.stages.pictures.forEach((picture, i) => {
+      picture.scale = this.scales[i];
+      picture.arrange(this.page.list.clientWidth || 600);
+    });
+  }
+
+  // Make the pictures as large as they can be with all of them in the window.
+  fit() {
+    const { list, stages } = this.page;
+    if (list.clientWidth === this.fitted?.[0] && innerHeight === this.fitted?.[1] && this.fitted[2] === root.className) return;
+    const room = innerHeight - list.getBoundingClientRect().top - scrollY - 24;
+    const set = (factor) => stages.pictures.forEach((picture, i) => {
+      const { rows, columns, channels } = picture;
+      picture.scale = Math.max(1, this.scales[i] * factor * (picture.flat ? 0.6 : 1));
+      const area = (columns + 2) * (rows + 2) * channels * picture.scale ** 2;
+      const narrow = Math.max(Math.sqrt(area * ASPECT), (columns + 2) * picture.scale);
+      picture.arrange(picture.flat ? columns * picture.scale : Math.min(narrow, list.clientWidth * WIDEST));
+    });
+    const fits = (factor) => {
+      set(factor);
+      return list.scrollHeight <= room && list.scrollWidth <= list.clientWidth;
+    };
+    let [low, high] = [0.4, MOST];
+    while (high > 1.1 * low) {
+      const middle = Math.sqrt(low * high);
+      if (fits(middle)) low = middle;
+      else high = middle;
+    }
+    // Where a line breaks anew, a larger size may fit although a smaller one did not.
+    for (let factor = 1.5 * low; factor > low; factor *= 0.97) if (fits(factor)) low = factor;
+    set(low);
+    this.fitted = [list.clientWidth, innerHeight, root.className];
+  }
+}
