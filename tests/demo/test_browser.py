@@ -1,58 +1,33 @@
 """The page in a real browser; what it shows is compared with the net's own numbers."""
 
 import re
-import runpy
-import shutil
-import threading
-from pathlib import Path
 
 import numpy as np
 import pytest
+from browsing import (
+    IN_SIGHT,
+    SIZES,
+    answer_is,
+    draw,
+    drive,
+    find,
+    needs_browser,
+    point_at,
+    resize,
+    show,
+    wait,
+)
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from minicnn.demo import open_session
-from minicnn.demo.server import listen
-
-pytestmark = pytest.mark.skipif(
-    not (shutil.which("chromium") and shutil.which("chromedriver")),
-    reason="Chromium is not installed: apt-get install chromium chromium-driver",
-)
+pytestmark = needs_browser
 
 MINUS, NOTHING = "\N{MINUS SIGN}", "\N{EN DASH}"  # as the page writes them
 
-# The script that makes the picture for the README knows how to drive the page.
-drive = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "demo_picture.py"))
-show, resize, draw, point_at, wait = (drive[name] for name in ("show", "resize", "draw", "point_at", "wait"))
-
 
 @pytest.fixture(scope="module")
-def session():
-    return open_session()
-
-
-@pytest.fixture(scope="module")
-def place(session):
-    server = listen(session, 0)
-    server.app.extensions["learners"].threads = 1
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        with drive["chromium"]() as browser:
-            yield browser, f"http://127.0.0.1:{server.port}/"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-        server.app.extensions["learners"].close()
-
-
-def find(browser, selector):
-    return browser.find_element(By.CSS_SELECTOR, selector)
-
-
-def answer_is(browser, text):
-    wait(browser, lambda: find(browser, "#answer").text == text)
+def session(opened):
+    return opened
 
 
 def numbers(panel, name):
@@ -147,16 +122,6 @@ def test_draw_a_seven_and_check_the_arithmetic_of_a_cell(place, session, width, 
     assert total(panel, "value") == pytest.approx(window.max(), abs=6e-5)
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
     assert browser.get_log("browser") == []
-
-
-SIZES = [(1024, 768), (1280, 600), (1366, 650), (1440, 900), (390, 844), (844, 390)]
-
-# Whether an element is whole in the window, and on top.
-IN_SIGHT = """
-const box = arguments[0].getBoundingClientRect();
-const top = document.elementFromPoint((box.left + box.right) / 2, (box.top + box.bottom) / 2);
-return box.height > 0 && box.top >= 0 && box.left >= 0 && box.bottom <= innerHeight && box.right <= innerWidth
-  && (arguments[0] === top || arguments[0].contains(top));"""
 
 
 def test_the_result_of_an_action_is_in_sight_at_all_sizes(place):

@@ -84,12 +84,12 @@ def test_the_page_and_its_files_come_with_a_policy(client):
         assert "unsafe" not in policy
 
 
-@pytest.mark.parametrize("path", ["/", "/learn"])
-def test_the_pages_load_nothing_from_elsewhere(client, path):
+@pytest.mark.parametrize(("path", "files"), [("/", 4), ("/learn", 3)])
+def test_the_pages_load_nothing_from_elsewhere(client, path, files):
     with client.get(path, headers={"Host": HOST}) as answer:
         text = re.sub(r"<a .*?>", "", answer.text)
     addresses = re.findall(r'(?:src|href)="(.*?)"', text)
-    assert len(addresses) == 3
+    assert len(addresses) == files
     assert all(address.startswith("static/") for address in addresses)  # relative, for copies in subfolders
 
 

@@ -36,6 +36,7 @@ export class Lecture {
     const usual = page.stages.arrange.bind(page.stages);
     page.stages.arrange = (width) => (this.on ? this.fit() : usual(width));
     addEventListener("resize", () => { if (this.on) this.fit(); });
+    addEventListener("hashchange", () => this.set(location.hash === HASH));
     this.set(location.hash === HASH);
   }
 

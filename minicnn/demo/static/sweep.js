@@ -32,6 +32,7 @@ export class Sweep {
     this.dialog = element("dialog", { id: "sweep", className: "theatre" }, element("header", {}, this.title, bar),
       element("div", { className: "scene three" }, figure(this.sources, this.left), this.panel, figure(this.target, this.right)));
     this.dialog.setAttribute("aria-labelledby", "sweep-title");
+    this.dialog.sweep = this;
     this.dialog.addEventListener("keydown", (event) => this.key(event));
     this.dialog.addEventListener("close", () => this.pause());
     document.body.append(this.dialog);

@@ -1,0 +1,139 @@
+"""Lecture mode in a real browser: the whole net in the window, maps enlarged, windows that move."""
+
+import numpy as np
+import pytest
+from browsing import answer_is, draw, drive, find, find_all, needs_browser, point_at, resize, show, wait
+from selenium.webdriver.common.keys import Keys
+
+pytestmark = needs_browser
+
+EVERYTHING_IN_THE_WINDOW = """
+return [...document.querySelectorAll(".layer")].filter((layer) => layer.offsetParent).every((layer) => {
+  const box = layer.getBoundingClientRect();
+  return box.top >= 0 && box.left >= 0 && box.bottom <= innerHeight && box.right <= innerWidth;
+});"""
+
+
+@pytest.fixture(autouse=True)
+def end(place):
+    yield
+    browser, _ = place
+    assert browser.get_log("browser") == []
+
+
+def press(browser, *keys):
+    browser.switch_to.active_element.send_keys(*keys)
+
+
+def seven(browser, address, width=1920, height=1080, dark=False):
+    show(browser, address, width, height, dark)
+    draw(browser, drive["SEVEN"])
+    answer_is(browser, "7")
+
+
+def sizes_of_maps(browser):
+    return np.array([canvas.size["width"] for canvas in find_all(browser, ".layer canvas")[2:8]])
+
+
+def number(element):
+    return float(element.get_attribute("data-value"))
+
+
+def in_lecture_mode(browser):
+    return find(browser, "#lecture").get_attribute("aria-pressed") == "true"
+
+
+def test_one_key_shows_the_whole_net_in_large_type_and_a_cell_its_chain(place):
+    browser, address = place
+    seven(browser, address)
+    usual = sizes_of_maps(browser)
+    press(browser, "l")
+    wait(browser, lambda: in_lecture_mode(browser))
+    widths = {}
+    for width, height in ((1920, 1080), (3840, 2160)):
+        resize(browser, width, height)
+        wait(browser, lambda: browser.execute_script(EVERYTHING_IN_THE_WINDOW))
+        type_ = find(browser, "#task").value_of_css_property("font-size")
+        assert float(type_.removesuffix("px")) > height / 60
+        widths[width] = sizes_of_maps(browser)
+    assert (widths[3840] > 1.8 * widths[1920]).all()
+    point_at(browser, 5, 3, 2, 9)  # of the second convolution
+    mark = wait(browser, lambda: find_all(browser, ".layer:nth-child(1) .mark.seen"))[0]
+    box, canvas = mark.rect, find(browser, ".layer:nth-child(1) canvas").rect
+    cell, edge = canvas["width"] / 28, 2
+    # It sees the 5 pooled rows from 3 on: pixels 6 to 15, and 2 more on each side by the first kernel.
+    seen = [box["y"] + edge - canvas["y"], box["x"] + edge - canvas["x"], box["height"] - 2 * edge]
+    np.testing.assert_allclose(np.divide(seen, cell), [4, 2, 14], atol=0.05)
+    press(browser, "l")
+    resize(browser, 1920, 1080)
+    wait(browser, lambda: (sizes_of_maps(browser) == usual).all())
+
+
+def test_enlarge_a_map_and_animate_its_window_by_keys(place):
+    browser, address = place
+    seven(browser, address)
+    value = point_at(browser, 5, 6, 4, 4).find_element("css selector", "dd[data-name=value]").text
+    press(browser, "z")
+
+    def cell_is(text):
+        wait(browser, lambda: [h.text for h in find_all(browser, "#enlarged .panel h2")] == [text])
+
+    cell_is("3 Conv2D: map 4, row 6, column 4")
+    assert find(browser, "#enlarged-title").text == "3 Conv2D: map 4"
+    assert find(browser, "#enlarged canvas").size["height"] > 900  # of 1080
+    press(browser, Keys.ARROW_UP, Keys.PAGE_DOWN)
+    cell_is("3 Conv2D: map 5, row 5, column 4")
+    press(browser, Keys.PAGE_UP, Keys.ARROW_DOWN)
+    cell_is("3 Conv2D: map 4, row 6, column 4")
+    press(browser, "a")
+    wait(browser, lambda: find(browser, "#sweep").get_attribute("data-of") == "150")
+    products = []
+    for i in range(1, 4):
+        press(browser, Keys.ARROW_RIGHT)
+        wait(browser, lambda i=i: find(browser, "#sweep").get_attribute("data-term") == str(i))
+        products.append(number(find(browser, "#sweep [data-name=products] .now")))
+        assert number(find(browser, "#sweep [data-name=sum]")) == pytest.approx(sum(products), abs=1e-12)
+    press(browser, Keys.ARROW_DOWN, Keys.ARROW_LEFT)  # the next window, and back to the end of this one
+    bias, total = wait(browser, lambda: find_all(browser, "#sweep [data-name=end]"))[:2]
+    formed = number(find(browser, "#sweep [data-name=sum]"))
+    assert formed + number(bias) == pytest.approx(number(total), rel=1e-6)
+    assert number(total) == pytest.approx(float(value.replace("\N{MINUS SIGN}", "-")), abs=6e-5)
+    press(browser, Keys.ESCAPE)
+    assert not find_all(browser, "dialog[open]")
+
+
+GO_TO_THE_END = """
+const [dialog, done] = arguments, { sweep } = dialog;
+sweep.jump(sweep.cells - 1, -1).then(() => done([[...sweep.sums], [...sweep.goal.source]]));"""
+
+
+def test_the_backward_pass_of_pooling_forms_the_gradient(place):
+    browser, address = place
+    seven(browser, address)
+    browser.execute_script("document.getElementById('label').value = 2")
+    point_at(browser, 7, 0, 0, 3)
+    press(browser, "b")
+    wait(browser, lambda: find(browser, "#sweep").get_attribute("data-of") == "4")
+    press(browser, Keys.ARROW_RIGHT)
+    formed, known = browser.execute_async_script(GO_TO_THE_END, find(browser, "#sweep"))
+    assert np.count_nonzero(known) == np.count_nonzero(formed) > 3
+    np.testing.assert_allclose(formed, known, rtol=1e-6)
+    press(browser, Keys.ESCAPE)
+
+
+def test_keys_are_listed_and_can_be_switched_off(place):
+    browser, address = place
+    show(browser, address, 1400, 900)
+    press(browser, "?")
+    box = wait(browser, lambda: find(browser, "#keys input"))
+    box.click()
+    press(browser, Keys.ESCAPE)
+    wait(browser, lambda: not find_all(browser, "dialog[open]"))
+    press(browser, "l")
+    assert not in_lecture_mode(browser)
+    press(browser, "?")
+    wait(browser, lambda: box.is_displayed())
+    box.click()
+    press(browser, Keys.ESCAPE)
+    press(browser, "l")
+    assert in_lecture_mode(browser)
