@@ -125,7 +125,8 @@ def test_keys_are_listed_and_can_be_switched_off(place):
     browser, address = place
     show(browser, address, 1400, 900)
     press(browser, "?")
-    box = wait(browser, lambda: find(browser, "#keys input"))
+    box = find(browser, "#keys input")
+    wait(browser, lambda: box.is_displayed())
     box.click()
     press(browser, Keys.ESCAPE)
     wait(browser, lambda: not find_all(browser, "dialog[open]"))
