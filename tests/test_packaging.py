@@ -80,7 +80,7 @@ def test_wheel_has_data_and_both_licences(wheel):
     data = ROOT / "minicnn" / "datasets" / "mnist"
     assert {f"minicnn/datasets/mnist/{path.name}" for path in data.iterdir()} <= names
     assert "minicnn/py.typed" in names
-    assert "minicnn/demo/static/index.html" in names
+    assert {"minicnn/demo/static/index.html", "minicnn/demo/export/page/answers.js"} <= {*names}
     (mit,) = [name for name in names if name.endswith("/licenses/LICENSE")]
     (cc,) = [
         name for name in names if name.endswith("/licenses/minicnn/datasets/mnist/LICENSE-CC-BY-SA-3.0.txt")

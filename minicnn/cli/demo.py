@@ -1,15 +1,31 @@
 """`minicnn demo`."""
 
-import argparse
+from __future__ import annotations
 
+import argparse
+import shlex
+from typing import TYPE_CHECKING
+
+from minicnn.cli.output import fill
 from minicnn.cli.parser import Commands, add_command
 from minicnn.cli.trained import add_trained, opened
+from minicnn.plural import counted
+
+if TYPE_CHECKING:
+    from minicnn.demo import Session
+    from minicnn.demo.export import Runtime
 
 _TEXT = """\
 Open a local web page to draw a digit, or to show a picture, and look inside the network while it classifies
 it: each layer, the arithmetic of each cell, the gradient, and training steps that can be undone. Other
-machines cannot reach the page, unless --host says so. Each browser teaches a network of its own."""
-_EXAMPLE = "minicnn demo runs/first --port 8000"
+machines cannot reach the page, unless --host says so. Each browser teaches a network of its own.
+
+With --export nothing is opened: the page is written into a folder that any web server shows, without Python,
+such as that of a course. In it the browser computes all but training and gradients, by onnxruntime-web, which
+npm fetches, or --runtime names. Where it cannot be had, the folder has recorded test images."""
+_EXAMPLE = """\
+minicnn demo runs/first --port 8000
+minicnn demo runs/first --export site/lenet5"""
 
 
 def add_to(commands: Commands) -> None:
@@ -26,19 +42,64 @@ def add_to(commands: Commands) -> None:
         help="address to listen on; 0.0.0.0 lets others in the network use the page (default: 127.0.0.1)",
     )
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
+    parser.add_argument("--export", metavar="DIR", help="write the page into this new folder, and end")
+    parser.add_argument(
+        "--runtime",
+        metavar="PATH|none",
+        help="with --export: folder of onnxruntime-web, or the file that `npm pack onnxruntime-web` writes; "
+        "none records test images instead (default: npm fetches it)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve the page until Ctrl-C."""
+    """Serve the page until Ctrl-C, or export it."""
     if not 0 <= args.port < 1 << 16:
         raise ValueError(f"--port must be 0 to 65535, got {args.port}")
+    if args.export is not None:
+        return _export(args)
+    if args.runtime is not None:
+        raise ValueError("--runtime needs --export DIR")
     try:
         from minicnn.demo.server import serve
     except ModuleNotFoundError as error:
         raise ImportError(f"the demo needs Flask: pip install 'minicnn-numpy[demo]' ({error})") from error
+    serve(_session(args), args.port, browser=not args.no_browser, host=args.host)
+    return 0
+
+
+def _session(args: argparse.Namespace) -> Session:
     from minicnn.demo import Session, open_session
 
     run = opened(args) if args.folder else None
-    session = open_session() if run is None else Session(run.model, run.config)
-    serve(session, args.port, browser=not args.no_browser, host=args.host)
+    return open_session() if run is None else Session(run.model, run.config)
+
+
+def _export(args: argparse.Namespace) -> int:
+    from minicnn.demo.export import PACKAGE, check_folder, export_page
+
+    check_folder(args.export)
+    session = _session(args)
+    runtime = _runtime(args.runtime)
+    sizes = export_page(session, args.export, runtime)
+    engine = sum(size for name, size in sizes.items() if name.startswith("copy/ort."))
+    whole = f"{counted(len(sizes), 'file')}, {(sum(sizes.values()) - engine) / 1e6:.1f} MB"
+    with_engine = f" and {engine / 1e6:.1f} MB of {PACKAGE} {runtime.version}" if runtime else ""
+    print(fill(f"written to {args.export}: {whole}{with_engine}"))
+    print(f"to look at it: python -m http.server --directory {shlex.quote(args.export)}")
     return 0
+
+
+def _runtime(given: str | None) -> Runtime | None:
+    """Return the runtime that is given, or that npm fetches; print why there is none, and return None."""
+    from minicnn.demo.export import PACKAGE, fetch_runtime, read_runtime
+
+    if given == "none":
+        return None
+    if given is not None:
+        return read_runtime(given)
+    print(f"fetching {PACKAGE} by npm", flush=True)
+    try:
+        return fetch_runtime()
+    except RuntimeError as error:
+        print(fill(f"exporting recorded images, since {error}: --runtime names {PACKAGE} if you have it"))
+        return None

@@ -40,7 +40,7 @@ def explain(trace: Trace, stage: int, cell: tuple[int, ...]) -> dict[str, Any]:
     found = EXPLAINERS.get(type(layer), explain_other)(layer, x, cell)
     source = stage - 1
     if isinstance(layer, Dense):
-        source = _maps_before(layers, source)
+        source = maps_before(layers, source)
         for part in found.get("strongest", ()):
             part["cell"] = [int(i) for i in np.unravel_index(part["input"], stages[source].shape[1:])]
     if stage < len(layers) and isinstance(layers[stage], ReLU):
@@ -49,7 +49,7 @@ def explain(trace: Trace, stage: int, cell: tuple[int, ...]) -> dict[str, Any]:
     return found | place | {"chain": chain(layers[:requested], cell)}
 
 
-def _maps_before(layers: list[Layer], stage: int) -> int:
+def maps_before(layers: list[Layer], stage: int) -> int:
     """Return the stage with the maps that a Flatten made into this one; without a Flatten, this one."""
     while stage and isinstance(layers[stage - 1], Flatten):
         stage -= 1

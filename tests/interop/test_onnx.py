@@ -34,6 +34,7 @@ from minicnn import (
     models,
 )
 from minicnn.cli import main
+from minicnn.interop.layer_map import flat_layers
 from minicnn.interop.onnx import save_onnx, to_onnx
 from minicnn.runs import open_run
 
@@ -164,6 +165,22 @@ def test_onnxruntime_computes_the_same(name, tmp_path):
         (y,) = session.run(None, {"x": x})
         expected = model.predict(x)
         np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("name", ["convolutions", "normalizations", "residual", "concatenate", "empty"])
+def test_the_outputs_of_all_layers_can_be_exported(name):
+    model = NETS[name]()
+    session = onnxruntime.InferenceSession(
+        to_onnx(model, layer_outputs=True).SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    x = np.random.default_rng(0).normal(-1, 1, (2, *model.input_shape)).astype("float32")
+    y, *outputs = session.run(None, {"x": x})
+    layers = list(flat_layers(model))
+    assert [output.name for output in session.get_outputs()] == ["y", *(f"layers.{p}" for p, _ in layers)]
+    np.testing.assert_allclose(y, model.predict(x), atol=1e-5)
+    for (_, layer), output in zip(layers, outputs, strict=True):
+        x = layer(x)
+        np.testing.assert_allclose(output, x, rtol=1e-5, atol=1e-5 * np.abs(x).max())
 
 
 def test_export_writes_the_model_of_a_run(tmp_path, capsys):

@@ -22,12 +22,12 @@ __all__ = ["save_onnx", "to_onnx"]
 _OPSET, _IR = 17, 8  # of 2022: every current runtime reads these
 
 
-def save_onnx(model: Layer, path: str | os.PathLike[str]) -> None:
+def save_onnx(model: Layer, path: str | os.PathLike[str], layer_outputs: bool = False) -> None:
     """Write a built model as an ONNX file, see `to_onnx`; an existing file is replaced atomically."""
-    write_atomically(path, to_onnx(model).SerializeToString())
+    write_atomically(path, to_onnx(model, layer_outputs).SerializeToString())
 
 
-def to_onnx(model: Layer) -> onnx.ModelProto:
+def to_onnx(model: Layer, layer_outputs: bool = False) -> onnx.ModelProto:
     """Return a built model, in evaluation mode, as an ONNX model that `onnx.checker` has checked.
 
     Input "x" and output "y" have minicnn's shapes, (N, H, W, C) and (N, ...), for any N; inside, images are
@@ -37,6 +37,9 @@ def to_onnx(model: Layer) -> onnx.ModelProto:
     ----------
     model : Layer
         A built `Sequential`, or a layer alone.
+    layer_outputs : bool
+        Whether the output of each layer is an output of the file, too, under the layer's name: "layers.0", or
+        "layers.3.0" inside of a nested `Sequential`. `Residual` and `Concatenate` are single layers.
 
     Raises
     ------
@@ -60,12 +63,12 @@ def to_onnx(model: Layer) -> onnx.ModelProto:
             raise ValueError(f"the weights {name!r} are not finite, so the model is not exported")
     graph = Graph()
     with reading(model, copied=True) as (source, _):
-        append_nodes(graph, source)
+        taps = append_nodes(graph, source, layer_outputs)
     graph.channels_last(len(model.output_shape) + 1)
     graph.node("Identity", output="y")
     ends = [
         helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["N", *shape])
-        for name, shape in (("x", model.input_shape), ("y", model.output_shape))
+        for name, shape in (("x", model.input_shape), ("y", model.output_shape), *taps.items())
     ]
     proto = helper.make_model(
         helper.make_graph(graph.nodes, "minicnn", ends[:1], ends[1:], graph.weights),

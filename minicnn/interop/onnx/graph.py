@@ -34,6 +34,15 @@ class Graph:
         self.values = [output or f"{name}/y"]
         self.nodes.append(helper.make_node(kind, inputs, self.values, name, **attributes))
 
+    def tap(self, name: str, ndim: int) -> None:
+        """Give the current value, channels last, a name as an output; the next node takes it as it was."""
+        values, first = self.values, self.first
+        if first and ndim > 2:
+            self.node("Transpose", output=name, perm=[0, *range(2, ndim), 1])
+        else:
+            self.node("Identity", output=name)
+        self.values, self.first = values, first
+
     def channels_first(self, ndim: int) -> None:
         """Move the channels to axis 1, unless they are there."""
         if not self.first and ndim > 2:

@@ -5,10 +5,18 @@ from minicnn.interop.onnx.graph import Graph
 from minicnn.layers import Layer
 
 
-def append_nodes(graph: Graph, model: Layer) -> None:
-    """Append the nodes of each layer; ValueError names the first layer without a counterpart in ONNX."""
+def append_nodes(graph: Graph, model: Layer, taps: bool = False) -> dict[str, tuple[int, ...]]:
+    """Append the nodes of each layer; with `taps`, also outputs "layers.N": return their shapes by name.
+
+    ValueError names the first layer without a counterpart in ONNX.
+    """
+    shapes = {}
     for name, layer in flat_layers(model):
         _append(graph, name, layer)
+        if taps:
+            shapes[f"layers.{name}"] = layer.output_shape
+            graph.tap(f"layers.{name}", len(layer.output_shape) + 1)
+    return shapes
 
 
 def _append(graph: Graph, name: str, layer: Layer) -> None:

@@ -1,0 +1,128 @@
+"""The contents of a static copy."""
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minicnn.datasets.image_reader import ImageReader
+from minicnn.demo.export.images import Chosen, choose
+from minicnn.demo.export.notice import notice
+from minicnn.demo.export.recording import record
+from minicnn.demo.export.rules import rules_of
+from minicnn.demo.export.runtime import PACKAGE, Runtime
+from minicnn.demo.session import Session
+from minicnn.interop.layer_map import flat_layers
+from minicnn.layers import Sequential
+from minicnn.layers._inputs import takes_bytes
+from minicnn.saving.preprocessing import DIGIT
+
+_PAGE, _COPY = Path(__file__).parents[1] / "static", Path(__file__).parent / "page"
+_MOST_RECORDED = 40  # images, and some more that are misclassified
+_RECORDED_BYTES = 2 << 20  # of recorded outputs, but at least one image
+_ALIVE = "This is a static copy: training and gradients need minicnn demo."
+_STILL = "This is a static copy with recorded images: drawing, pictures and training need minicnn demo."
+
+
+def copy_files(session: Session, runtime: Runtime | None) -> dict[str, bytes]:
+    """Return the files of a copy by their paths, see `minicnn.demo.export.export_page`."""
+    rules, weights = rules_of(session.model)
+    net, files = session.describe(), {"copy/weights.bin": weights.to_bytes()}
+    chosen: Chosen | None
+    if runtime is None:
+        chosen, recorded, largest = _recorded(session)
+        files |= recorded
+        net |= {"draws": False, "notice": _STILL, "offers": ["net", "look", "cell", "example"]}
+    else:
+        chosen, largest = _examples(session), None
+        files |= _computing(session.model, runtime)
+        net |= {
+            "examples": chosen is not None,
+            "notice": _ALIVE,
+            "offers": ["net", "look", "cell", "example", "picture"],
+        }
+    found = {
+        "net": net,
+        "input": _input_of(session),
+        "arithmetic": rules,
+        "outputs": _outputs_of(session.model) if runtime else None,
+        "examples": None if chosen is None else chosen.describe(),
+        "largest": largest,
+    }
+    if chosen is not None:
+        files["copy/images.bin"] = chosen.images.tobytes()
+    files["copy/net.json"] = json.dumps(found, allow_nan=False).encode()
+    return _page() | files | {"NOTICE.md": notice(session.config.dataset if chosen else "", runtime).encode()}
+
+
+def _page() -> dict[str, bytes]:
+    """Return the files of the page; `server.js` is replaced, and what only a server answers is left out."""
+    page = {f"static/{path.name}": path.read_bytes() for path in _PAGE.iterdir() if path.suffix != ".html"}
+    copy = {f"copy/{path.name}": path.read_bytes() for path in _COPY.glob("*.js")}
+    page["static/server.js"] = copy.pop("copy/server.js")
+    return {"index.html": (_PAGE / "index.html").read_bytes()} | page | copy
+
+
+def _recorded(session: Session) -> tuple[Chosen, dict[str, bytes], list[list[float]]]:
+    """Return test images, what the layers compute for each, and the largest outputs of each layer."""
+    try:
+        images, _ = session.inputs.examples
+    except (ValueError, OSError) as error:
+        raise ValueError(
+            f"without {PACKAGE} a copy shows recorded test images, but there are none: {error}"
+        ) from error
+    size = len(record(session, images[0])[0])
+    chosen = choose(session, max(1, min(_MOST_RECORDED, _RECORDED_BYTES // size)))
+    records = [record(session, image) for image in chosen.images]
+    files = {f"copy/recorded/{number}.bin": data for number, (data, _) in enumerate(records)}
+    return chosen, files, [largest for _, largest in records]
+
+
+def _examples(session: Session) -> Chosen | None:
+    """Return test images, if the network has a data set; warn if it is not there."""
+    if not session.inputs.has_examples:
+        return None
+    try:
+        return choose(session)
+    except (ValueError, OSError) as error:
+        warnings.warn(f"the copy has no test images: {error}", stacklevel=2)
+        return None
+
+
+def _computing(model: Sequential, runtime: Runtime) -> dict[str, bytes]:
+    """Return the files that compute the outputs of all layers."""
+    from minicnn.interop.onnx import to_onnx  # needs onnx, which recorded images do not
+
+    try:
+        proto = to_onnx(model, layer_outputs=True)
+    except ValueError as error:
+        raise ValueError(f"{error}; --runtime none exports recorded images instead") from error
+    return {
+        "copy/ort.js": runtime.script,
+        "copy/ort.bin": runtime.wasm,
+        "copy/model.onnx": proto.SerializeToString(),
+    }
+
+
+def _outputs_of(model: Sequential) -> list[str]:
+    """Return the name of each layer's output; of a layer that consists of several, that of the last."""
+    last = {name.partition(".")[0]: f"layers.{name}" for name, _ in flat_layers(model)}
+    return [last[str(number)] for number in range(len(model))]
+
+
+def _input_of(session: Session) -> dict[str, Any]:
+    """Return how drawings and pictures become inputs."""
+    picture: Any = DIGIT
+    if not session.inputs.digits:
+        given: Any = session.model.preprocessing or {}
+        height, width, channels = session.inputs.shape
+        settings = {key: given[key] for key in ("resize", "background") if key in given}
+        reader = ImageReader((height, width), channels, **settings)
+        picture = {"resize": reader.resize, "background": reader.background, "scale": None}
+        if {"scale", "offset"} & given.keys():
+            usual = {"scale": 1 / 255, "offset": 0.0}
+            picture |= {key: np.atleast_1d(given.get(key, value)).tolist() for key, value in usual.items()}
+    drawing = DIGIT if session.inputs.digits else "area"
+    return {"bytes": takes_bytes(session.model), "drawing": drawing, "picture": picture}

@@ -1,0 +1,376 @@
+"""A static copy in a real browser, from a plain web server; its numbers are compared with the network's."""
+
+import base64
+import contextlib
+import functools
+import http.server
+import io
+import json
+import os
+import runpy
+import shutil
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from selenium.webdriver.common.by import By
+
+from minicnn import (
+    BatchNorm,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAveragePool2D,
+    GlobalMaxPool2D,
+    LocalResponseNorm,
+    Pool2D,
+    ReLU,
+    Residual,
+    Sequential,
+    Tanh,
+    models,
+)
+from minicnn.datasets import digit_from_pixels, load_mnist
+from minicnn.datasets.image_reader import ImageReader
+from minicnn.demo import Session, inside, open_session
+from minicnn.demo.export import export_page, read_runtime
+from minicnn.demo.export.rules import rules_of
+from minicnn.demo.inputs import read_drawing
+from minicnn.insight import Trace
+from minicnn.runs import TrainConfig
+
+pytestmark = pytest.mark.skipif(
+    not (shutil.which("chromium") and shutil.which("chromedriver")),
+    reason="Chromium is not installed: apt-get install chromium chromium-driver",
+)
+RUNTIME = os.environ.get("MINICNN_ONNXRUNTIME_WEB")  # a folder, or the file of `npm pack onnxruntime-web`
+needs_runtime = pytest.mark.skipif(
+    RUNTIME is None,
+    reason="MINICNN_ONNXRUNTIME_WEB does not name onnxruntime-web: npm pack onnxruntime-web",
+)
+
+drive = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "demo_picture.py"))
+show, draw, point_at, wait = (drive[name] for name in ("show", "draw", "point_at", "wait"))
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
+@contextlib.contextmanager
+def served(folder):
+    """Yield the address of a folder on a plain web server."""
+    handler = functools.partial(Quiet, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory):
+    """The network of the package, with few of its test images."""
+    _, (images, labels) = load_mnist()
+    file, some = tmp_path_factory.mktemp("data") / "few.npz", slice(0, 1000)
+    np.savez(file, x_train=images[:100], y_train=labels[:100], x_test=images[some], y_test=labels[some])
+    few = Session(open_session().model, TrainConfig(dataset=str(file)))
+    few.inputs.digits = few.inputs.drawn = True  # as for the data set that they are from
+    return few
+
+
+@pytest.fixture(scope="module")
+def runtime():
+    return None if RUNTIME is None else read_runtime(RUNTIME)
+
+
+@pytest.fixture(scope="module")
+def place(session, runtime, tmp_path_factory):
+    site = tmp_path_factory.mktemp("site")
+    export_page(session, site / "still")
+    if runtime is not None:
+        export_page(session, site / "course" / "alive", runtime)
+    (site / "favicon.ico").touch()  # which browsers ask for beside the page's own icon
+    with served(site) as address, drive["chromium"]() as browser:
+        yield browser, address
+
+
+def call(browser, code, *arguments):
+    """Run JavaScript that may await; arrays come back as lists."""
+    wrapped = f"""
+const [done, args] = [arguments[arguments.length - 1], [...arguments].slice(0, -1)];
+const answer = (value) => done(JSON.stringify(value));
+(async () => {{ {code} }})().then(answer, (error) => answer({{ failed: String(error) }}));
+"""
+    found = json.loads(browser.execute_async_script(wrapped, *arguments))
+    assert not (isinstance(found, dict) and "failed" in found), found
+    return found
+
+
+def find(browser, selector):
+    return browser.find_element(By.CSS_SELECTOR, selector)
+
+
+NETS = {
+    "convolutions": lambda: [
+        Conv2D(4, (3, 5), padding="same", strides=(2, 1)),
+        ReLU(),
+        Conv2D(6, 2, dilation=(2, 3), padding=((3, 1), (0, 2)), groups=2, use_bias=False),
+        BatchNorm(),
+        ReLU(),
+        LocalResponseNorm(3, 2.0, 0.5, 0.75),
+        Tanh(),
+        Residual([Conv2D(6, 1)]),
+        GlobalMaxPool2D(ties="all"),
+        Dense(3),
+    ],
+    "pooling": lambda: [
+        ReLU(),
+        Pool2D(3, 2, "same"),
+        Pool2D((2, 3), 1, ((1, 0), (0, 2)), "avg"),
+        Pool2D(2, 1, ((0, 1), (1, 1)), ties="all"),
+        Dropout(0.3),
+        Flatten(),
+        BatchNorm(scale=False, center=False),
+        Dense(12, use_bias=False),
+        ReLU(),
+        Dense(3),
+    ],
+    "average": lambda: [Conv2D(3, 2), GlobalAveragePool2D(), Dense(3)],
+    "1998": lambda: models.lenet5_1998().layers,
+}
+
+
+def assert_same(found, expected, where=""):
+    """Compare nested values; numbers to 1e-5."""
+    if isinstance(expected, dict):
+        assert found.keys() == expected.keys(), where
+        for name, value in expected.items():
+            assert_same(found[name], value, f"{where}.{name}")
+    elif isinstance(expected, list | tuple):
+        assert len(found) == len(expected), where
+        for number, (one, other) in enumerate(zip(found, expected, strict=True)):
+            assert_same(one, other, f"{where}[{number}]")
+    elif isinstance(expected, float):
+        assert found == pytest.approx(expected, rel=1e-5, abs=1e-5), where
+    else:
+        assert found == expected, where
+
+
+EXPLAIN = """
+const [address, rules, weights, stages, cells] = args;
+const { explain } = await import(address + "still/copy/arithmetic.js");
+const arrays = stages.map(({ shape, values }) => ({ shape, values: Float32Array.from(values) }));
+return cells.map(([stage, cell]) => explain(rules, Float32Array.from(weights), arrays, stage, cell));
+"""
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_the_arithmetic_of_each_cell_is_the_servers(place, name):
+    browser, address = place
+    browser.get(f"{address}still/")
+    rng = np.random.default_rng(0)
+    shape = (32, 32, 1) if name == "1998" else (9, 8, 2)
+    model = Sequential(NETS[name]()).build(shape, rng=0)
+    for parameter in model.parameters():
+        parameter.value = parameter.value + rng.uniform(0, 0.1, parameter.shape)
+    trace = Trace(model, rng.normal(size=(1, *shape)).astype("float32"))
+    stages = [stage[0] for stage in (trace.x, *trace.outputs)]
+    cells = []
+    for stage, output in enumerate(stages[1:], start=1):
+        ends = [(0,) * output.ndim, tuple(n - 1 for n in output.shape)]
+        cells += [(stage, tuple(map(int, cell))) for cell in (*ends, rng.integers(output.shape))]
+    rules, weights = rules_of(Sequential(trace.layers))
+    arrays = [{"shape": stage.shape, "values": stage.ravel().tolist()} for stage in stages]
+    values = np.frombuffer(weights.to_bytes(), "<f4").tolist()
+    found = call(browser, EXPLAIN, address, rules, values, arrays, cells)
+    for (stage, cell), one in zip(cells, found, strict=True):
+        expected = inside.explain(trace, stage, cell)
+        if expected["kind"] == "dense":  # products that are nearly equal may come in another order
+            for side in (one, expected):
+                side["strongest"].sort(key=lambda part: part["input"])
+        assert_same(one, expected, f"{name} {stage} {cell}")
+
+
+DRAWINGS = """
+const [address, drawings] = args;
+const { readDrawing } = await import(address + "still/copy/inputs.js");
+const found = { net: { input: [32, 30, 1] }, input: { drawing: "mnist-digit" } };
+return drawings.map((values) => [...readDrawing(Uint8Array.from(values), found) ?? []]);
+"""
+
+
+def drawing(rng):
+    """Return a pad with a thick line through random points."""
+    image = np.zeros((140, 140), np.uint8)
+    rows, columns = np.mgrid[:140, :140]
+    points = rng.uniform(0, 140, (rng.integers(1, 4), 2))
+    for start, end in zip(points, np.roll(points, 1, axis=0), strict=True):
+        for t in np.linspace(0, 1, 40):
+            row, column = start + t * (end - start)
+            distance = np.hypot(rows - row, columns - column)
+            image = np.maximum(image, (255 * np.clip(6 - distance, 0, 1)).astype(np.uint8))
+    return image
+
+
+def test_drawings_become_the_same_inputs(place):
+    browser, address = place
+    browser.get(f"{address}still/")
+    rng = np.random.default_rng(0)
+    drawings = [np.zeros((140, 140), np.uint8), *(drawing(rng) for _ in range(8))]
+    empty, *found = call(browser, DRAWINGS, address, [image.ravel().tolist() for image in drawings])
+    assert empty == []
+    for image, values in zip(drawings[1:], found, strict=True):
+        expected = np.pad(read_drawing(image)[..., 0], ((2, 2), (1, 1)))
+        np.testing.assert_array_equal(np.reshape(values, (32, 30)), expected)
+
+
+PICTURES = """
+const [address, files, settings] = args;
+const { pictureReader } = await import(address + "still/copy/inputs.js");
+return Promise.all(files.map(async (file, i) => [...await pictureReader(settings[i])(file)]));
+"""
+
+
+def png(pixels):
+    data = io.BytesIO()
+    Image.fromarray(pixels).save(data, "PNG")
+    return base64.b64encode(data.getvalue()).decode()
+
+
+def test_pictures_become_the_same_inputs(place, tmp_path):
+    browser, address = place
+    browser.get(f"{address}still/")
+    rng = np.random.default_rng(0)
+    files, settings, expected = [], [], []
+    for size, resize, shape in [
+        ((40, 61), "crop", (16, 12, 3)),
+        ((40, 61), "pad", (16, 12, 3)),
+        ((9, 5), "crop", (16, 12, 1)),
+        ((9, 5), "pad", (16, 16, 1)),
+        ((16, 12), "crop", (16, 12, 3)),
+    ]:
+        pixels = rng.integers(0, 256, (*size, 4), np.uint8)
+        pixels[..., 3] = np.where(rng.random(size) < 0.2, 0, 255)  # browsers round half transparent colours
+        pixels[pixels[..., 3] == 0] = 0
+        background = (10, 200, 30)
+        files.append(png(pixels))
+        (tmp_path / "picture.png").write_bytes(base64.b64decode(files[-1]))
+        expected.append(ImageReader(shape[:2], shape[2], resize, background)(tmp_path / "picture.png"))
+        picture = {"resize": resize, "background": background, "scale": None}
+        settings.append({"net": {"input": shape}, "input": {"picture": picture}})
+    # A photo of a digit in uneven light.
+    rows, columns = np.mgrid[:300, :200]
+    paper = 200 + 0.1 * rows - 0.0005 * columns**2 + rng.normal(0, 2, rows.shape)
+    paper[60:240, 90:110] -= 120
+    photo = paper.clip(0, 255).astype(np.uint8)
+    files.append(png(np.dstack([photo] * 3)))
+    settings.append({"net": {"input": (28, 28, 1)}, "input": {"picture": "mnist-digit"}})
+    expected.append(digit_from_pixels(photo))
+    for found, image in zip(call(browser, PICTURES, address, files, settings), expected, strict=True):
+        np.testing.assert_array_equal(np.reshape(found, image.shape), image)
+
+
+def test_recorded_images_are_shown_without_a_runtime(place, session):
+    browser, address = place
+    show(browser, address + "still/", 1400, 900)
+    wait(browser, lambda: "labelled" in find(browser, "#source").text)  # the page begins with an image
+    wait(browser, lambda: find(browser, "#answer").text.isdigit())
+    find(browser, "#wrong").click()
+    wait(browser, lambda: "misclassifies" in find(browser, "#source").text)
+    for selector in ("#open", "#step", "#view", "nav", "#speaks", "#undo"):
+        assert not find(browser, selector).is_displayed(), selector
+    assert "recorded images" in find(browser, "#net").text
+    point_at(browser, 2, 8, 12, 4)
+    assert browser.get_log("browser") == []
+    seen = call(browser, LOOK, address + "still/", None)
+    assert_looks_like(session, seen, 1e-4)
+
+
+LOOK = """
+const [address, pixels] = args;
+const { ask } = await import(address + "static/server.js");
+const given = pixels ? { pixels } : { image: (await ask("example", { wrong: false })).image.data };
+const seen = await ask("look", given);
+const cell = await ask("cell", { image: seen.image.data, stage: 4, cell: [3, 4, 5] });
+const lists = (one) => [...one.values];
+const [image, probabilities] = [lists(seen.image), lists(seen.probabilities)];
+return { ...seen, cell, image, stages: seen.stages.map(lists), probabilities };
+"""
+
+
+def assert_looks_like(session, seen, tolerance):
+    """Compare all that a copy computes with what the server does, by the largest number of each stage."""
+    image = np.array(seen["image"], np.uint8).reshape(session.inputs.shape)
+    expected = session.look(image)
+    assert seen["answer"] == expected["answer"]
+    np.testing.assert_allclose(seen["probabilities"], expected["probabilities"], atol=1e-4)
+    for values, stage in zip(seen["stages"], expected["stages"], strict=True):
+        np.testing.assert_allclose(values, stage.ravel(), rtol=0, atol=tolerance * np.abs(stage).max())
+    cell = session.explain(image, 4, (3, 4, 5))
+    for name in ("sum", "bias", "value"):
+        atol = tolerance * np.abs(expected["stages"][4]).max()
+        np.testing.assert_allclose(seen["cell"][name], cell[name], rtol=0, atol=atol)
+
+
+@needs_runtime
+def test_the_browser_computes_what_the_server_does(place, session):
+    browser, address = place
+    show(browser, address + "course/alive/", 1400, 900)
+    draw(browser, drive["SEVEN"])
+    wait(browser, lambda: find(browser, "#answer").text == "7")
+    panel = point_at(browser, 2, 8, 12, 4)
+    assert find(panel, "dd[data-name=sum]").text
+    for selector in ("#step", "#view", "nav", "#speaks"):
+        assert not find(browser, selector).is_displayed(), selector
+    pixels = base64.b64encode(drawing(np.random.default_rng(1)).tobytes()).decode()
+    for given in (pixels, None):
+        assert_looks_like(session, call(browser, LOOK, address + "course/alive/", given), 1e-6)
+    find(browser, "#wrong").click()
+    wait(browser, lambda: "misclassifies" in find(browser, "#source").text)
+    assert browser.get_log("browser") == []
+
+
+COLOURS = """
+const [address, file] = args;
+const { ask } = await import(address + "static/server.js");
+const { image } = await ask("picture", { file });
+const seen = await ask("look", { image: image.data });
+const refused = await ask("step", {}).catch((error) => error.message);
+return { image: [...image.values], logits: [...seen.stages.at(-1).values], refused };
+"""
+
+
+@needs_runtime
+def test_any_net_its_colours_and_its_names(place, runtime, tmp_path):
+    browser, _ = place
+    layers = [Conv2D(4, 3, padding="same"), BatchNorm(), ReLU(), Pool2D(2), Residual([Conv2D(4, 1)])]
+    model = Sequential([*layers, GlobalAveragePool2D(), Dense(3)]).build((12, 16, 3), rng=0)
+    model.class_names = names = ["apple", "pear", "plum"]
+    model.preprocessing = {
+        "resize": "pad",
+        "background": [9, 9, 9],
+        "scale": [0.01, 0.02, 0.03],
+        "offset": -1,
+    }
+    session = Session(model, TrainConfig(dataset=""))
+    export_page(session, tmp_path, runtime)
+    file = png(np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8))
+    expected = session.inputs.from_picture(base64.b64decode(file))
+    with served(tmp_path) as address:
+        show(browser, address, 390, 800)
+        assert [
+            item.text.split()[0] for item in browser.find_elements(By.CSS_SELECTOR, "#classes li")
+        ] == names
+        seen = call(browser, COLOURS, address, file)
+        np.testing.assert_allclose(np.reshape(seen["image"], expected.shape), expected, rtol=1e-6)
+        np.testing.assert_allclose(seen["logits"], session.look(expected)["stages"][-1], rtol=1e-5, atol=1e-6)
+        assert "needs `minicnn demo`" in seen["refused"]
+        assert browser.get_log("browser") == []
