@@ -16,7 +16,7 @@ from minicnn.demo.export.runtime import PACKAGE, Runtime
 from minicnn.demo.session import Session
 from minicnn.interop.layer_map import flat_layers
 from minicnn.layers import Sequential
-from minicnn.layers._inputs import takes_bytes
+from minicnn.safeguards.inputs import takes_bytes
 from minicnn.saving.preprocessing import DIGIT
 
 _PAGE, _COPY = Path(__file__).parents[1] / "static", Path(__file__).parent / "page"

@@ -33,8 +33,8 @@ OR OTHER DEALINGS IN THE SOFTWARE.
 """
 _PAGE = f"- the page: minicnn {__version__}, Copyright (c) 2026 the minicnn maintainers; MIT License, below"
 _RUNTIME = """\
-- `copy/ort.js` and `copy/ort.bin`: {package} {version}, Copyright (c) Microsoft Corporation; MIT License, below.
-  Its file ThirdPartyNotices.txt at https://github.com/microsoft/onnxruntime names what it consists of."""
+- `copy/ort.js` and `copy/ort.bin`: {package} {version}, Copyright (c) Microsoft Corporation; MIT License,
+  below. ThirdPartyNotices.txt at https://github.com/microsoft/onnxruntime names what it consists of."""
 _IMAGES = {
     "mnist": """MNIST, by Yann LeCun, Corinna Cortes and Christopher J. C. Burges, derived
   from NIST's Special Databases 1 and 3; CC BY-SA 3.0,
