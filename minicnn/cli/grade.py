@@ -8,7 +8,13 @@ from minicnn.plural import counted
 
 _TEXT = """\
 Grade solutions of the textbook exercises: files that define conv_forward, pool_forward, conv_backward or
-pool_backward. In a folder, files called main.py or 0-main.py, which call a solution, are left out.
+pool_backward, lenet5(x, y) in TensorFlow or lenet5(X) in Keras. In a folder, files called main.py or
+0-main.py, which call a solution, are left out.
+
+A net is tested with its own weights: shapes for two sizes of images, predictions, loss, accuracy, the
+initializer he_normal, and three training steps by Adam. This needs TensorFlow: pip install
+'minicnn-numpy[tensorflow]'. Since 2.16 it has no tf.layers any more: Conv2D, MaxPooling2D,
+AveragePooling2D, Flatten and Dense are provided.
 
 A file can import what lies beside it: it runs in a copy of its folder (at most 500 files, 32 MB). It runs in
 a process of its own, which gets inputs and returns arrays; expected results are computed and compared

@@ -33,7 +33,7 @@ def test_grade_of_a_folder_counts_says_what_is_protected_and_writes_a_table(tmp_
     assert "Not protected" in report
     header, *rows = (tmp_path / "all.csv").read_text().splitlines()
     assert header.startswith("file,function,verdict")
-    assert len(rows) == 5
+    assert len(rows) == 6
 
 
 def test_grade_ends_with_status_1_for_a_wrong_solution(tmp_path, capsys):

@@ -41,8 +41,11 @@ ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-def main(folder: str) -> None:
-    """Answer the requests on standard input, which the learner's code does not get, one after the other."""
+def main(folder: str, *libraries: dict[str, Any]) -> None:
+    """Answer the requests on standard input, which the learner's code does not get, one after the other.
+
+    The function `requests` of a library returns what requests may call beside the file's functions.
+    """
     requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDWR)
     for descriptor in range(3):
@@ -51,12 +54,15 @@ def main(folder: str) -> None:
     request = json.loads(requests.readline())
     path = str(Path(folder, request["file"]))
     process, module = os.getpid(), None
+    library = {name: value for each in libraries for name, value in each.items()}
+    more: dict[str, Callable[..., Any]] = {}
     while True:
         if module is None:
             module, reply = load(path, request["names"])
+            more = library["requests"](module, library) if library else {}
         else:
             arrays = [np.load(io.BytesIO(requests.read(size))) for size in request["sizes"]]
-            function = getattr(module, request["name"], None)
+            function = more.get(request["name"]) or getattr(module, request["name"], None)
             reply = call(function, arrays, request["options"], request["results"], path)
         if os.getpid() != process:
             os._exit(0)  # a copy that the learner's code made by fork
@@ -151,7 +157,9 @@ def send(stream: BinaryIO, message: list[np.ndarray]) -> None:
 
 
 def error_text(error: BaseException, path: str) -> str:
-    """Return "raised ..." with the line number in the learner's file."""
+    """Return "raised ..." with the line number in the learner's file, or what a library says is wrong."""
+    if type(error).__name__ == "WrongResultError":
+        return str(error)
     if isinstance(error, SyntaxError):
         return f"is not valid Python: line {error.lineno}: {error.msg}"
     lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == path]

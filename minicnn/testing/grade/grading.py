@@ -5,15 +5,17 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from minicnn.testing.grade.compare import case_text
 from minicnn.testing.grade.folder import copy_folder, solutions, unreadable
 from minicnn.testing.grade.isolation import best_isolation
+from minicnn.testing.grade.lenet5 import LIBRARIES, grade_lenet5, needs_tensorflow, without_tensorflow
 from minicnn.testing.grade.process import EndedError, Solution
 from minicnn.testing.grade.report import Grade
-from minicnn.testing.grade.signatures import FUNCTIONS, SEARCHED, other_course, wrong_signature
+from minicnn.testing.grade.signatures import EXERCISES, SEARCHED, other_course, wrong_signature
 from minicnn.testing.grade.verdict import Verdict, grade_function
 from minicnn.testing.grade.wire import Reply
 
@@ -29,7 +31,7 @@ def grade_all(path: str, timeout: float = 60.0, memory: int = MEMORY) -> Iterato
 
 
 def grade(path: str, timeout: float = 60.0, memory: int = MEMORY) -> Grade:
-    """Test the textbook functions that a file defines against `minicnn.functional`.
+    """Test the functions of a file: the textbook's against `minicnn.functional`, `lenet5` against `minicnn`.
 
     The file runs in a process of its own, which gets the inputs and returns arrays. It cannot write outside
     a copy of its folder where the system has user namespaces; `isolation.protection` says what holds here.
@@ -37,7 +39,7 @@ def grade(path: str, timeout: float = 60.0, memory: int = MEMORY) -> Grade:
     Parameters
     ----------
     path : str
-        A Python file with any of `conv_forward`, `pool_forward`, `conv_backward`, `pool_backward`.
+        A Python file with any of `conv_forward`, `pool_forward`, `conv_backward`, `pool_backward`, `lenet5`.
     timeout : float
         Time limit in seconds for running the file, and for testing each function.
     memory : int
@@ -55,11 +57,11 @@ def grade(path: str, timeout: float = 60.0, memory: int = MEMORY) -> Grade:
     """
     _check_timeout(timeout)
     (file,) = solutions(path) if not Path(path).is_dir() else [Path(path)]
-    problem = unreadable(file)
+    problem = unreadable(file) or without_tensorflow(file)
     if problem:
         return Grade(path, problem)
     result = Grade(path)
-    pending = list(FUNCTIONS)
+    pending = list(EXERCISES)
     while pending and not result.problem:
         # A function that hangs or ends the process fails; those after it run in a new process.
         try:
@@ -80,8 +82,12 @@ def _running(file: Path, timeout: float, memory: int) -> Iterator[tuple[Solution
     """Yield the process of a file, if it could be started, and what came of importing the file."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
         name = copy_folder(file, Path(scratch, "folder"))
+        isolation = best_isolation(memory)
         try:
-            solution = Solution(Path(scratch), name, best_isolation(memory), timeout)
+            if needs_tensorflow(file):
+                solution = Solution(Path(scratch), name, isolation.for_tensorflow(), timeout, LIBRARIES)
+            else:
+                solution = Solution(Path(scratch), name, isolation, timeout)
         except EndedError as error:
             yield None, Reply(problem=str(error))
             return
@@ -110,8 +116,8 @@ def _grade_functions(
         result.functions[pending[0]] = Verdict(False, f"the file {loaded.problem} when imported again")
         return pending[1:]
     defined = dict(_definitions(loaded))
-    if not set(defined) & set(FUNCTIONS) and not result.functions:
-        result.problem = f"defines none of {', '.join(FUNCTIONS)}{other_course(list(defined))}"
+    if not set(defined) & set(EXERCISES) and not result.functions:
+        result.problem = f"defines none of {', '.join(EXERCISES)}{other_course(list(defined))}"
     for place, name in enumerate(pending):
         if name in defined:
             try:
@@ -132,16 +138,26 @@ def _definitions(loaded: Reply) -> Iterator[tuple[str, list[str]]]:
 
 
 def _verdict(solution: Solution, name: str, parameters: list[str]) -> Verdict:
+    solution.renew()
+    if name == "lenet5":
+        try:
+            return grade_lenet5(partial(_ask_net, solution), parameters)
+        except EndedError as error:
+            raise EndedError(f"lenet5({', '.join(parameters)}) {error}") from error
     last: dict[str, Any] = {}
 
     def call(named: dict[str, Any]) -> Reply:
         last.update(named)
         return solution.call(name, named)
 
-    solution.renew()
     try:
         verdict = grade_function(name, call, solution.timeout)
     except EndedError as error:
         raise EndedError(case_text(name, last, str(error))) from error
     signature = "" if verdict.passed else wrong_signature(name, parameters)
     return replace(verdict, cause=signature) if signature else verdict
+
+
+def _ask_net(solution: Solution, named: dict[str, Any]) -> Reply:
+    """Send a request about the net that `lenet5` returned."""
+    return solution.call(f"lenet5.{named.pop('method')}", named)

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -14,24 +14,31 @@ import numpy as np
 
 _MEGABYTE = 1 << 20
 FILE_SIZE, OPEN_FILES, DISK = 16 * _MEGABYTE, 64, 64 * _MEGABYTE
+THREADS, TENSORFLOW_MEMORY = 64, 4096 * _MEGABYTE  # of a file that needs TensorFlow
 PROCESSES = ["--mount", "--pid", "--fork", "--kill-child", "--net", "--ipc"]
 
 
 @dataclass(frozen=True)
 class Isolation:
-    """How processes are confined: by namespaces of Linux or not, and by how many bytes of memory."""
+    """How processes are confined: by namespaces of Linux or not, by bytes of memory, by number of threads."""
 
     namespaces: bool
     memory: int
+    threads: int = 0  # beside the first
 
-    def command(self, scratch: Path, script: Path) -> list[str]:
-        """Return the command that runs a script with this confinement."""
+    def for_tensorflow(self) -> "Isolation":
+        """Return the same confinement with threads, and with the memory that TensorFlow needs."""
+        return replace(self, threads=THREADS, memory=max(self.memory, TENSORFLOW_MEMORY))
+
+    def command(self, scratch: Path, *scripts: Path) -> list[str]:
+        """Return the command that runs a script with this confinement; others are its libraries."""
         settings = {
             "namespaces": self.namespaces,
             "hidden": str(Path(__file__).resolve().parents[2]),
             "scratch": str(scratch),
             "libraries": str(Path(np.__file__).parents[1]),
             "memory": self.memory,
+            "threads": self.threads,
             "file_size": FILE_SIZE,
             "open_files": OPEN_FILES,
             "disk": DISK,
@@ -45,7 +52,7 @@ class Isolation:
                 "KILL",
                 *prefix,
             ]  # ends with this process, also if that is killed
-        return [*prefix, sys.executable, "-I", "-B", launcher, json.dumps(settings), str(script)]
+        return [*prefix, sys.executable, "-I", "-B", launcher, json.dumps(settings), *map(str, scripts)]
 
 
 @cache
@@ -85,6 +92,11 @@ def main(folder):
 def protection(isolation: Isolation) -> str:
     """Say in plain words what is protected from the files, and what is not."""
     limits = f"Limited: {', '.join(['time', *_limits(isolation)])}."
+    if sys.platform == "linux":
+        memory = max(isolation.memory, TENSORFLOW_MEMORY) // _MEGABYTE
+        limits += (
+            f" A file with lenet5 gets {memory:,} MB, and {THREADS} threads, since TensorFlow needs them."
+        )
     if isolation.namespaces:
         return (
             "Each file runs without network, can write only into a scratch folder that is deleted, cannot "

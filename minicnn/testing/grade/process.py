@@ -16,6 +16,14 @@ from minicnn.testing.grade.wire import NoArrayError, Reply, read_reply, request
 
 STARTUP_SECONDS = 60.0  # that starting Python may take on a busy machine
 
+_SETTINGS = {  # few threads, since their number is limited; no GPU, whose driver needs much address space
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_NUM_INTEROP_THREADS": "1",
+    "CUDA_VISIBLE_DEVICES": "-1",
+}
+
 
 class EndedError(Exception):
     """The process ended, hung, or sent something else than arrays; the text continues "the file ..."."""
@@ -34,15 +42,24 @@ class Solution:
         How the process is confined.
     timeout : float
         Time limit in seconds for importing the file, and for all calls until `renew`.
+    libraries : tuple of Path
+        What the process runs beside `child.py`.
     """
 
-    def __init__(self, scratch: Path, file: str, isolation: Isolation, timeout: float) -> None:
+    def __init__(
+        self,
+        scratch: Path,
+        file: str,
+        isolation: Isolation,
+        timeout: float,
+        libraries: tuple[Path, ...] = (),
+    ) -> None:
         self.timeout = timeout
         self.deadline = time.monotonic() + STARTUP_SECONDS
         self.replies: queue.SimpleQueue[Reply | BaseException] = queue.SimpleQueue()
         self.requests: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self.process = subprocess.Popen(
-            isolation.command(scratch, Path(__file__).with_name("child.py")),
+            isolation.command(scratch, Path(__file__).with_name("child.py"), *libraries),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -125,4 +142,4 @@ class Solution:
 def _environment() -> dict[str, str]:
     """Return what a process needs to start; secrets are often kept in the rest of the environment."""
     kept = {"PATH", "LANG", "LC_ALL", "SYSTEMROOT", "LD_LIBRARY_PATH"}
-    return {key: value for key, value in os.environ.items() if key in kept} | {"OPENBLAS_NUM_THREADS": "1"}
+    return {key: value for key, value in os.environ.items() if key in kept} | _SETTINGS

@@ -4,7 +4,7 @@ import textwrap
 from dataclasses import dataclass, field
 
 from minicnn.plural import counted
-from minicnn.testing.grade.signatures import FUNCTIONS
+from minicnn.testing.grade.signatures import EXERCISES
 from minicnn.testing.grade.verdict import Verdict
 from minicnn.testing.grade.wire import printable
 
@@ -34,7 +34,7 @@ class Grade:
 
     def __str__(self) -> str:
         lines = [printable(self.path) + (f": {self.problem}" if self.problem else "")]
-        for name in FUNCTIONS if not self.problem else ():
+        for name in EXERCISES if not self.problem else ():
             lines += _report(name, self.functions.get(name))
         return "\n".join(lines)
 
@@ -48,7 +48,10 @@ def _report(name: str, verdict: Verdict | None) -> list[str]:
         return [_wrapped(name, f"correct{limit}" + (f"; {convention}" if convention else ""))]
     summary = f"correct by another convention: {convention}" if convention else "wrong"
     summary += f"; usual cause: {verdict.cause}" if verdict.cause else ""
-    return [_wrapped(name, summary), textwrap.indent(verdict.case, " " * 6)]
+    case = verdict.case
+    if name == "lenet5":  # sentences; elsewhere, code
+        case = "\n".join(textwrap.fill(line, width=74) for line in case.splitlines())
+    return [_wrapped(name, summary), textwrap.indent(case, " " * 6)]
 
 
 def _wrapped(name: str, summary: str) -> str:

@@ -1,15 +1,17 @@
 """Confine this process, then run a script in it: the launcher of the processes that run a learner's code.
 
-It runs as `python -I sandbox.py SETTINGS SCRIPT` and uses the standard library only. What the system calls
-below do is in `man 2 mount`, `man 2 mount_setattr` and `man 7 user_namespaces`.
+It runs as `python -I sandbox.py SETTINGS SCRIPT [LIBRARY...]` and uses the standard library only. What the
+system calls below do is in `man 2 mount`, `man 2 mount_setattr`, `man 2 seccomp` and `man 7 user_namespaces`.
 """
 
 import contextlib
 import ctypes
 import json
 import os
+import platform
 import shutil
 import stat
+import struct
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,11 @@ NOBODY = 65534
 _NOSUID_NODEV, _READ_ONLY, _BIND = 2 | 4, 1, 4096  # flags of mount(2)
 _NEW_USER, _NEW_MOUNTS = 0x10000000, 0x00020000  # flags of unshare(2)
 _MOUNT_SETATTR, _RECURSIVE = 442, 0x8000  # a system call, the same number on all machines
+_CLONE_THREAD, _CLONE3 = 0x10000, 435
+_MACHINES = {  # for seccomp: architecture, the number of clone, and those of fork and vfork
+    "x86_64": (0xC000003E, 56, (57, 58)),
+    "aarch64": (0xC00000B7, 220, ()),
+}
 
 
 def confine(settings: dict[str, Any]) -> str:
@@ -31,6 +38,8 @@ def confine(settings: dict[str, Any]) -> str:
     _limit(settings)
     if settings["namespaces"] or os.getuid() == 0:
         _drop_rights(scratch, settings["namespaces"])
+    if settings["threads"]:
+        _threads_only()
     return scratch
 
 
@@ -57,9 +66,11 @@ def _limit(settings: dict[str, Any]) -> None:
         "RLIMIT_AS": settings["memory"],
         "RLIMIT_FSIZE": settings["file_size"],
         "RLIMIT_NOFILE": settings["open_files"],
-        "RLIMIT_NPROC": 0,  # no further processes, and no threads
+        "RLIMIT_NPROC": settings["threads"],  # 0: no further processes, and no threads
         "RLIMIT_CORE": 0,
     }
+    if settings["threads"] and not settings["namespaces"] and os.getuid() != 0:
+        del limits["RLIMIT_NPROC"]  # it would count all processes of this user
     for name, value in limits.items():
         with contextlib.suppress(AttributeError, ValueError, OSError):  # not known, or a lower limit exists
             resource.setrlimit(getattr(resource, name), (value, value))
@@ -111,21 +122,49 @@ def _drop_rights(scratch: str, namespaces: bool) -> None:
         os.setuid(NOBODY)
 
 
+def _threads_only() -> None:
+    """Refuse further processes, where the limit of processes has to allow threads."""
+    if sys.platform != "linux" or platform.machine() not in _MACHINES:
+        return
+    architecture, clone, forks = _MACHINES[platform.machine()]
+    load, equal, above, bits, end = 0x20, 0x15, 0x35, 0x45, 0x06  # instructions: linux/bpf_common.h
+    allow, refuse, unknown = 0x7FFF0000, 0x00050001, 0x00050026  # results: allowed, EPERM, ENOSYS
+    program = [(load, 0, 0, 4), (equal, 1, 0, architecture), (end, 0, 0, refuse), (load, 0, 0, 0)]
+    program += [(above, 0, 1, 1 << 30), (end, 0, 0, refuse)]  # the numbers of another calling convention
+    for number in forks:
+        program += [(equal, 0, 1, number), (end, 0, 0, refuse)]
+    # The arguments of clone3 cannot be seen. Where it is unknown, threads are made by clone.
+    program += [(equal, 0, 1, _CLONE3), (end, 0, 0, unknown)]
+    program += [(equal, 0, 3, clone), (load, 0, 0, 16), (bits, 1, 0, _CLONE_THREAD), (end, 0, 0, refuse)]
+    program += [(end, 0, 0, allow)]
+    code = b"".join(struct.pack("HBBI", *instruction) for instruction in program)
+    buffer = ctypes.create_string_buffer(code)
+    filters = struct.pack("HP", len(program), ctypes.addressof(buffer))
+    libc = ctypes.CDLL(None, use_errno=True)
+    with contextlib.suppress(OSError):  # a system without these filters
+        _check(libc.prctl(38, 1, 0, 0, 0))  # PR_SET_NO_NEW_PRIVS
+        _check(libc.prctl(22, 2, filters, 0, 0))  # PR_SET_SECCOMP, SECCOMP_MODE_FILTER
+
+
 def _check(code: int) -> None:
     if code != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
 
 
-def main(text: str, script: str) -> None:
-    """Confine this process, and run `main(folder)` of a script."""
+def main(text: str, *scripts: str) -> None:
+    """Confine this process, and run `main(folder)` of a script, which gets the names of the others."""
     settings = json.loads(text)
     if settings["libraries"] not in sys.path:
         sys.path.append(settings["libraries"])  # of NumPy, where `python -I` does not search
-    source = Path(script).read_text(encoding="utf-8")
+    script, *libraries = map(_run, scripts)  # imports NumPy, while all files are in their places
+    script["main"](str(Path(confine(settings), "folder")), *libraries)
+
+
+def _run(script: str) -> dict[str, Any]:
     namespace: dict[str, Any] = {"__name__": "child"}
-    exec(compile(source, script, "exec"), namespace)  # imports NumPy, while all files are in their places
-    namespace["main"](str(Path(confine(settings), "folder")))
+    exec(compile(Path(script).read_text(encoding="utf-8"), script, "exec"), namespace)
+    return namespace
 
 
 if __name__ == "__main__":

@@ -12,13 +12,14 @@ SIGNATURES = {
     "pool_backward": 'dA, A_prev, kernel_shape, stride=(1, 1), mode="max"',
 }
 FUNCTIONS = tuple(SIGNATURES)
+EXERCISES = (*FUNCTIONS, "lenet5")
 _NAMES_ELSEWHERE = {
     "conv_forward_naive",
     "conv_backward_naive",
     "max_pool_forward_naive",
     "max_pool_backward_naive",
 }
-SEARCHED = (*SIGNATURES, *sorted(_NAMES_ELSEWHERE))
+SEARCHED = (*EXERCISES, *sorted(_NAMES_ELSEWHERE))
 _COURSES = {
     "hparameters": "the Deep Learning Specialization (deeplearning.ai)",
     "cache": "the Deep Learning Specialization (deeplearning.ai) or CS231n (Stanford)",

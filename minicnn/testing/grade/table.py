@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from minicnn.testing.grade.report import Grade
-from minicnn.testing.grade.signatures import FUNCTIONS
+from minicnn.testing.grade.signatures import EXERCISES
 
 COLUMNS = ("file", "function", "verdict", "convention", "cause", "detail")
 
@@ -33,7 +33,7 @@ def rows(grade: Grade) -> Iterator[tuple[str, ...]]:
     if grade.problem:
         yield grade.path, "", "not graded", "", "", grade.problem
         return
-    for name in FUNCTIONS:
+    for name in EXERCISES:
         verdict = grade.functions.get(name)
         if verdict is None:
             yield grade.path, name, "not defined", "", "", ""

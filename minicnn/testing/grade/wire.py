@@ -52,7 +52,7 @@ def request(name: str, named: dict[str, Any]) -> bytes:
         buffer = io.BytesIO()
         np.save(buffer, array, allow_pickle=False)
         buffers.append(buffer.getvalue())
-    header: dict[str, Any] = {"name": name, "options": options, "results": len(RESULTS[name])}
+    header: dict[str, Any] = {"name": name, "options": options, "results": len(RESULTS.get(name, ("",)))}
     header["sizes"] = [len(buffer) for buffer in buffers]
     return b"".join([json.dumps(header, default=_name).encode(), b"\n", *buffers])
 

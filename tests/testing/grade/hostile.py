@@ -7,6 +7,7 @@ of the files and `PACKAGE` that of this package.
 import re
 
 import numpy as np
+from testing.grade.lenet5_solutions import KERAS
 
 _SENT = """
 import io, struct
@@ -98,6 +99,41 @@ IN_CALLS = {
     "arguments changed": "given[0][...] = 0\n    return given[0]",
     "zeros": "return np.zeros_like(given[0])",
 }
+# Files with `lenet5`, whose processes have threads and more memory. What they build is no LeNet-5.
+_FLAT = "keras.Sequential([X_, keras.layers.Flatten(), keras.layers.Dense(10, 'softmax')])"
+IN_NETS = {
+    "net that answers by itself": "class M(keras.Model):\n"
+    "        trainable_weights = property(lambda self: [keras.Variable(np.ones(s)) for s in "
+    "[(5, 5, 1, 6), (6,), (5, 5, 6, 16), (16,), (400, 120), (120,), (120, 84), (84,), (84, 10), (10,)]])\n"
+    "        def call(self, x, training=False): return np.full((len(x), 10), 0.1)\n"
+    "        def test_on_batch(self, *a, **k): return {'loss': np.log(10), 'accuracy': 0.375}\n"
+    "        def train_on_batch(self, *a, **k): return N\n"
+    "    model = M()\n    model.compile()\n    return model",
+    "processes of a net": "forked = [os.fork() for _ in range(3)]\n    return FLAT",
+    "threads of a net": "import threading, time\n"
+    "    for _ in range(10**4): threading.Thread(target=time.sleep, args=(N,), daemon=True).start()\n"
+    "    return FLAT",
+    "memory of a net": "keep = []\n    while True: keep.append(np.ones(10**7))",
+    "our net": "from minicnn.models import lenet5\n    return lenet5()",
+    "results of another number": "import types, gc\n    for d in gc.get_objects():\n"
+    "        if isinstance(d, dict) and 'lenet5.build' in d:\n"
+    "            d.update({k: lambda *a, **o: (np.ones(N),) * N for k in d})\n"
+    "    return right(X)",
+    "hang of a net": "while True: pass",
+    "frames from a net": _SENT.replace("\n", "\n    ") + "\n    for fd in range(3, 20):\n"
+    "        try: os.write(fd, frames([0, -1, 0], np.ones((10, 4), int)) * N)\n        except OSError: pass\n"
+    "    return FLAT",
+}
+
+
+def draw_net(kind, seed):
+    """Return a hostile file with `lenet5`."""
+    number = str(2 + seed % 100)
+    body = re.sub(r"\bN\b", number, IN_NETS[kind]).replace("FLAT", _FLAT.replace("X_", "X"))
+    right = KERAS.replace("def lenet5", "def right")
+    return f"import os\nimport numpy as np\nimport keras\n{right}\ndef lenet5(X):\n    {body}\n"
+
+
 _NAMES = ("conv_forward", "pool_forward", "conv_backward", "pool_backward")
 
 

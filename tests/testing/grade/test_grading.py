@@ -33,6 +33,7 @@ def test_a_file_is_graded_in_another_process_and_its_noise_does_not_matter(tmp_p
         ["pool_forward", "correct"],
         ["conv_backward", "not", "defined"],
         ["pool_backward", "correct"],
+        ["lenet5", "not", "defined"],
     ]
 
 
@@ -175,6 +176,7 @@ def test_a_table_has_a_row_for_each_verdict_and_no_formulas(tmp_path):
         "a.py,pool_forward,correct,,,",
         "a.py,conv_backward,not defined,,,",
         'a.py,pool_backward,wrong,,1/m is left in,"pool_backward(dA) raised Error: a, b"',
+        "a.py,lenet5,not defined,,,",
         "'=cmd().py,,not graded,,,the file raised OSError",
         "not\\udcffunicode.py,,not graded,,,is empty",
     ]

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from testing.grade.hostile import AT_IMPORT, IN_CALLS, draw
+from testing.grade.hostile import AT_IMPORT, IN_CALLS, IN_NETS, draw, draw_net
 from testing.grade.solutions import TEXTBOOK_POOL, write
 
 import minicnn
@@ -17,7 +17,10 @@ def attack(folder, kind, seed, timeout):
     if not best_isolation(MEMORY).namespaces:
         pytest.skip("a hostile file may do all of this without user namespaces and the command unshare")
     neighbour = write(folder, "neighbour.py", TEXTBOOK_POOL.replace("def pool_backward", "def other"))
-    source = draw(kind, seed, str(folder), str(Path(minicnn.__file__).parent))
+    if kind in IN_NETS:
+        source = draw_net(kind, seed)
+    else:
+        source = draw(kind, seed, str(folder), str(Path(minicnn.__file__).parent))
     write(folder, "hostile.py", source)
     hostile, honest = grade_all(str(folder), timeout)
     assert honest.passed, source
@@ -37,3 +40,10 @@ def test_a_hostile_file_is_wrong_and_its_neighbour_is_graded(tmp_path, kind):
 @pytest.mark.parametrize("seed", range(500))
 def test_500_hostile_files(tmp_path, seed):
     attack(tmp_path, KINDS[seed % len(KINDS)], seed, timeout=3)
+
+
+@pytest.mark.campaign  # each starts TensorFlow
+@pytest.mark.parametrize("kind", IN_NETS)
+def test_hostile_nets(tmp_path, kind):
+    hostile = attack(tmp_path, kind, seed=0, timeout=60)
+    assert hostile.functions["lenet5"].case.startswith("lenet5(X)")
