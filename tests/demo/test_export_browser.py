@@ -133,7 +133,7 @@ NETS = {
     ],
     "pooling": lambda: [
         ReLU(),
-        Pool2D(3, 2, "same"),
+        Pool2D(3, 2, "same", ties="split"),
         Pool2D((2, 3), 1, ((1, 0), (0, 2)), "avg"),
         Pool2D(2, 1, ((0, 1), (1, 1)), ties="all"),
         Dropout(0.3),

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from minicnn.demo.arithmetic import EXPLAINERS
+from minicnn.demo.export.views import view_of
 from minicnn.demo.inside import maps_before
 from minicnn.layers import (
     BatchNorm,
@@ -56,7 +57,7 @@ def rules_of(model: Sequential) -> tuple[list[Rule], Weights]:
         if isinstance(layer, Dense):
             rule["source"] = source = maps_before(layers, number)
             rule["before"] = layers[source - 1].output_shape if source else model.input_shape
-        rules.append(rule)
+        rules.append(rule | {"view": view_of(layer)})
     return rules, weights
 
 

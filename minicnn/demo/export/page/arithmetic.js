@@ -1,20 +1,10 @@
 // The factors, products, sums and maxima behind one cell, as minicnn/demo/arithmetic.py finds them.
 // A rule says how a layer computes; its arrays are places in the file of weights.
 
-const indices = (count, start = 0) => Array.from({ length: count }, (_, i) => start + i);
+import { at, cellAt, indices } from "./cells.js";
+import { chain } from "./chain.js";
+
 const total = (values) => values.reduce((sum, value) => sum + value, 0);
-
-const flatIndex = (shape, cell) => cell.reduce((index, i, axis) => index * shape[axis] + i, 0);
-const at = ({ shape, values }, cell) => values[flatIndex(shape, cell)];
-
-function cellAt(shape, index) {
-  const cell = [];
-  for (const length of shape.toReversed()) {
-    cell.unshift(index % length);
-    index = Math.floor(index / length);
-  }
-  return cell;
-}
 
 const cells = (x, list) => (x.shape.length === 2 ? {} : { cells: list });
 
@@ -65,7 +55,14 @@ function dense(rule, x, [unit], weights) {
 function pooled({ mode, ties }, window) {
   const most = Math.max(...window.flat().filter((value) => value !== null));
   const best = window.flatMap((line, row) => line.flatMap((value, column) => (value === most ? [[row, column]] : [])));
-  return { kind: mode, window, winners: ties === "first" ? best.slice(0, 1) : best };
+  const winners = ties === "first" ? best.slice(0, 1) : best;
+  const inside = window.flat().filter((value) => value !== null).length;
+  const won = (row, column) => winners.some(([r, c]) => r === row && c === column);
+  const share = (value, row, column) => { // of the gradient, in the backward pass
+    if (mode === "avg") return value === null ? 0 : 1 / inside;
+    return won(row, column) ? 1 / (ties === "split" ? winners.length : 1) : 0;
+  };
+  return { kind: mode, window, winners, shares: window.map((line, row) => line.map((value, column) => share(value, row, column))) };
 }
 
 function pool(rule, x, cell) {
@@ -115,5 +112,6 @@ export function explain(rules, weights, stages, requested, cell) {
   const rule = rules[stage - 1];
   const found = KINDS[rule.kind](rule, stages[stage - 1], cell, weights);
   if (rules[stage]?.relu) found.relu = at(stages[stage + 1], cell);
-  return { ...found, stage: requested, source: rule.source ?? stage - 1, cell, value: at(stages[stage], cell) };
+  const value = at(stages[stage], cell);
+  return { ...found, stage: requested, source: rule.source ?? stage - 1, cell, value, chain: chain(rules, requested, cell) };
 }
