@@ -85,3 +85,12 @@ def read_cell(value: Any) -> tuple[int, ...]:
     if not isinstance(value, list) or len(value) not in (1, 3):
         raise TypeError("`cell` must be a list of one or three integers")
     return tuple(read_integer(i, "cell", 1 << 16) for i in value)
+
+
+def read_filters(value: Any) -> list[tuple[int, int]]:
+    """Return pairs of a stage and one of its maps."""
+    if not isinstance(value, list) or not all(isinstance(one, list) and len(one) == 2 for one in value):
+        raise TypeError("`off` must be a list of pairs of integers: stage and map")
+    return [
+        (read_integer(stage, "off", 1 << 16), read_integer(number, "off", 1 << 16)) for stage, number in value
+    ]

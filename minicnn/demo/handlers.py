@@ -10,12 +10,14 @@ from minicnn.demo.checks import (
     check_fields,
     read_bytes,
     read_cell,
+    read_filters,
     read_flag,
     read_image,
     read_integer,
     read_pixels,
 )
 from minicnn.demo.session import Session
+from minicnn.demo.whatif import Window, slide, without
 
 Body = dict[str, Any]
 
@@ -75,6 +77,26 @@ def _example(session: Session, body: Body) -> dict[str, Any]:
     return session.example(read_flag(body["wrong"], "wrong"))
 
 
+def _slide(session: Session, body: Body) -> dict[str, Any]:
+    settings = {"operation", "size", "stride", "dilation", "padding"}
+    given = "pixels" if "pixels" in body else "image"
+    check_fields(body, settings | {given}, frozenset({"kernel", "cell"}))
+    window = Window(**{name: body[name] for name in settings | (body.keys() & {"kernel"})})
+    image = shown_image(session, body)
+    if image is None:
+        return {"image": None}
+    cell = None if body.get("cell") is None else read_cell(body["cell"])
+    return {"image": image, **slide(session, image, window, cell)}
+
+
+def _without(session: Session, body: Body) -> dict[str, Any]:
+    given = "pixels" if "pixels" in body else "image"
+    check_fields(body, {given, "off"})
+    off = read_filters(body["off"])
+    image = shown_image(session, body)
+    return {"image": None} if image is None else {"image": image, **without(session, image, off)}
+
+
 def shown_image(session: Session, body: Body) -> np.ndarray | None:
     """Return the image or the drawing of a request as an input; None if it has neither, or an empty pad."""
     if "image" in body:
@@ -102,4 +124,6 @@ HANDLERS = {
     "step": Handler(_step, teaches=True),
     "undo": Handler(_undo, undoes=True),
     "example": Handler(_example),
+    "slide": Handler(_slide),
+    "without": Handler(_without),
 }

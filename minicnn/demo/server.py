@@ -51,7 +51,7 @@ def make_app(session: Session, port: int, host: str = HOST) -> Flask:
     def http_error(error: HTTPException) -> Response:
         return to_response({"error": f"{error.description}"}, error.code or 500)
 
-    for path, file in (("/", "index.html"), ("/learn", "learn.html")):
+    for path, file in (("/", "index.html"), ("/learn", "learn.html"), ("/whatif", "whatif.html")):
         app.add_url_rule(path, file, functools.partial(app.send_static_file, file))
     classroom, learners = Classroom(session), Learners(session)
     app.extensions["learners"] = learners

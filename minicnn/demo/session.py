@@ -207,6 +207,11 @@ class Session:
         found = {"of": len(images)} | ({"wrong": len(choice)} if wrong else {})
         return {"index": index, "label": int(labels[index]), "image": images[index], **found}
 
+    def trace(self, image: np.ndarray) -> Trace:
+        """Return the trace of an image through a copy of the network."""
+        with self._lock:
+            return self._trace(image)
+
     def _trace(self, image: np.ndarray) -> Trace:
         return Trace(self.model, self.inputs.to_batch(image))
 

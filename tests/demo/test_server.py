@@ -16,9 +16,10 @@ from minicnn.demo.server import listen, make_app
 
 HOST = "127.0.0.1:8470"
 BLANK = base64.b64encode(bytes(28 * 28)).decode()
+WINDOW = {"image": BLANK, "operation": "max", "size": 2, "stride": 2, "dilation": 1, "padding": "valid"}
 SETTINGS = {"optimizer": "sgd", "lr": 0.1, "batch_size": 128, "seed": 0}
 NAN = base64.b64encode(np.full(28 * 28, np.nan, "<f4").tobytes()).decode()
-NAMES = ["net", "look", "picture", "cell", "backward", "step", "undo", "example"]
+NAMES = ["net", "look", "picture", "cell", "backward", "step", "undo", "example", "slide", "without"]
 NAMES += ["learn/start", "learn/command", "learn/look"]
 
 
@@ -76,7 +77,7 @@ def test_cell_backward_step_and_undo(client, session):
 
 
 def test_the_page_and_its_files_come_with_a_policy(client):
-    for path in ("/", "/learn", "/static/main.js", "/static/style.css", "/static/icon.svg"):
+    for path in ("/", "/learn", "/whatif", "/static/main.js", "/static/style.css", "/static/icon.svg"):
         with client.get(path, headers={"Host": HOST}) as answer:
             assert answer.status_code == 200
             policy = answer.headers["Content-Security-Policy"]
@@ -84,7 +85,7 @@ def test_the_page_and_its_files_come_with_a_policy(client):
         assert "unsafe" not in policy
 
 
-@pytest.mark.parametrize(("path", "files"), [("/", 4), ("/learn", 3)])
+@pytest.mark.parametrize(("path", "files"), [("/", 4), ("/learn", 3), ("/whatif", 4)])
 def test_the_pages_load_nothing_from_elsewhere(client, path, files):
     with client.get(path, headers={"Host": HOST}) as answer:
         text = re.sub(r"<a .*?>", "", answer.text)
@@ -141,6 +142,34 @@ def test_our_own_page_is_answered(client, host):
         ("example", {"wrong": 1}, "true or false"),
         ("undo", {"all": 1}, "true or false"),
         ("undo", {"every": True}, "every"),
+        ("slide", {}, "missing"),
+        ("slide", WINDOW | {"operation": "min"}, "one of conv, max, avg"),
+        ("slide", WINDOW | {"operation": ["conv"]}, "one of conv, max, avg"),
+        ("slide", WINDOW | {"size": 0}, "at least 1|>= 1"),
+        ("slide", WINDOW | {"size": 10**400}, "at most 11"),
+        ("slide", WINDOW | {"stride": 1.5}, "integer, got float"),
+        ("slide", WINDOW | {"stride": True}, "integer, got bool"),
+        ("slide", WINDOW | {"padding": "full"}, "valid"),
+        ("slide", WINDOW | {"padding": [1]}, "integer, got list"),
+        ("slide", WINDOW | {"padding": -1}, "padding"),
+        ("slide", WINDOW | {"dilation": 2}, "pooling must have"),
+        ("slide", WINDOW | {"operation": "conv"}, "2 lists of 2 numbers"),
+        ("slide", WINDOW | {"operation": "conv", "kernel": [[1, 2], [3]]}, "2 lists of 2 numbers"),
+        ("slide", WINDOW | {"operation": "conv", "kernel": [[1, 2], [3, "4"]]}, "numbers, got str"),
+        ("slide", WINDOW | {"operation": "conv", "kernel": [[1, 2], [3, 1e9]]}, "kernel"),
+        (
+            "slide",
+            WINDOW | {"operation": "conv", "kernel": [[1] * 9] * 9, "size": 9, "dilation": 4},
+            "33 rows",
+        ),
+        ("slide", WINDOW | {"cell": [14, 0, 0]}, r"within \[14, 14, 1\]"),
+        ("slide", WINDOW | {"cell": [3]}, "within"),
+        ("slide", WINDOW | {"cell": "x"}, "one or three"),
+        ("without", {"image": BLANK}, "off"),
+        ("without", {"image": BLANK, "off": [3]}, "pairs"),
+        ("without", {"image": BLANK, "off": [[2, 6]]}, "one of its maps"),
+        ("without", {"image": BLANK, "off": [[1, 0]]}, "a stage with filters"),
+        ("without", {"image": BLANK, "off": [[2, -1]]}, "off"),
         ("learn/look", {}, "start one"),
         ("learn/command", {"command": "play"}, "start one"),
         ("learn/start", {}, "lr"),
@@ -223,7 +252,7 @@ values = st.recursive(
     max_leaves=6,
 )
 fields = st.sampled_from(
-    ["image", "pixels", "class", "label", "stage", "cell", "wrong", "file", "all", "command", "lr"]
+    ["image", "pixels", "class", "label", "stage", "cell", "wrong", "file", "all", "command", "lr", "off"]
 )
 
 

@@ -12,7 +12,7 @@ const minus = (text) => text.replaceAll("-", "−");
 export const number = (value) => minus(value !== 0 && Math.abs(value) < 5e-5 ? value.toExponential(1) : value.toFixed(4));
 
 // For cells with little room.
-export const short = (value) => (value === 0 ? "0" : minus(value.toFixed(2)).replace("0.", ".").replace("−.00", ".00"));
+export const short = (value) => (Number.isInteger(value) ? minus(String(value)) : minus(value.toFixed(2)).replace("0.", ".").replace("−.00", ".00"));
 
 // Three digits.
 export const amount = (value) => {
