@@ -36,6 +36,11 @@ def find_all(browser, selector):
     return browser.find_elements(By.CSS_SELECTOR, selector)
 
 
+def text_of(browser, selector):
+    """Return the text of the first element at this moment; elements may be replaced at any time."""
+    return browser.execute_script("return document.querySelector(arguments[0])?.textContent ?? ''", selector)
+
+
 def answer_is(browser, text):
     """Wait until the page answers this."""
     wait(browser, lambda: find(browser, "#answer").text == text)

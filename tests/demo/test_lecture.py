@@ -2,7 +2,19 @@
 
 import numpy as np
 import pytest
-from browsing import answer_is, draw, drive, find, find_all, needs_browser, point_at, resize, show, wait
+from browsing import (
+    answer_is,
+    draw,
+    drive,
+    find,
+    find_all,
+    needs_browser,
+    point_at,
+    resize,
+    show,
+    text_of,
+    wait,
+)
 from selenium.webdriver.common.keys import Keys
 
 pytestmark = needs_browser
@@ -76,7 +88,7 @@ def test_enlarge_a_map_and_animate_its_window_by_keys(place):
     press(browser, "z")
 
     def cell_is(text):
-        wait(browser, lambda: [h.text for h in find_all(browser, "#enlarged .panel h2")] == [text])
+        wait(browser, lambda: text_of(browser, "#enlarged .panel h2") == text)
 
     cell_is("3 Conv2D: map 4, row 6, column 4")
     assert find(browser, "#enlarged-title").text == "3 Conv2D: map 4"
