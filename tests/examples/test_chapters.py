@@ -13,7 +13,8 @@ PAGES = sorted((ROOT / "examples").rglob("*.md"))
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.parent.name)
 def test_a_page_shows_the_pictures_that_lie_beside_it(script):
     """That its script makes all of them is seen to by .ci/run."""
-    linked = set(re.findall(r"\]\(([^)/]+\.png)\)", (script.parent / "README.md").read_text()))
+    pages = "".join(page.read_text() for page in script.parent.glob("*.md"))
+    linked = set(re.findall(r"\]\(([^)/]+\.png)\)", pages))
     assert linked == {path.name for path in script.parent.glob("*.png")}
 
 
