@@ -132,7 +132,7 @@ def check_name(name: str, known: Iterable[str], kind: str) -> str:
         return name
     import difflib  # imported here to keep `import minicnn` fast
 
-    close = difflib.get_close_matches(name, known, 1)
+    close = difflib.get_close_matches(name, known, 1) or [other for other in known if name and name in other]
     hint = f"; did you mean {close[0]!r}? There are" if close else ": there are"
     raise ValueError(f"no {kind} is called {name!r}{hint} {', '.join(known)}")
 

@@ -76,6 +76,8 @@ class ArrayBatches(IndexedBatches):
         self.arrays, self.labels = (x, y), y
         self.weights = None if sample_weight is None else check_sample_weight(sample_weight, len(x))
         if self.weights is not None:
+            if len(x) and not self.weights.any():
+                raise ValueError("`sample_weight` must have a weight above 0, got zeros only")
             self.arrays, self.is_weighted = (x, y, self.weights), True
 
     def _read(self, rows: Iterable[np.ndarray]) -> Iterator[Part]:

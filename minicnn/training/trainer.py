@@ -31,7 +31,7 @@ from minicnn.training.safeguards.rehearsal import rehearse
 from minicnn.training.sources import Examples, ExampleSource
 from minicnn.training.splitting import split_data
 from minicnn.training.state import Loss, TrainingState
-from minicnn.training.weighting import check_class_weight
+from minicnn.training.weighting import check_class_weight, check_use
 from minicnn.validation import check_int
 
 
@@ -202,6 +202,8 @@ class Trainer(Predictor):
         )
         with self.ranks.abort_on_error():  # a function of the epoch may fail in one rank
             batches.peek(self.epoch)
+        if batches.class_weight and batches.labels is not None:
+            check_use(batches.class_weight, batches.labels if rows is None else batches.labels[rows])
         epochs = check_int(epochs, "epochs")
         called = [*self.callbacks, *check_callbacks(callbacks)]
         validation_data = check_validation(validation_data, self.model)

@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -90,6 +91,37 @@ def class_weights(labels: np.ndarray, class_weight: Mapping[int, float]) -> np.n
     >>> class_weights(np.array([0, 2, 1]), {0: 2.0, 1: 0.5})
     array([2. , 1. , 0.5])
     """
+    classes, places = _classes(labels)
+    return np.array([class_weight.get(int(index), 1.0) for index in classes])[places]
+
+
+def check_use(class_weight: Mapping[int, float], labels: np.ndarray) -> None:
+    """Look before the first step for weights of classes that do nothing.
+
+    Raises
+    ------
+    ValueError
+        If all examples would have weight 0, or the labels are no classes.
+
+    Warns
+    -----
+    UserWarning
+        If there is no example of a class that has a weight.
+    """
+    classes = _classes(labels)[0].tolist()
+    if classes and not any(class_weight.get(index, 1.0) for index in classes):
+        raise ValueError(f"`class_weight` gives weight 0 to each example: {dict(class_weight)}")
+    if absent := [index for index in class_weight if index not in classes]:
+        plural = "class" if len(absent) == 1 else "classes"
+        warnings.warn(
+            f"`class_weight` has a weight for {plural} {', '.join(map(str, absent))}, of which there is no "
+            f"example",
+            stacklevel=3,
+        )
+
+
+def _classes(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the class indices that occur, sorted, and the place of each label's in them."""
     if labels.ndim == 2 and labels.shape[1] > 1:
         labels = labels.argmax(axis=1)
     # The number of columns is written out, since a rank may have no example of a small batch.
@@ -99,4 +131,4 @@ def class_weights(labels: np.ndarray, class_weight: Mapping[int, float]) -> np.n
             f"`class_weight` needs labels that are class indices or one-hot rows, got shape {labels.shape}"
         )
     classes, places = np.unique(indices[:, 0].astype(np.int64), return_inverse=True)
-    return np.array([class_weight.get(int(index), 1.0) for index in classes])[places.reshape(-1)]
+    return classes, places.reshape(-1)

@@ -47,6 +47,14 @@ def weights(trainer):
 # --- weights ----------------------------------------------------------------------------------------------
 
 
+def test_a_weight_for_a_class_without_examples_is_told():
+    with pytest.warns(UserWarning, match="has a weight for classes 3, 7, of which there is no example"):
+        fit(class_weight={0: 2.0, 3: 2.0, 7: 0.5})
+    rare = np.where(Y == 2, 1, Y)
+    with pytest.warns(UserWarning, match="for class 2, of which"):
+        Trainer(net(), SGD(0.1), threads=1).fit(X, np.eye(3)[rare], class_weight={2: 4.0}, verbose=0)
+
+
 def test_an_integer_weight_is_as_many_copies_of_an_example():
     counts = np.array([0, 1, 2, 3] * 3)
     x, y = X[:12], Y[:12]
@@ -101,6 +109,8 @@ def test_weights_reach_the_loss_of_the_user_and_the_validation():
         ({"sample_weight": -W}, ValueError, "`sample_weight` must be finite and not negative"),
         ({"class_weight": [1, 2]}, TypeError, "`class_weight` must be a dict"),
         ({"class_weight": {0: -1}}, ValueError, "`class_weight` must be"),
+        ({"class_weight": {0: 0, 1: 0.0, 2: 0}}, ValueError, "`class_weight` gives weight 0 to each example"),
+        ({"sample_weight": np.zeros(30)}, ValueError, "`sample_weight` must have a weight above 0"),
         ({"accumulate_steps": 0}, ValueError, "`accumulate_steps` must be at least 1"),
         ({"validation_split": 1.0}, ValueError, "`validation_split` must be in"),
         ({"validation_split": 0.01}, ValueError, "`validation_split` must leave examples on both sides"),
