@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from testing.grade.lenet5_solutions import KERAS
 from testing.grade.solutions import caller
 
 from minicnn import functional
@@ -64,6 +65,20 @@ def test_the_command_says_the_same(name, mistake, tmp_path):
     file = tmp_path / "solution.py"
     file.write_text(mistake.source)
     assert report_of(f"{grade(str(file))}\n", name).startswith(mistake.grade)
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [('Dense(10, "softmax"', "Dense(10"), ("Conv2D(16, (5, 5)", 'Conv2D(16, (5, 5), padding="same"')],
+)
+def test_lenet5_is_graded_as_its_page_says(right, wrong, tmp_path):
+    pytest.importorskip("tensorflow")
+    assert right in KERAS
+    file = tmp_path / "solution.py"
+    file.write_text(KERAS.replace(right, wrong))
+    printed = report_of(f"{grade(str(file))}\n", "lenet5")
+    assert f"```text\n{printed}```" in (COURSE / "lenet5.md").read_text()
 
 
 def test_the_first_page_shows_a_whole_report(tmp_path, monkeypatch):
