@@ -97,7 +97,7 @@ def _runtime(given: str | None) -> Runtime | None:
         return None
     if given is not None:
         return read_runtime(given)
-    print(f"fetching {PACKAGE} by npm", flush=True)
+    print(f"fetching {PACKAGE} by npm, 33 MB", flush=True)
     try:
         return fetch_runtime()
     except RuntimeError as error:

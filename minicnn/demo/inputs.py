@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.datasets import DATASETS
+from minicnn.datasets import DATASETS, load_digit_image
 from minicnn.datasets.digits import digit_from_pixels
 from minicnn.layers import Layer
 from minicnn.runs import TrainConfig, load_test_data
@@ -62,6 +62,8 @@ class Inputs:
 
     @cached_property
     def _read(self) -> Any:
+        if self.digits:  # also a model that does not say so itself
+            return lambda path: pad_to(load_digit_image(path)[np.newaxis], self.shape[:2])[0]
         return input_reader(self.model)
 
     def to_batch(self, image: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minicnn.datasets import load_mnist
+from minicnn.datasets import digit_from_pixels, load_mnist
 from minicnn.demo import Session, open_session
 from minicnn.demo.classroom import Classroom
 from minicnn.demo.inputs import read_drawing
@@ -120,6 +120,14 @@ def test_any_net_is_shown_with_its_classes_and_takes_pictures(tmp_path):
     step = twin.step(image, 1)
     assert step["after"] < step["before"]
     np.testing.assert_array_equal(twin.model[1].running_mean.value, model[0][1].running_mean.value)
+
+
+def test_a_photo_of_a_digit_is_prepared_as_mnist_was():
+    paper, file = np.full((120, 90), 230, np.uint8), io.BytesIO()
+    paper[20:100, 40:50] = 30
+    Image.fromarray(paper).save(file, "PNG")
+    image = open_session().inputs.from_picture(file.getvalue())
+    np.testing.assert_array_equal(image, digit_from_pixels(paper))
 
 
 def test_misclassified_images_are_those_of_the_net_as_it_is_now(mnist_test):

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.datasets.image_reader import ImageReader
 from minicnn.demo.export.images import Chosen, choose
 from minicnn.demo.export.notice import notice
 from minicnn.demo.export.recording import record
@@ -16,6 +15,7 @@ from minicnn.demo.export.runtime import PACKAGE, Runtime
 from minicnn.demo.session import Session
 from minicnn.interop.layer_map import flat_layers
 from minicnn.layers import Sequential
+from minicnn.runs.inputs import image_reader
 from minicnn.safeguards.inputs import takes_bytes
 from minicnn.saving.preprocessing import DIGIT
 
@@ -117,9 +117,7 @@ def _input_of(session: Session) -> dict[str, Any]:
     picture: Any = DIGIT
     if not session.inputs.digits:
         given: Any = session.model.preprocessing or {}
-        height, width, channels = session.inputs.shape
-        settings = {key: given[key] for key in ("resize", "background") if key in given}
-        reader = ImageReader((height, width), channels, **settings)
+        reader = image_reader(session.model)
         picture = {"resize": reader.resize, "background": reader.background, "scale": None}
         if {"scale", "offset"} & given.keys():
             usual = {"scale": 1 / 255, "offset": 0.0}
