@@ -7,33 +7,35 @@ the whole path, in 2,500 lines, and what to skip at first. All else is apart fro
 the same without: faster algorithms, parallel steps, files, and the protection from silent mistakes.
 """
 
+from typing import TYPE_CHECKING
+
 import minicnn.startup as _startup  # noqa: F401 (before NumPy is imported)
-from minicnn.batch_sums import sum_over_batch
-from minicnn.errors import FileFormatError
+from minicnn.batch_sums import sum_over_batch as sum_over_batch
+from minicnn.errors import FileFormatError as FileFormatError
 from minicnn.layers import *
 from minicnn.layers import __all__ as _layers
 from minicnn.optimizers import *
 from minicnn.optimizers import __all__ as _optimizers
-from minicnn.parameter import Parameter
-from minicnn.saving.model_files import load_model, save_model
-from minicnn.saving.weights import load_weights, save_weights
-from minicnn.training.callbacks import *
-from minicnn.training.callbacks import __all__ as _callbacks
-from minicnn.training.history import History
-from minicnn.training.trainer import Trainer
+from minicnn.parameter import Parameter as Parameter
 from minicnn.version import __version__ as __version__
 
-__all__ = [
-    *_layers,
-    *_optimizers,
-    *_callbacks,
-    "FileFormatError",
-    "History",
-    "Parameter",
-    "Trainer",
-    "load_model",
-    "load_weights",
-    "save_model",
-    "save_weights",
-    "sum_over_batch",
-]
+_IMPORTED = [*_layers, *_optimizers, "FileFormatError", "Parameter", "sum_over_batch"]
+
+if TYPE_CHECKING:
+    from minicnn.deferred import *
+    from minicnn.training.callbacks import *
+else:
+
+    def __getattr__(name: str) -> object:
+        """Import training and files at their first use: half of the package, which a model does not need."""
+        if name == "__all__" or not name.startswith("__"):
+            import minicnn.deferred as deferred
+
+            names = {each: getattr(deferred, each) for each in deferred.__all__}
+            globals().update(names, __all__=[*_IMPORTED, *names])
+            if name in globals():
+                return globals()[name]
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__getattr__("__all__")})

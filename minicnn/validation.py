@@ -1,17 +1,21 @@
 """Checks of arguments. Messages say what was expected, then what was given."""
 
+from __future__ import annotations
+
 import functools
 import math
 import operator
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from minicnn.errors import FileFormatError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class ConfiguredFunction(functools.partial):
@@ -192,6 +196,8 @@ def check_file(path: str | os.PathLike[str], kind: str) -> Path:
     Traceback (most recent call last):
     FileNotFoundError: no such file: nothing.png
     """
+    from pathlib import Path  # imported here to keep `import minicnn` fast
+
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"no such file: {path}")

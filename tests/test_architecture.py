@@ -105,12 +105,28 @@ def test_importing_the_package_loads_nothing_heavy():
         "PIL",
         # numpy.random loads it: a file whose annotations name np.random.Generator leaves them unevaluated.
         "hashlib",
+        # With urllib and ipaddress, a twentieth of NumPy's import.
+        "pathlib",
+        "minicnn.saving",
+        "minicnn.training",
         "minicnn.testing",
         "minicnn.cli",
     ]
     code = f"import minicnn, sys; print([m for m in {heavy} if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_training_and_files_are_imported_at_first_use():
+    code = (
+        "import sys, minicnn; before = 'minicnn.training' in sys.modules; trainer = minicnn.Trainer; "
+        "print(before, 'minicnn.training' in sys.modules, minicnn.Trainer is trainer)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.split() == ["False", "True", "True"]
+    with pytest.raises(AttributeError, match="module 'minicnn' has no attribute 'Triner'"):
+        minicnn.Triner  # noqa: B018
+    assert set(minicnn.__all__) <= set(dir(minicnn))
 
 
 MODULES_WITH_ALL = [

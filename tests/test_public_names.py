@@ -107,6 +107,7 @@ def test_every_public_module_of_the_package_root_is_listed():
         "cli",
         "config",
         "cores",
+        "deferred",
         "demo",
         "errors",
         "parallel",
