@@ -58,7 +58,7 @@ def _confusion(evaluation: Evaluation) -> Iterator[str]:
     text = "There is no mistake."
     if count := int(wrong[truth, answer]):
         text = f"The most frequent mistake: {names[truth]} answered as {names[answer]}, "
-        text += f"{counted(count, 'time')}."
+        text += "once." if count == 1 else f"{count:,} times."
     narrow = None
     if len(names) <= _FEW and max(map(len, names)) <= 3:
         narrow = plots.confusion_matrix(matrix, names, new_axes(_PHONE, _PHONE)[0], percentages=False)
@@ -134,7 +134,8 @@ def _kernels(evaluation: Evaluation) -> Iterator[str]:
                 plots.kernels(parameter.value),
                 f"{kind}, drawn",
                 f"{kind}: {counted(filters, 'filter')}, a column each, over "
-                f"{counted(channels, 'channel')}, a row each. Blue is positive, orange negative.",
+                f"{counted(channels, 'channel')}, a row each; where there are many, the first ones. "
+                "Blue is positive, orange negative.",
                 plots.kernels(parameter.value, few, new_axes(_PHONE, rows)[0]),
             )
 

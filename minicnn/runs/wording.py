@@ -8,8 +8,8 @@ from typing import Any
 from minicnn.datasets import DATASETS
 from minicnn.plural import counted
 
-# What only pictures from files need: their size, and how they are brought to it.
-_OF_PICTURES = ("size", "channels", "resize", "background")
+# What only pictures from files use: how they are read and brought to one size.
+_OF_PICTURES = ("size", "channels", "resize", "background", "skip_unreadable")
 
 # How each value of `result.json` and `config.json` is called and written; others keep their names.
 _WORDS: dict[str, tuple[str, Callable[[Any], str]]] = {
@@ -26,7 +26,7 @@ _WORDS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "batch_size": ("batch size", lambda n: counted(n, "image")),
     "lr": ("highest learning rate", lambda rate: f"{rate:g}"),
     "weight_decay": ("weight decay", lambda decay: f"{decay:g}"),
-    "augment": ("augmentation", lambda on: "yes" if on else "no"),
+    "augment": ("augmentation", lambda on: _plain(on)),
     "limit": ("limit", lambda n: f"the first {counted(n, 'training image')}"),
     "val_split": ("held out for validation", lambda share: f"{100 * share:g} % of the training images"),
 }
@@ -102,4 +102,6 @@ def percent(share: float) -> str:
 
 
 def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return value if isinstance(value, str) else json.dumps(value)
