@@ -5,6 +5,7 @@ import importlib
 import os
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 from minicnn.cores import available_threads
 from minicnn.validation import check_int
@@ -39,11 +40,9 @@ def import_modules() -> None:
 @contextlib.contextmanager
 def blas_threads(count: int) -> Iterator[None]:
     """Limit BLAS to `count` threads; of several blocks at the same time, the lowest limit applies."""
-    from threadpoolctl import threadpool_limits  # imported here to keep `import minicnn` fast
-
     block = threading.get_ident(), count
     with _lock:
-        limits = threadpool_limits(min([count, *(limit for _, limit in _active_limits)]), "blas")
+        limits = _set_limit(min([count, *(limit for _, limit in _active_limits)]))
         if not _active_limits:
             _original_limits.callback(limits.restore_original_limits)
         _active_limits.append(block)
@@ -53,9 +52,31 @@ def blas_threads(count: int) -> Iterator[None]:
         with _lock:
             _active_limits.remove(block)
             if _active_limits:
-                threadpool_limits(min(limit for _, limit in _active_limits), "blas")
+                _set_limit(min(limit for _, limit in _active_limits))
             else:
+                _release_blas()
                 _original_limits.close()
+                _release_blas()
+
+
+def _set_limit(count: int) -> Any:
+    """Set the limit of the process; return what restores the limits before."""
+    from threadpoolctl import threadpool_limits  # imported here to keep `import minicnn` fast
+
+    _release_blas()
+    return threadpool_limits(count, "blas")
+
+
+def _release_blas() -> None:
+    """Let this thread set limits: threadpoolctl 3.8 ignores all but the first thread that did, while it lives.
+
+    Limits of several threads are settled here, in `_active_limits`.
+    """
+    from threadpoolctl import OpenBLASController
+
+    release = getattr(OpenBLASController, "clear_controlling_thread", None)
+    if release is not None:
+        release(force=True)
 
 
 def _forget_other_threads() -> None:
