@@ -30,10 +30,9 @@ from minicnn.parallel.whole_batch import (
     find_mixing_layer,
 )
 from minicnn.parallel.worker_pool import WorkerPool
-from minicnn.safeguards.claims import current_thread, serve
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor
+    from minicnn.parallel.shard_threads import ShardThreads
 
 # Input values of the smallest shard for which a worker saves time (16 images of MNIST), a thread with twice.
 SMALLEST_SHARD = 12_500
@@ -93,18 +92,16 @@ class DataParallel:
             self.worker_pool.update()
         self.statistics: dict[int, np.ndarray] = {}  # of the first model, before the last batch
         self.compares_next = False  # whether to compare the next batch, whole and in shards
-        self.pool: Executor | None = None
+        self.pool: ShardThreads | None = None
         self._open = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        from concurrent.futures import ThreadPoolExecutor  # imported here to keep `import minicnn` fast
+        from minicnn.parallel.shard_threads import ShardThreads  # here, to keep `import minicnn` fast
 
         self.model.needs_dx = False
         self.sync_replicas()
         self.worker_pool.verify_again()
-        shards, thread = max(len(self.models) - 1, 1), current_thread()
-        pool = ThreadPoolExecutor(shards, "minicnn-shard", initializer=serve, initargs=(thread,))
-        self.pool = self._open.enter_context(pool)
+        self.pool = self._open.enter_context(ShardThreads(max(len(self.models) - 1, 1)))
         self._open.enter_context(blas_threads(1))  # more would compete for the same cores
         return self
 

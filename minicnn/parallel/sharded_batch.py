@@ -16,7 +16,9 @@ from minicnn.parallel.workers import Worker
 from minicnn.parameter import Parameter
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor, Future
+    from concurrent.futures import Future
+
+    from minicnn.parallel.shard_threads import ShardThreads
 
 # A worker is too late if this process waits for it so many seconds, and so many times as long as it worked.
 PATIENCE_SECONDS, PATIENCE_FACTOR = 2.0, 10.0
@@ -40,8 +42,8 @@ class ShardedBatch:
         The arguments of `compute_shard` for each.
     streams : sequence of sequence of Generator
         The random generators of each replica.
-    executor : Executor
-        Of the threads.
+    threads : ShardThreads
+        What computes the shards that workers do not.
     worker_pool : WorkerPool
         The workers.
     over_ranks : callable, optional
@@ -52,12 +54,12 @@ class ShardedBatch:
         self,
         shards: Sequence[Shard],
         streams: Sequence[Sequence[np.random.Generator]],
-        executor: Executor,
+        threads: ShardThreads,
         worker_pool: WorkerPool,
         over_ranks: OverRanks | None = None,
     ) -> None:
         self.shards, self.streams = shards, streams
-        self.executor, self.worker_pool = executor, worker_pool
+        self.threads, self.worker_pool = threads, worker_pool
         self.over_ranks, self.others = over_ranks, range(1, len(shards))
         self.totals: list[np.ndarray] = []  # the results of the sums over the batch so far
         self.states = [_states(own) for own in streams[: len(shards)]]
@@ -121,7 +123,7 @@ class ShardedBatch:
                 with aborting(memory), contextlib.suppress(AbortedError):
                     for i in self.others:
                         if i not in workers:
-                            futures[i] = self.executor.submit(self._compute, i, self._sums(i, memory, known))
+                            futures[i] = self.threads.submit(self._compute, i, self._sums(i, memory, known))
                     results[0] = self._compute(0, sums)
             finally:
                 self.totals = sums.totals

@@ -14,7 +14,7 @@ _lock = threading.RLock()
 _active_limits: list[tuple[int, int]] = []  # thread and count of the `blas_threads` blocks that run now
 _IMPORTED_LATER = (
     *("concurrent.futures.thread", "multiprocessing.connection", "subprocess", "tempfile"),
-    *("numpy.ma", "numpy.random", "threadpoolctl"),
+    *("numpy.ma", "numpy.random", "threadpoolctl", "minicnn.parallel.shard_threads"),
 )
 _original_limits = contextlib.ExitStack()  # restores what was in force before the first of them
 
@@ -68,7 +68,7 @@ def _set_limit(count: int) -> Any:
 
 
 def _release_blas() -> None:
-    """Let this thread set limits: threadpoolctl 3.8 ignores all but the first thread that did, while it lives.
+    """Let this thread set limits: threadpoolctl 3.8 ignores all but the first that did, while it lives.
 
     Limits of several threads are settled here, in `_active_limits`.
     """

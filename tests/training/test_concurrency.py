@@ -275,6 +275,45 @@ print(codes == [7 << 8] * 5)
 """
 
 
+# A callback forks in the middle of a fit, with a worker that runs: both processes finish the fit.
+FORKS_IN_A_FIT = """
+import os, sys, warnings
+warnings.simplefilter("ignore", DeprecationWarning)
+import numpy as np
+from minicnn import Adam, BatchNorm, Callback, Dense, ReLU, Sequential, Trainer
+
+class Fork(Callback):
+    child = None
+    def on_batch_end(self, step, logs):
+        if self.state.epoch == 1 and self.child is None:
+            self.child = os.fork()
+
+def weights(threads, callbacks=()):
+    rng = np.random.default_rng(0)
+    x, y = rng.random((64, 4000), np.float32), rng.integers(0, 3, 64)
+    model = Sequential([Dense(8), BatchNorm(), ReLU(), Dense(3)]).build((4000,), rng=0)
+    trainer = Trainer(model, Adam(), threads=threads, workers=sys.argv[1], callbacks=list(callbacks))
+    trainer.fit(x, y, 4, 32, verbose=0)
+    return b"".join(value.tobytes() for value in model.get_weights())
+
+if __name__ == "__main__":
+    expected, fork = weights(2), Fork()
+    same = weights(2, [fork]) == expected
+    if fork.child == 0:
+        os._exit(7 if same else 1)
+    print(same, os.waitpid(fork.child, 0)[1] == 7 << 8)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.parametrize("workers", ["processes", "threads"])
+def test_a_fork_of_a_fit_continues_it_with_threads_of_its_own(tmp_path, workers):
+    path = tmp_path / "forks.py"
+    path.write_text(FORKS_IN_A_FIT)
+    process = subprocess.run([sys.executable, path, workers], capture_output=True, text=True, timeout=60)
+    assert (process.stdout, process.stderr) == ("True True\n", "")
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_process_forked_while_a_fit_starts_can_predict_and_fit():
     command = [sys.executable, "-c", FORKS]
