@@ -9,6 +9,7 @@ import pickle
 import signal
 import sys
 import tempfile
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -300,6 +301,23 @@ def raises(comm):
                 raise ZeroDivisionError("in rank 1")
 
     fit(comm, callbacks=[Raise()])
+
+
+def exits(comm):
+    """End one of the processes as if all were done; a child that it has forked before may do that."""
+
+    class Exit(NoteEverywhere):
+        def on_batch_begin(self, step):
+            if comm.rank:
+                child = os.fork()
+                if not child:
+                    os._exit(0)
+                os.waitpid(child, 0)
+                print("the child has ended", file=sys.stderr)
+                os._exit(0)
+
+    warnings.simplefilter("ignore", DeprecationWarning)  # of a fork in a process with threads
+    fit(comm, callbacks=[Exit()])
 
 
 def unequal_batches(comm):

@@ -14,6 +14,7 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 
+from minicnn.parallel.rank_exit import exit_aborts_all_ranks
 from minicnn.parallel.watchdog import Watchdog, abort_all_ranks
 from minicnn.parameter import Parameter
 from minicnn.validation import check_real
@@ -82,6 +83,8 @@ class Ranks:
         self._raised_everywhere: BaseException | None = None
 
     def __enter__(self) -> Self:
+        if self.comm is not None:
+            self._open.enter_context(exit_aborts_all_ranks(f"rank {self.rank} of {self.size}"))
         if self.comm is not None and self.timeout is not None:
             self._watchdog = self._watchdog or Watchdog(self.comm, self.timeout)
             self._open.enter_context(self._watchdog.running())

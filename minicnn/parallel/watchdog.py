@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any, NoReturn
 
 CHECKS_PER_TIMEOUT = 20
+_exit = os._exit  # a fit over several ranks replaces that of `os`
 
 
 def abort_all_ranks() -> NoReturn:
@@ -23,7 +24,7 @@ def abort_all_ranks() -> NoReturn:
     sys.stderr.flush()
     time.sleep(0.5)  # `mpiexec` may otherwise exit before it has forwarded the output
     MPI.COMM_WORLD.Abort(1)  # Abort of another communicator would not end ranks that are stopped
-    os._exit(1)  # MPI does not guarantee that Abort ends the calling process immediately
+    _exit(1)  # MPI does not guarantee that Abort ends the calling process immediately
 
 
 class Watchdog:

@@ -4,7 +4,7 @@ import contextlib
 import math
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -82,23 +82,29 @@ def train(
     """
     first = comm is None or comm.rank == 0
     with (
-        locked(run.folder / CHECKPOINTS / ".run.lock") if first else contextlib.nullcontext(),
+        _locked(run, first) as require_folder,
         StopOnSignal(not first) as stop,
     ):
         if first:
             remove_temporaries(run.folder)
         trainer = _make_trainer(run, data, comm, rank_timeout)
         clock = _Clock()
-        history = _fit(
-            trainer, run, data, [stop, clock, CSVLogger(run.folder / HISTORY), *callbacks], verbose
-        )
+        own = [stop, clock, _SameFolder(require_folder), CSVLogger(run.folder / HISTORY)]
+        history = _fit(trainer, run, data, [*own, *callbacks], verbose)
         if trainer.state.interrupted:  # perhaps only another rank has received the signal
             stop.received = stop.received or signal.SIGTERM
         if not first:
             return TrainResult({}, history, None, stop.received)
         values: dict[str, Any] = {"interrupted": bool(stop.received), "epochs": len(history.epoch)}
+        require_folder()
         values |= _costs(run, trainer, len(data.train[0]), clock.seconds())
         return _finish(run, data, TrainResult(values, history, None, stop.received))
+
+
+def _locked(run: Run, first: bool) -> contextlib.AbstractContextManager[Callable[[], None]]:
+    """Return the lock of a run's folder, into which only the first rank writes."""
+    path = run.folder / CHECKPOINTS / ".run.lock"
+    return locked(path) if first else contextlib.nullcontext(lambda: None)
 
 
 def _make_trainer(run: Run, data: Data, comm: Any, rank_timeout: float | None) -> Trainer:
@@ -162,6 +168,17 @@ def _costs(run: Run, trainer: Trainer, images: int, seconds: float) -> dict[str,
         "threads": resolve_threads(trainer.threads, ranks),
         "environment": environment(),
     }
+
+
+class _SameFolder(Callback):
+    """Ends a training whose folder was replaced by another one, before it writes there."""
+
+    def __init__(self, require_folder: Callable[[], None]) -> None:
+        self.require_folder = require_folder
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
+        """Raise OSError if the folder is not the one in which the training began."""
+        self.require_folder()
 
 
 class _Clock(Callback):

@@ -9,6 +9,7 @@ import errno
 import os
 import re
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -53,15 +54,17 @@ class CheckpointFolder:
         self.folder = Path(folder)
         self.every = None if every is None else check_int(every, "every", low=1)
         self._lock = contextlib.ExitStack()
+        self._require_folder: Callable[[], None] | None = None  # while it is locked
 
     def __enter__(self) -> Self:
         with explain_os_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock.enter_context(locked(self.folder / ".lock"))
+        self._require_folder = self._lock.enter_context(locked(self.folder / ".lock"))
         return self
 
     def __exit__(self, *error: object) -> None:
         self._lock.close()
+        self._require_folder = None
 
     def save(self, step: int, arrays: dict[str, np.ndarray], state: dict[str, Any]) -> None:
         """Write a checkpoint, then remove all but the last few.
@@ -73,6 +76,8 @@ class CheckpointFolder:
         """
         path = self.folder / f"step-{step:08}.safetensors"
         try:
+            if self._require_folder:
+                self._require_folder()
             write_tensors(path, arrays, to_json(state, _plain))
             self._prune(step)
         except OSError as error:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -124,10 +125,11 @@ def explain_os_errors(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[Callable[[], None]]:
     """Hold the lock file `path`, and remove the temporary files that killed processes left in its folder.
 
-    The file must not hold data. The lock ends with the process at the latest.
+    The file must not hold data. The lock ends with the process at the latest. The value is a function that
+    raises OSError if another folder has come in place of the locked one, and may be another training's.
 
     Raises
     ------
@@ -148,7 +150,13 @@ def locked(path: Path) -> Iterator[None]:
                 with explain_os_errors(path):
                     raise
         remove_temporaries(path.parent)
-        yield
+        yield partial(_require_folder, path.parent, path.parent.stat())
+
+
+def _require_folder(folder: Path, known: os.stat_result) -> None:
+    if not os.path.samestat(folder.stat(), known):
+        text = "another folder has taken the place of this one, which a training is writing into"
+        raise OSError(errno.ESTALE, text, os.fspath(folder))
 
 
 def to_json(value: Any, default: Callable[[Any], Any] | None = None) -> str:

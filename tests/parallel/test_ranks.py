@@ -188,6 +188,14 @@ def test_an_error_in_one_rank_ends_the_job_with_its_traceback(tmp_path, scenario
     assert output.count("Traceback") == 1
 
 
+def test_a_rank_that_exits_is_an_error_of_the_job(tmp_path):
+    job = start(2, sys.executable, HERE.parent / "together.py", tmp_path / "found", "exits")
+    output, _ = job.communicate(timeout=JOB_TIMEOUT)
+    assert job.returncode != 0
+    _, _, output = output.partition("the child has ended\n")
+    assert "rank 1 of 2 called os._exit(0) in a fit; aborting all ranks" in output
+
+
 def test_the_watchdog_names_the_rank_that_did_not_arrive(tmp_path):
     """In the third step one of the ranks stops itself, as if its machine had failed."""
     script, found = HERE.parent / "together.py", tmp_path / "found"

@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import resource
+import shutil
 import signal
 import stat
 import subprocess
@@ -28,7 +29,7 @@ from minicnn import (
     save_weights,
 )
 from minicnn.losses import softmax_cross_entropy
-from minicnn.runs import TrainConfig, create_run, is_finished, load_data, open_run, open_unfinished_run
+from minicnn.runs import TrainConfig, create_run, is_finished, load_data, open_run, open_unfinished_run, train
 from minicnn.runs.interrupt import StopOnSignal
 from minicnn.training.state import TrainingState
 
@@ -170,6 +171,82 @@ def test_a_disk_that_is_full_at_any_write_loses_nothing(tmp_path, step, size):
         fit(tmp_path / "full", full)
     for a, b in zip(fit(tmp_path / "full"), fit(tmp_path / "whole"), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+# --- a folder that is replaced in the middle --------------------------------------------------------------
+
+
+def another(folder):
+    (folder / "checkpoints").mkdir(parents=True)
+    (folder / "history.csv").write_text("epoch,loss\r\n")
+
+
+class Replace(Callback):
+    """Moves a run's folder away after a step, and makes something in its place."""
+
+    def __init__(self, folder, step, make):
+        self.folder, self.step, self.make = folder, step, make
+
+    def on_batch_end(self, step, logs):
+        if self.state.optimizer.steps == self.step:
+            self.folder.rename(self.folder.with_name("away"))
+            self.make(self.folder)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A net, and the files of a run of it that nothing has disturbed."""
+    folder = tmp_path_factory.mktemp("small")
+    (folder / "net.py").write_text(
+        "from minicnn import Dense, Flatten, Sequential\n"
+        "def net(classes): return Sequential([Flatten(), Dense(classes)])\n"
+    )
+    data = load_data(TrainConfig(dataset=str(write_folder(folder / "toy", train=40, test=10))))
+    config = TrainConfig(model=f"{folder / 'net.py'}:net", epochs=2, batch_size=16, threads=1)
+    train(create_run(config, data, folder / "whole", checkpoint_every=2), data, verbose=0)
+    return config, data, contents(folder / "whole")
+
+
+def contents(folder):
+    return [(folder / name).read_bytes() for name in ("model.safetensors", "history.csv")]
+
+
+@pytest.mark.parametrize("make", [lambda folder: None, Path.mkdir, Path.touch, another])
+@pytest.mark.parametrize("step", [3, 6])  # before the end of an epoch, and before the end of all
+def test_a_run_whose_folder_is_replaced_writes_nothing_there_and_can_resume(tmp_path, small, step, make):
+    config, data, expected = small
+    run = create_run(config, data, tmp_path / "run", checkpoint_every=2)
+    with pytest.raises(OSError, match=r"No such file|Not a directory|another folder has taken the place"):
+        train(run, data, [Replace(run.folder, step, make)], verbose=0)
+    make(tmp_path / "expected")
+    assert tree(run.folder) == tree(tmp_path / "expected")
+    if run.folder.is_dir():
+        shutil.rmtree(run.folder)
+    run.folder.unlink(missing_ok=True)
+    (tmp_path / "away").rename(run.folder)
+    train(open_unfinished_run(run.folder), data, verbose=0)
+    assert contents(run.folder) == expected
+
+
+def tree(folder):
+    return {path.relative_to(folder): path.is_file() and path.read_bytes() for path in folder.rglob("*")}
+
+
+def test_a_run_whose_folder_moves_behind_a_link_continues(tmp_path, small):
+    config, data, expected = small
+    run = create_run(config, data, tmp_path / "run", checkpoint_every=2)
+    train(run, data, [Replace(run.folder, 3, lambda path: path.symlink_to(tmp_path / "away"))], verbose=0)
+    assert contents(tmp_path / "away") == expected
+
+
+def test_a_folder_of_checkpoints_that_is_replaced_stays_as_it_is(tmp_path):
+    folder = tmp_path / "checkpoints"
+    trainer = Trainer(Dense(3).build((4,), rng=0), SGD(), threads=1)
+    replace = Replace(folder, 2, Path.mkdir)
+    with pytest.raises(OSError, match="another folder has taken the place"):
+        trainer.fit(X, Y, 2, 8, callbacks=[replace], checkpoint=folder, checkpoint_every=1, verbose=0)
+    assert not list(folder.iterdir())
+    assert (tmp_path / "away" / "step-00000001.safetensors").exists()
 
 
 # --- signals and descriptors ------------------------------------------------------------------------------
