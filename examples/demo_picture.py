@@ -20,8 +20,9 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
 SEVEN = [(0.28, 0.24), (0.45, 0.23), (0.7, 0.22), (0.66, 0.36), (0.58, 0.55), (0.5, 0.7), (0.44, 0.85)]
-# The second line keeps the browser from asking its maker's servers for anything.
+# The last line keeps the browser from asking its maker's servers for anything.
 _SWITCHES = ("headless=new", "disable-dev-shm-usage", "hide-scrollbars", "disable-gpu", "no-first-run")
+_SWITCHES += ("use-fake-device-for-media-stream", "use-fake-ui-for-media-stream")  # a camera for the tests
 _SWITCHES += ("disable-background-networking", "disable-component-update", "disable-sync", "disable-quic")
 
 

@@ -1,6 +1,7 @@
 // The page: sends drawings and pictures to the server, and shows the outputs of the network.
 
 import { ask, complaint, latest, toBase64, unpack } from "./api.js";
+import { listenToCamera } from "./camera.js";
 import { listClasses, showShares } from "./classes.js";
 import { largest, onSchemeChange } from "./colours.js";
 import { counted, element, number as digits } from "./format.js";
@@ -26,7 +27,7 @@ function layOut() {
   if (!net.draws) {
     $("task").textContent = "Show a picture, and look inside the network while it classifies it.";
     $("draw-title").textContent = "Picture";
-    $("pad-help").textContent = offered("picture") ? "Drop a picture anywhere, paste one, or choose a file." : "";
+    $("pad-help").textContent = offered("picture") ? "Drop a picture anywhere, paste one, choose a file, or use the camera." : "";
     for (const id of ["undo", "clear"]) $(id).hidden = true;
     $("pad").setAttribute("role", "img");
     $("pad").setAttribute("aria-label", "The picture");
@@ -273,6 +274,7 @@ const begin = trying(async () => {
     wrong: () => showExample(true), flow, step, unstep: undoSteps(false), forget: undoSteps(true), dismiss: hideResult };
   for (const [id, work] of Object.entries(clicks)) $(id).addEventListener("click", work);
   listenForPictures($("open"), $("file"), showPicture, (text) => { $("problem").textContent = text; });
+  listenToCamera($("camera"), showPicture, complain);
   $("label").addEventListener("change", () => { state.labelled = false; look(); });
   for (const radio of document.querySelectorAll("[name=view]")) {
     radio.addEventListener("change", () => { state.view = radio.value; look(); });

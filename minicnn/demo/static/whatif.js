@@ -1,6 +1,7 @@
 // The third page: padding, stride, kernel and dilation to change, a kernel to draw, filters to turn off.
 
 import { ask, complaint, latest, toBase64, unpack } from "./api.js";
+import { listenToCamera } from "./camera.js";
 import { inked, largest, onSchemeChange, signed } from "./colours.js";
 import { Filters } from "./filters.js";
 import { amount, counted, element, number as digits, percent } from "./format.js";
@@ -244,7 +245,7 @@ const begin = trying(async () => {
   });
   if (!net.draws) {
     $("draw-title").textContent = "Picture";
-    $("pad-help").textContent = "Drop a picture anywhere, paste one, or choose a file.";
+    $("pad-help").textContent = "Drop a picture anywhere, paste one, choose a file, or use the camera.";
     $("pad").setAttribute("role", "img");
     $("pad").setAttribute("aria-label", "The picture");
     $("pad").removeAttribute("tabindex");
@@ -259,8 +260,10 @@ const begin = trying(async () => {
   $("clear").addEventListener("click", () => pad.clear());
   $("random").addEventListener("click", showExample);
   $("all").addEventListener("click", () => filters.allOn());
-  listenForPictures($("open"), $("file"), trying(async (file) => load((await ask("picture", { file })).image)),
-    (text) => { $("problem").textContent = text; });
+  const showPicture = trying(async (file) => load((await ask("picture", { file })).image));
+  const complain = (text) => { $("problem").textContent = text; };
+  listenForPictures($("open"), $("file"), showPicture, complain);
+  listenToCamera($("camera"), showPicture, complain);
   document.addEventListener("keydown", (event) => { if (event.key === "Escape") letGo(); });
   onSchemeChange(() => { pad.paint(); refresh(); kernel.colour(); });
   formChanged();

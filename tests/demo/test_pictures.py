@@ -1,0 +1,109 @@
+"""Pictures that are dropped, pasted, chosen or taken, for a net in colour that knows no digits."""
+
+import base64
+import io
+import threading
+
+import numpy as np
+import pytest
+from browsing import answer_is, find, find_all, needs_browser, point_at, resize, text_of, wait
+from PIL import Image
+from selenium.webdriver.common.keys import Keys
+
+from minicnn.demo import Session
+from minicnn.demo.server import listen
+from minicnn.layers import BatchNorm, Conv2D, Dense, Flatten, Pool2D, ReLU, Residual, Sequential
+from minicnn.runs import TrainConfig
+
+pytestmark = needs_browser
+
+NAMES = ["red disc", "blue square", "green triangle"]
+
+
+@pytest.fixture(scope="module")
+def coloured(place):
+    layers = [
+        Conv2D(4, 3),
+        BatchNorm(),
+        ReLU(),
+        Pool2D(2),
+        Residual([Conv2D(4, 3, padding="same")]),
+        Flatten(),
+    ]
+    model = Sequential([*layers, Dense(3)]).build((16, 12, 3), rng=4)
+    model.class_names = NAMES
+    session = Session(model, TrainConfig(dataset=""))
+    server = listen(session, 0)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield place[0], f"http://127.0.0.1:{server.port}/", session
+    server.shutdown()
+    thread.join()
+    server.server_close()
+    server.app.extensions["learners"].close()
+
+
+def picture(seed):
+    """Return a PNG, and what the network answers to it."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (16, 12, 3), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue(), pixels
+
+
+GIVE = """
+const [way, data] = arguments;
+const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+const transfer = new DataTransfer();
+transfer.items.add(new File([bytes], "picture.png", { type: "image/png" }));
+document.body.dispatchEvent(way === "drop" ? new DragEvent("drop", { dataTransfer: transfer, bubbles: true })
+  : new ClipboardEvent("paste", { clipboardData: transfer, bubbles: true }));"""
+
+
+def test_pictures_come_in_by_drop_paste_file_and_camera(coloured, tmp_path):
+    browser, address, session = coloured
+    resize(browser, 1400, 900)
+    browser.get(address)
+    wait(browser, lambda: find_all(browser, ".layer canvas"))
+    assert "Draw" not in text_of(browser, "#draw-title") + text_of(browser, "#task")
+    assert [text_of(browser, f"#classes li:nth-child({n + 1}) span") for n in range(3)] == NAMES
+    for seed, way in enumerate(["drop", "paste", "file"]):
+        data, pixels = picture(seed)
+        if way == "file":
+            (tmp_path / "picture.png").write_bytes(data)
+            find(browser, "#file").send_keys(str(tmp_path / "picture.png"))
+        else:
+            browser.execute_script(GIVE, way, base64.b64encode(data).decode())
+        seen = session.look(pixels)
+        shares = [f"{100 * share:.1f} %" for share in seen["probabilities"]]
+        wait(
+            browser,
+            lambda shares=shares: [one.text for one in find_all(browser, "#classes .share")] == shares,
+        )
+        answer_is(browser, NAMES[seen["answer"]])
+    point_at(browser, 6, 2, 1, 3)  # of the Residual
+    find(browser, "#inspector .buttons button").click()
+    wait(browser, lambda: text_of(browser, "#enlarged .panel h2").endswith("map 3, row 2, column 1"))
+    browser.switch_to.active_element.send_keys(Keys.ESCAPE)
+    camera = find(browser, "#camera")
+    camera.click()
+    wait(browser, lambda: camera.text == "Stop camera")
+    wait(browser, lambda: [one.text for one in find_all(browser, "#classes .share")] != shares)
+    camera.click()
+    wait(browser, lambda: camera.text == "Camera")
+    browser.execute_script(GIVE, "drop", base64.b64encode(b"no picture").decode())
+    wait(browser, lambda: "is no picture that this browser can read" in text_of(browser, "#problem"))
+    assert browser.get_log("browser") == []
+
+
+def test_what_if_of_a_colour_picture(coloured):
+    browser, address, _ = coloured
+    browser.get(f"{address}whatif?size=3&padding=1&operation=max&stride=2")
+    wait(browser, lambda: "Kernel" in text_of(browser, "main"))
+    browser.execute_script(GIVE, "drop", base64.b64encode(picture(5)[0]).decode())
+    wait(browser, lambda: "rows: " in text_of(browser, "#formula"))
+    assert text_of(browser, "#formula").endswith("+ 1 = 6")  # of 12 columns
+    find(browser, "#output canvas").send_keys(Keys.PAGE_DOWN)
+    wait(browser, lambda: text_of(browser, "#arithmetic h2").startswith("Output: map 1, row 0, column 0"))
+    assert find_all(browser, "#filters .layer:first-child button span")[3].text == "filter 3"
+    assert browser.get_log("browser") == []
