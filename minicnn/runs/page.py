@@ -63,8 +63,10 @@ def page(title: str, lead: str, sections: Sequence[tuple[str, Iterable[str]]]) -
 {_STYLE}</style>
 </head>
 <body>
+<header>
 <h1>{_text(title)}</h1>
 <p class="lead">{_text(lead)}</p>
+</header>
 <nav aria-label="Parts of this page">{links}</nav>
 <main>
 {parts}</main>
