@@ -74,7 +74,7 @@ def top_k_accuracy(predictions: np.ndarray, labels: Any, k: int = 5) -> float:
     k = check_int(k, "k", low=1)
     if classes == 1:
         raise ValueError(
-            "`predictions` must have a column per class, got a single one; for binary logits, use `accuracy`"
+            "`predictions` must have a column per class, got only one; for binary logits, use `accuracy`"
         )
     if k > classes:
         raise ValueError(f"`k` must be at most {classes}, the number of classes, got {k}")

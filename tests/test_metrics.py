@@ -99,7 +99,7 @@ def test_a_column_of_class_numbers_is_not_taken_for_yes_or_no():
 
 def test_top_k_accuracy_needs_a_column_for_each_class():
     sentence = (
-        r"^`predictions` must have a column per class, got a single one; for binary logits, use `accuracy`$"
+        r"^`predictions` must have a column per class, got only one; for binary logits, use `accuracy`$"
     )
     with pytest.raises(ValueError, match=sentence):
         top_k_accuracy(np.array([[0.3], [-1.0]]), [1, 0], k=1)

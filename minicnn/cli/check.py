@@ -47,8 +47,8 @@ def add_to(commands: Commands) -> None:
         metavar="FUNCTION",
         help="function (rng, shape) that draws inputs, beside the layer or as FILE.py:NAME",
     )
-    parser.add_argument("--layout", choices=("NHWC", "NCHW"), help="axes of images (default: found out)")
-    parser.add_argument("--json", action="store_true", help="print a JSON list in place of the reports")
+    parser.add_argument("--layout", choices=("NHWC", "NCHW"), help="axes of images (default: detected)")
+    parser.add_argument("--json", action="store_true", help="print a JSON list instead of the reports")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _TEXT = """\
 Open a local web page to draw a digit, or to show a picture, and look inside the network while it classifies
 it: each layer, the arithmetic of each cell, the gradient, and training steps that can be undone. Other
-machines cannot reach the page, unless --host says so. Each browser teaches a network of its own.
+machines cannot reach the page without --host. Each browser trains a network of its own.
 
 With --export nothing is opened: the page is written into a folder that any web server shows, without Python,
 such as that of a course. In it the browser computes all but training and gradients, by onnxruntime-web, which
@@ -42,7 +42,7 @@ def add_to(commands: Commands) -> None:
         help="address to listen on; 0.0.0.0 lets others in the network use the page (default: 127.0.0.1)",
     )
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
-    parser.add_argument("--export", metavar="DIR", help="write the page into this new folder, and end")
+    parser.add_argument("--export", metavar="DIR", help="write the page into this new folder, and exit")
     parser.add_argument(
         "--runtime",
         metavar="PATH|none",

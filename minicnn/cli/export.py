@@ -7,7 +7,7 @@ from minicnn.cli.parser import Commands, add_command
 from minicnn.cli.trained import add_trained, opened
 
 _TEXT = """\
-Export a trained network to an ONNX file, for onnxruntime and other software. Its input are images of shape
+Export a trained network to an ONNX file, for onnxruntime and other software. Its inputs are images of shape
 (N, H, W, C), as in minicnn, but as floats in [0, 1]: uint8 pixels divided by 255."""
 _EXAMPLE = "minicnn export runs/first model.onnx"
 

@@ -43,7 +43,7 @@ def add_to(commands: Commands) -> None:
         help="time limit for running the file, and for each function (default: 60)",
     )
     parser.add_argument(
-        "--memory", type=int, default=_MEMORY, metavar="MB", help=f"limit of memory (default: {_MEMORY})"
+        "--memory", type=int, default=_MEMORY, metavar="MB", help=f"memory limit (default: {_MEMORY})"
     )
     parser.add_argument("--csv", metavar="FILE", help="write all verdicts into this file")
 

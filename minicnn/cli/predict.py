@@ -21,7 +21,7 @@ from minicnn.saving.preprocessing import DIGIT
 _TEXT = """\
 Classify pictures: PNG, JPEG or another format, of any size. Each is prepared as those that the network was
 trained on; for a network of MNIST's digits it is cropped, scaled and centred in the way MNIST was made.
-Folders stand for all pictures in them."""
+A folder means all pictures in it."""
 _EXAMPLE = """\
 minicnn predict runs/first seven.png photo.jpg
 minicnn predict net.safetensors photos/ --top 1 --csv > classes.csv"""

@@ -81,17 +81,17 @@ def add_to(commands: Commands) -> None:
     distort = "distort the training images at random"
     parser.add_argument("--augment", action="store_true", default=None, help=distort)
     add("seed", "N", f"random seed (default: {new.seed})")
-    add("limit", "N", "use only N training images: the first, or of pictures of yours some drawn by the seed")
+    add("limit", "N", "use only N training images: the first N; of your own pictures, N drawn by the seed")
     hold_out = "share of the training images of each class to hold out, for the curves, and for the score if "
-    hold_out += f"there is no test set (default: {OWN_VAL_SPLIT:g} for pictures of yours, else 0)"
+    hold_out += f"there is no test set (default: {OWN_VAL_SPLIT:g} for your own pictures, else 0)"
     add("val-split", "SHARE", hold_out, float)
-    add("size", "N|HxW", "size to which pictures in class folders are brought (default: 32)", str)
+    add("size", "N|HxW", "size to which pictures in class folders are scaled (default: 32)", str)
     add("channels", "1|3", "1 for grey pictures, 3 for colours (default: what the files hold)")
-    how = f"how a picture gets the proportions of --size: {', '.join(RESIZES)} (default: {new.resize})"
+    how = f"how pictures get the proportions of --size: {', '.join(RESIZES)} (default: {new.resize})"
     add("resize", "HOW", how, str, choices=RESIZES)
     behind = f"colour behind transparent pixels, and of padding (default: {new.background})"
     add("background", "COLOUR", behind, str)
-    ends = "values that become black and white, of grey pictures such as those of microscopes (default: the "
+    ends = "values that become black and white in grey pictures, such as those of microscopes (default: the "
     ends += "range of their files)"
     add("value-range", "BLACK,WHITE", ends, str)
     skip = "leave out pictures that cannot be read, with a warning"
@@ -119,7 +119,7 @@ def _run(args: argparse.Namespace, ranks: Ranks) -> int:
     prepared: Any = _prepare(args, layers) if ranks.rank == 0 else (None, False, None)
     run, finished = ranks.broadcast(lambda: prepared[:2])
     if finished:
-        print(f"{run.folder} is already finished; --epochs N prolongs it")
+        print(f"{run.folder} is already finished; to train longer, pass --epochs N")
         if ranks.rank == 0 and not has_pictures(run):
             _redraw(run, layers)
         print(next_steps(run))

@@ -132,7 +132,7 @@ def _encoded_function(value: Any) -> dict[str, Any]:
     found = next((known for known, function in FUNCTIONS.items() if function is value), None)
     if found is None:
         raise _UnsavableError(
-            f"is {value!r:.80}; a file can hold numbers, texts, lists, tuples, dicts, small arrays, layers, "
-            f"and minicnn's initializers, schedules, losses and ops"
+            f"is {value!r:.80}; a file can hold numbers, strings, lists, tuples, dicts, small arrays, "
+            f"layers, and minicnn's initializers, schedules, losses and ops"
         )
     return {"function": found}

@@ -25,10 +25,10 @@ def classes_by_name(custom_layers: Iterable[type[Any]]) -> dict[str, type[Any]]:
     found: dict[str, type[Any]] = {}
     for cls in custom_layers:
         if not (isinstance(cls, type) and issubclass(cls, ParameterTree)):
-            raise TypeError(f"`custom_layers` must hold classes of layers, got {cls!r:.80}")
+            raise TypeError(f"`custom_layers` must contain layer classes, got {cls!r:.80}")
         if found.setdefault(cls.__name__, cls) is not cls:
             raise ValueError(
-                f"`custom_layers` must hold one class of each name, got two called {cls.__name__}"
+                f"`custom_layers` must not contain two classes of the same name, got two {cls.__name__}"
             )
     return found
 
@@ -45,15 +45,13 @@ class Decoder:
         unknown = sorted(self._unknown(config, 0))
         if unknown:
             names = ", ".join(unknown)
-            raise ValueError(
-                f"layers that minicnn does not have: {names}; pass their classes: custom_layers=[{names}]"
-            )
+            raise ValueError(f"unknown layers: {names}; pass their classes: custom_layers=[{names}]")
         return self._layer(config)
 
     def _unknown(self, value: Any, depth: int) -> set[str]:
         """Return the names of the classes that are missing; raise where there are too many layers."""
         if depth > MAX_DEPTH:
-            raise ValueError(f"its architecture nests more than {MAX_DEPTH} values")
+            raise ValueError(f"its architecture is nested more than {MAX_DEPTH} levels deep")
         if isinstance(value, list):
             return set().union(*(self._unknown(item, depth + 1) for item in value))
         if not isinstance(value, Mapping):
@@ -119,7 +117,7 @@ def _explained(name: str) -> Iterator[None]:
 
 def _pair(item: Any) -> tuple[str, Any]:
     if not (isinstance(item, list) and len(item) == 2 and isinstance(item[0], str)):
-        raise ValueError(f"an item of a dict must be a text and a value, got {item!r:.80}")
+        raise ValueError(f"an item of a dict must be a string and a value, got {item!r:.80}")
     return item[0], item[1]
 
 

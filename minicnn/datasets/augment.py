@@ -79,7 +79,7 @@ class Augment:
         check_real(self.scale, "scale", high=1)
         check_real(self.elastic_sigma, "elastic_sigma", low=0.1, high=1e6)
         if not isinstance(self.flip, bool):
-            raise TypeError(f"`flip` must be a bool, got {self.flip!r}")
+            raise TypeError(f"`flip` must be True or False, got {self.flip!r}")
         check_background(self.background)
 
     def __call__(self, images: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -60,7 +60,7 @@ class AugmentPhotos:
         check_int(self.cutout, "cutout")
         check_real(self.brightness, "brightness", high=1)
         if not isinstance(self.flip, bool):
-            raise TypeError(f"`flip` must be a bool, got {self.flip!r}")
+            raise TypeError(f"`flip` must be True or False, got {self.flip!r}")
         check_background(self.background)
 
     def __call__(self, images: np.ndarray, rng: np.random.Generator) -> np.ndarray:

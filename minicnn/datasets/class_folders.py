@@ -69,7 +69,8 @@ def find_splits(folder: Path) -> dict[str, Path]:
         if entry.is_symlink():
             raise FileFormatError(f"{shown(entry)} is a link to a folder: copy the folder itself")
         if split in splits:
-            raise ValueError(f"{shown(folder)} must have one of {splits[split].name}/ and {entry.name}/")
+            both = f"{splits[split].name}/ or {entry.name}/, not both"
+            raise ValueError(f"{shown(folder)} must have either {both}")
         splits[split] = entry
     return splits
 
@@ -118,7 +119,7 @@ def _listing(folder: Path, pairs: list[tuple[str, str]], classes: set[str], refu
     names = sorted({*classes, *(name for _, name in pairs)})
     odd = [name for name in names if not name.isprintable()]
     if odd:
-        raise FileFormatError(f"names of classes must be readable text, got {', '.join(map(ascii, odd))}")
+        raise FileFormatError(f"class names must be printable, got {', '.join(map(ascii, odd))}")
     if not pairs and not refused:
         raise FileFormatError(f"{shown(folder)} has no pictures")
     index = {name: number for number, name in enumerate(names)}
@@ -172,10 +173,10 @@ def _files(root: Path, place: str, refused: list[str]) -> Iterator[str]:
 def _problem(root: Path, entry: os.DirEntry[str] | Path) -> str | None:
     """Return why an entry is no file of this folder; None if it is one."""
     if entry.is_symlink() and not Path(entry).resolve().is_relative_to(root.resolve()):
-        return "is a link to something outside of the folder: copy the file itself"
+        return "is a link to a file outside the folder: copy the file itself"
     if entry.is_file():
         return None
-    return "is a pipe or a device, not a picture" if os.path.exists(entry) else "is a link to nothing"
+    return "is a pipe or a device, not a picture" if os.path.exists(entry) else "is a broken link"
 
 
 def _table(folder: Path, path: str | os.PathLike[str]) -> list[tuple[str, str]]:
@@ -208,11 +209,11 @@ def _row(folder: Path, row: list[str]) -> tuple[str, str]:
     name, label = row[0].strip(), _normal(row[1].strip())
     place = PurePosixPath(name.replace("\\", "/") if os.sep == "\\" else name)
     if place.is_absolute() or ".." in place.parts or "\0" in name:
-        raise ValueError(f"{name!a:.100} leaves the folder of the pictures")
+        raise ValueError(f"{name!a:.100} is outside the picture folder")
     if not os.path.lexists(folder / place):
         raise ValueError(f"no such file in {shown(folder)}: {name!a:.100}")
     if not (folder / place).resolve().is_relative_to(folder.resolve()):
-        raise ValueError(f"{name!a:.100} leaves the folder of the pictures by a link")
+        raise ValueError(f"{name!a:.100} leads out of the picture folder by a link")
     if problem := _problem(folder, folder / place):
         raise ValueError(f"{name!a:.100} {problem}")
     return place.as_posix(), label

@@ -184,7 +184,7 @@ def _check_declared(image: ImageFile, size: int) -> None:
 def _check_size(width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
         raise FileFormatError(
-            f"it has {width} x {height} pixels, more than the limit of {MAX_PIXELS}: reduce it first"
+            f"it has {width} x {height} pixels, more than the limit of {MAX_PIXELS}: scale it down first"
         )
 
 

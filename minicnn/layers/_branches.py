@@ -37,7 +37,7 @@ class Branches(Layer):
             in_branch(self._place(i), Chain(branch).init_params, input_shape, rng)
 
     def unbuilt_part(self) -> str:
-        """Return which layer must be built, or again because it was exchanged; empty if none."""
+        """Return which layer must be built, or again because it was replaced; empty if none."""
         found = super().unbuilt_part()
         for i, branch in enumerate(self.branch_layers()):
             end = branch[-1].output_shape if branch else ()

@@ -91,8 +91,8 @@ def _keep_weights(layer: Layer, shape: tuple[int, ...], rng: np.random.Generator
             layer.__dict__.clear()
             layer.__dict__.update(attributes)
             raise ValueError(
-                f"{name} creates weights in init_params, which would replace those that it has: "
-                f"build the new layers in it by themselves, or use a new {name}"
+                f"{name} creates weights in init_params, which would replace its present ones: build the "
+                f"new layers in it one by one, or use a new {name}"
             )
 
 

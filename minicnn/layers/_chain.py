@@ -44,13 +44,13 @@ class Chain(Layer):
         require_gradients(self.layers, needed)
 
     def unbuilt_part(self) -> str:
-        """Return which layer must be built, or again because it was exchanged; empty if none."""
+        """Return which layer must be built, or again because it was replaced; empty if none."""
         return super().unbuilt_part() or unfitting_layer(self.layers, self.input_shape, self.output_shape)
 
     def _require_built(self) -> tuple[int, ...]:
         shape = super()._require_built()
         if unfit := unfitting_layer(self.layers, shape, self.output_shape):
-            raise RuntimeError(f"{unfit} was exchanged after the model was built: call build({shape}) again")
+            raise RuntimeError(f"{unfit} was replaced after the model was built: call build({shape}) again")
         return shape
 
     def init_params(self, input_shape: tuple[int, ...], rng: np.random.Generator) -> None:

@@ -123,7 +123,7 @@ class DataParallel:
         """
         if [*map(id, self.model.parameters())] != [*map(id, self.own_parameters)]:
             raise RuntimeError(
-                "a layer with weights was exchanged, added or removed during the fit: do that before it, and "
+                "a layer with weights was replaced, added or removed during the fit: do that before it, and "
                 "make a new Trainer, with a new optimizer"
             )
         self.modes = self._modes()
@@ -228,7 +228,7 @@ class DataParallel:
             )
         if not sharded.have_equal_statistics():
             raise ValueError(
-                "the shards of a batch have changed weights in forward (running statistics) differently; "
+                "the shards of a batch changed weights in forward (running statistics) in different ways; "
                 "compute them from sums over the whole batch, see `minicnn.sum_over_batch`, or use one thread"
             )
 

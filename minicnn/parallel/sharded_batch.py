@@ -75,8 +75,8 @@ class ShardedBatch:
         if results is None or not self._complete(workers, results):
             if results is not None and self.over_ranks:
                 raise RuntimeError(
-                    "a layer or the loss adds other numbers in a worker, and other ranks have used the sums: "
-                    "set workers='threads'"
+                    "a layer or the loss computed other sums in a worker, and other ranks have used them "
+                    "already: set workers='threads'"
                 )
             if not (self.over_ranks or all(worker.verified for worker in workers.values())):
                 self.totals = []  # not to be trusted

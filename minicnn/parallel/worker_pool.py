@@ -93,7 +93,7 @@ class WorkerPool:
         if len(self.models) == 1 or self.mode == "threads" or self.has_failed:
             return
         if self.mode == "processes" and (problem or not can_start_workers()):
-            problem = problem or "this system cannot start them"
+            problem = problem or "this system cannot start worker processes"
             raise ValueError(f"`workers` must be 'auto' or 'threads' for this model: {problem}")
         if pickled != self.pickled:  # workers get it when it is another object
             self.pickled = pickled if possible or self.mode == "processes" else None
@@ -175,7 +175,7 @@ class WorkerPool:
 
     def reject(self, worker: Worker, *, differs: bool = False) -> None:
         """Do without workers, since the user's code failed in one, or gave other numbers than here."""
-        text = "a layer or the loss gives other numbers in a worker (random numbers or changed globals?)"
+        text = "a layer or the loss computes other numbers in a worker (random numbers or changed globals?)"
         self._give_up(text if differs else f"in a worker, {worker.error}")
 
     def shared_sums(self) -> SumMemory | None:
@@ -203,4 +203,4 @@ class WorkerPool:
         if self.problem and self.warns:
             self.warns = False
             text = f"training on threads, which may be slower than worker processes: {self.problem}; "
-            warnings.warn(f"{text}set workers='threads' if this is as it should be", stacklevel=2)
+            warnings.warn(f"{text}to silence this warning, set workers='threads'", stacklevel=2)

@@ -124,7 +124,7 @@ def prolong(run: Run, epochs: int) -> Run:
     """
     done = len(read_history(run.folder).epoch) if (run.folder / HISTORY).exists() else 0
     if epochs < done:
-        raise ValueError(f"`epochs` must be at least {done}, which the run has made, got {epochs}")
+        raise ValueError(f"`epochs` must be at least {done}, which the run has already, got {epochs}")
     config = replace(run.config, epochs=epochs)
     content = read_json(run.folder / CONFIG)
     write_json(run.folder / CONFIG, content | {"train": config.to_dict()})

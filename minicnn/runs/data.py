@@ -105,7 +105,7 @@ def _held_out(config: TrainConfig, found: Dataset, labels: np.ndarray) -> tuple[
     if share is None:
         share = OWN_VAL_SPLIT if found.own and "val" not in found.splits else 0.0
     elif share and "val" in found.splits:
-        raise ValueError(f"`val_split` must be omitted: {config.dataset} has a part for validation already")
+        raise ValueError(f"`val_split` must be omitted: {config.dataset} already has a validation part")
     # Streams of their own, separate from those of weights, epochs and augmentation.
     rows = np.arange(len(labels))[: config.limit]
     if found.own and config.limit is not None and config.limit < len(labels):  # they may be sorted by class
@@ -116,7 +116,7 @@ def _held_out(config: TrainConfig, found: Dataset, labels: np.ndarray) -> tuple[
     kept, held_out = hold_out(labels[rows], share, np.random.default_rng([config.seed, 0, 0, 1]))
     if not len(held_out):
         raise ValueError(
-            f"`val_split` leaves nothing to hold out: each class has one image of {len(rows)}; set it to 0"
+            f"`val_split` must be 0 if each class has one image, since none can be held out, got {share:g}"
         )
     return rows[kept], rows[held_out]
 

@@ -81,7 +81,7 @@ def find_dataset(config: TrainConfig, reader: ImageReader | None = None) -> Data
     known = ", ".join((*DATASETS, *FOLDER_FORMATS))
     rest = did_you_mean(dataset, DATASETS)
     if path.is_absolute():  # of a run that was carried here
-        rest = ", which is not on this machine: give `dataset`, the place where it is"
+        rest = ", which is not on this machine: pass its location as `dataset`"
     raise FileNotFoundError(
         f"the data set must be {known}, a folder with a folder of pictures for each class, or a file .npz "
         f"with x_train, y_train, x_test and y_test, got {dataset!r}{rest}"

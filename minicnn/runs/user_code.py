@@ -23,7 +23,7 @@ def custom_layers(files: Iterable[str]) -> list[type[Layer]]:
     for file in files:
         classes = _layers(_module(file))
         if not classes:
-            raise ValueError(f"{file!r} has no class of a layer")
+            raise ValueError(f"{file!r} defines no layer class")
         found |= dict.fromkeys(classes)
     return list(found)
 
@@ -84,7 +84,7 @@ def own_model(config: Any, input_shape: tuple[int, ...], num_classes: int) -> Se
         raise ValueError(f"{config.model!r} is built, so it must be a Sequential, got {type(model).__name__}")
     if (net.input_shape, net.output_shape) != (input_shape, (num_classes,)):
         raise ValueError(
-            f"{config.model!r} must turn images {input_shape} into {num_classes} logits, one a class; "
+            f"{config.model!r} must turn images {input_shape} into {num_classes} logits, one per class; "
             f"it turns {net.input_shape} into {net.output_shape}"
         )
     return net

@@ -87,8 +87,8 @@ def check_scale(model: Any, x: np.ndarray, name: str, training: bool = False) ->
         _warn(
             notes,
             "another scale",
-            f"{name} becomes inputs from {low:g} to {high:g}, but the model was trained on {then}: "
-            f"prepare both in the same way",
+            f"{name} gives inputs from {low:g} to {high:g}, but the model was trained on {then}: "
+            f"preprocess both in the same way",
         )
     if training:
         notes.trained_on = low, high

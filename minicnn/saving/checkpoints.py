@@ -129,7 +129,7 @@ class CheckpointFolder:
 def _read(path: Path) -> Snapshot:
     """Return the content of a checkpoint; raise FileFormatError if it is damaged."""
     if path.is_symlink():
-        raise FileFormatError(f"{path} is a link, which checkpoints cannot be")
+        raise FileFormatError(f"{path} is a symbolic link: a checkpoint must be a file of its own")
     arrays, text = read_tensors(path)
     try:
         return Snapshot(path, arrays, parse_json(text or ""))
@@ -141,4 +141,4 @@ def _plain(value: Any) -> Any:
     """Return a small array, such as the state of a random generator, as lists and numbers for JSON."""
     if isinstance(value, np.ndarray | np.generic):
         return value.tolist()
-    raise TypeError(f"a checkpoint can hold arrays and what JSON can hold, got {value!r}")
+    raise TypeError(f"a checkpoint can hold only arrays and JSON values, got {value!r}")

@@ -139,7 +139,7 @@ def read_model(path: str | os.PathLike[str], custom_layers: Iterable[type[Layer]
     tensors, text = read_tensors(path)
     if not text:
         raise FileFormatError(
-            f"{path} holds weights without an architecture: build the model, then load_weights"
+            f"{path} has weights but no architecture: build the model, then call load_weights"
         )
     try:
         content = parse_json(text)
@@ -163,8 +163,8 @@ def _checked_config(model: Layer) -> dict[str, Any]:
     again = type(model).from_config(config, custom_classes(model))
     if again.to_config() != config:
         raise ValueError(
-            "the model cannot be saved: a constructor changes its arguments, so that what it keeps under "
-            f"their names makes another layer: {again!r:.200} instead of {model!r:.200}"
+            "the model cannot be saved: a constructor changes its arguments, so that those it has stored "
+            f"give {again!r:.200} instead of {model!r:.200}"
         )
     return config
 
@@ -175,7 +175,9 @@ def _check_class_names(names: Any, model: Layer) -> list[str] | None:
     outputs = model.output_shape[-1] if model.output_shape else 0
     listed = [] if isinstance(names, str) else list(names)
     if len(listed) != outputs or not all(isinstance(name, str) and name.isprintable() for name in listed):
-        raise ValueError(f"`class_names` must be {outputs} printable texts, one a class, got {names!r:.200}")
+        raise ValueError(
+            f"`class_names` must be {outputs} printable strings, one per class, got {names!r:.200}"
+        )
     return [str(name) for name in listed]
 
 

@@ -42,7 +42,7 @@ class FileRules(BuildRules):
             self.left -= weights
             if self.left < 0:
                 raise ValueError(
-                    f"the architecture has more weights than the file, from {type(layer).__name__} on"
+                    f"the architecture has more weights than the file: none left for {type(layer).__name__}"
                 )
 
     def output_shape(self, layer: Any, input_shape: Shape) -> Shape | None:

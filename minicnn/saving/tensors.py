@@ -99,7 +99,7 @@ def _to_array(dtype: str, shape: list[int], data: bytearray) -> np.ndarray:
     """Return what `safetensors.deserialize` says of a tensor as an array, without a copy."""
     array = np.ndarray(shape, _DTYPES[dtype], data)
     if dtype == "BOOL" and array.view(np.uint8).max(initial=0) > 1:
-        raise ValueError("a truth value must be 0 or 1")
+        raise ValueError("a boolean must be 0 or 1")
     return array
 
 

@@ -161,8 +161,8 @@ class IterableBatches(Batches):
             empty = False
         if empty:
             raise ValueError(
-                f"`x` gave no batches in epoch {epoch}; it must be iterable again in each epoch (a list, not "
-                f"a generator), or a function of the epoch"
+                f"`x` yielded no batches in epoch {epoch}; it must be iterable again in each epoch (a list, "
+                f"not a generator), or a function of the epoch"
             )
 
     def _checked(self, batch: Any) -> Part:
@@ -173,7 +173,7 @@ class IterableBatches(Batches):
         if not _has_weights(batch):
             return x, y, np.ones(len(x)) if self.is_weighted else None
         if not self.is_weighted:
-            raise ValueError("weights of examples must be in the first batch, too: got one without them")
+            raise ValueError("the first batch has no sample weights, so no other batch can have them")
         return x, y, check_sample_weight(batch[2], len(x))
 
 

@@ -69,8 +69,8 @@ def warn_of_double_activation(model: Layer, loss: Loss) -> None:
     if kind is not None and type(last) is kind:
         name = kind.__name__
         warnings.warn(
-            f"the model ends with {name}, and {plain_function(loss).__name__} has one of its own: remove the "
-            f"layer {name}; the loss takes what comes before it",
+            f"the model ends with {name}, which {plain_function(loss).__name__} includes already: remove the "
+            f"layer {name}, so that the loss gets logits",
             stacklevel=3,
         )
 

@@ -143,7 +143,7 @@ class GradientStep:
         x, labels = to_input(state.model, batch.x), labels_for_loss(batch.y, batch.sample_weight)
         own = find_nonfinite(state.model, x, labels, self.data_parallel.loss)
         found = [clause for clause in ranks.all_gather(own) if clause]
-        cause = found[0] if found else "a copy of the model that repeated the step found no cause"
+        cause = found[0] if found else "a copy of the model that repeated the step found nothing non-finite"
         what = "a gradient became non-finite" if math.isfinite(loss) else f"loss became {loss:g}"
         advice = "" if "batch itself" in cause else ". Try a smaller learning rate."
         return ranks.raised_everywhere(

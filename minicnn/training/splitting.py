@@ -77,6 +77,7 @@ def split_validation(y: np.ndarray, fraction: float, seed: int) -> tuple[np.ndar
     chosen = np.diff(counts) > 0
     if chosen.all() or not chosen.any():
         raise ValueError(
-            f"`validation_split` must leave examples on both sides, got {fraction:g} of {len(y)} examples"
+            f"`validation_split` must leave examples to train on and to validate with, got {fraction:g} of "
+            f"{len(y)} examples"
         )
     return np.sort(order[~chosen]), np.sort(order[chosen])

@@ -74,7 +74,7 @@ class TrainingState:
         for name, layer in (("the model", self.model), *self.model.named_layers()):
             if unfit := layer.unbuilt_part():
                 raise RuntimeError(
-                    f"in {name} ({type(layer).__name__}), {unfit} was exchanged: call "
+                    f"in {name} ({type(layer).__name__}), {unfit} was replaced: call "
                     f"build({self.model.input_shape}) again"
                 )
         if not isinstance(self.optimizer, Optimizer):
@@ -83,9 +83,9 @@ class TrainingState:
             raise TypeError(f"`loss` must be a function, see `minicnn.losses`, got {self.loss!r}")
         if self.loss is softmax_cross_entropy and self.model.output_shape == (1,):
             raise ValueError(
-                "`model` must have an output for each of at least two classes for softmax_cross_entropy, "
-                "which is 0 for a single one: use Dense(2), or loss=binary_cross_entropy_with_logits with "
-                "labels of shape (N, 1)"
+                "`model` must have at least two outputs for softmax_cross_entropy, which is always 0 for a "
+                "single one: use Dense(2), or loss=binary_cross_entropy_with_logits with labels of shape "
+                "(N, 1)"
             )
 
     def begin_fit(self) -> None:

@@ -175,7 +175,5 @@ class Stepper:
 
     def _running_loop(self) -> TrainingLoop:
         if self._loop is None:
-            raise RuntimeError(
-                "steps are made in `fit`, or by hand in the block of `with trainer.session():`"
-            )
+            raise RuntimeError("this works only during `fit` or inside `with trainer.session():`")
         return self._loop

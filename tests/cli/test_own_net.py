@@ -61,7 +61,7 @@ def test_a_run_with_own_layers_needs_their_file_by_name(place, capsys):
         assert main([command[0], str(place / "run"), *command[1:]]) == 2
         assert capsys.readouterr().err == (
             f"minicnn {command[0]}: {place / 'run' / 'model.safetensors'} cannot be loaded as a model: "
-            "layers that minicnn does not have: Gate; name the file that defines them: --custom FILE.py\n"
+            "unknown layers: Gate; name the file that defines them: --custom FILE.py\n"
         )
 
 
@@ -189,7 +189,7 @@ def test_a_net_of_an_own_class_trains_and_is_opened_again(place, capsys):
         ("number", "must be a function of the number of classes, or a model, got 3"),
         (
             "wrong",
-            "must turn images (28, 28, 1) into 10 logits, one a class; it turns (28, 28, 1) into (11,)",
+            "must turn images (28, 28, 1) into 10 logits, one per class; it turns (28, 28, 1) into (11,)",
         ),
         (
             "nothing",
@@ -208,7 +208,7 @@ def test_a_file_without_layers_or_that_fails_is_refused(tmp_path, capsys):
     (tmp_path / "empty.py").write_text("import minicnn\n")
     (tmp_path / "fails.py").write_text("1 / 0\n")
     for name, message in (
-        ("empty.py", "has no class of a layer"),
+        ("empty.py", "defines no layer class"),
         ("fails.py", "cannot be imported: ZeroDivisionError: division by zero"),
         ("none.py", "no such file"),
     ):

@@ -75,7 +75,7 @@ def test_a_run_that_was_carried_elsewhere_predicts_and_evaluates(place, tmp_path
         assert command("predict", None, tmp_path / "run", place / "moved" / "O" / "003.png") == 0
         assert ": O  (" in capsys.readouterr().out
         assert command("evaluate", None, tmp_path / "run") == 2
-        assert "which is not on this machine: give --dataset" in capsys.readouterr().err
+        assert "which is not on this machine: pass its location as --dataset" in capsys.readouterr().err
         assert command("evaluate", None, tmp_path / "run", "--dataset", place / "moved") == 0
         assert "accuracy 100.00 % of 80 images of" in " ".join(capsys.readouterr().out.split())
         shutil.copytree(place / "moved" / "O", tmp_path / "new" / "O")
@@ -106,9 +106,9 @@ def test_resume_with_more_epochs_prolongs_a_run(place, tmp_path, capsys):
         assert np.array_equal(ours, theirs)
     assert (open_run(folder).config.epochs, read_result(folder)["epochs"]) == (3, 3)
     assert main(["train", "--resume", str(folder), "--epochs", "2"]) == 2
-    assert "--epochs must be at least 3, which the run has made, got 2" in capsys.readouterr().err
+    assert "--epochs must be at least 3, which the run has already, got 2" in capsys.readouterr().err
     assert main(["train", "--resume", str(folder), "--epochs", "3"]) == 0
-    assert "is already finished; --epochs N prolongs it" in capsys.readouterr().out
+    assert "is already finished; to train longer, pass --epochs N" in capsys.readouterr().out
 
 
 def test_a_finished_run_without_pictures_gets_them(place, tmp_path):

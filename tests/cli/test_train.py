@@ -149,7 +149,7 @@ def test_a_full_disk_is_reported_in_one_line(dataset, tmp_path):
     assert result.returncode == 2
     checkpoint = tmp_path / "run" / "checkpoints" / "step-00000002.safetensors"
     assert result.stderr.splitlines()[-1] == (
-        f"minicnn train: {checkpoint}: File too large; make room on the disk; "
+        f"minicnn train: {checkpoint}: File too large; free some disk space; "
         f"to resume from the last checkpoint, call fit again or run `minicnn train --resume`"
     )
     names = ["checkpoints", "config.json", "history.csv"]
@@ -175,7 +175,7 @@ def FULL(path):  # noqa: N802
 def test_resume_continues_and_reports_a_finished_run(dataset, tmp_path, monkeypatch, capsys):
     arguments = ["--dataset", dataset, "--epochs", 2, "--batch-size", 50, "--seed", 3, "--optimizer", "adam"]
     stop([*arguments, "--out", tmp_path / "run"], monkeypatch)
-    assert "make room on the disk" in capsys.readouterr().err
+    assert "free some disk space" in capsys.readouterr().err
     assert train(*arguments, "--out", tmp_path / "whole") == 0
     assert main(["train", "--resume", str(tmp_path / "run")]) == 0
     assert "accuracy" in capsys.readouterr().out

@@ -91,7 +91,7 @@ def test_everything_is_determined_by_the_generator_and_writes_nowhere():
     [
         ({"crop": -1}, ValueError, "`crop` must be at least 0"),
         ({"crop": 1.5}, TypeError, "`crop` must be an integer"),
-        ({"flip": 1}, TypeError, "`flip` must be a bool"),
+        ({"flip": 1}, TypeError, "`flip` must be True or False"),
         ({"brightness": 1}, ValueError, r"`brightness` must be in \[0, 1\)"),
         ({"cutout": "big"}, TypeError, "`cutout` must be an integer"),
         ({"background": "red"}, TypeError, "`background` must be a number, got 'red'"),

@@ -121,14 +121,12 @@ def test_an_exchanged_layer_is_noticed():
     model.layers[2] = Dense(5)
     x = np.zeros((1, 2), np.float32)
     for use in (model, model.predict):
-        with pytest.raises(
-            RuntimeError, match=r"layer 2 \(Dense\) was exchanged.*call build\(\(2,\)\) again"
-        ):
+        with pytest.raises(RuntimeError, match=r"layer 2 \(Dense\) was replaced.*call build\(\(2,\)\) again"):
             use(x)
     assert model.build((2,), rng=1).predict(x).shape == (1, 5)
     np.testing.assert_array_equal(model[0].kernel.value, kernel)
     model.layers[2] = Dense(6).build((4,), rng=0)
-    with pytest.raises(RuntimeError, match=r"the last layer \(Dense\) was exchanged"):
+    with pytest.raises(RuntimeError, match=r"the last layer \(Dense\) was replaced"):
         model.predict(x)
     assert model.build((2,)).predict(x).shape == (1, 6)
 

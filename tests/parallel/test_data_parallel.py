@@ -173,7 +173,7 @@ def test_a_layer_with_weights_cannot_be_exchanged_during_a_fit(threads):
     model = Sequential([Flatten(), Dense(3)]).build((6, 6, 1), rng=0)
     trainer = Trainer(model, SGD(0.1), threads=threads, callbacks=[OtherHead()])
     x, y = np.ones((4, 6, 6, 1), np.float32), [0, 1, 2, 0]
-    with pytest.raises(RuntimeError, match="a layer with weights was exchanged, added or removed during"):
+    with pytest.raises(RuntimeError, match="a layer with weights was replaced, added or removed during"):
         trainer.fit(x, y, epochs=2, verbose=0)
 
 

@@ -352,7 +352,7 @@ def test_other_sums_in_a_worker_are_noticed():
             wait_for_workers(parallel)
             found.append(first + steps(parallel, 1))
             if workers == "auto":
-                with pytest.warns(UserWarning, match="gives other numbers in a worker"):
+                with pytest.warns(UserWarning, match="computes other numbers in a worker"):
                     found[-1] += steps(parallel, 2)
             else:
                 found[-1] += steps(parallel, 2)

@@ -288,7 +288,7 @@ def test_a_module_that_is_another_in_the_worker_is_noticed(module_path, monkeypa
         half.FACTOR = 0.25
     else:
         module_path.write_text(SOURCE.replace("0.5", "0.75"))
-    assert_threads_with_warning(half.Half, closure, "gives other numbers in a worker")
+    assert_threads_with_warning(half.Half, closure, "computes other numbers in a worker")
 
 
 def test_a_module_that_fails_in_the_worker_is_noticed(module_path, monkeypatch):
@@ -323,7 +323,7 @@ class Draws(Layer):
 
 
 def test_random_numbers_from_elsewhere_are_noticed():
-    with pytest.warns(UserWarning, match="gives other numbers in a worker") as caught:
+    with pytest.warns(UserWarning, match="computes other numbers in a worker") as caught:
         fit_twice(Draws(), closure(), "auto")
     assert len(caught) == 1
 

@@ -53,7 +53,7 @@ def test_held_out_images_follow_the_seed(folder):
 def test_load_data_leaves_images_to_train_on_of_each_class(folder):
     data = load_data(TrainConfig(dataset=str(folder), limit=20, val_split=0.99))
     assert sorted(data.train[1]) == sorted(data.validation[1]) == list(range(10))
-    with pytest.raises(ValueError, match="`val_split` leaves nothing to hold out: each class has one image"):
+    with pytest.raises(ValueError, match="`val_split` must be 0 if each class has one image"):
         load_data(TrainConfig(dataset=str(folder), limit=10, val_split=0.5))
 
 

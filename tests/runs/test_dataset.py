@@ -67,9 +67,7 @@ def test_parts_of_a_folder_are_taken_as_they_are(tmp_path):
     assert data.train[0].shape[1:] == (32, 32, 1)  # not padded: pictures are read at the least size
     assert data.preprocessing["size"] == (32, 32)
     assert data.evaluation[0] == "test"
-    with pytest.raises(
-        ValueError, match=r"`val_split` must be omitted: .* has a part for validation already"
-    ):
+    with pytest.raises(ValueError, match=r"`val_split` must be omitted: .* already has a validation part"):
         load(tmp_path, val_split=0.2)
 
 
@@ -109,7 +107,7 @@ def test_settings_of_pictures_are_for_pictures():
 
 def test_a_set_that_is_not_here_is_told_with_what_to_do():
     with pytest.raises(
-        FileNotFoundError, match=r"got '/nowhere/letters', which is not on this machine: give"
+        FileNotFoundError, match=r"got '/nowhere/letters', which is not on this machine: pass"
     ):
         load("/nowhere/letters")
 

@@ -136,7 +136,7 @@ def full_disk(size=0):
 
 
 def test_a_run_that_cannot_begin_leaves_no_folder(data, tmp_path):
-    with full_disk(), pytest.raises(OSError, match="make room on the disk"):
+    with full_disk(), pytest.raises(OSError, match="free some disk space"):
         create_run(TrainConfig(), data, tmp_path / "run")
     assert not list(tmp_path.iterdir())
     assert create_run(TrainConfig(), data, tmp_path / "run").folder.is_dir()
@@ -167,7 +167,7 @@ def test_a_disk_that_is_full_at_any_write_loses_nothing(tmp_path, step, size):
         return [*model.get_weights(), *files]
 
     full = FullDisk(step, size)
-    with full.open, pytest.raises(OSError, match="make room on the disk"):
+    with full.open, pytest.raises(OSError, match="free some disk space"):
         fit(tmp_path / "full", full)
     for a, b in zip(fit(tmp_path / "full"), fit(tmp_path / "whole"), strict=True):
         np.testing.assert_array_equal(a, b)

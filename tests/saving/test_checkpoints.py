@@ -53,7 +53,7 @@ def test_the_state_survives_exactly(tmp_path):
 def test_what_json_cannot_hold_is_refused(tmp_path):
     with (
         CheckpointFolder(tmp_path) as folder,
-        pytest.raises(TypeError, match=r"what JSON can hold, got \{1\}"),
+        pytest.raises(TypeError, match=r"JSON values, got \{1\}"),
     ):
         folder.save(1, {}, {"set": {1}})
 
@@ -127,7 +127,7 @@ def test_a_link_to_a_checkpoint_of_others_is_not_followed(tmp_path):
         (tmp_path / "own" / "step-00000007.safetensors").symlink_to(
             others.folder / "step-00000007.safetensors"
         )
-        with pytest.warns(UserWarning, match=r"step-00000007.*is a link.*; resuming from step-00000001"):
+        with pytest.warns(UserWarning, match=r"step-00000007.*is a symbolic link.*; resuming from step-00000001"):
             assert step_of(folder) == 1
         save(folder, 2)
         assert (step_of(folder), step_of(others)) == (2, 7)
@@ -181,7 +181,7 @@ def test_a_fault_at_any_system_call_of_a_save_leaves_a_whole_checkpoint(tmp_path
     expected = ["open", "write", "fsync", "close", "replace", "open", "fsync", "close", "unlink"]
     assert [name for name in calls if name not in ("listdir", "scandir")] == [*expected, "unlink"]
     advice = {
-        errno.ENOSPC: "make room on the disk",
+        errno.ENOSPC: "free some disk space",
         errno.EROFS: "make the folder writable",
         errno.EIO: "resume from the last",
     }

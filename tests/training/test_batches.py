@@ -134,8 +134,8 @@ def test_what_is_no_array_of_numbers_is_refused_everywhere(x, y, message):
     [
         (X, TypeError, "`x` must be an array with labels `y`, or an iterable of batches"),
         (3, TypeError, r"`x` must be an array .* got int"),
-        (iter(in_order(0, 0)), ValueError, "`x` gave no batches in epoch 1"),
-        ([], ValueError, "`x` gave no batches in epoch 0; it must be iterable again in each epoch"),
+        (iter(in_order(0, 0)), ValueError, "`x` yielded no batches in epoch 1"),
+        ([], ValueError, "`x` yielded no batches in epoch 0; it must be iterable again in each epoch"),
         ([X], TypeError, r"a batch must be \(x, y\) or \(x, y, sample_weight\), got ndarray"),
         (
             [(X[:, :2], Y)],

@@ -289,5 +289,5 @@ def test_early_stopping_refuses_negative_settings(options):
 def test_csv_logger_says_which_file_cannot_be_written_and_what_to_do():
     logger = CSVLogger("/dev/full")
     logger.on_train_begin()  # nothing to write yet
-    with pytest.raises(OSError, match="No space left on device; make room on the disk: '/dev/full'"):
+    with pytest.raises(OSError, match="No space left on device; free some disk space: '/dev/full'"):
         logger.on_epoch_end(0, {"loss": 1.0})

@@ -218,7 +218,7 @@ def test_hooks_are_checked_before_the_first_step():
 
 
 def test_a_single_logit_needs_another_loss():
-    with pytest.raises(ValueError, match=r"`model` must have an output for each .* use Dense\(2\), or"):
+    with pytest.raises(ValueError, match=r"`model` must have at least two outputs .* use Dense\(2\), or"):
         fit(Y[:, None] % 2, units=1)
     fit(Y[:, None] % 2, binary_cross_entropy_with_logits, units=1)
 
@@ -255,6 +255,6 @@ def test_a_finished_fit_with_other_settings_says_that_nothing_is_trained(tmp_pat
     why = "was stopped in epoch 1" if stop else "has 2 epochs"
     assert f"is finished, it {why}, although lr changed from 0.1 to 0.2; use another" in str(told[1].message)
     if not stop:
-        with pytest.warns(UserWarning, match="nothing is trained: .* it has 2 epochs, but 1 are asked for"):
+        with pytest.warns(UserWarning, match="nothing to train: .* it has 2 epochs, but `epochs` is 1"):
             run(0.1, 1)
         assert len(run(0.1, 3).epoch) == 3

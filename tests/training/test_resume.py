@@ -202,7 +202,7 @@ def test_whichever_save_fails_the_fit_ends_as_it_would_have(folder, monkeypatch)
     assert (len(history.epoch), saves) == (4, 5)
     for number in range(1, saves + 1):
         left, again = number, make()
-        with pytest.raises(OSError, match="No space left on device; make room"):
+        with pytest.raises(OSError, match="No space left on device; free some"):
             fit(make(), folder / str(number), callbacks=callbacks, epochs=6)
         assert fit(again, folder / str(number), callbacks=callbacks, epochs=6) == history
         assert state(again) == state(whole)
@@ -224,7 +224,7 @@ def test_a_rate_that_a_callback_changed_is_kept(folder):
 @pytest.mark.parametrize(
     ("trainer", "options", "message"),
     [
-        ({"seed": 3}, {}, "of another fit: `seed` is 2 there and 3 here; use another checkpoint folder"),
+        ({"seed": 3}, {}, "to another fit: `seed` is 2 there and 3 here; use another checkpoint folder"),
         ({}, {"batch_size": 15}, "`batch_size` is 16 there and 15 here"),
         ({}, {"x": X[:69]}, "`examples` is 70 there and 69 here"),
         ({"units": 4}, {}, r"wrongly shaped: layers.3.kernel \(8, 3\) instead of \(8, 4\)"),

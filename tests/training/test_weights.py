@@ -113,7 +113,7 @@ def test_weights_reach_the_loss_of_the_user_and_the_validation():
         ({"sample_weight": np.zeros(30)}, ValueError, "`sample_weight` must have a weight above 0"),
         ({"accumulate_steps": 0}, ValueError, "`accumulate_steps` must be at least 1"),
         ({"validation_split": 1.0}, ValueError, "`validation_split` must be in"),
-        ({"validation_split": 0.01}, ValueError, "`validation_split` must leave examples on both sides"),
+        ({"validation_split": 0.01}, ValueError, "`validation_split` must leave examples to train on"),
         ({"validation_split": 0.1, "validation_data": (X, Y)}, ValueError, "not both"),
     ],
 )
@@ -164,7 +164,7 @@ def test_a_function_of_the_epoch_may_give_weights():
     assert given.history == arrays.history
     assert weights(fit()).tobytes() != weights(arrays).tobytes()
     mixed = [*batches_of(0, False), *batches_of(0)]
-    with pytest.raises(ValueError, match="weights of examples must be in the first batch, too"):
+    with pytest.raises(ValueError, match="the first batch has no sample weights"):
         Trainer(net(), SGD(0.1), threads=1).fit(lambda epoch: mixed, verbose=0)
     with pytest.raises(TypeError, match=r"`x\(0\)` must return an iterable of batches \(x, y\), got int"):
         Trainer(net(), SGD(0.1), threads=1).fit(lambda epoch: 5, verbose=0)
@@ -318,7 +318,7 @@ def test_steps_by_hand_are_those_of_fit():
     other = Trainer(net(), SGD(0.1), threads=1)
     other.fit(batches, epochs=2, verbose=0)
     np.testing.assert_array_equal(weights(trainer), weights(other))
-    with pytest.raises(RuntimeError, match=r"steps are made in `fit`, or by hand .*trainer.session"):
+    with pytest.raises(RuntimeError, match=r"only during `fit` or inside .*trainer.session"):
         trainer.compute(Batch.of(X, Y))
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from minicnn.errors import FileFormatError
 from minicnn.parallel.data_parallel import DataParallel
+from minicnn.plural import counted
 from minicnn.saving.checkpoints import CheckpointFolder, Snapshot
 from minicnn.saving.fingerprint import differences
 from minicnn.saving.weights import check_weights
@@ -89,10 +90,11 @@ class Checkpointer(Callback):
         more = state.first_epoch + epochs - state.epoch
         if (more > 0 and not state.stop) or not (self.changed or more < 0):
             return False
-        why = f"was stopped in epoch {state.epoch}" if more > 0 else f"has {len(state.history.epoch)} epochs"
-        but = f", although {self.changed}" if self.changed else f", but {epochs} are asked for"
+        done = counted(len(state.history.epoch), "epoch")
+        why = f"was stopped in epoch {state.epoch}" if more > 0 else f"has {done}"
+        but = f", although {self.changed}" if self.changed else f", but `epochs` is {epochs}"
         if self.ranks.rank == 0:
-            text = f"nothing is trained: the fit in {self.folder.folder} is finished, it {why}{but}; "
+            text = f"nothing to train: the fit in {self.folder.folder} is finished, it {why}{but}; "
             warnings.warn(f"{text}use another checkpoint folder, or more epochs", stacklevel=4)
         return True
 
@@ -186,8 +188,8 @@ class Checkpointer(Callback):
         for name, own in self.fixed.items():
             if values[name] != own:
                 raise ValueError(
-                    f"{path} is of another fit: `{name}` is {values[name]!r:.50} there and {own} here; use "
-                    f"another checkpoint folder"
+                    f"{path} belongs to another fit: `{name}` is {values[name]!r:.50} there and {own} here; "
+                    f"use another checkpoint folder"
                 )
         if not is_consistent(values, self.batches):
             raise FileFormatError(f"the steps, examples and epochs in {path} contradict each other")
@@ -208,5 +210,5 @@ class Checkpointer(Callback):
             values = checkpoint.state["callbacks"].get(name, {})
             arrays = under(f"callbacks.{name}.", checkpoint.arrays)
             if values or arrays:
-                with file_format_error(f"{checkpoint.path} holds a wrong state of {name}"):
+                with file_format_error(f"{checkpoint.path} has an invalid state of {name}"):
                     callback.load_state_dict(values | arrays)
