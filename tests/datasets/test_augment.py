@@ -265,7 +265,7 @@ def test_augment_refuses_amounts_out_of_range(name, value, message):
     ("name", "value"), [("shift", "2"), ("elastic", (1, 4)), ("scale", None), ("flip", 1)]
 )
 def test_augment_refuses_amounts_of_another_type(name, value):
-    with pytest.raises(TypeError, match=f"`{name}` must be a"):
+    with pytest.raises(TypeError, match=f"`{name}` must be "):
         Augment(**{name: value})
 
 

@@ -127,7 +127,9 @@ def test_a_link_to_a_checkpoint_of_others_is_not_followed(tmp_path):
         (tmp_path / "own" / "step-00000007.safetensors").symlink_to(
             others.folder / "step-00000007.safetensors"
         )
-        with pytest.warns(UserWarning, match=r"step-00000007.*is a symbolic link.*; resuming from step-00000001"):
+        with pytest.warns(
+            UserWarning, match=r"step-00000007.*is a symbolic link.*; resuming from step-00000001"
+        ):
             assert step_of(folder) == 1
         save(folder, 2)
         assert (step_of(folder), step_of(others)) == (2, 7)
