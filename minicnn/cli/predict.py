@@ -122,8 +122,8 @@ def _outputs(trained: Run, read: Reader, paths: Sequence[str]) -> Iterator[tuple
 
 
 def _write_line(path: str, best: Sequence[tuple[str, float]]) -> None:
-    shares = ", ".join(f"{name} {100 * probability:.1f} %" for name, probability in best)
-    print(f"{shown(path)}: {best[0][0]}  ({shares})", flush=True)
+    shares = ", ".join(f"{name} ({100 * probability:.1f} %)" for name, probability in best)
+    print(f"{shown(path)}: {shares}", flush=True)
 
 
 def _csv_writer(count: int) -> Callable[[str, Sequence[tuple[str, float]]], None]:

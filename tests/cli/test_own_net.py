@@ -99,7 +99,7 @@ def test_predict_prepares_pictures_as_training_did(place, capsys):
 def test_predict_says_if_the_file_does_not_tell_how_pictures_became_inputs(place, capsys):
     assert main(["predict", str(place / "run"), *custom(place), str(place / "pictures" / "1.png")]) == 0
     captured = capsys.readouterr()
-    assert captured.out.startswith(f"{place / 'pictures' / '1.png'}: 1  (1 ")
+    assert captured.out.startswith(f"{place / 'pictures' / '1.png'}: 1 (")
     assert captured.err == (
         "minicnn predict: tiny does not say how pictures became its inputs: each is cropped to 28x28\n"
     )

@@ -38,10 +38,10 @@ def test_predict_prints_the_answer_and_the_three_best(place, capsys):
     probabilities = softmax(logits)[0]
     first, second, third = np.argsort(-probabilities)[:3]
     assert captured.out.splitlines()[0] == (
-        f"{place / 'one.png'}: {first}  ({first} {100 * probabilities[first]:.1f} %, "
-        f"{second} {100 * probabilities[second]:.1f} %, {third} {100 * probabilities[third]:.1f} %)"
+        f"{place / 'one.png'}: {first} ({100 * probabilities[first]:.1f} %), "
+        f"{second} ({100 * probabilities[second]:.1f} %), {third} ({100 * probabilities[third]:.1f} %)"
     )
-    answers = re.findall(r": (\d)  \(", captured.out)
+    answers = re.findall(r": (\d) \(", captured.out)
     assert len(answers) == 2
     assert answers[0] == answers[1]  # dark on light, light on dark
     assert captured.err == ""
