@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from browsing import (
+    IN_SIGHT,
     answer_is,
     draw,
     drive,
@@ -65,7 +66,7 @@ def test_one_key_shows_the_whole_net_in_large_type_and_a_cell_its_chain(place):
     for width, height in ((1920, 1080), (3840, 2160)):
         resize(browser, width, height)
         wait(browser, lambda: browser.execute_script(EVERYTHING_IN_THE_WINDOW))
-        type_ = find(browser, "#task").value_of_css_property("font-size")
+        type_ = find(browser, "#answer-title").value_of_css_property("font-size")
         assert float(type_.removesuffix("px")) > height / 60
         widths[width] = sizes_of_maps(browser)
     assert (widths[3840] > 1.8 * widths[1920]).all()
@@ -76,6 +77,12 @@ def test_one_key_shows_the_whole_net_in_large_type_and_a_cell_its_chain(place):
     # It sees the 5 pooled rows from 3 on: pixels 6 to 15, and 2 more on each side by the first kernel.
     seen = [box["y"] + edge - canvas["y"], box["x"] + edge - canvas["x"], box["height"] - 2 * edge]
     np.testing.assert_allclose(np.divide(seen, cell), [4, 2, 14], atol=0.05)
+    find(browser, "#step").click()
+    wait(browser, lambda: "the loss went" in text_of(browser, "#lesson"))
+    for selector in ("#change figure:last-child", "#forget", "#unstep"):
+        assert browser.execute_script(IN_SIGHT, find(browser, selector)), selector
+    find(browser, "#forget").click()
+    wait(browser, lambda: browser.execute_script(EVERYTHING_IN_THE_WINDOW))
     press(browser, "l")
     resize(browser, 1920, 1080)
     wait(browser, lambda: (sizes_of_maps(browser) == usual).all())

@@ -34,7 +34,7 @@ export class KernelEditor {
   set(values) {
     this.values = values.map((line) => [...line]);
     this.group.style.gridTemplateColumns = `repeat(${this.size}, auto)`;
-    this.group.style.setProperty("--side", `${Math.max(24, Math.min(44, Math.floor(210 / this.size)))}px`);
+    this.group.style.setProperty("--side", `clamp(1.6rem, ${14 / this.size}rem, 2.9rem)`);
     this.inputs = this.values.flatMap((line, row) => line.map((value, column) => {
       const input = element("input", { type: "number", step: "any", min: -100, max: 99.99, value });
       input.setAttribute("aria-label", `row ${row}, column ${column}`);

@@ -9,6 +9,7 @@ const HASH = "#lecture";
 const ASPECT = 1.5; // of a stage's picture
 const WIDEST = 0.96; // of the board
 const MOST = 16; // times the usual size of a map
+const MARGIN = 1; // under the board, in letters
 const root = document.documentElement;
 
 // page: {stages, list, state, gradients(), cellArithmetic(number, cell), drawn(), complain(text), say(text),
@@ -36,6 +37,7 @@ export class Lecture {
     const usual = page.stages.arrange.bind(page.stages);
     page.stages.arrange = (width) => (this.on ? this.fit() : usual(width));
     addEventListener("resize", () => { if (this.on) this.fit(); });
+    new ResizeObserver(() => { if (this.on) this.fit(); }).observe(document.querySelector("header"));
     addEventListener("hashchange", () => this.set(location.hash === HASH));
     this.set(location.hash === HASH);
   }
@@ -70,6 +72,7 @@ export class Lecture {
   }
 
   reset() {
+    this.fitted = "";
     this.page.stages.pictures.forEach((picture, i) => {
       picture.scale = this.scales[i];
       picture.arrange(this.page.list.clientWidth || 600);
@@ -79,8 +82,10 @@ export class Lecture {
   // Make the pictures as large as they can be with all of them in the window.
   fit() {
     const { list, stages } = this.page;
-    if (list.clientWidth === this.fitted?.[0] && innerHeight === this.fitted?.[1] && this.fitted[2] === root.className) return;
-    const room = innerHeight - list.getBoundingClientRect().top - scrollY - 24;
+    const room = innerHeight - list.getBoundingClientRect().top - scrollY - MARGIN * parseFloat(getComputedStyle(root).fontSize);
+    const fitted = `${list.clientWidth} ${room}`;
+    if (fitted === this.fitted) return;
+    this.fitted = fitted;
     const set = (factor) => stages.pictures.forEach((picture, i) => {
       const { rows, columns, channels } = picture;
       picture.scale = Math.max(1, this.scales[i] * factor * (picture.flat ? 0.6 : 1));
@@ -101,6 +106,5 @@ export class Lecture {
     // Where a line breaks anew, a larger size may fit although a smaller one did not.
     for (let factor = 1.5 * low; factor > low; factor *= 0.97) if (fits(factor)) low = factor;
     set(low);
-    this.fitted = [list.clientWidth, innerHeight, root.className];
   }
 }

@@ -7,6 +7,7 @@ import { Filters } from "./filters.js";
 import { amount, counted, element, number as digits, percent } from "./format.js";
 import { show } from "./inspector.js";
 import { KernelEditor, PRESETS } from "./kernel.js";
+import { offerLargeType } from "./large.js";
 import { Pad } from "./pad.js";
 import { Picture } from "./picture.js";
 import { listenForPictures } from "./pictures.js";
@@ -15,7 +16,8 @@ import { answerPicture } from "./result.js";
 const $ = (id) => document.getElementById(id);
 const DEFAULTS = { operation: "conv", size: "3", stride: "1", dilation: "1", padding: "valid" };
 const PADDINGS = { valid: "valid (none)", same: "same", ...Object.fromEntries([...Array(10).keys()].map((n) => [n + 1, n + 1])) };
-const side = () => Math.max(160, Math.min(250, 0.3 * innerHeight)); // CSS pixels of a picture, about
+// CSS pixels of a picture, about.
+const side = () => (document.documentElement.classList.contains("large") ? 0.38 * innerHeight : Math.max(160, Math.min(250, 0.3 * innerHeight)));
 const form = $("settings");
 let net, pad, kernel, filters, image = null, asked = null, cell = null, lastSize;
 
@@ -51,7 +53,7 @@ function settings() {
   const padding = values.padding in { valid: 1, same: 1 } ? values.padding : number("padding");
   const body = { operation: values.operation, size: number("size"), stride: number("stride"), dilation: pools ? 1 : number("dilation"), padding };
   if (!pools) body.kernel = kernel.values;
-  history.replaceState(null, "", `?${new URLSearchParams({ ...values, kernel: kernel.values.flat().join(",") })}`);
+  history.replaceState(null, "", `?${new URLSearchParams({ ...values, kernel: kernel.values.flat().join(",") })}${location.hash}`);
   return body;
 }
 
@@ -117,7 +119,7 @@ const shown = {};
 
 // Keep a picture, with the cell that the keys are at, as long as its shape is the same.
 function pictureOf(place, shape, label, chosen) {
-  const key = `${shape}`;
+  const key = `${shape} ${side()}`;
   if (shown[place]?.key !== key) {
     const room = Math.max(100, Math.min(side(), document.querySelector(".bench").clientWidth - 4));
     const picture = new Picture(shape, label, chosen, Math.max(1, Math.floor(room / Math.max(shape[0], shape[1]))));
@@ -266,6 +268,7 @@ const begin = trying(async () => {
   listenToCamera($("camera"), showPicture, complain);
   document.addEventListener("keydown", (event) => { if (event.key === "Escape") letGo(); });
   onSchemeChange(() => { pad.paint(); refresh(); kernel.colour(); });
+  offerLargeType(slide);
   formChanged();
   if (net.examples) await showExample();
 });

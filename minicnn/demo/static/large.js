@@ -1,0 +1,23 @@
+// Large type for a lecture hall, by one key, on the pages that have no lecture mode of their own.
+
+import { element } from "./format.js";
+import { listenToKeys } from "./keys.js";
+
+const HASH = "#lecture";
+
+// changed() is called when the type has another size.
+export function offerLargeType(changed = () => {}) {
+  const button = element("button", { textContent: "Lecture mode" });
+  const set = (on) => {
+    document.documentElement.classList.toggle("large", on);
+    button.setAttribute("aria-pressed", on);
+    history.replaceState(null, "", `${location.pathname}${location.search}${on ? HASH : ""}`);
+    changed();
+  };
+  const toggle = () => set(button.getAttribute("aria-pressed") !== "true");
+  const showKeys = listenToKeys({ l: ["lecture mode: large type and pictures", toggle] }, { Tab: "from one control to the next", arrows: "from cell to cell" });
+  Object.assign(button, { id: "lecture", onclick: toggle });
+  button.setAttribute("aria-keyshortcuts", "L");
+  document.querySelector("header").append(element("div", { className: "modes" }, button, element("button", { textContent: "Keys", onclick: showKeys })));
+  set(location.hash === HASH);
+}
