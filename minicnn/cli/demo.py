@@ -21,7 +21,7 @@ it: each layer, the arithmetic of each cell, the gradient, and training steps th
 machines cannot reach the page without --host. Each browser trains a network of its own.
 
 With --export nothing is opened: the page is written into a folder that any web server shows, without Python,
-such as that of a course. In it the browser computes all but training and gradients, by onnxruntime-web, which
+such as that of a course. In it the browser computes everything but training steps, by onnxruntime-web, which
 npm fetches, or --runtime names. Where it cannot be had, the folder has recorded test images."""
 _EXAMPLE = """\
 minicnn demo runs/first --port 8000

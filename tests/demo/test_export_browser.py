@@ -25,11 +25,14 @@ from minicnn import (
     Flatten,
     GlobalAveragePool2D,
     GlobalMaxPool2D,
+    LeakyReLU,
     LocalResponseNorm,
     Pool2D,
     ReLU,
+    Rescaling,
     Residual,
     Sequential,
+    Sigmoid,
     Tanh,
     models,
 )
@@ -37,7 +40,7 @@ from minicnn.datasets import digit_from_pixels, load_mnist
 from minicnn.datasets.image_reader import ImageReader
 from minicnn.demo import Session, inside, open_session
 from minicnn.demo.export import export_page, read_runtime
-from minicnn.demo.export.rules import rules_of
+from minicnn.demo.export.rules import has_gradient, rules_of
 from minicnn.demo.inputs import read_drawing
 from minicnn.insight import Trace
 from minicnn.runs import TrainConfig
@@ -148,6 +151,22 @@ NETS = {
 }
 
 
+def traced(layers, shape):
+    """Return a network with weights that are all different, and the trace of an image."""
+    rng = np.random.default_rng(0)
+    model = Sequential(layers).build(shape, rng=0)
+    for parameter in model.parameters():
+        parameter.value = parameter.value + abs(rng.normal(0, 0.02, parameter.shape))
+    return model, Trace(model, rng.normal(size=(1, *shape)).astype("float32"))
+
+
+def as_lists(weights, trace):
+    """Return the weights and the stages of a trace, for JSON."""
+    stages = [stage[0] for stage in (trace.x, *trace.outputs)]
+    arrays = [{"shape": stage.shape, "values": stage.ravel().tolist()} for stage in stages]
+    return np.frombuffer(weights.to_bytes(), "<f4").tolist(), arrays
+
+
 def assert_same(found, expected, where=""):
     """Compare nested values; numbers to 1e-5."""
     if isinstance(expected, dict):
@@ -177,26 +196,69 @@ def test_the_arithmetic_of_each_cell_is_the_servers(place, name):
     browser, address = place
     browser.get(f"{address}still/")
     rng = np.random.default_rng(0)
-    shape = (32, 32, 1) if name == "1998" else (9, 8, 2)
-    model = Sequential(NETS[name]()).build(shape, rng=0)
-    for parameter in model.parameters():
-        parameter.value = parameter.value + rng.uniform(0, 0.1, parameter.shape)
-    trace = Trace(model, rng.normal(size=(1, *shape)).astype("float32"))
+    _, trace = traced(NETS[name](), (32, 32, 1) if name == "1998" else (9, 8, 2))
     stages = [stage[0] for stage in (trace.x, *trace.outputs)]
     cells = []
     for stage, output in enumerate(stages[1:], start=1):
         ends = [(0,) * output.ndim, tuple(n - 1 for n in output.shape)]
         cells += [(stage, tuple(map(int, cell))) for cell in (*ends, rng.integers(output.shape))]
     rules, weights = rules_of(Sequential(trace.layers))
-    arrays = [{"shape": stage.shape, "values": stage.ravel().tolist()} for stage in stages]
-    values = np.frombuffer(weights.to_bytes(), "<f4").tolist()
-    found = call(browser, EXPLAIN, address, rules, values, arrays, cells)
+    found = call(browser, EXPLAIN, address, rules, *as_lists(weights, trace), cells)
     for (stage, cell), one in zip(cells, found, strict=True):
         expected = inside.explain(trace, stage, cell)
         if expected["kind"] == "dense":  # products that are nearly equal may come in another order
             for side in (one, expected):
                 side["strongest"].sort(key=lambda part: part["input"])
         assert_same(one, expected, f"{name} {stage} {cell}")
+
+
+GRADIENT = """
+const [address, rules, weights, stages, last] = args;
+const { gradientsOf } = await import(address + "still/copy/gradient.js");
+const arrays = stages.map(({ shape, values }) => ({ shape, values: Float32Array.from(values) }));
+return gradientsOf(rules, Float32Array.from(weights), arrays, last).map(({ values }) => [...values]);
+"""
+DIFFERENTIABLE = {
+    "convolutions": lambda: [
+        Conv2D(4, (3, 5), padding="same", strides=(2, 1)),
+        LeakyReLU(0.2),
+        Conv2D(6, 2, dilation=(2, 3), padding=((3, 1), (0, 2)), groups=2, use_bias=False),
+        BatchNorm(),
+        ReLU(),
+        LocalResponseNorm(3, 2.0, 0.5, 0.75),
+        GlobalMaxPool2D(),
+        Dense(3),
+    ],
+    "pooling": lambda: [
+        ReLU(),
+        Pool2D(3, 2, "same", ties="split"),
+        Pool2D((2, 3), 1, ((1, 0), (0, 2)), "avg"),
+        Pool2D(2, 1, ((0, 1), (1, 1)), ties="all"),
+        Dropout(0.3, inverted=False),
+        Rescaling(0.5),
+        Pool2D(2, 1),
+        Sigmoid(),
+        Flatten(),
+        Dense(12, use_bias=False),
+        Dense(3),
+    ],
+    "average": lambda: [Conv2D(3, 2), GlobalAveragePool2D(), Dense(3)],
+    "1998": NETS["1998"],
+}
+
+
+@pytest.mark.parametrize("name", DIFFERENTIABLE)
+def test_the_gradients_are_the_servers(place, name):
+    browser, address = place
+    browser.get(f"{address}still/")
+    _, trace = traced(DIFFERENTIABLE[name](), (32, 32, 1) if name == "1998" else (9, 8, 2))
+    last = np.random.default_rng(1).normal(size=trace.outputs[-1].shape).astype("float32")
+    expected = trace.backward(last)
+    rules, weights = rules_of(Sequential(trace.layers))
+    assert has_gradient(rules)
+    found = call(browser, GRADIENT, address, rules, *as_lists(weights, trace), last[0].tolist())
+    for gradient, values in zip([trace.dx, *expected], found, strict=True):
+        np.testing.assert_allclose(values, gradient.ravel(), rtol=1e-4, atol=1e-5 * np.abs(gradient).max())
 
 
 DRAWINGS = """
@@ -300,9 +362,12 @@ const { ask } = await import(address + "static/server.js");
 const given = pixels ? { pixels } : { image: (await ask("example", { wrong: false })).image.data };
 const seen = await ask("look", given);
 const cell = await ask("cell", { image: seen.image.data, stage: 4, cell: [3, 4, 5] });
+const back = seen.gradient && await ask("backward", { image: seen.image.data, label: 3 });
 const lists = (one) => [...one.values];
 const [image, probabilities] = [lists(seen.image), lists(seen.probabilities)];
-return { ...seen, cell, image, stages: seen.stages.map(lists), probabilities };
+const gradient = seen.gradient && lists(seen.gradient);
+const found = { ...seen, cell, image, stages: seen.stages.map(lists), probabilities, gradient };
+return back ? { ...found, back: { loss: back.loss, stages: back.stages.map(lists) } } : found;
 """
 
 
@@ -314,6 +379,13 @@ def assert_looks_like(session, seen, tolerance):
     np.testing.assert_allclose(seen["probabilities"], expected["probabilities"], atol=1e-4)
     for values, stage in zip(seen["stages"], expected["stages"], strict=True):
         np.testing.assert_allclose(values, stage.ravel(), rtol=0, atol=tolerance * np.abs(stage).max())
+    if "back" in seen:
+        backward = session.backward(image, 3)
+        assert seen["back"]["loss"] == pytest.approx(backward["loss"], rel=1e-4)
+        pairs = [(seen["gradient"], expected["gradient"])]
+        for values, gradient in [*pairs, *zip(seen["back"]["stages"], backward["stages"], strict=True)]:
+            atol = 10 * tolerance * np.abs(gradient).max()
+            np.testing.assert_allclose(values, gradient.ravel(), rtol=0, atol=atol)
     cell = session.explain(image, 4, (3, 4, 5))
     for name in ("sum", "bias", "value"):
         atol = tolerance * np.abs(expected["stages"][4]).max()
@@ -328,8 +400,12 @@ def test_the_browser_computes_what_the_server_does(place, session):
     wait(browser, lambda: find(browser, "#answer").text == "7")
     panel = point_at(browser, 2, 8, 12, 4)
     assert find(panel, "dd[data-name=sum]").text
-    for selector in ("#step", "#view", "nav", "#speaks"):
+    for selector in ("#step", "#unstep", "nav"):
         assert not find(browser, selector).is_displayed(), selector
+    find(browser, "#classes li:nth-child(4) button").click()
+    wait(browser, lambda: find(browser, "#speaks").text == "For and against 3")
+    find(browser, "#flow").click()
+    wait(browser, lambda: "The loss" in find(browser, "#lesson").text)
     pixels = base64.b64encode(drawing(np.random.default_rng(1)).tobytes()).decode()
     for given in (pixels, None):
         assert_looks_like(session, call(browser, LOOK, address + "course/alive/", given), 1e-6)

@@ -10,7 +10,7 @@ import numpy as np
 from minicnn.demo.export.images import Chosen, choose
 from minicnn.demo.export.notice import notice
 from minicnn.demo.export.recording import record
-from minicnn.demo.export.rules import rules_of
+from minicnn.demo.export.rules import has_gradient, rules_of
 from minicnn.demo.export.runtime import PACKAGE, Runtime
 from minicnn.demo.session import Session
 from minicnn.interop.layer_map import flat_layers
@@ -22,7 +22,10 @@ from minicnn.saving.preprocessing import DIGIT
 _PAGE, _COPY = Path(__file__).parents[1] / "static", Path(__file__).parent / "page"
 _MOST_RECORDED = 40  # images, and some more that are misclassified
 _RECORDED_BYTES = 2 << 20  # of recorded outputs, but at least one image
-_ALIVE = "This is a static copy: training and gradients need minicnn demo."
+_GRADIENT_MACS = 5_000_000  # of a network whose gradients JavaScript computes at each stroke
+_OFFERS = ["net", "look", "cell", "example"]  # requests that every copy answers
+_ALIVE = "This is a static copy: training needs minicnn demo."
+_NO_GRADIENT = "This is a static copy: training and gradients need minicnn demo."
 _STILL = "This is a static copy with recorded images: drawing, pictures and training need minicnn demo."
 
 
@@ -30,27 +33,27 @@ def copy_files(session: Session, runtime: Runtime | None) -> dict[str, bytes]:
     """Return the files of a copy by their paths, see `minicnn.demo.export.export_page`."""
     rules, weights = rules_of(session.model)
     net, files = session.describe(), {"copy/weights.bin": weights.to_bytes()}
-    chosen: Chosen | None
-    if runtime is None:
-        chosen, recorded, largest = _recorded(session)
-        files |= recorded
-        net |= {"draws": False, "notice": _STILL, "offers": ["net", "look", "cell", "example"]}
-    else:
-        chosen, largest = _examples(session), None
-        files |= _computing(session.model, runtime)
-        net |= {
-            "examples": chosen is not None,
-            "notice": _ALIVE,
-            "offers": ["net", "look", "cell", "example", "picture"],
-        }
-    found = {
+    found: dict[str, Any] = {
         "net": net,
         "input": _input_of(session),
         "arithmetic": rules,
-        "outputs": _outputs_of(session.model) if runtime else None,
-        "examples": None if chosen is None else chosen.describe(),
-        "largest": largest,
+        "outputs": None,
+        "largest": None,
     }
+    chosen: Chosen | None
+    if runtime is None:
+        chosen, recorded, found["largest"] = _recorded(session)
+        files |= recorded
+        net |= {"draws": False, "notice": _STILL, "offers": _OFFERS}
+    else:
+        chosen = _examples(session)
+        files |= _computing(session.model, runtime)
+        found["outputs"] = _outputs_of(session.model)
+        gradient = has_gradient(rules) and session.model.macs() <= _GRADIENT_MACS
+        offers = [*_OFFERS, "picture", *(["gradient", "backward"] if gradient else [])]
+        net |= {"notice": _ALIVE if gradient else _NO_GRADIENT, "offers": offers}
+        net["examples"] = chosen is not None
+    found["examples"] = None if chosen is None else chosen.describe()
     if chosen is not None:
         files["copy/images.bin"] = chosen.images.tobytes()
     files["copy/net.json"] = json.dumps(found, allow_nan=False).encode()

@@ -80,10 +80,16 @@ function complain(text) {
   $("problem").textContent = text;
 }
 
+// A first answer may take a while, in a copy that has its network to load.
+function patiently(answer) {
+  const slow = setTimeout(() => { $("answer").textContent = "…"; }, 400);
+  return answer.finally(() => clearTimeout(slow));
+}
+
 const look = latest(trying(async () => {
   const start = performance.now();
   const given = pad.image && !pad.strokes.length ? { image: state.example } : { pixels: toBase64(pad.pixels()) };
-  const seen = pad.draws || pad.image ? await ask("look", { ...given, class: state.chosen }) : {};
+  const seen = pad.draws || pad.image ? await patiently(ask("look", { ...given, class: state.chosen })) : {};
   if (seen.image) {
     for (const name of ["gradient", "probabilities"]) if (seen[name]) seen[name] = unpack(seen[name]);
     seen.stages = seen.stages.map(unpack);

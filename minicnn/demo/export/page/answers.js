@@ -2,22 +2,33 @@
 
 import { toBase64, unpack } from "../static/api.js";
 import { explain } from "./arithmetic.js";
+import { gradientsOf } from "./gradient.js";
 import { fetchBytes, fetchJson } from "./files.js";
 import { pictureReader, readDrawing } from "./inputs.js";
 
 const NEEDS_SERVER = "This is a static copy of the page: what you asked for needs `minicnn demo`, on a computer with Python.";
-const MISSING = "A file of this page cannot be loaded; is the network still there?";
+const MISSING = "A file of this page could not be loaded: reload the page.";
 
+const sizeOf = (shape) => shape.reduce((product, length) => product * length, 1);
 const once = (make) => { let made; return (...args) => (made ??= make(...args)); };
 
 const copy = once(async () => {
   const found = await fetchJson("net.json");
   const { makeNetwork } = await import(found.outputs ? "./network.js" : "./recorded.js");
   const images = once(() => fetchBytes("images.bin"));
-  const network = makeNetwork(found, images);
-  network.catch(() => {}); // it is reported when it is asked
-  return { ...found, network, images, weights: once(async () => new Float32Array(await fetchBytes("weights.bin"))) };
+  const weights = once(async () => new Float32Array(await fetchBytes("weights.bin")));
+  const whole = { ...found, network: makeNetwork(found, images), images, weights };
+  if (found.outputs) warmUp(whole).catch(() => {}); // errors are reported when something is asked
+  else whole.network.catch(() => {});
+  return whole;
 });
+
+// Code is slow when it first runs: not at the first stroke.
+async function warmUp(found) {
+  const blank = packed(new Uint8Array(sizeOf(found.net.input)), found.net.input);
+  const stages = await stagesOf(found, blank);
+  if (found.net.offers.includes("gradient")) gradientsOf(found.arithmetic, await found.weights(), stages, stages.at(-1).values);
+}
 
 // --- images -------------------------------------------------------------------------------------------------
 
@@ -29,8 +40,7 @@ const packed = (values, shape) => ({
 // The image in a request; its values are bytes or floats.
 function given({ net }, data) {
   const bytes = unpack({ dtype: "uint8", data }).values;
-  const size = net.input.reduce((product, length) => product * length);
-  return packed(bytes.length === size ? bytes : new Float32Array(bytes.buffer), net.input);
+  return packed(bytes.length === sizeOf(net.input) ? bytes : new Float32Array(bytes.buffer), net.input);
 }
 
 async function stagesOf(found, image) {
@@ -49,6 +59,8 @@ function softmax(logits) {
   return powers.map((power) => power / sum);
 }
 
+const lastStages = (found, data) => (found.last?.data === data ? found.last.stages : stagesOf(found, given(found, data)));
+
 // --- answers ------------------------------------------------------------------------------------------------
 
 async function look(found, { pixels, image: data, class: number = null }) {
@@ -58,20 +70,29 @@ async function look(found, { pixels, image: data, class: number = null }) {
   const stages = await stagesOf(found, image);
   const probabilities = softmax(stages.at(-1).values);
   const answer = probabilities.indexOf(Math.max(...probabilities));
+  const seen = { answer, class: number ?? answer, image, probabilities: { shape: [probabilities.length], values: probabilities }, stages };
   found.last = { data: image.data, stages };
-  return { answer, class: number ?? answer, image, probabilities: { shape: [probabilities.length], values: probabilities }, stages };
+  if (!found.net.offers.includes("gradient")) return seen;
+  const only = probabilities.map((_, i) => (i === seen.class ? 1 : 0)); // of the logit, as the server
+  return { ...seen, gradient: gradientsOf(found.arithmetic, await found.weights(), stages, only)[0] };
+}
+
+async function backward(found, { image, label }) {
+  const stages = await lastStages(found, image);
+  const probabilities = softmax(stages.at(-1).values);
+  const last = probabilities.map((share, number) => share - (number === label ? 1 : 0));
+  return { loss: -Math.log(probabilities[label]), stages: gradientsOf(found.arithmetic, await found.weights(), stages, last) };
 }
 
 async function cell(found, { image, stage, cell: place }) {
-  const stages = found.last?.data === image ? found.last.stages : await stagesOf(found, given(found, image));
-  return explain(found.arithmetic, await found.weights(), stages, stage, place);
+  return explain(found.arithmetic, await found.weights(), await lastStages(found, image), stage, place);
 }
 
 async function example({ net, examples, images }, { wrong }) {
   const choice = examples[wrong ? "wrong" : "any"];
   if (!choice.length) throw new Error("the model classifies all test images correctly: there is no misclassified one");
   const number = choice[Math.floor(Math.random() * choice.length)];
-  const size = net.input.reduce((product, length) => product * length);
+  const size = sizeOf(net.input);
   const Kind = examples.dtype === "uint8" ? Uint8Array : Float32Array;
   const values = new Kind(await images()).slice(number * size, (number + 1) * size);
   const { index, label } = examples.images[number];
@@ -80,7 +101,7 @@ async function example({ net, examples, images }, { wrong }) {
 
 const picture = async (found, { file }) => ({ image: packed(await pictureReader(found)(file), found.net.input) });
 
-const ANSWERS = { net: ({ net }) => net, look, cell, example, picture };
+const ANSWERS = { net: ({ net }) => net, look, backward, cell, example, picture };
 
 export async function ask(name, body = {}) {
   const found = await copy();

@@ -1,7 +1,7 @@
 // The factors, products, sums and maxima behind one cell, as minicnn/demo/arithmetic.py finds them.
 // A rule says how a layer computes; its arrays are places in the file of weights.
 
-import { at, cellAt, indices } from "./cells.js";
+import { at, cellAt, filterOf, indices } from "./cells.js";
 import { chain } from "./chain.js";
 
 const total = (values) => values.reduce((sum, value) => sum + value, 0);
@@ -25,10 +25,7 @@ function windowOf(x, { top, left, rows, columns }, channel, fill, step = [1, 1])
 function conv(rule, x, cell, weights) {
   const filter = cell[2];
   const [rows, columns] = rule.size;
-  const lengths = rule.table?.map((list) => list.length);
-  const channels = rule.table?.[filter] ?? indices(rule.depth, Math.floor(filter / rule.filters_per_group) * rule.depth);
-  const before = lengths ? total(lengths.slice(0, filter)) : filter * rule.depth;
-  const start = rule.kernel + before * rows * columns; // a filter has rows, columns, channels
+  const { channels, start } = filterOf(rule, filter);
   const place = windowPlace(rule, cell);
   const kernel = channels.map((_, c) => indices(rows).map((row) => indices(columns).map(
     (column) => weights[start + (row * columns + column) * channels.length + c])));

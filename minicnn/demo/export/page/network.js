@@ -8,8 +8,14 @@ export async function makeNetwork({ outputs }) {
   // Given as bytes, WebAssembly needs no media type that a server must know.
   Object.assign(ort.env.wasm, { numThreads: 1, wasmBinary: runtime });
   const session = await ort.InferenceSession.create(new Uint8Array(model), { executionProviders: ["wasm"] });
-  return async ({ shape, values }) => {
+  const run = async ({ shape, values }) => {
     const found = await session.run({ x: new ort.Tensor("float32", values, [1, ...shape]) });
     return outputs.map((name) => ({ shape: found[name].dims.slice(1), values: found[name].data }));
+  };
+  let before = Promise.resolve(); // a session runs once at a time
+  return (x) => {
+    const answer = before.then(() => run(x));
+    before = answer.catch(() => {});
+    return answer;
   };
 }
