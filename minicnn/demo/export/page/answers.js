@@ -54,7 +54,7 @@ async function stagesOf(found, image) {
 
 function softmax(logits) {
   const most = Math.max(...logits);
-  const powers = Float32Array.from(logits, (logit) => Math.exp(logit - most));
+  const powers = Float64Array.from(logits, (logit) => Math.exp(logit - most));
   const sum = powers.reduce((all, power) => all + power, 0);
   return powers.map((power) => power / sum);
 }
