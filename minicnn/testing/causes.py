@@ -33,6 +33,8 @@ class Evidence:
         Whether it is the gradient of the input.
     elementwise : bool
         Whether each output depends on one element of x only, that at its own place.
+    curved : bool
+        Whether most outputs are nonlinear in the array, even in small steps.
     parts : ndarray or None
         The terms of the numeric gradient, one for each output: the elements' axes, then the axes of dy.
     """
@@ -44,6 +46,7 @@ class Evidence:
     dy: np.ndarray
     of_input: bool
     elementwise: bool = False
+    curved: bool = False
     parts: np.ndarray | None = None
 
     def __post_init__(self) -> None:
@@ -98,7 +101,7 @@ def _zeros(e: Evidence) -> str:
 
 
 def _single(e: Evidence) -> str:
-    if e.wrong.sum() == 1 and e.wrong.size > 2:
+    if e.wrong.sum() == 1 and e.wrong.size > 2 and not _range(e):
         return "a single element is wrong: an index, or a border case"
     return ""
 
@@ -110,7 +113,7 @@ def _sign(e: Evidence) -> str:
 
 def _factor(e: Evidence) -> str:
     a, n = e.analytic[e.wrong], e.numeric[e.wrong]
-    if not n.any():
+    if not n.any() or (n.size == 1 and e.wrong.size > 2):
         return ""
     ratio, batch = float(np.vdot(a, n) / np.vdot(n, n)), len(e.dy)
     if not np.allclose(a, ratio * n, rtol=1e-4, atol=1e-7 * e.size):
@@ -271,7 +274,8 @@ def _statistics(e: Evidence) -> str:
             scale = float(np.abs(e.numeric * weights).sum(axis=axes).max())
             if np.abs(numeric).max() < 2e-2 * scale and np.abs(analytic).max() > 0.1 * scale:
                 return (
-                    "a mean, variance or norm is taken for a constant: the gradient must pass through it too"
+                    "a mean, variance or norm is taken for a constant, or the gradient through it has a "
+                    "wrong factor"
                 )
     return ""
 
@@ -295,16 +299,15 @@ def _shortcut(e: Evidence) -> str:
 
 
 def _general(e: Evidence) -> str:
+    windows = "windows at another place (padding, strides, dilation)"
     if not e.of_input:
-        return (
-            "a missing term or path of the derivative, a missing sum over an axis, or a factor not transposed"
-        )
-    if e.parts is not None and e.dy.ndim == 4:
-        axes = tuple(range(e.numeric.ndim + 4))
-        if e.numeric.ndim == 4 and not (e.parts != 0).any(axis=(*axes[:1], *axes[2:5], *axes[6:])).all():
-            return (
-                "a flipped kernel, windows at another place (padding, strides, dilation), or another layout"
-            )
+        if e.value.ndim > 2 and e.dy.ndim == 4:
+            return f"{windows}, a missing mask or sum over an axis, or an array not transposed"
+        return "a missing term, path, factor or mask, a missing sum over an axis, or an array not transposed"
+    if e.parts is not None and e.dy.ndim == 4 and e.numeric.ndim == 4 and not e.curved:
+        axes = tuple(range(8))
+        if not (e.parts != 0).any(axis=(*axes[:1], *axes[2:5], *axes[6:])).all():
+            return f"a flipped kernel, {windows}, another layout, or a wrong factor in some windows"
     return "a missing term: a path from x to y that backward leaves out, or a wrong factor in one of several"
 
 

@@ -93,7 +93,7 @@ def check_layer(
     input_shape: Sequence[int] | None = None,
     *,
     rng: int | np.random.Generator = 0,
-    batch_size: int = 3,
+    batch_size: int | None = None,
     inputs: Inputs | None = None,
     reference: Layer | Callable[[np.ndarray], np.ndarray] | None = None,
     layout: str | None = None,
@@ -111,8 +111,9 @@ def check_layer(
         Shape of one example. Default: the input shape of a built layer.
     rng : int or numpy.random.Generator
         Seed of all weights and inputs.
-    batch_size : int
-        Number of examples in a batch, at least 2.
+    batch_size : int, optional
+        Number of examples in a batch, at least 2. Default: 3, or 2 for a layer of more than a million
+        multiplications for an example.
     inputs : callable, optional
         `f(rng, shape) -> array`, for a layer that is not defined for all inputs, such as a logarithm.
     reference : Layer or callable, optional
@@ -182,7 +183,8 @@ class CheckReport:
 def repeat_snippet(target: LayerUnderTest, report: CheckReport) -> str:
     """Return the code that repeats the first failure."""
     kind = type(target.layer)
-    options = [f"rng={target.seed}", f"batch_size={target.batch_size}"]
+    options = [f"rng={target.seed}"]
+    options += [f"batch_size={target.given_batch_size}"] if target.given_batch_size else []
     options += [f"{name}={name}" for name in ("inputs", "reference") if getattr(target, name) is not None]
     options += [f"layout={target.layout!r}"] if target.layout else []
     call = f"check_layer({report.layer}, {target.input_shape}, {', '.join(options)}"
@@ -229,7 +231,7 @@ def make_target(
     layer: Any,
     input_shape: Sequence[int] | None = None,
     rng: int | np.random.Generator = 0,
-    batch_size: int = 3,
+    batch_size: int | None = None,
     inputs: Inputs | None = None,
     reference: Any = None,
     layout: str | None = None,
@@ -244,7 +246,8 @@ def make_target(
         raise ValueError(
             f"`input_shape` must be given for a layer that is not built, got {one_line_repr(layer)}"
         )
-    batch_size = check_int(batch_size, "batch_size", low=2)  # a single example cannot be mixed with others
+    if batch_size is not None:
+        batch_size = check_int(batch_size, "batch_size", low=2)  # one example cannot be mixed with others
     if layout is not None and layout not in LAYOUTS:
         raise ValueError(f"`layout` must be among {', '.join(LAYOUTS)}, got {layout!r}")
     seed = int(rng.integers(2**62)) if isinstance(rng, np.random.Generator) else check_int(rng, "rng", low=0)

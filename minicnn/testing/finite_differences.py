@@ -11,18 +11,21 @@ converge, another point is tried; if no point helps, the gradient must lie betwe
 """
 
 import copy
+from collections.abc import Mapping
 from enum import Enum
 
 import numpy as np
 
 from minicnn.layers.base import Layer
-from minicnn.testing.layer_under_test import INPUT, gradient_name, run, trainable
+from minicnn.testing.layer_under_test import INPUT, LayerUnderTest, gradient_name, run, trainable
 from minicnn.testing.report import note
 
 STEP = 2.0**-17  # near the cube root of the rounding error, where a central difference is most accurate
 RTOL = 1e-9  # relative to the size of the gradient along the direction
 MAX_STEP = 8.0  # of large inputs, where functions are no smoother than elsewhere
 EPS = float(np.finfo(np.float64).eps)
+AT_ONCE = 2**20  # number of input values in a batch of shifted examples
+Direction = Mapping[str, np.ndarray]  # a step for each of some arrays
 
 
 class Comparison(Enum):
@@ -38,11 +41,13 @@ class EvaluationPoint:
     """A batch `x` and a gradient `dy`, with the layer's output and gradients there.
 
     All outputs are those of copies of the layer, or of the layer itself if it is `steady`, a function of x
-    and the weights alone.
+    and the weights alone. Where examples are `independent`, some of them can be looked at alone.
     """
 
-    def __init__(self, layer: Layer, x: np.ndarray, dy: np.ndarray, steady: bool = False) -> None:
-        self.layer, self.dy, self.steady = layer, dy, steady
+    def __init__(
+        self, layer: Layer, x: np.ndarray, dy: np.ndarray, steady: bool = False, independent: bool = False
+    ) -> None:
+        self.layer, self.dy, self.steady, self.independent = layer, dy, steady, independent
         self.values = {INPUT: x, **{name: p.value for name, p in trainable(layer)}}
         self.run = run(copy.deepcopy(layer), x, dy)
         self.y = self.run.y
@@ -50,56 +55,100 @@ class EvaluationPoint:
         # The terms of a vanishing gradient cancel, as in that of a bias before a batch normalisation.
         self.floor = 256 * EPS * float(np.linalg.norm(dy) + np.linalg.norm(self.y * dy))
 
+    @classmethod
+    def of(cls, target: LayerUnderTest, x: np.ndarray, dy: np.ndarray) -> "EvaluationPoint":
+        """Return the point at `x` and `dy` of the layer under test."""
+        return cls(target.fresh(), x, dy, target.steady, target.independent)
+
     @property
     def finite(self) -> bool:
         """Whether the output and all gradients are finite."""
         return all(np.isfinite(array).all() for array in (self.y, *self.gradients.values()))
 
-    def shifted_output(self, name: str, shift: np.ndarray) -> np.ndarray:
-        """Return the output after one array was shifted by `shift`."""
+    def of_example(self, i: int) -> "EvaluationPoint":
+        """Return the point of one example alone, for steps in the input; examples must be independent."""
+        point, one = copy.copy(self), slice(i, i + 1)
+        point.values, point.gradients = {INPUT: self.values[INPUT][one]}, {INPUT: self.run.dx[one]}
+        point.y, point.dy = self.y[one], self.dy[one]
+        return point
+
+    def shifted_output(self, d: Direction, h: float) -> np.ndarray:
+        """Return the output after each array was shifted by `h` times its step."""
         x, layer = self.values[INPUT], self.layer if self.steady else copy.deepcopy(self.layer)
-        if name == INPUT:
-            return layer(x + shift).copy()
-        parameter = dict(layer.named_parameters())[name]
-        before = parameter.value.copy()
-        parameter.value = before + shift
-        y = layer(x.copy()).copy()
-        parameter.value = before
+        weights = {name: p for name, p in layer.named_parameters() if name in d}
+        before = {name: p.value.copy() for name, p in weights.items()}
+        for name, p in weights.items():
+            p.value = before[name] + h * d[name]
+        y = layer(x + h * d[INPUT] if INPUT in d else x.copy()).copy()
+        for name, p in weights.items():
+            p.value = before[name]
         return y
 
-    def central_difference(self, name: str, d: np.ndarray, h: float) -> tuple[np.ndarray, float]:
+    def central_difference(self, d: Direction, h: float) -> tuple[np.ndarray, float]:
         """Return the central difference of the output along `d`, and the rounding error of <it, dy>."""
-        plus, minus = self.shifted_output(name, h * d), self.shifted_output(name, -h * d)
-        # Outputs that are equal contribute no rounding error to the difference.
-        noise = np.linalg.norm((np.abs(plus) * self.dy)[plus != minus]) * EPS / h
-        return (plus - minus) / (2 * h), float(noise)
+        plus, minus = self.shifted_output(d, h), self.shifted_output(d, -h)
+        return (plus - minus) / (2 * h), _noise(plus, minus, self.dy, h)
 
-    def directional_derivatives(self, name: str, d: np.ndarray) -> tuple[float, float, float]:
+    def analytic_terms(self, d: Direction) -> np.ndarray:
+        """Return the terms of the derivative along `d` by the gradients that backward returned."""
+        return np.concatenate([(self.gradients[name] * step).ravel() for name, step in d.items()])
+
+    def directional_derivatives(self, d: Direction) -> tuple[float, float, float]:
         """Return the analytic and the numeric derivative along `d`, and how far they may differ."""
-        return self.derivatives_and_terms(name, d)[0]
+        return self.derivatives_and_terms(d)[0]
 
-    def derivatives_and_terms(
-        self, name: str, d: np.ndarray
-    ) -> tuple[tuple[float, float, float], np.ndarray]:
+    def derivatives_and_terms(self, d: Direction) -> tuple[tuple[float, float, float], np.ndarray]:
         """Return the same, and the terms of the numeric derivative, one for each output."""
-        product = self.gradients[name] * d
-        difference, noise = self.central_difference(name, d, STEP)
-        tolerance = RTOL * float(np.linalg.norm(product)) + 16 * noise + self.floor
+        analytic = self.analytic_terms(d)
+        difference, noise = self.central_difference(d, STEP)
         terms = difference * self.dy
-        return (float(product.sum()), float(np.vdot(difference, self.dy)), tolerance), terms
+        numeric = float(np.vdot(difference, self.dy))
+        return (float(analytic.sum()), numeric, self._tolerance(analytic, noise)), terms
 
-    def compare(self, name: str, d: np.ndarray) -> Comparison:
-        """Compare the gradient with finite differences along `d`."""
-        analytic, numeric, tolerance = self.directional_derivatives(name, d)
-        numbers = (gradient_name(name), analytic, numeric, tolerance)
+    def derivatives_of_elements(
+        self, elements: np.ndarray, step: float
+    ) -> list[tuple[tuple[float, float, float], np.ndarray]]:
+        """Return `derivatives_and_terms` for a step in each of some elements of an independent input.
+
+        The terms are those of the example of the element: no other one has any. A batch has an example for
+        each step up or down, so that a few forwards do for all elements.
+        """
+        x, found = self.values[INPUT], []
+        size = x[0].size
+        for part in np.array_split(elements, -(-2 * elements.size * size // AT_ONCE)):
+            examples = part // size
+            up, down = x[examples], x[examples]
+            up.reshape(len(part), -1)[np.arange(len(part)), part % size] += STEP * step
+            down.reshape(len(part), -1)[np.arange(len(part)), part % size] -= STEP * step
+            outputs = self.layer(np.concatenate([up, down]))
+            for i, plus, minus in zip(part, outputs[: len(part)], outputs[len(part) :], strict=True):
+                terms = (plus - minus) / (2 * STEP) * self.dy[i // size]
+                analytic = self.gradients[INPUT].ravel()[i : i + 1] * step
+                tolerance = self._tolerance(analytic, _noise(plus, minus, self.dy[i // size], STEP))
+                found.append(((float(analytic[0]), float(terms.sum()), tolerance), terms))
+        return found
+
+    def _tolerance(self, analytic: np.ndarray, noise: float) -> float:
+        size = float(np.linalg.norm(analytic))
+        return (RTOL * size if np.isfinite(size) else 0.0) + 16 * noise + self.floor
+
+    def agrees(self, d: Direction) -> bool:
+        """Return whether the gradients equal central differences along `d`, by the cheapest comparison."""
+        analytic, numeric, tolerance = self.directional_derivatives(d)
+        numbers = (", ".join(map(gradient_name, d)), analytic, numeric, tolerance)
         note("{}: analytic {:.10g}, numeric {:.10g} along a direction, tolerance {:.2g}", *numbers)
-        if abs(analytic - numeric) <= tolerance:
+        return abs(analytic - numeric) <= tolerance
+
+    def compare(self, d: Direction) -> Comparison:
+        """Compare the gradients with finite differences along `d`."""
+        if self.agrees(d):
             return Comparison.MATCH
-        scale = float(np.linalg.norm(self.gradients[name] * d))
+        terms = self.analytic_terms(d)
+        analytic, scale = float(terms.sum()), float(np.linalg.norm(terms))
         if not np.isfinite(scale):
             return Comparison.MISMATCH
-        numeric, error, noise = self._richardson(name, d)
-        inside, width = self.between_one_sided(name, d)
+        numeric, error, noise = self._richardson(d)
+        inside, width = self.between_one_sided(d)
         size, slack = max(scale, abs(numeric)), 64 * noise + self.floor
         # At an exact kink central differences converge too, to the mean of the one-sided derivatives: hence
         # the width.
@@ -108,27 +157,39 @@ class EvaluationPoint:
             return Comparison.MATCH if close else Comparison.MISMATCH
         return Comparison.KINK if inside else Comparison.OUTSIDE
 
-    def between_one_sided(self, name: str, d: np.ndarray) -> tuple[bool, float]:
+    def between_one_sided(self, d: Direction) -> tuple[bool, float]:
         """Return whether the gradient lies between the one-sided derivatives, and how far these differ."""
         h = 2.0**-20
-        right = self.dy * (self.shifted_output(name, h * d) - self.y) / h
-        left = self.dy * (self.y - self.shifted_output(name, -h * d)) / h
-        product = self.gradients[name] * d
-        slack = 1e-6 * np.linalg.norm(product) + 64 * EPS / h * np.linalg.norm(self.y * self.dy)
+        right = self.dy * (self.shifted_output(d, h) - self.y) / h
+        left = self.dy * (self.y - self.shifted_output(d, -h)) / h
+        terms = self.analytic_terms(d)
+        slack = 1e-6 * np.linalg.norm(terms) + 64 * EPS / h * np.linalg.norm(self.y * self.dy)
         low, high = np.minimum(left, right).sum(), np.maximum(left, right).sum()
-        return bool(low - slack <= product.sum() <= high + slack), float(high - low)
+        return bool(low - slack <= terms.sum() <= high + slack), float(high - low)
 
-    def _richardson(self, name: str, d: np.ndarray) -> tuple[float, float, float]:
+    def is_curved(self, d: Direction) -> bool:
+        """Return whether most outputs bend along `d`: a function with kinks alone bends at these only."""
+        h = 2.0**-9
+        plus, minus = self.shifted_output(d, h), self.shifted_output(d, -h)
+        bent = np.abs(plus + minus - 2 * self.y) > 1e-6 * np.abs(plus - minus) + 1e-12 * np.abs(self.y)
+        return bool(bent.mean() > 0.5)
+
+    def _richardson(self, d: Direction) -> tuple[float, float, float]:
         """Return the derivative by Richardson extrapolation, its estimated error, and its rounding error."""
         row: list[np.ndarray] = []
         for level in range(4):
             before, h = row, 2.0 ** -(9 + level)
-            difference, noise = self.central_difference(name, d, h)
+            difference, noise = self.central_difference(d, h)
             row = [difference]
             for order, coarser in enumerate(before, start=1):
                 row.append(row[-1] + (row[-1] - coarser) / (4**order - 1))
         error = np.abs(row[-1] - row[-2]) + np.abs(row[-1] - before[-1])
         return float(np.vdot(row[-1], self.dy)), float(np.vdot(error, np.abs(self.dy))), noise
+
+
+def _noise(plus: np.ndarray, minus: np.ndarray, dy: np.ndarray, h: float) -> float:
+    """Return the rounding error of a central difference; outputs that are equal contribute none."""
+    return float(np.linalg.norm((np.abs(plus) * dy)[plus != minus])) * EPS / h
 
 
 def step_size(value: np.ndarray) -> float:

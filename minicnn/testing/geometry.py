@@ -112,7 +112,7 @@ def _layouts(target: LayerUnderTest) -> list[str]:
         return target.likely_layouts
     found = []
     for layout, channels in zip(LAYOUTS, (2, 0), strict=True):
-        seen = _receptive_fields(target, target.built, channels).astype(int)
+        seen = _built_fields(target, channels).astype(int)
         shared = seen @ seen.T
         size = np.maximum(seen.sum(axis=1), 1)
         if ((shared == 0) | (shared == size) & (shared == size[:, None])).all():
@@ -129,7 +129,7 @@ def _misplaced_window(
     Returned are i, the first and last input that are declared, and the inputs on which the output depends.
     """
     size = target.input_shape[axis]
-    windows = [np.flatnonzero(inputs) for inputs in _receptive_fields(target, target.built, axis)]
+    windows = [np.flatnonzero(inputs) for inputs in _built_fields(target, axis)]
     extents = [w[-1] - w[0] + 1 if w.size else 0 for w in windows]
     if max(extents) != span or span >= size:
         return None  # several layers in one may see more or less; a window of the whole image has no position
@@ -199,6 +199,13 @@ def _is_transposed(target: LayerUnderTest, axis: int, layout: str) -> bool:
         seen = _receptive_fields(target, layer, axis + FIRST_AXIS[layout])
         positions.append(np.where(seen.any(axis=1), seen.argmax(axis=1), np.nan))
     return bool(np.nansum(positions[0] - positions[1]) > 0)
+
+
+def _built_fields(target: LayerUnderTest, axis: int) -> np.ndarray:
+    """Return `_receptive_fields` of the built layer, found once for each axis."""
+    if axis not in target.receptive_fields:
+        target.receptive_fields[axis] = _receptive_fields(target, target.built, axis)
+    return target.receptive_fields[axis]
 
 
 def _receptive_fields(target: LayerUnderTest, layer: Layer, axis: int) -> np.ndarray:

@@ -22,6 +22,7 @@ from minicnn.testing.report import Remark, fail_check, note
 INPUT_SCALES = {"normal": 1.0, "wide": 8.0, "small": 0.1, "tens": 30.0, "hundreds": 300.0}
 LARGE_SHIFT = 1e4  # added to one example, large enough for exp to overflow or underflow
 LAYOUTS = ("NHWC", "NCHW")
+HEAVY = 1e6  # from so many multiplications on, for one example, some checks try less
 GENERATORS = (np.random.Generator, np.random.RandomState)
 INPUT = ""  # key of the input beside the names of the weights, one of which may be "x"
 Inputs = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
@@ -47,17 +48,23 @@ class LayerUnderTest:
         layer: Layer,
         input_shape: tuple[int, ...],
         seed: int = 0,
-        batch_size: int = 3,
+        batch_size: int | None = None,
         inputs: Inputs | None = None,
         reference: Any = None,
         layout: str | None = None,
     ) -> None:
         self.layer, self.input_shape, self.seed = layer, input_shape, seed
-        self.batch_size, self.inputs, self.reference, self.layout = batch_size, inputs, reference, layout
+        self.given_batch_size, self.inputs, self.reference, self.layout = (
+            batch_size,
+            inputs,
+            reference,
+            layout,
+        )
         self.rng = np.random.default_rng(seed)
         self.check = ""
         self.remarks: list[Remark] = []
         self.likely_layouts: list[str] = []  # found out by the check of geometry
+        self.receptive_fields: dict[int, np.ndarray] = {}  # of each axis, found out by the same check
         self.drawn = ""  # what the last batch of inputs is like
 
     def start(self, check: str) -> None:
@@ -114,9 +121,32 @@ class LayerUnderTest:
         return copy.deepcopy(layer, {id(part): part for part in fixed})
 
     @cached_property
+    def work(self) -> float:
+        """About how many multiplications a forward makes for one example."""
+        output = self.built.output_shape or (1,)
+        weights = sum(math.prod(p.shape) for p in self.built.parameters())
+        positions = math.prod(output) / max(min(output[0], output[-1]), 1)
+        return math.prod(self.input_shape) + math.prod(output) + positions * weights
+
+    @cached_property
+    def batch_size(self) -> int:
+        """Number of examples in a batch: that of the caller, or 3, or 2 for a heavy layer."""
+        return self.given_batch_size or (3 if self.work < HEAVY else 2)
+
+    @cached_property
     def steady(self) -> bool:
         """Whether forward is a function of x and the weights alone: one copy serves all calls."""
         return not (self.random or self.has_statistics)
+
+    @cached_property
+    def independent(self) -> bool:
+        """Whether changing one example leaves the outputs of the others as they are, bit for bit."""
+        if not self.steady:
+            return False
+        layer, x = self.fresh(), self._inputs("normal", 2, np.random.default_rng(self.seed))
+        before = layer(x.copy()).copy()
+        x[0] = self._inputs("wide", 2, np.random.default_rng(self.seed + 1))[0]
+        return np.array_equal(layer(x)[1], before[1], equal_nan=True)
 
     @cached_property
     def random(self) -> bool:

@@ -10,7 +10,9 @@ from minicnn.testing.finite_differences import Comparison, EvaluationPoint, rand
 from minicnn.testing.layer_under_test import INPUT, gradient_name
 from minicnn.testing.report import Failure
 
-BLOCK = 512  # number of elements that are compared one by one
+BLOCK = 512  # number of elements that are compared one by one, with few outputs
+FEW = 64  # the same, with many outputs
+TERMS = 2**22  # most terms of the derivatives of these elements, one for each output
 
 
 def locate(point: EvaluationPoint, name: str, rng: np.random.Generator) -> Failure | None:
@@ -21,15 +23,16 @@ def locate(point: EvaluationPoint, name: str, rng: np.random.Generator) -> Failu
     """
     value = point.values[name]
     block = np.arange(value.size)
-    while block.size > BLOCK:
+    limit = min(BLOCK, max(FEW, TERMS // point.y.size))
+    while block.size > limit:
         block = max(np.array_split(block, 2), key=lambda half: _relative_error(point, name, half, rng))
-    found = [point.derivatives_and_terms(name, _unit_vector(value, i)) for i in block]
+    found = _derivatives(point, name, block)
     analytic, numeric, tolerance = np.array([numbers for numbers, _ in found]).T / step_size(value)
     error = np.abs(analytic - numeric)
     wrong = ~(error <= tolerance)
     order = np.argsort(np.where(np.isnan(error), -np.inf, -error))
     for k in [k for k in order if wrong[k]][:8]:
-        comparison = point.compare(name, _unit_vector(value, block[k]))
+        comparison = point.compare({name: _unit_vector(value, block[k])})
         if comparison in (Comparison.MISMATCH, Comparison.OUTSIDE):
             index = tuple(int(i) for i in np.unravel_index(block[k], value.shape))
             facts: dict[str, Any] = {"analytic": float(analytic[k]), "numeric": float(numeric[k])}
@@ -51,6 +54,21 @@ def locate(point: EvaluationPoint, name: str, rng: np.random.Generator) -> Failu
     return None
 
 
+def _derivatives(point: EvaluationPoint, name: str, block: np.ndarray) -> list[tuple[tuple, np.ndarray]]:
+    """Return the derivatives for each element of a block, and their terms, one for each output."""
+    value = point.values[name]
+    if name != INPUT or not point.independent:
+        return [point.derivatives_and_terms({name: _unit_vector(value, i)}) for i in block]
+    found = []
+    for i, (numbers, terms) in zip(
+        block, point.derivatives_of_elements(block, step_size(value)), strict=True
+    ):
+        of_all = np.zeros(point.y.shape)
+        of_all[i // value[0].size] = terms
+        found.append((numbers, of_all))
+    return found
+
+
 def _evidence(
     point: EvaluationPoint, name: str, block: np.ndarray, arrays: tuple, parts: np.ndarray
 ) -> Evidence:
@@ -62,12 +80,13 @@ def _evidence(
         flat[np.arange(len(block)), block] = 0
         elementwise = not flat.any()
     analytic, numeric, wrong = arrays
+    curved = point.is_curved({name: random_direction(value, np.random.default_rng(0), sparse=False)})
     if block.size == value.size:
         analytic, numeric, wrong = (array.reshape(value.shape) for array in arrays)
         parts = parts.reshape(*value.shape, *point.dy.shape)
-        return Evidence(analytic, numeric, wrong, value, point.dy, name == INPUT, elementwise, parts)
+        return Evidence(analytic, numeric, wrong, value, point.dy, name == INPUT, elementwise, curved, parts)
     dy = point.dy.ravel()[block] if elementwise else point.dy
-    return Evidence(analytic, numeric, wrong, value.ravel()[block], dy, False, elementwise)
+    return Evidence(analytic, numeric, wrong, value.ravel()[block], dy, False, elementwise, curved)
 
 
 def where_wrong(wrong: np.ndarray, of_input: bool) -> str:
@@ -107,7 +126,7 @@ def _relative_error(
     value = point.values[name]
     d = np.zeros(value.size)
     d[indices] = random_direction(value, rng, sparse=False).ravel()[indices]
-    analytic, numeric, tolerance = point.directional_derivatives(name, d.reshape(value.shape))
+    analytic, numeric, tolerance = point.directional_derivatives({name: d.reshape(value.shape)})
     error = abs(analytic - numeric)
     return error / max(tolerance, 1e-300) if math.isfinite(error) else math.inf
 

@@ -49,6 +49,10 @@ def _check_agreement(target: LayerUnderTest) -> None:
         dropped = trained == 0
         if dropped.any() and np.ptp((trained / in_eval)[~dropped]) < 1e-6:
             hint = "a mask that is drawn once, or from the same seed each time"
+        other = target.draw()
+        added = target.fresh()(other.copy()) - target.fresh().eval()(other.copy())
+        if np.ptp(added) > 1e-6 and np.allclose(added, trained - in_eval, rtol=1e-6, atol=1e-9):
+            hint = "noise that is drawn once, or from the same seed each time"
         require_equal(in_eval, trained, "training and eval mode give different outputs", "y", hint)
         return
     x = target.draw(examples=64)

@@ -1,7 +1,6 @@
 """Later calls and large batches: what must not change with the number of calls or examples."""
 
 import copy
-import math
 from collections import deque
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 from minicnn.layers.base import Layer
 from minicnn.testing.contents import class_values, reachable
 from minicnn.testing.finite_differences import Comparison, EvaluationPoint, random_direction
-from minicnn.testing.layer_under_test import INPUT, LayerUnderTest, gradient_name, run
+from minicnn.testing.layer_under_test import HEAVY, INPUT, LayerUnderTest, gradient_name, run
 from minicnn.testing.locate import locate
 from minicnn.testing.report import CheckFailed, Failure, fail_check, require_equal
 from minicnn.testing.tracing import count_lines
@@ -19,7 +18,6 @@ STEPS = 12  # number of training steps before gradients are compared again
 MANY_EXAMPLES = 2050
 WORK = 3e7  # multiplications, about, of a forward on many examples
 LINES = 30_000  # of Python code, for a layer with a loop over examples
-HEAVY = 1e6  # from so many multiplications on, for one example, fewer steps are made
 CALLS = 200  # a buffer that is still growing after so many calls is taken for a leak
 _STATE_HINT = "a counter, or state that each call changes"
 _BATCH_HINT = "a limit on the batch size, or a sum in blocks whose rest is lost"
@@ -27,7 +25,7 @@ _BATCH_HINT = "a limit on the batch size, or a sum in blocks whose rest is lost"
 
 def check_steps(target: LayerUnderTest) -> None:
     """Check that outputs and gradients are still right after some training steps."""
-    steps = STEPS if _work(target) < HEAVY else STEPS // 3
+    steps = STEPS if target.work < HEAVY else STEPS // 3
     layer = _trained(target, steps)
     if not (target.random or target.has_statistics):
         x = target.draw()
@@ -58,12 +56,13 @@ def _trained(target: LayerUnderTest, steps: int) -> Layer:
 def _wrong_gradient(target: LayerUnderTest, layer: Layer, n: int) -> Failure | None:
     """Return the failure of a gradient of this layer, or None."""
     point = EvaluationPoint(copy.deepcopy(layer), target.draw(examples=n), target.draw_dy(n))
-    for name in point.values:
-        if name == INPUT and target.straight_through:
+    names = [name for name in point.values if name != INPUT or not target.straight_through]
+    for sparse in (False, True):
+        directions = {name: random_direction(point.values[name], target.rng, sparse) for name in names}
+        if not names or point.agrees(directions):
             continue
-        for sparse in (False, True):
-            d = random_direction(point.values[name], target.rng, sparse)
-            if point.compare(name, d) is Comparison.MISMATCH:
+        for name, d in directions.items():
+            if point.compare({name: d}) is Comparison.MISMATCH:
                 return locate(point, name, target.rng) or Failure(
                     "", "a gradient is wrong", gradient_name(name)
                 )
@@ -95,15 +94,6 @@ def check_batches(target: LayerUnderTest) -> None:
         require_equal(array, expected, what, name, _BATCH_HINT)
 
 
-def _work(target: LayerUnderTest) -> float:
-    """Return about how many multiplications a forward makes for one example."""
-    layer = target.built
-    output = layer.output_shape or (1,)
-    weights = sum(math.prod(p.shape) for p in layer.parameters())
-    positions = math.prod(output) / max(min(output[0], output[-1]), 1)
-    return math.prod(target.input_shape) + math.prod(output) + positions * weights
-
-
 def _many_examples(target: LayerUnderTest) -> int:
     """Return how many examples a layer can process in a few milliseconds, at most MANY_EXAMPLES."""
 
@@ -113,7 +103,7 @@ def _many_examples(target: LayerUnderTest) -> int:
 
     low = target.smallest_batch
     per_example = (lines(low + 4) - lines(low)) / 4
-    return int(min(MANY_EXAMPLES, WORK / _work(target), LINES / max(per_example, 1e-9)))
+    return int(min(MANY_EXAMPLES, WORK / target.work, LINES / max(per_example, 1e-9)))
 
 
 def check_memory(target: LayerUnderTest) -> None:

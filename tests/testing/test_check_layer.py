@@ -11,6 +11,7 @@ from minicnn import BatchNorm, Conv2D, Dense, Flatten, Layer, Parameter, Pool2D,
 from minicnn.models import lenet5
 from minicnn.testing import CHECKS, ZOO, LayerCheckError, LayerCheckRemark, check_layer
 from minicnn.testing.correct_layers import Scale
+from minicnn.testing.finite_differences import EvaluationPoint
 
 
 class OffByFactor(Conv2D):
@@ -443,3 +444,67 @@ class ActivatedPattern(Layer):
 
 def test_a_static_method_that_is_not_written_in_python_is_no_error():
     check_layer(ActivatedPattern(), (4,))
+
+
+class Noise(Layer):
+    """Adds noise whose draws depend on the dtype, as those of NumPy do."""
+
+    def __init__(self, sigma, wrong=False):
+        self.sigma, self.wrong = sigma, wrong
+
+    def init_params(self, input_shape, rng):
+        self.rng = rng.spawn(1)[0]
+
+    def forward(self, x):
+        if not self.training:
+            return x.copy()
+        kept = x.astype(np.float16).astype(x.dtype) if self.wrong and x.dtype == np.float32 else x
+        drawn = self.rng.standard_normal(x.shape, np.float32 if self.wrong else x.dtype)
+        return kept + (self.sigma * drawn).astype(x.dtype)
+
+    def backward(self, dy):
+        return dy.copy()
+
+
+@pytest.mark.parametrize("sigma", [0.001, 0.01, 0.2, 3.0])
+def test_noise_that_is_drawn_in_the_dtype_of_x_passes(sigma):
+    check_layer(Noise(sigma), (6, 4))
+
+
+def test_a_lower_precision_of_float32_is_found_beside_noise():
+    with pytest.raises(LayerCheckError) as caught:
+        check_layer(Noise(0.2, wrong=True), (6, 4), only="float32")
+    assert caught.value.checks == ["float32"]
+
+
+class Bound(Layer):
+    """The derivative ignores a bound that only few inputs pass."""
+
+    def forward(self, x):
+        self.cache = x
+        return x * np.clip(x + 3, 0, 6) / 6
+
+    def backward(self, dy):
+        return dy * (2 * self.cache + 3) / 6
+
+
+def test_a_rare_value_is_not_taken_for_an_effect_of_the_batch_size():
+    for seed in range(5):
+        with pytest.raises(LayerCheckError) as caught:
+            check_layer(Bound(), (3, 5), rng=seed, only="gradients")
+        assert (
+            "only" not in caught.value.failures[0].facts
+            or "batch" not in caught.value.failures[0].facts["only"]
+        )
+
+
+def test_examples_of_one_point_are_differentiated_in_one_batch():
+    rng = np.random.default_rng(0)
+    layer = Dense(4).build((5,), rng=0, dtype=np.float64).train()
+    x, dy = rng.standard_normal((3, 5)), rng.standard_normal((3, 4))
+    point = EvaluationPoint(layer, x, dy, steady=True, independent=True)
+    found = point.derivatives_of_elements(np.array([0, 7, 14]), 1.0)
+    for (analytic, numeric, tolerance), i in zip([numbers for numbers, _ in found], (0, 7, 14), strict=True):
+        expected = (layer.kernel.value @ dy[i // 5])[i % 5]
+        assert abs(analytic - expected) < 1e-12
+        assert abs(numeric - expected) < tolerance < 1e-6

@@ -19,7 +19,7 @@ class SoftplusOverflows(Layer):
         return dy * np.where(self.cache > 0, 1, small) / (1 + small)
 
 
-@broken("finite", (5,), cause="overflow")
+@broken("finite", (5,), cause="logarithm")
 class LogOfSoftmax(Layer):
     """The logarithm of a softmax is -inf where the softmax underflows."""
 
