@@ -52,6 +52,10 @@ class Evidence:
     def __post_init__(self) -> None:
         sizes = (np.abs(array).max(initial=0.0) for array in (self.numeric, self.analytic))
         self.size = float(max(sizes))  # to which errors are compared
+        with np.errstate(invalid="ignore"):
+            error = float(np.abs(self.numeric - self.analytic).max(initial=0.0))
+        # An explanation must fit better than the right gradient itself, where errors are small.
+        self.tolerance = min(CLOSE * self.size, 0.01 * error)
 
     def is_analytic(self, other: np.ndarray) -> bool:
         """Return whether an array is the gradient that backward returned."""
@@ -59,7 +63,7 @@ class Evidence:
 
     def close(self, one: np.ndarray, two: np.ndarray) -> bool:
         """Return whether two arrays of gradients are equal up to rounding."""
-        return bool((np.abs(one - two) <= CLOSE * self.size).all())
+        return bool((np.abs(one - two) <= self.tolerance).all())
 
 
 def axis_names(ndim: int) -> tuple[str, ...]:
@@ -118,6 +122,8 @@ def _factor(e: Evidence) -> str:
     ratio, batch = float(np.vdot(a, n) / np.vdot(n, n)), len(e.dy)
     if not np.allclose(a, ratio * n, rtol=1e-4, atol=1e-7 * e.size):
         return ""
+    if np.abs(a - ratio * n).max() > 0.01 * np.abs(a - n).max():
+        return ""  # near 1, where any factor is close
     if batch > 1 and _is(ratio, batch):
         return "a mean over the batch in place of a sum, or the reverse"
     shape = (*(e.value.shape[1:] if e.of_input else e.value.shape), *e.dy.shape[1:])
@@ -126,7 +132,8 @@ def _factor(e: Evidence) -> str:
     count = round(ratio * batch)
     if not known and not e.of_input and 1 < count < 64 and math.isclose(count, ratio * batch, rel_tol=1e-5):
         return f"a fixed batch size of {count} in place of the number of examples, {batch}"
-    factor = f"a constant factor: the gradient is {ratio:.4g} times the correct one{_range(e)}"
+    digits = 4 if abs(ratio - 1) > 0.01 else 8
+    factor = f"a constant factor: the gradient is {ratio:.{digits}g} times the correct one{_range(e)}"
     return factor + (f"; a mean over {known} elements in place of a sum, or the reverse" if known else "")
 
 
@@ -220,7 +227,7 @@ def _subset_sums(e: Evidence, parts: np.ndarray) -> str:
     for values, analytic in zip(flat, e.analytic[e.wrong], strict=True):
         some = values[values != 0]
         subsets = np.array(list(itertools.product((0, 1), repeat=some.size))) @ some
-        if np.abs(subsets - analytic).min() > CLOSE * e.size:
+        if np.abs(subsets - analytic).min() > e.tolerance:
             return ""
     return "only some of the terms count: `=` for `+=` where windows overlap, or a forgotten term"
 
@@ -293,7 +300,7 @@ def _shortcut(e: Evidence) -> str:
     missing = e.numeric - e.analytic
     if e.of_input and missing.shape == e.dy.shape:
         ratio = float(np.vdot(missing, e.dy) / np.vdot(e.dy, e.dy))
-        if np.abs(missing - ratio * e.dy).max() <= CLOSE * e.size and abs(ratio) > CLOSE:
+        if np.abs(missing - ratio * e.dy).max() <= e.tolerance and abs(ratio) > CLOSE:
             return f"the missing term is {ratio:.3g} dy: a shortcut, or another direct path, is forgotten"
     return ""
 

@@ -10,7 +10,7 @@ from minicnn.parallel.whole_batch import asks_for_sums
 from minicnn.testing.layer_under_test import LARGE_SHIFT, LayerUnderTest, Run, run
 from minicnn.testing.report import CheckFailed, fail_check, require_equal
 
-_HINT = "a mean, a maximum or a reshape over the batch axis"
+_HINT = "a mean, a maximum or a reshape over the batch axis, or numbers drawn from a fixed seed"
 
 
 def check_examples(target: LayerUnderTest) -> None:

@@ -71,7 +71,7 @@ def _check_agreement(target: LayerUnderTest) -> None:
     if not _agrees(layer, x, trained):
         in_eval = layer.eval()(x.copy())
         what = "eval mode gives another output than training mode, with the running statistics of the batch"
-        hint = "running statistics are not updated, or used differently: a missing root, mean or variance"
+        hint = "running statistics are not updated, no Parameters, or used differently: without root or mean"
         facts: dict[str, Any] = {
             "eval norm": float(np.linalg.norm(in_eval)),
             "train norm": float(np.linalg.norm(trained)),

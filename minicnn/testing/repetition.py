@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from minicnn.layers.base import Layer
-from minicnn.testing.contents import class_values, reachable
+from minicnn.testing.contents import class_values, global_values, reachable
 from minicnn.testing.finite_differences import Comparison, EvaluationPoint, random_direction
 from minicnn.testing.layer_under_test import HEAVY, INPUT, LayerUnderTest, gradient_name, run
 from minicnn.testing.locate import locate
@@ -138,7 +138,8 @@ def _bytes(part: Any) -> int:
 
 
 def _class_containers(layer: Layer) -> list[Any]:
-    """Return the containers in the bodies of the layer's classes, and the arrays that they hold."""
-    found = [value for value in class_values(type(layer)) if isinstance(value, list | dict | set | deque)]
+    """Return the containers of the layer's classes and their modules, and the arrays that they hold."""
+    values = class_values(type(layer)) + global_values(type(layer))
+    found = [value for value in values if isinstance(value, list | dict | set | deque)]
     held = [item for each in found for item in (each.values() if isinstance(each, dict) else each)]
     return found + [item for item in held if isinstance(item, np.ndarray | list)]

@@ -11,6 +11,7 @@ from minicnn.testing.styles import (  # noqa: F401
     curves,
     loops,
     mixing,
+    noise,
     normalizations,
     package,
     state,

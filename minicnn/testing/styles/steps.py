@@ -121,6 +121,7 @@ class TopK(Layer):
 
 
 @right((6,))
+@right((3, 5))
 class Sort(Layer):
     """The features of each example in order."""
 

@@ -173,3 +173,27 @@ class TemperatureForgotten(Layer):
         dz = y * (dy - (dy * y).sum(axis=-1, keepdims=True))
         self.t.add_grad(-(dz * x).sum() / self.t.value**2)
         return dz
+
+
+@broken("gradients", (3, 5), cause="for x|bound|elementwise")
+class BoundsOfHardSwish(Layer):
+    """x clip(x + 3, 0, 6) / 6, with the derivative between the bounds everywhere."""
+
+    def forward(self, x):
+        self.cache = x
+        return x * np.clip(x + 3, 0, 6) / 6
+
+    def backward(self, dy):
+        return dy * (2 * self.cache + 3) / 6
+
+
+@broken("gradients", (5,), cause="1.0005 times")
+class SlopeOffByLittle(Layer):
+    """The derivative of tanh times 1.0005, as after rounding a constant."""
+
+    def forward(self, x):
+        self.cache = x
+        return np.tanh(x)
+
+    def backward(self, dy):
+        return 1.0005 * dy * (1 - np.tanh(self.cache) ** 2)

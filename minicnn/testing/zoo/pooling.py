@@ -167,3 +167,21 @@ class ReturnsAView(Layer):
     def backward(self, dy):
         n, h, w, c = self.cache
         return np.broadcast_to((dy / (h * w))[:, None, None, :], (n, h, w, c))
+
+
+@broken("gradients", (4, 4, 2), cause="missing term")
+class SoftPoolOfConstantWeights(Layer):
+    """The mean of a window weighted by the softmax of its values, whose weights are taken for constants."""
+
+    def forward(self, x):
+        n, h, w, c = x.shape
+        windows = x.reshape(n, h // 2, 2, w // 2, 2, c)
+        e = np.exp(windows - windows.max(axis=(2, 4), keepdims=True))
+        p = e / e.sum(axis=(2, 4), keepdims=True)
+        self.cache = p
+        return (p * windows).sum(axis=(2, 4))
+
+    def backward(self, dy):
+        p = self.cache
+        n, h, _, w, _, c = p.shape
+        return (dy[:, :, None, :, None] * p).reshape(n, 2 * h, 2 * w, c)

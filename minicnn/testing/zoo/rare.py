@@ -218,3 +218,33 @@ class HalfPrecisionInFloat32(Layer):
 
     def backward(self, dy):
         return dy * self.cache.astype(dy.dtype)
+
+
+INPUTS: list[np.ndarray] = []
+
+
+@broken("memory", (4, 3), cause="append")
+class KeepsInputsInTheModule(Layer):
+    """Appends every input to a list of the module, as for a plot."""
+
+    def forward(self, x):
+        INPUTS.append(x.copy())
+        self.cache = None
+        return 2 * x
+
+    def backward(self, dy):
+        return 2 * dy
+
+
+@broken("modes", (4, 3), cause="noise that is drawn once")
+class SameNoiseInEachCall(Layer):
+    """Noise of training from a generator that every forward seeds again."""
+
+    def forward(self, x):
+        self.cache = None
+        if not self.training:
+            return x.copy()
+        return x + 0.2 * np.random.default_rng(0).standard_normal(x.shape).astype(x.dtype)
+
+    def backward(self, dy):
+        return dy.copy()
