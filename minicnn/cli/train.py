@@ -81,9 +81,9 @@ def add_to(commands: Commands) -> None:
     distort = "distort the training images at random"
     parser.add_argument("--augment", action="store_true", default=None, help=distort)
     add("seed", "N", f"random seed (default: {new.seed})")
-    add("limit", "N", "use only N training images: the first N; of your own pictures, N drawn by the seed")
+    add("limit", "N", "use only N training images: the first N; of your own data, N drawn by the seed")
     hold_out = "share of the training images of each class to hold out, for the curves, and for the score if "
-    hold_out += f"there is no test set (default: {OWN_VAL_SPLIT:g} for your own pictures, else 0)"
+    hold_out += f"there is no test set (default: {OWN_VAL_SPLIT:g} for your own data, else 0)"
     add("val-split", "SHARE", hold_out, float)
     add("size", "N|HxW", "size to which pictures in class folders are scaled (default: 32)", str)
     add("channels", "1|3", "1 for grey pictures, 3 for colours (default: what the files hold)")

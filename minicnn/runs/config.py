@@ -70,11 +70,11 @@ class TrainConfig:
     seed : int
         Seed of the initial weights, the order of the images, the augmentation and the held-out images.
     limit : int, optional
-        Use only `limit` training images: the first, or of class folders and archives some drawn by the seed.
+        Use only `limit` training images: the first, or of a set of one's own some drawn by the seed.
     val_split : float, optional
         Share of the training images to hold out, of each class the same; they are drawn by the seed, and
-        evaluated after each epoch. By default a tenth of class folders and archives without such a part, and
-        none of other sets.
+        evaluated after each epoch. By default a tenth of a set of one's own without such a part, and none of
+        sets by name or with the numbers of images of MNIST or CIFAR-10, whose parts are published.
     size : str, optional
         Height and width to which the pictures of class folders are brought, "32" or "24x32"; the default is
         32.

@@ -114,7 +114,7 @@ def _held_out(config: TrainConfig, found: Dataset, labels: np.ndarray) -> tuple[
     if not share:
         return rows, rows[:0]
     kept, held_out = hold_out(labels[rows], share, np.random.default_rng([config.seed, 0, 0, 1]))
-    if not len(held_out):
+    if not len(held_out) and (config.val_split is not None or "test" not in found.splits):
         raise ValueError(
             f"`val_split` must be 0 if each class has one image, since none can be held out, got {share:g}"
         )

@@ -19,6 +19,7 @@ from minicnn.saving.preprocessing import DIGIT
 
 OWN_VAL_SPLIT = 0.1  # held out of sets that have no published parts, unless the config says otherwise
 _SIZE = (32, 32)
+_PUBLISHED = {(60_000, 10_000), (50_000, 10_000)}  # images in the parts of MNIST and its kin, and of CIFAR-10
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,8 @@ class Dataset:
     preprocessing : dict, str or None
         How pictures become such images, as `save_model` takes it; None if that is not known.
     own : bool
-        Whether it is a set of the user's, whose images may be sorted by class.
+        Whether it is a set of the user's, whose images may be sorted by class; not one by name, or of the
+        numbers of images of a published set.
     """
 
     splits: dict[str, Split]
@@ -75,7 +77,8 @@ def find_dataset(config: TrainConfig, reader: ImageReader | None = None) -> Data
     if path.is_dir():
         kind, entry = next(pair for pair in FOLDER_FORMATS.items() if pair[1].matches(path))
         train, test = entry.load(path)
-        return Dataset({"train": train, "test": test}, kind, _listed(entry.class_names))
+        own = (len(train[1]), len(test[1])) not in _PUBLISHED
+        return Dataset({"train": train, "test": test}, kind, _listed(entry.class_names), own=own)
     if path.is_file():
         return Dataset(read_npz(path), "an archive of arrays", own=True)
     known = ", ".join((*DATASETS, *FOLDER_FORMATS))

@@ -26,7 +26,8 @@ def train(*arguments):
 
 def test_train_writes_a_run_folder_and_prints_its_progress(dataset, tmp_path, capsys):
     out = tmp_path / "run"
-    assert train("--dataset", dataset, "--epochs", 8, "--batch-size", 20, "--out", out) == 0
+    options = ("--epochs", 8, "--batch-size", 20, "--val-split", 0)
+    assert train("--dataset", dataset, *options, "--out", out) == 0
     assert sorted(path.name for path in out.iterdir()) == [
         *("checkpoints", "config.json", "confusion.png", "curves.png", "errors.png"),
         *("history.csv", "model.safetensors", "result.json"),
@@ -221,7 +222,18 @@ def test_resume_refuses_what_is_not_a_run(tmp_path, capsys):
 
 
 def test_a_ruined_net_is_reported_without_pictures(dataset, tmp_path, capsys):
-    arguments = ("--lr", 1e30, "--optimizer", "sgd", "--schedule", "constant", "--batch-size", 160)
+    arguments = (
+        "--lr",
+        1e30,
+        "--optimizer",
+        "sgd",
+        "--schedule",
+        "constant",
+        "--batch-size",
+        160,
+        "--val-split",
+        0,
+    )
     assert train("--dataset", dataset, *arguments, "--epochs", 1, "--out", tmp_path / "run") == 1
     assert "no pictures: the network's outputs are not finite" in capsys.readouterr().out
     assert read_result(tmp_path / "run")["test_loss"] is None

@@ -8,6 +8,7 @@ not import anything anew.
 """
 
 import argparse
+import faulthandler
 import json
 import os
 import random
@@ -51,13 +52,15 @@ def fill_disk(size, seconds):
     timer.start()
 
 
-def live(arguments, closed=(), size=None, full_after=0.0, number=0, patience=SECONDS):
-    """Run a command in a process of its own; return whether it hung."""
+def live(arguments, closed=(), size=None, full_after=0.0, number=0, patience=SECONDS, hangs=None):
+    """Run a command in a process of its own; return whether it hung, and write its traceback into `hangs`."""
     child = os.fork()
     if child == 0:
         status = 99
         try:
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            if hangs is not None:
+                faulthandler.register(signal.SIGUSR2, hangs, all_threads=True)
             for descriptor in {0, 1, 2}:
                 if descriptor in closed:
                     os.close(descriptor)
@@ -73,18 +76,30 @@ def live(arguments, closed=(), size=None, full_after=0.0, number=0, patience=SEC
         if os.waitpid(child, os.WNOHANG)[0]:
             return False
         time.sleep(0.005)
+    told = f"{arguments}, closed {closed}, size {size} after {full_after}, signal {number} at {patience}"
+    if not number:
+        tell(hangs, child, told)
     os.kill(child, number or signal.SIGKILL)
     deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:
         if os.waitpid(child, os.WNOHANG)[0]:
             return number == 0
         time.sleep(0.005)
+    tell(hangs, child, told)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     return True
 
 
-def one_run(folder, data, draw, seconds):
+def tell(hangs, child, text):
+    """Write how a process hangs, where that is wanted; what it runs, it writes itself."""
+    if hangs is not None:
+        print(text, Path(f"/proc/{child}/status").read_text(), file=hangs, flush=True)
+        os.kill(child, signal.SIGUSR2)
+        time.sleep(1)
+
+
+def one_run(folder, data, draw, seconds, hangs=None):
     """Let a run come to harm a few times, then to its end; return the numbers of harms and hangs."""
     harms = hung = 0
     for _ in range(LIVES):
@@ -94,14 +109,14 @@ def one_run(folder, data, draw, seconds):
         else:
             size = draw.choice([0, 1, 50, draw.randrange(1000), draw.randrange(800_000)])
             harm = {"size": size, "full_after": draw.uniform(0, seconds)}
-        hung += live(commands(folder, data), closed, **harm)
+        hung += live(commands(folder, data), closed, **harm, hangs=hangs)
         harms += 1
         if folder.is_dir() and not (folder / "config.json").exists():  # killed before the run began
             for path in folder.rglob("*"):
                 path.is_dir() or path.unlink()
             for path in (*folder.iterdir(), folder):
                 path.rmdir()
-    hung += live(commands(folder, data))
+    hung += live(commands(folder, data), hangs=hangs)
     return harms, hung
 
 
@@ -116,6 +131,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--first", type=int, default=0, help="the first of the runs, as they are numbered")
+    parser.add_argument("--hangs", type=argparse.FileType("a"), help="pipe for tracebacks of what hangs")
     args = parser.parse_args()
     train_command.draw = lambda run, data, result: None  # pictures take longer than all the rest
     counts = {"runs": args.runs, "harms": 0, "hung": 0, "lost": 0, "different": 0}
@@ -125,9 +142,9 @@ def main():
         live(commands(Path(place, "whole"), data))
         seconds = time.perf_counter() - start
         expected = outcome(Path(place, "whole"))
-        for run in range(args.runs):
+        for run in range(args.first, args.first + args.runs):
             folder, draw = Path(place, str(run)), random.Random(args.seed * 1_000_003 + run)
-            harms, hung = one_run(folder, data, draw, seconds)
+            harms, hung = one_run(folder, data, draw, seconds, args.hangs)
             counts["harms"] += harms
             counts["hung"] += hung
             try:

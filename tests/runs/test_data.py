@@ -13,7 +13,7 @@ def folder(tmp_path_factory):
 
 
 def test_load_data_takes_everything_as_it_is(folder):
-    data = load_data(TrainConfig(dataset=str(folder)))
+    data = load_data(TrainConfig(dataset=str(folder), val_split=0.0))
     (x_train, y_train), (x_test, y_test) = load_idx_folder(folder)
     for part, (images, labels) in ((data.train, (x_train, y_train)), (data.test, (x_test, y_test))):
         assert np.array_equal(part[0], images)
@@ -25,8 +25,29 @@ def test_load_data_takes_everything_as_it_is(folder):
 
 def test_load_data_limits_the_training_images_only(folder):
     data = load_data(TrainConfig(dataset=str(folder), limit=7))
-    assert data.train[1].tolist() == [0, 1, 2, 3, 4, 5, 6]
+    drawn = np.random.default_rng([0, 0, 0, 2]).permutation(160)[:7]  # they may be sorted by class
+    used = [*data.train[1], *data.validation[1]]
+    assert sorted(used) == sorted(load_idx_folder(folder)[0][1][drawn])
     assert len(data.test[0]) == 40
+
+
+def test_a_tenth_of_a_set_of_the_users_is_held_out(folder, tmp_path):
+    data = load_data(TrainConfig(dataset=str(folder)))
+    assert np.bincount(data.validation[1]).tolist() == [2] * 10  # of 16 each
+    assert (len(data.train[0]), len(data.test[0])) == (140, 40)
+    few = load_data(TrainConfig(dataset=str(write_folder(tmp_path, train=10))))
+    assert few.validation is None  # one image of each class cannot be divided
+    assert len(few.train[0]) == 10
+
+
+@pytest.mark.parametrize("sizes", [(60_000, 10_000), (50_000, 10_000)])
+def test_nothing_is_held_out_of_sets_with_the_numbers_of_published_ones(tmp_path, sizes):
+    for name, count in zip(("train", "t10k"), sizes, strict=True):
+        write_idx(tmp_path / f"{name}-images-idx3-ubyte", np.zeros((count, 2, 2), np.uint8))
+        write_idx(tmp_path / f"{name}-labels-idx1-ubyte", (np.arange(count) % 2).astype(np.uint8))
+    data = load_data(TrainConfig(dataset=str(tmp_path)))
+    assert data.validation is None
+    assert (len(data.train[0]), len(data.test[0])) == sizes
 
 
 def test_load_data_holds_out_images_that_are_then_not_trained_on(folder):
@@ -50,11 +71,13 @@ def test_held_out_images_follow_the_seed(folder):
     assert not np.array_equal(first, other)
 
 
-def test_load_data_leaves_images_to_train_on_of_each_class(folder):
-    data = load_data(TrainConfig(dataset=str(folder), limit=20, val_split=0.99))
-    assert sorted(data.train[1]) == sorted(data.validation[1]) == list(range(10))
+def test_load_data_leaves_images_to_train_on_of_each_class(folder, tmp_path):
+    few = write_folder(tmp_path, train=10)
+    data = load_data(TrainConfig(dataset=str(folder), limit=60, val_split=0.99))
+    assert sorted(data.train[1]) == list(range(10))
+    assert len(data.validation[1]) == 50
     with pytest.raises(ValueError, match="`val_split` must be 0 if each class has one image"):
-        load_data(TrainConfig(dataset=str(folder), limit=10, val_split=0.5))
+        load_data(TrainConfig(dataset=str(few), val_split=0.5))
 
 
 def test_load_data_refuses_an_unknown_name():
@@ -70,7 +93,9 @@ def test_load_data_takes_a_place_for_fashion_mnist_only():
 def test_load_data_demands_test_images(tmp_path):
     write_folder(tmp_path, test=0)
     with pytest.raises(ValueError, match="has no test images"):
-        load_data(TrainConfig(dataset=str(tmp_path)))
+        load_data(TrainConfig(dataset=str(tmp_path), val_split=0.0))
+    part, (images, _) = load_data(TrainConfig(dataset=str(tmp_path))).evaluation
+    assert (part, len(images)) == ("validation", 20)
 
 
 def test_num_classes_counts_labels_that_only_one_part_has(tmp_path):

@@ -89,7 +89,7 @@ def test_cifar_10_has_its_class_names(tmp_path):
     write_cifar(tmp_path)
     data = load(tmp_path)
     assert data.class_names[3] == "cat"
-    assert (len(data.train[0]), len(data.test[0]), data.validation) == (20, 4, None)
+    assert (len(data.train[0]) + len(data.validation[0]), len(data.test[0])) == (20, 4)
 
 
 def test_one_class_is_refused(tmp_path):

@@ -201,7 +201,8 @@ def small(tmp_path_factory):
         "from minicnn import Dense, Flatten, Sequential\n"
         "def net(classes): return Sequential([Flatten(), Dense(classes)])\n"
     )
-    data = load_data(TrainConfig(dataset=str(write_folder(folder / "toy", train=40, test=10))))
+    toy = write_folder(folder / "toy", train=40, test=10)
+    data = load_data(TrainConfig(dataset=str(toy), val_split=0.0))
     config = TrainConfig(model=f"{folder / 'net.py'}:net", epochs=2, batch_size=16, threads=1)
     train(create_run(config, data, folder / "whole", checkpoint_every=2), data, verbose=0)
     return config, data, contents(folder / "whole")

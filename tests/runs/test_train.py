@@ -28,7 +28,9 @@ def folder(tmp_path_factory):
 
 
 def make(folder, out, **choices):
-    config = TrainConfig(**({"dataset": str(folder), "epochs": 2, "batch_size": 50, "threads": 1} | choices))
+    config = TrainConfig(
+        **({"dataset": str(folder), "epochs": 2, "batch_size": 50, "threads": 1, "val_split": 0.0} | choices)
+    )
     data = load_data(config)
     return create_run(config, data, out), data
 
@@ -160,7 +162,7 @@ def test_two_processes_do_not_train_into_one_folder(folder, tmp_path):
 
 
 def test_checkpoints_follow_checkpoint_every(folder, tmp_path):
-    config = TrainConfig(dataset=str(folder), epochs=2, batch_size=50, threads=1)
+    config = TrainConfig(dataset=str(folder), epochs=2, batch_size=50, threads=1, val_split=0.0)
     data = load_data(config)
     create_run(config, data, tmp_path / "run", checkpoint_every=3)
     run = open_unfinished_run(tmp_path / "run")
