@@ -74,7 +74,7 @@ def test_verdicts_of_grade_and_check(place, capsys):
     assert main(["grade", "solution.py"]) == 1
     report, protection = capsys.readouterr().out.split("\n\n", 1)
     verdicts = [line for line in report.splitlines() if not line.startswith(" " * 6)]
-    assert len(verdicts) == 5  # the rest are calls and arrays
+    assert len(verdicts) == 6  # the rest are calls and arrays
     fits("\n".join(verdicts))
     fits(protection)
     assert main(["check", "minicnn:Conv2D(2, 3)", "--input", "4,4,2"]) == 0
