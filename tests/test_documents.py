@@ -23,7 +23,7 @@ def first_digits(count):
     return (x_train[:count], y_train[:count]), (x_test[: count // 6], y_test[: count // 6])
 
 
-@pytest.mark.parametrize("digits", [6400, pytest.param(60_000, marks=pytest.mark.campaign)])
+@pytest.mark.parametrize("digits", [3200, pytest.param(60_000, marks=pytest.mark.campaign)])
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
 def test_python_blocks_run(path, digits, capsys, tmp_path, monkeypatch):
     """By default with the first digits of MNIST's two parts: all of them take many times as long."""

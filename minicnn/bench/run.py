@@ -70,12 +70,12 @@ def bench(
     limit = None if limit is None else check_int(limit, "limit", low=12)  # AlexNet's kernel has 11 rows
     threads, pythons = _check_threads(threads), pythons or {}
     with tempfile.TemporaryDirectory() as folder:
-        _write_data(Path(folder), limit)
 
         def start(name: str, threads: int) -> Process:
             return Process(name, PEERS[name][0], threads, Path(folder), pythons.get(name, sys.executable))
 
         versions, missing = _installed_peers(["minicnn", *(n for n in PEERS if n in peers)], start)
+        _write_data(Path(folder), limit)
         plan = Plan(tuple(versions), threads, limit)
         cases = [case for name in BENCHMARKS if name in benchmarks for case in plan.cases[name]()]
         return {

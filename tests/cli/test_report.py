@@ -1,6 +1,7 @@
 import json
 import shutil
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -47,9 +48,12 @@ def trained_history(run):
     return dict(zip(header.split(","), map(float, last.split(",")), strict=True))
 
 
-def test_report_has_all_of_a_run(run, capsys):
-    assert main(["report", str(run)]) == 0
-    assert capsys.readouterr().out.startswith(f"written to {run / 'report.html'}, ")
+def test_report_has_all_of_a_run(run, capsys, monkeypatch):
+    monkeypatch.chdir(run.parent)
+    assert main(["report", run.name]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"written to {Path(run.name, 'report.html')}, ")
+    assert max(map(len, printed.splitlines())) <= 80
     read = Read(run / "report.html")
     trained = open_run(run)
     images, labels = load_data(trained.config).test

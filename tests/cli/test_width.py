@@ -1,4 +1,4 @@
-"""What the commands print fits into 80 columns. (Their help: test_parser.)"""
+"""What the commands print fits into 80 columns. (Their help: test_parser; `report`: test_report.)"""
 
 import tempfile
 from pathlib import Path
@@ -46,7 +46,6 @@ def test_commands_of_a_run(place, capsys):
         ["train", "--resume", "runs/lenet5-toy-1"],
         ["evaluate", "runs/lenet5-toy-1"],
         ["predict", "runs/lenet5-toy-1", "one.png"],
-        ["report", "runs/lenet5-toy-1"],
         ["export", "runs/lenet5-toy-1", "toy.onnx"],
         ["profile", "runs/lenet5-toy-1", "--steps", "1", "--batch-size", "32"],
     ):

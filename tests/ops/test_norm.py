@@ -123,32 +123,31 @@ IMAGES = {
 }
 
 
-@pytest.mark.parametrize("last", [False, True])
 @pytest.mark.parametrize("shape", [(64, 125, 125, 2), (1, 1009, 1009, 1)])
 @pytest.mark.parametrize("name", IMAGES)
-def test_float32_is_accurate_at_a_million_values(name, shape, last):
+def test_float32_is_accurate_at_a_million_values(name, shape):
+    """In both memory layouts."""
     rng = np.random.default_rng(0)
     x = IMAGES[name](rng, shape).astype(np.float32)
     dy = rng.random(shape, dtype=np.float32)
-    x = batch_first(batch_last(x)) if last else x
     gamma, beta = np.linspace(0.5, 1.5, 2 * shape[-1], dtype=np.float32).reshape(2, -1)
-    y, mean, var = batch_norm(x, gamma, beta, EPS)
-    exact = x.astype(np.float64)
+    exact, exact_dy = x.astype(np.float64), dy.astype(np.float64)
     true_mean, true_var = exact.mean(axis=(0, 1, 2)), exact.var(axis=(0, 1, 2))
-    np.testing.assert_allclose(mean, true_mean, rtol=1e-6)
-    np.testing.assert_allclose(var, true_var, rtol=1e-5, atol=1e-9 * EPS)
-    expected = gamma * (exact - true_mean) / np.sqrt(true_var + EPS) + beta
-    np.testing.assert_allclose(y, expected, rtol=1e-5, atol=2e-6)
-    if "constant" in name:
-        np.testing.assert_array_equal(y, np.broadcast_to(beta, shape))
-    dx, dgamma, dbeta = batch_norm_backward(dy, x, gamma, mean, var, EPS)
-    exact_dy = dy.astype(np.float64)
     z = (exact - true_mean) / np.sqrt(true_var + EPS)
-    along = (exact_dy * z).mean(axis=(0, 1, 2))
-    true_dx = (exact_dy - exact_dy.mean(axis=(0, 1, 2)) - z * along) * gamma / np.sqrt(true_var + EPS)
-    np.testing.assert_allclose(dx, true_dx, rtol=1e-5, atol=1e-6 * np.abs(true_dx).max())
-    np.testing.assert_allclose(dbeta, exact_dy.sum(axis=(0, 1, 2)), rtol=1e-5)
-    np.testing.assert_allclose(dgamma, (exact_dy * z).sum(axis=(0, 1, 2)), rtol=1e-5, atol=1e-5 * dbeta.max())
+    true_dbeta, true_dgamma = exact_dy.sum(axis=(0, 1, 2)), (exact_dy * z).sum(axis=(0, 1, 2))
+    count = exact[..., 0].size
+    true_dx = (exact_dy - true_dbeta / count - z * (true_dgamma / count)) * gamma / np.sqrt(true_var + EPS)
+    for image in (x, batch_first(batch_last(x))):
+        y, mean, var = batch_norm(image, gamma, beta, EPS)
+        np.testing.assert_allclose(mean, true_mean, rtol=1e-6)
+        np.testing.assert_allclose(var, true_var, rtol=1e-5, atol=1e-9 * EPS)
+        np.testing.assert_allclose(y, gamma * z + beta, rtol=1e-5, atol=2e-6)
+        if "constant" in name:
+            np.testing.assert_array_equal(y, np.broadcast_to(beta, shape))
+        dx, dgamma, dbeta = batch_norm_backward(dy, image, gamma, mean, var, EPS)
+        np.testing.assert_allclose(dx, true_dx, rtol=1e-5, atol=1e-6 * np.abs(true_dx).max())
+        np.testing.assert_allclose(dbeta, true_dbeta, rtol=1e-5)
+        np.testing.assert_allclose(dgamma, true_dgamma, rtol=1e-5, atol=1e-5 * dbeta.max())
 
 
 @pytest.mark.parametrize("last", [False, True])
