@@ -96,6 +96,10 @@ def add_to(commands: Commands) -> None:
     add("value-range", "BLACK,WHITE", ends, str)
     skip = "leave out pictures that cannot be read, with a warning"
     parser.add_argument("--skip-unreadable", action="store_true", default=None, help=skip)
+    larger = "decode the training pictures batch by batch, for folders that are larger than memory"
+    parser.add_argument("--stream", action="store_true", default=None, help=larger)
+    once = "with --stream: decode all pictures once into this file, such as pictures.npy, and read it instead"
+    add("cache", "FILE", once, str)
     add("threads", "N", "threads that share the work of a step (default: all available cores)")
     wait = f"how long ranks wait for one another (default: {TIMEOUT:g})"
     add("rank-timeout", "SECONDS", wait, float, default=TIMEOUT)
@@ -124,7 +128,7 @@ def _run(args: argparse.Namespace, ranks: Ranks) -> int:
             _redraw(run, layers)
         print(next_steps(run))
         return 0
-    data = prepared[2] or load_data(run.config)
+    data = prepared[2] or load_data(run.config, args.cache)
     say(describe(run, data, ranks.size))
     result = train(run, data, comm=ranks.comm, rank_timeout=ranks.timeout)
     if ranks.rank:
@@ -176,8 +180,14 @@ def _prepare(args: argparse.Namespace, layers: list[type[Layer]]) -> tuple[Run, 
         resumed = _resumed(args, choices, layers)
         return resumed, is_finished(resumed.folder, resumed.config.epochs), None
     config = TrainConfig(**choices)
-    data = load_data(config)
+    _check_cache(args.cache, config)
+    data = load_data(config, args.cache)
     return create_run(config, data, args.out, args.checkpoint_every), False, data
+
+
+def _check_cache(cache: str | None, config: TrainConfig) -> None:
+    if cache is not None and not config.stream:
+        raise ValueError("--cache must be omitted without --stream: it is for pictures larger than memory")
 
 
 def _resumed(args: argparse.Namespace, choices: dict[str, Any], layers: list[type[Layer]]) -> Run:
@@ -188,6 +198,7 @@ def _resumed(args: argparse.Namespace, choices: dict[str, Any], layers: list[typ
         raise for_command_line(error) from error
     if args.out is not None and Path(args.out).absolute() != run.folder.absolute():
         raise ValueError(f"--out must be the folder of the resumed run, or omitted, got {args.out}")
+    _check_cache(args.cache, run.config)
     if (epochs := choices.pop("epochs", None)) not in (None, run.config.epochs):
         run = prolong(run, epochs)
     for name, value in choices.items():

@@ -11,11 +11,12 @@ from minicnn.datasets import DATASETS, load_digit_image
 from minicnn.datasets.digits import digit_from_pixels
 from minicnn.layers import Layer
 from minicnn.runs import TrainConfig, load_test_data
-from minicnn.runs.data import Data, load_data
+from minicnn.runs.data import Data, in_memory, load_data
 from minicnn.runs.inputs import input_reader, pad_to
 from minicnn.safeguards.inputs import to_input
 from minicnn.saving.preprocessing import DIGIT
 
+_MOST_TRAINED_ON = 5000  # pictures of a folder that is larger than memory
 _DRAWN = ("mnist", "fashion-mnist")  # data sets of light strokes or shapes on black, as the pad gives them
 
 
@@ -89,7 +90,7 @@ class Inputs:
     @cached_property
     def training(self) -> tuple[np.ndarray, np.ndarray]:
         """The images and labels that the network was trained on; raises as `examples`."""
-        images, labels = self._data.train
+        images, labels = in_memory(self._data.train, _MOST_TRAINED_ON)
         return pad_to(images, self.shape[:2]), labels
 
     @cached_property

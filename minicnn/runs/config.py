@@ -86,6 +86,9 @@ class TrainConfig:
         Values that become black and white, "0,4095"; see `load_image_folder`.
     skip_unreadable : bool
         Whether to leave out pictures that cannot be read.
+    stream : bool
+        Whether the training pictures of class folders are decoded batch by batch, since they are larger than
+        memory. The numbers are the same.
     threads : int, optional
         See `Trainer`; by default all available cores.
 
@@ -120,6 +123,7 @@ class TrainConfig:
     background: str = "white"
     value_range: str | None = None
     skip_unreadable: bool = False
+    stream: bool = False
     threads: int | None = None
 
     def __post_init__(self) -> None:

@@ -1,5 +1,6 @@
 """The data of a run: a data set, by name or folder, split and padded for the model."""
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,20 @@ from minicnn.datasets.folder import Split
 from minicnn.layers import Layer
 from minicnn.models import MODELS
 from minicnn.runs.config import TrainConfig
-from minicnn.runs.dataset import OWN_VAL_SPLIT, Dataset, find_dataset, hold_out, is_class_folders, rename
+from minicnn.runs.dataset import (
+    OWN_VAL_SPLIT,
+    Dataset,
+    Part,
+    find_dataset,
+    hold_out,
+    is_class_folders,
+    rename,
+)
 from minicnn.runs.inputs import image_reader, pad_to, scaled
+from minicnn.training.sources import is_source
+from minicnn.training.splitting import SourceRows
+
+_BLOCK = 1024  # pictures that are decoded at a time
 
 
 @dataclass(frozen=True)
@@ -22,7 +35,7 @@ class Data:
     Attributes
     ----------
     train : (images, labels)
-        The training images, without the held-out ones.
+        The training images, without the held-out ones; an `ExampleSource` with labels if they are streamed.
     validation : (images, labels) or None
         Those that are evaluated after each epoch: a part of the data set, or held out of the training images.
     test : (images, labels) or None
@@ -37,7 +50,7 @@ class Data:
         Whether it is a set of the user's, rather than one with published parts.
     """
 
-    train: Split
+    train: Part
     validation: Split | None
     test: Split | None
     class_names: list[str] | None = None
@@ -69,8 +82,11 @@ class Data:
         raise ValueError("there are no images to evaluate on: hold some out by `val_split`, such as 0.1")
 
 
-def load_data(config: TrainConfig) -> Data:
+def load_data(config: TrainConfig, cache: str | os.PathLike[str] | None = None) -> Data:
     """Load the config's data set, hold out its `val_split`, and pad the images for the model.
+
+    With `config.stream`, the training images are an `ExampleSource`; `cache` is the file for them, see
+    `ImageFolder`.
 
     Raises
     ------
@@ -79,15 +95,15 @@ def load_data(config: TrainConfig) -> Data:
     ValueError
         If no image is left to train on, or there is none to evaluate on.
     """
-    found = find_dataset(config)
+    found = find_dataset(config, cache=cache)
     images, labels = found.splits["train"]
     if not len(images):
         raise ValueError(f"{config.dataset} has no training images")
     kept, held_out = _held_out(config, found, labels)
-    train = (images, labels) if len(kept) == len(images) else (images[kept], labels[kept])
+    train = (images, labels) if len(kept) == len(images) else _rows(images, labels, kept)
     parts = {"train": train} | {name: part for name, part in found.splits.items() if name != "train"}
     if len(held_out):
-        parts["val"] = images[held_out], labels[held_out]
+        parts["val"] = in_memory(_rows(images, labels, held_out))
     padded = {name: (pad_images(x, config.model), y) for name, (x, y) in parts.items() if len(x)}
     rest = found.class_names, found.preprocessing, found.kind, found.own
     data = Data(padded["train"], padded.get("val"), padded.get("test"), *rest)
@@ -97,6 +113,21 @@ def load_data(config: TrainConfig) -> Data:
         raise ValueError(f"{config.dataset} has no test images")
     _ = data.evaluation
     return data
+
+
+def _rows(images: Any, labels: np.ndarray, rows: np.ndarray) -> Part:
+    """Return some of the images, or of a source of them."""
+    return (SourceRows(images, rows) if is_source(images) else images[rows]), labels[rows]
+
+
+def in_memory(split: Part, limit: int | None = None) -> Split:
+    """Return arrays of images and labels; of a source at most `limit`, evenly spread."""
+    images, labels = split
+    if not is_source(images):
+        return split
+    rows = np.arange(len(labels))[:: 1 if limit is None else -(-len(labels) // limit)]
+    blocks = np.array_split(rows, -(-len(rows) // _BLOCK))
+    return np.concatenate([x for x, _ in images.batches(blocks)]), labels[rows]
 
 
 def _held_out(config: TrainConfig, found: Dataset, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -137,7 +168,9 @@ def load_evaluation_data(
     if dataset is None:
         config = config if data is None else replace(config, data=data)
         return load_data(config).evaluation
-    config = replace(config, dataset=dataset, data=data, size=None, channels=None, value_range=None)
+    config = replace(
+        config, dataset=dataset, data=data, size=None, channels=None, value_range=None, stream=False
+    )
     pictures = is_class_folders(dataset)
     found = find_dataset(config, image_reader(model) if pictures else None)
     part = "test" if "test" in found.splits else "train"

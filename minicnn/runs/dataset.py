@@ -1,14 +1,15 @@
 """What `--dataset` names: a set by name, a folder of pictures or of IDX or CIFAR-10 files, an archive."""
 
+import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from minicnn.datasets import DATASETS, FOLDER_FORMATS, ImageReader
+from minicnn.datasets import DATASETS, FOLDER_FORMATS, ImageFolder, ImageReader
 from minicnn.datasets.class_folders import SPLITS, Listing, find_splits, list_images
-from minicnn.datasets.folder import Split
 from minicnn.datasets.image_folder import find_channels, load_image_folder
 from minicnn.datasets.image_reader import picture_sizes
 from minicnn.datasets.npz import read_npz
@@ -17,6 +18,7 @@ from minicnn.runs.config import TrainConfig, parse_range, parse_size
 from minicnn.runs.suggestions import did_you_mean
 from minicnn.saving.preprocessing import DIGIT
 
+Part = tuple[Any, np.ndarray]  # images, an array or an `ExampleSource`, and labels
 OWN_VAL_SPLIT = 0.1  # held out of sets that have no published parts, unless the config says otherwise
 _SIZE = (32, 32)
 _PUBLISHED = {(60_000, 10_000), (50_000, 10_000)}  # images in the parts of MNIST and its kin, and of CIFAR-10
@@ -41,15 +43,20 @@ class Dataset:
         numbers of images of a published set.
     """
 
-    splits: dict[str, Split]
+    splits: dict[str, Part]
     kind: str
     class_names: list[str] | None = None
     preprocessing: dict[str, Any] | str | None = None
     own: bool = False
 
 
-def find_dataset(config: TrainConfig, reader: ImageReader | None = None) -> Dataset:
+def find_dataset(
+    config: TrainConfig, reader: ImageReader | None = None, cache: str | os.PathLike[str] | None = None
+) -> Dataset:
     """Load the data set that a config names; `reader` reads pictures in place of the config's settings.
+
+    `cache` is the file for the pictures of a config with `stream`, as of `ImageFolder`. The training images
+    are an `ImageFolder` then.
 
     Raises
     ------
@@ -66,8 +73,9 @@ def find_dataset(config: TrainConfig, reader: ImageReader | None = None) -> Data
         names = " and ".join(name for name, entry in DATASETS.items() if entry.takes_folder)
         raise ValueError(f"`data` is only for {names}, not for {dataset}")
     if is_class_folders(dataset):
-        return _class_folders(path, config, reader)
+        return _class_folders(path, config, reader, cache)
     given = [name for name in ("size", "channels", "value_range") if getattr(config, name) is not None]
+    given += ["stream"] * config.stream
     if given:
         raise ValueError(f"`{given[0]}` is for folders of pictures, not for {dataset}")
     if named:
@@ -103,17 +111,25 @@ def _listed(names: tuple[str, ...] | None) -> list[str] | None:
     return None if names is None else list(names)
 
 
-def _class_folders(path: Path, config: TrainConfig, reader: ImageReader | None) -> Dataset:
+def _class_folders(
+    path: Path, config: TrainConfig, reader: ImageReader | None, cache: str | os.PathLike[str] | None
+) -> Dataset:
     """Load class folders, each part in the same way: that of the training pictures."""
+    if config.stream and config.skip_unreadable:
+        raise ValueError("`skip_unreadable` must be omitted with `stream`: remove the pictures that it names")
     listing = list_images(path)
     reader = reader or _reader(listing, config)
     parts: list[str | None] = [*(split for split in SPLITS if split in find_splits(path))] or [None]
     settings: dict[str, Any] = reader.to_dict()
     skip = config.skip_unreadable
-    splits = {
-        part or "train": load_image_folder(path, split=part, skip_unreadable=skip, **settings)[0]
-        for part in parts
-    }
+    splits: dict[str, Part] = {}
+    for part in parts:
+        if config.stream and part in (None, "train"):
+            folder = ImageFolder(path, split=part, cache=cache, **settings)
+            splits["train"] = folder, folder.y
+        else:
+            _check_memory(listing, reader)
+            splits[part or "train"], _ = load_image_folder(path, split=part, skip_unreadable=skip, **settings)
     low, high = picture_sizes(listing.paths)
     sizes = f"{low[0]}x{low[1]}" + (f" to {high[0]}x{high[1]}" if low != high else "")
     how = {"crop": "cropped", "pad": "padded"}[reader.resize]
@@ -121,6 +137,20 @@ def _class_folders(path: Path, config: TrainConfig, reader: ImageReader | None) 
     kind = f"class folders; pictures of {sizes} pixels (width x height), {how} to {width}x{height}"
     preprocessing = {name: value for name, value in settings.items() if value is not None}
     return Dataset(splits, kind, listing.names, preprocessing, own=True)
+
+
+def _check_memory(listing: Listing, reader: ImageReader) -> None:
+    """Refuse pictures that do not fit into the machine's memory, before it is filled."""
+    needed = len(listing.files) * math.prod(reader.size) * reader.channels
+    if not hasattr(os, "sysconf"):
+        return
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needed < memory:
+        return
+    raise ValueError(
+        f"`stream` must be set for {len(listing.files):,} pictures, which take {needed / 1e9:.1f} GB of "
+        f"memory where there are {memory / 1e9:.1f}; or bring them to a smaller `size`"
+    )
 
 
 def _reader(listing: Listing, config: TrainConfig) -> ImageReader:

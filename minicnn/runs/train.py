@@ -27,6 +27,7 @@ from minicnn.saving import save_model
 from minicnn.saving.files import locked, remove_temporaries
 from minicnn.saving.fingerprint import data_digest, environment
 from minicnn.training import Callback, CSVLogger, History, Trainer
+from minicnn.training.sources import is_source
 from minicnn.validation import check_real
 
 
@@ -121,8 +122,10 @@ def _make_trainer(run: Run, data: Data, comm: Any, rank_timeout: float | None) -
 
 
 def _fit(trainer: Trainer, run: Run, data: Data, callbacks: Sequence[Callback], verbose: int) -> History:
+    images, labels = data.train
     return trainer.fit(
-        *data.train,
+        images,
+        None if is_source(images) else labels,
         run.config.epochs,
         run.config.batch_size,
         validation_data=data.validation,
@@ -151,7 +154,9 @@ def _made_by(run: Run, data: Data) -> dict[str, Any]:
     if settings["dataset"] not in DATASETS:
         settings["dataset"] = Path(settings["dataset"]).name
     settings["model"] = Path(settings["model"]).name
-    return {"settings": settings, "data_sha256": data_digest(*data.train)}
+    images, labels = data.train
+    digest = images.digest() if is_source(images) else data_digest(images, labels)
+    return {"settings": settings, "data_sha256": digest}
 
 
 def _costs(run: Run, trainer: Trainer, images: int, seconds: float) -> dict[str, Any]:

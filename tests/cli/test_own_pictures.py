@@ -1,5 +1,6 @@
 """From a folder of pictures to a net, its report and predictions, by commands alone."""
 
+import os
 import shutil
 from dataclasses import replace
 
@@ -19,6 +20,7 @@ from minicnn.runs import (
     read_result,
     train,
 )
+from minicnn.training.splitting import SourceRows
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +61,47 @@ def test_the_next_commands_work(place, capsys):
     assert "accuracy 100.00 % of 8 validation images of" in capsys.readouterr().out
     assert command("predict", None, place / "run", place / "letters" / "O" / "003.png") == 0
     assert "003.png: O (" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_pictures_that_are_streamed_train_the_same_net(place, tmp_path, capsys, cached):
+    cache = ["--cache", tmp_path / "pictures.npy"] if cached else []
+    options = ["--epochs", 3, "--batch-size", 8, "--stream", *cache, "--checkpoint-every", 5]
+    assert command("train", place / "letters", tmp_path / "run", *options) == 0
+    assert "evaluated on 8 validation images" in " ".join(capsys.readouterr().out.split())
+    assert read_history(tmp_path / "run") == read_history(place / "run")
+    assert command("evaluate", None, tmp_path / "run") == 0
+    assert "8 validation images" in capsys.readouterr().out
+    a, b = (open_run(folder / "run").model.get_weights() for folder in (place, tmp_path))
+    assert all(map(np.array_equal, a, b))
+    more = main(["train", "--resume", str(tmp_path / "run"), "--epochs", "4", *map(str, cache)])
+    assert more == 0
+    assert len(read_history(tmp_path / "run").epoch) == 4
+    images, _ = load_data(open_run(tmp_path / "run").config).train
+    assert isinstance(images, SourceRows)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--cache", "pictures.npy"], "--cache must be omitted without --stream"),
+        (["--stream", "--skip-unreadable"], "--skip-unreadable must be omitted with --stream"),
+    ],
+)
+def test_options_of_pictures_that_are_streamed_are_checked(place, tmp_path, capsys, options, message):
+    assert command("train", place / "letters", tmp_path / "run", *options) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_only_pictures_can_be_streamed_and_memory_is_checked_before_it_is_filled(place, monkeypatch):
+    with pytest.raises(ValueError, match="`stream` is for folders of pictures, not for mnist"):
+        load_data(TrainConfig(stream=True))
+    monkeypatch.setattr(os, "sysconf", lambda name: 400)  # 160,000 bytes of memory
+    with pytest.raises(
+        ValueError, match=r"`stream` must be set for 80 pictures, which take 0.0 GB of memory"
+    ):
+        load_data(TrainConfig(dataset=str(place / "letters")))
 
 
 @pytest.mark.campaign
