@@ -69,7 +69,11 @@ class Inputs:
 
     def to_batch(self, image: np.ndarray) -> np.ndarray:
         """Return a batch of one image, in floats as the network takes them."""
-        return to_input(self.model, image[np.newaxis])
+        return self.to_floats(image[np.newaxis])
+
+    def to_floats(self, images: np.ndarray) -> np.ndarray:
+        """Return a batch of images in floats as the network takes them."""
+        return to_input(self.model, images)
 
     @cached_property
     def examples(self) -> tuple[np.ndarray, np.ndarray]:

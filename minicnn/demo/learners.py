@@ -1,17 +1,23 @@
-"""The part of the API that lets a network learn from nothing, one for each browser."""
+"""The part of the API that lets networks learn from nothing: one for each browser, or the two of a race."""
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
-from minicnn.demo.checks import check_fields
+import numpy as np
+
+from minicnn.demo.checks import check_fields, read_image, read_integer
 from minicnn.demo.handlers import Body, shown_image
 from minicnn.demo.learning import Learning
+from minicnn.demo.options import Pick
+from minicnn.demo.presets import PRESETS
 from minicnn.demo.session import Session
-from minicnn.demo.settings import Settings
+from minicnn.demo.settings import GROUPS, OPTIONS, Settings, read_settings
+from minicnn.demo.training import Examples, Training
 
-LIMIT = 8  # networks that learn at the same time: they share the cores
+LIMIT = 40  # browsers whose networks learn at the same time: they share the cores
 IDLE = 60.0  # seconds without a look, after which a network makes room for another one
+MOST_DRAWINGS = 300
 
 
 class Learners:
@@ -22,7 +28,8 @@ class Learners:
     session : Session
         Its network gives the architecture, its data set the images.
     threads : int, optional
-        Cores that compute a step; by default all.
+        Cores that compute a step. By default all for the first network, and one for each that is started
+        while others learn.
     """
 
     def __init__(self, session: Session, threads: int | None = None) -> None:
@@ -30,30 +37,57 @@ class Learners:
         self._learning: dict[str, Learning] = {}
         self._lock = threading.Lock()
         self.handlers: dict[str, Callable[[str, Body], dict[str, Any]]] = {
+            "options": self.options,
             "start": self.start,
             "command": self.command,
             "look": self.look,
         }
+        self.takes_files = {"start"}  # bodies may be as large as a picture: they hold drawings
+
+    def options(self, browser: str, body: Body) -> dict[str, Any]:
+        """Return what can be chosen: the form of the page."""
+        check_fields(body, set())
+        config, usual = self.session.config, Settings().to_texts()
+        opened = {"net": f"{config.model}, as opened", "data": config.dataset}
+        described = {
+            name: cast(Pick, option).with_label("run", opened[name]) if name in opened else option
+            for name, option in OPTIONS.items()
+        }
+        return {
+            "groups": GROUPS,
+            "options": [
+                {"name": name, "usual": usual[name]} | one.describe() for name, one in described.items()
+            ],
+            "presets": {name: preset.describe() for name, preset in PRESETS.items()},
+            "drawings": MOST_DRAWINGS if self.session.inputs.drawn else 0,
+        }
 
     def start(self, browser: str, body: Body) -> dict[str, Any]:
-        """Begin a training, in place of the browser's former one."""
-        check_fields(body, {"optimizer", "lr", "batch_size", "seed"})
-        if type(body["lr"]) not in (int, float):
-            raise TypeError(f"`lr` must be a number, got {type(body['lr']).__name__}")
-        settings = Settings(**body)
+        """Begin a training, or a race with a rival, in place of the browser's former one."""
+        check_fields(body, {"settings"}, frozenset({"rival", "drawings"}))
+        given = [body["settings"], body.get("rival")]
+        settings = [read_settings(one) for one in given if one is not None or one is body["settings"]]
+        drawings = self._read_drawings(body.get("drawings", []))
+        data = [self._data(one, drawings) for one in settings]
+        with self._lock:
+            self._make_room(browser)
+            alone = not self._learning.keys() - {browser}
+        threads = 1 if self.threads is None and not alone else self.threads
+        trainings = [
+            Training(self.session.model, self.session.inputs, one, *examples, threads)
+            for one, examples in zip(settings, data, strict=True)
+        ]
         with self._lock:
             former = self._learning.pop(browser, None)
-            if former is not None:
-                former.close()
-            self._make_room()
-            learning = self._learning[browser] = Learning(self.session, settings, self.threads)
-        return learning.describe()
+            self._learning[browser] = Learning(trainings)
+        if former is not None:
+            former.close()
+        return {"nets": [training.describe() for training in trainings]}
 
     def command(self, browser: str, body: Body) -> dict[str, Any]:
         """Play, pause, make a step or an epoch, or go back."""
         check_fields(body, {"command"})
-        learning = self._of(browser)
-        learning.command(body["command"])
+        self._of(browser).command(body["command"])
         return {"command": body["command"]}
 
     def look(self, browser: str, body: Body) -> dict[str, Any]:
@@ -69,6 +103,30 @@ class Learners:
                 learning.close()
             self._learning.clear()
 
+    def _read_drawings(self, given: Any) -> Examples:
+        """Return the images and labels of a browser's own drawings."""
+        if not isinstance(given, list) or not all(isinstance(one, dict) for one in given):
+            raise TypeError("`drawings` must be a list of objects")
+        if len(given) > MOST_DRAWINGS:
+            raise ValueError(f"`drawings` must be at most {MOST_DRAWINGS}, got {len(given):,}")
+        shape, classes = self.session.inputs.shape, len(self.session.names)
+        for one in given:
+            check_fields(one, {"image", "label"})
+        images = [read_image(one["image"], "image", shape) for one in given]
+        labels = [read_integer(one["label"], "label", classes) for one in given]
+        if any(image.dtype != np.uint8 for image in images):
+            raise ValueError("`drawings` must have a byte for each pixel")
+        return np.array(images, np.uint8).reshape(-1, *shape), np.array(labels, np.intp)
+
+    def _data(self, settings: Settings, drawings: Examples) -> tuple[Examples, Examples | None]:
+        """Return the images to learn and those to test on."""
+        inputs = self.session.inputs
+        if settings.data == "run":
+            return inputs.training, inputs.examples
+        if not len(drawings[0]):
+            raise ValueError("there are no drawings of your own yet: draw one, say what it is, and add it")
+        return drawings, inputs.examples if inputs.has_examples else None
+
     def _of(self, browser: str) -> Learning:
         with self._lock:
             learning = self._learning.get(browser)
@@ -76,14 +134,14 @@ class Learners:
             raise ValueError("no network learns for this browser: start one")
         return learning
 
-    def _make_room(self) -> None:
-        if len(self._learning) < LIMIT:
+    def _make_room(self, browser: str) -> None:
+        if browser in self._learning or len(self._learning) < LIMIT:
             return
-        browser, learning = max(self._learning.items(), key=lambda item: item[1].idle)
+        idle, learning = max(self._learning.items(), key=lambda item: item[1].idle)
         if learning.idle < IDLE:
             raise ValueError(
                 f"{LIMIT} networks learn on this server already, and it allows no more: wait until a page is "
                 f"closed"
             )
-        del self._learning[browser]
+        del self._learning[idle]
         learning.close()

@@ -61,7 +61,10 @@ def make_app(session: Session, port: int, host: str = HOST) -> Flask:
             functools.partial(_answer, classroom, handler), MAX_PICTURE if handler.takes_files else most
         )
         for name, handler in HANDLERS.items()
-    } | {f"learn/{name}": _view(handler, most) for name, handler in learners.handlers.items()}
+    } | {
+        f"learn/{name}": _view(handler, MAX_PICTURE if name in learners.takes_files else most)
+        for name, handler in learners.handlers.items()
+    }
     for name, view in views.items():
         app.add_url_rule(f"/api/{name}", name, view, methods=["POST"])
     return app

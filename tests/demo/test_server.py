@@ -17,10 +17,10 @@ from minicnn.demo.server import listen, make_app
 HOST = "127.0.0.1:8470"
 BLANK = base64.b64encode(bytes(28 * 28)).decode()
 WINDOW = {"image": BLANK, "operation": "max", "size": 2, "stride": 2, "dilation": 1, "padding": "valid"}
-SETTINGS = {"optimizer": "sgd", "lr": 0.1, "batch_size": 128, "seed": 0}
+SETTINGS = {"optimizer": "sgd", "lr": "0.1", "batch_size": "128", "seed": "0"}
 NAN = base64.b64encode(np.full(28 * 28, np.nan, "<f4").tobytes()).decode()
 NAMES = ["net", "look", "picture", "cell", "backward", "step", "undo", "example", "slide", "without"]
-NAMES += ["learn/start", "learn/command", "learn/look"]
+NAMES += ["learn/options", "learn/start", "learn/command", "learn/look"]
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def test_the_page_and_its_files_come_with_a_policy(client):
         assert "unsafe" not in policy
 
 
-@pytest.mark.parametrize(("path", "files"), [("/", 4), ("/learn", 3), ("/whatif", 5)])
+@pytest.mark.parametrize(("path", "files"), [("/", 4), ("/learn", 4), ("/whatif", 5)])
 def test_the_pages_load_nothing_from_elsewhere(client, path, files):
     with client.get(path, headers={"Host": HOST}) as answer:
         text = re.sub(r"<a .*?>", "", answer.text)
@@ -172,14 +172,19 @@ def test_our_own_page_is_answered(client, host):
         ("without", {"image": BLANK, "off": [[2, -1]]}, "off"),
         ("learn/look", {}, "start one"),
         ("learn/command", {"command": "play"}, "start one"),
-        ("learn/start", {}, "lr"),
-        ("learn/start", SETTINGS | {"lr": "0.1"}, "`lr` must be a number, got str"),
-        ("learn/start", SETTINGS | {"lr": 0}, "`lr`"),
-        ("learn/start", SETTINGS | {"lr": 1e9}, "`lr`"),
-        ("learn/start", SETTINGS | {"batch_size": 10**400}, "at most 4096"),
-        ("learn/start", SETTINGS | {"batch_size": 1.5}, "batch_size"),
-        ("learn/start", SETTINGS | {"seed": -1}, "seed"),
-        ("learn/start", SETTINGS | {"optimizer": ["sgd"]}, "one of adamw, adam"),
+        ("learn/options", {"evil": 1}, "evil"),
+        ("learn/start", {}, "missing or unknown: settings"),
+        ("learn/start", {"settings": None}, "must be an object, got NoneType"),
+        ("learn/start", {"settings": SETTINGS | {"lr": 0}}, "`lr`"),
+        ("learn/start", {"settings": SETTINGS | {"batch_size": 10**400}}, "fewer digits"),
+        ("learn/start", {"settings": SETTINGS | {"optimizer": ["sgd"]}}, "one of adam, adamw"),
+        ("learn/start", {"settings": SETTINGS, "rival": []}, "must be an object, got list"),
+        ("learn/start", {"settings": SETTINGS, "drawings": 7}, "list of objects"),
+        (
+            "learn/start",
+            {"settings": {"net": "own", "filters": "64-64-64", "kernel": "7"}},
+            "this page allows",
+        ),
     ],
 )
 def test_wrong_bodies_are_refused_in_a_sentence(client, name, body, sentence):
@@ -252,7 +257,20 @@ values = st.recursive(
     max_leaves=6,
 )
 fields = st.sampled_from(
-    ["image", "pixels", "class", "label", "stage", "cell", "wrong", "file", "all", "command", "lr", "off"]
+    [
+        "image",
+        "pixels",
+        "class",
+        "label",
+        "stage",
+        "cell",
+        "wrong",
+        "file",
+        "all",
+        "command",
+        "settings",
+        "off",
+    ]
 )
 
 

@@ -1,4 +1,4 @@
-// A chart of curves over training steps, drawn on a canvas.
+// A chart of curves over epochs, drawn on a canvas.
 
 const PAD = { left: 40, right: 8, top: 6, bottom: 20 }; // CSS pixels
 const ROUND = [1, 2, 5, 10];
@@ -9,20 +9,21 @@ function roundUp(value) {
   return ROUND.find((factor) => factor * power >= value * 0.999) * power;
 }
 
-// curves: [{points: [[step, value], ...], dashed}]; most: the end of the scale, by default by the values.
-export function drawChart(canvas, curves, stepsPerEpoch, most = null) {
+// curves: [{points: [[epoch, value], ...], colour, dashed}], the colour a CSS variable; most: the end of the scale,
+// by default by the values.
+export function drawChart(canvas, curves, most = null) {
   const box = canvas.getBoundingClientRect();
   const ratio = devicePixelRatio || 1;
   canvas.width = Math.round(box.width * ratio);
   canvas.height = Math.round(box.height * ratio);
   const style = getComputedStyle(document.documentElement);
-  const [ink, muted, line] = ["--ink", "--muted", "--line"].map((name) => style.getPropertyValue(name));
+  const [muted, line] = ["--muted", "--line"].map((name) => style.getPropertyValue(name));
   const context = canvas.getContext("2d");
   context.scale(ratio, ratio);
   const points = curves.flatMap((curve) => curve.points);
-  const last = Math.max(stepsPerEpoch / 10, ...points.map(([step]) => step));
+  const last = Math.max(0.1, ...points.map(([epoch]) => epoch));
   const top = most ?? roundUp(Math.max(1e-3, ...points.map(([, value]) => value)));
-  const x = (step) => PAD.left + (step / last) * (box.width - PAD.left - PAD.right);
+  const x = (epoch) => PAD.left + (epoch / last) * (box.width - PAD.left - PAD.right);
   const y = (value) => box.height - PAD.bottom - (Math.min(value, top) / top) * (box.height - PAD.top - PAD.bottom);
   Object.assign(context, { font: "11px system-ui, sans-serif", fillStyle: muted, strokeStyle: line, textAlign: "right", textBaseline: "middle" });
   for (const share of [0, 0.5, 1]) {
@@ -33,20 +34,19 @@ export function drawChart(canvas, curves, stepsPerEpoch, most = null) {
     context.fillText(most === 1 ? `${100 * share} %` : `${+(share * top).toPrecision(2)}`, PAD.left - 5, y(share * top));
   }
   Object.assign(context, { textAlign: "center", textBaseline: "alphabetic" });
-  const epochs = last / stepsPerEpoch;
-  const every = epochs > 1.5 ? roundUp(epochs / 6) : 0;
-  if (every) for (let epoch = 0; epoch <= epochs; epoch += every) context.fillText(epoch ? `epoch ${epoch}` : "0", x(epoch * stepsPerEpoch), box.height - 5);
-  else context.fillText(`step ${Math.round(last)}`, x(last) - 22, box.height - 5);
-  for (const { points: curve, dashed } of curves) {
+  const every = roundUp(last / Math.max(2, Math.floor((box.width - PAD.left) / 42)));
+  for (let tick = 1; tick * every <= last; tick++) context.fillText(`${+(tick * every).toPrecision(3)}`, x(tick * every), box.height - 5);
+  for (const { points: curve, colour, dashed } of curves) {
+    const ink = style.getPropertyValue(colour);
     Object.assign(context, { strokeStyle: ink, fillStyle: ink, lineWidth: 1.8 });
     context.setLineDash(dashed ? [5, 4] : []);
     context.beginPath();
-    curve.forEach(([step, value], i) => context[i ? "lineTo" : "moveTo"](x(step), y(value)));
+    curve.forEach(([epoch, value], i) => context[i ? "lineTo" : "moveTo"](x(epoch), y(value)));
     context.stroke();
     if (dashed || curve.length === 1) {
-      for (const [step, value] of curve) {
+      for (const [epoch, value] of curve) {
         context.beginPath();
-        context.arc(x(step), y(value), 2.6, 0, 7);
+        context.arc(x(epoch), y(value), 2.6, 0, 7);
         context.fill();
       }
     }

@@ -1,141 +1,79 @@
-// The second page: a network with random weights learns, and everything changes live.
+// The second page: networks with random weights learn, and everything changes live.
 
 import { ask, complaint, toBase64, unpack } from "./api.js";
 import { drawChart } from "./chart.js";
-import { listClasses, showShares } from "./classes.js";
-import { largest, onSchemeChange, signed } from "./colours.js";
-import { amount, counted, element, percent } from "./format.js";
+import { onSchemeChange } from "./colours.js";
+import { counted, element } from "./format.js";
+import { Collection } from "./learn-drawings.js";
+import { NetPanel } from "./learn-net.js";
+import { SettingsForm } from "./learn-settings.js";
 import { Pad } from "./pad.js";
-import { Picture } from "./picture.js";
 
 const $ = (id) => document.getElementById(id);
-const REST = 60; // milliseconds between two looks: at least ten pictures a second
-const DECADES = [-6, 1]; // powers of ten that the bars of the gradients span
-const form = $("settings");
-let net, pad, course, last, image = null, failed = "";
-const pictures = new Map();
+const PERIOD = 80; // milliseconds from one look to the next: twelve pictures a second
+const state = { image: null, version: 0, strokedAt: null, last: null, course: 0, panels: [], described: [] };
+let net, pad, form, collection, wake = () => {};
 
-// --- settings, in the form and in the address ----------------------------------------------------------------
-
-const DEFAULTS = { lr: "0.05", batch_size: "128", optimizer: "sgd", seed: "0" };
-
-function readAddress() {
-  const given = new URLSearchParams(location.search);
-  for (const [name, usual] of Object.entries(DEFAULTS)) {
-    form.elements[name].value = given.get(name) ?? usual;
-    if (!form.elements[name].value) form.elements[name].value = usual; // the address may hold anything
-  }
-}
-
-function settings() {
-  const values = Object.fromEntries(Object.keys(DEFAULTS).map((name) => [name, form.elements[name].value]));
-  history.replaceState(null, "", `?${new URLSearchParams(values)}`);
-  return { ...values, lr: Number(values.lr), batch_size: Number(values.batch_size), seed: Number(values.seed) };
-}
+// --- starting -------------------------------------------------------------------------------------------------
 
 async function start() {
-  if (!form.reportValidity()) return;
-  course = null;
-  course = await ask("learn/start", settings());
-  $("net").textContent = `${net.model}: ${course.weights.toLocaleString("en")} weights, ${counted(course.images, "image")} of ${net.dataset}.`;
+  if (!form.isValid()) return;
+  const wasPlaying = state.last?.playing;
+  const sent = { ...form.chosen(), ...(form.learnsOwn() ? { drawings: collection.drawings } : {}) };
+  const course = ++state.course;
+  state.last = null;
+  const { nets } = await ask("learn/start", sent);
+  if (course !== state.course) return; // something else was chosen
+  state.described = nets;
+  layOut(nets);
+  if (wasPlaying) await ask("learn/command", { command: "play" });
+  wake();
+}
+
+function layOut(nets) {
+  const race = nets.length > 1;
+  const [{ images }] = nets;
+  $("net").textContent = `${counted(images, "image")} of ${form.learnsOwn() ? "your own" : net.dataset}.`;
+  state.panels = nets.map((described, i) => new NetPanel(race ? "AB"[i] : "", described, net.classes));
+  $("nets").replaceChildren(...state.panels.map((panel) => panel.element));
+  $("status").replaceChildren(...state.panels.map((panel) => panel.status));
+  $("advice").replaceChildren(...state.panels.map((panel) => panel.advice));
+  $("answers").replaceChildren(...(race ? [] : state.panels.map((panel) => panel.answers)));
+  document.body.classList.toggle("race", race);
+  for (const panel of state.panels) panel.arrange();
 }
 
 // --- watching -------------------------------------------------------------------------------------------------
 
 async function look() {
-  const given = image ? { image } : pad.strokes.length ? { pixels: toBase64(pad.pixels()) } : {};
-  const strokes = pad.strokes.length && pad.strokes.at(-1).length;
+  const { version, course, strokedAt } = state;
+  state.strokedAt = null;
+  const given = state.image ? { image: state.image } : pad.strokes.length ? { pixels: toBase64(pad.pixels()) } : {};
   const seen = await ask("learn/look", given);
-  if (!given.image && seen.image && strokes === (pad.strokes.length && pad.strokes.at(-1).length)) image = seen.image.data;
-  last = seen;
+  if (course !== state.course) return;
+  if (version === state.version && seen.image) state.image = seen.image.data;
+  state.last = seen;
   show(seen);
+  if (strokedAt) document.body.dataset.milliseconds = performance.now() - strokedAt; // from the stroke to the answer
+  document.body.dataset.pictures = 1 + Number(document.body.dataset.pictures ?? 0);
 }
 
-function show(seen) {
-  const { step, playing, rate } = seen;
+function show({ playing, back, error, nets }) {
   $("play").textContent = playing ? "Pause" : "Play";
-  $("back").disabled = !seen.back;
-  const epoch = step / course.steps_per_epoch;
-  const [loss, accuracy] = seen.train.at(-1)?.slice(1) ?? [];
-  const test = seen.test.at(-1)?.[2];
-  $("status").textContent = [`Step ${step.toLocaleString("en")}, epoch ${epoch.toFixed(2)}`,
-    loss === undefined ? "random weights" : `loss ${amount(loss)}, accuracy ${percent(accuracy)}`,
-    test === undefined ? "" : `${percent(test)} of ${course.tests.toLocaleString("en")} test images`,
-    playing && rate ? `${Math.round(rate)} steps a second` : ""].filter(Boolean).join("; ") + ".";
-  const curve = (points, column) => points.map((point) => [point[0], point[column]]);
+  $("back").disabled = !back;
+  nets.forEach((seen, i) => state.panels[i].show(seen, playing));
   for (const [id, column, most] of [["loss", 1, null], ["accuracy", 2, 1]]) {
-    drawChart($(id), [{ points: curve(seen.train, column) }, { points: curve(seen.test, column), dashed: true }], course.steps_per_epoch, most);
+    drawChart($(id), nets.flatMap((seen, i) => state.panels[i].curves(seen, column)), most);
+    const values = state.panels.map((panel) => panel.said(column)).filter(Boolean);
+    $(id).setAttribute("aria-label", [id === "loss" ? "Loss" : "Accuracy", ...values].join(", "));
   }
-  if (loss !== undefined) {
-    $("loss").setAttribute("aria-label", `Loss, now ${amount(loss)}`);
-    $("accuracy").setAttribute("aria-label", `Accuracy, now ${percent(accuracy)}`);
-  }
-  showGradients(seen.gradients);
-  $("advice").textContent = advice(seen, loss);
-  showAnswer(seen.probabilities ? unpack(seen.probabilities).values : null);
-  if (seen.kernels) paint("kernels", "Kernels of the first layer", unpack(seen.kernels));
-  for (const { name, values } of seen.maps ?? []) paint(name, `Output of ${name}`, unpack(values));
-  for (const [name, { item }] of pictures) item.hidden = name !== "kernels" && !seen.maps?.some((map) => map.name === name);
-  $("problem").textContent = failed = seen.error || (failed ? "" : $("problem").textContent);
+  if (error) $("problem").textContent = error;
 }
-
-// What one sees when a training does not learn, and why.
-function advice({ step, gradients }, loss) {
-  const chance = Math.log(net.classes.length);
-  const sizes = gradients.map(({ largest: size }) => size);
-  if (!step || loss === undefined) return "";
-  if (Math.min(...sizes) === 0) return "A layer gets no gradient at all: all its units are dead, 0 for every image, and it will not learn again. A smaller learning rate keeps them alive.";
-  if (loss > 2 * chance) return "The loss is far above that of guessing: the steps overshoot, and each makes it worse. Choose a smaller learning rate.";
-  if (step > 150 && loss > 0.95 * chance) return `The loss stays at that of guessing, log ${net.classes.length} = ${amount(chance)}: the steps are too small to see, or were so large that they killed the units.`;
-  if (sizes.length > 2 && sizes[0] * 1e3 < sizes.at(-1)) return "The gradient vanishes: the first layer gets less than a thousandth of the last one's, and hardly learns.";
-  return "";
-}
-
-function showGradients(layers) {
-  if ($("gradients").children.length !== layers.length) {
-    $("gradients").replaceChildren(...layers.map(({ name }) => element("div", { className: "row" }, element("span", { textContent: name }),
-      element("span", { className: "track" }, element("i", { className: "now" })), element("span", { className: "value" }))));
-  }
-  layers.forEach(({ largest: size }, i) => {
-    const [, track, value] = $("gradients").children[i].children;
-    const share = size > 0 ? (Math.log10(size) - DECADES[0]) / (DECADES[1] - DECADES[0]) : 0;
-    track.firstChild.style.width = `${100 * Math.min(1, Math.max(0, share))}%`;
-    value.textContent = amount(size);
-  });
-}
-
-function showAnswer(shares) {
-  $("answer").textContent = shares ? net.classes[shares.indexOf(Math.max(...shares))] : "–";
-  showShares($("classes"), shares);
-}
-
-function paint(name, title, { shape, values }) {
-  let shown = pictures.get(name);
-  if (!shown) {
-    const scale = element("small");
-    const picture = new Picture(shape, title);
-    const item = element("div", { className: "layer" }, element("h3", { textContent: `${title} ` }, scale), picture.element);
-    $("maps").append(item);
-    picture.arrange($("maps").clientWidth || 400);
-    pictures.set(name, (shown = { scale, picture, item }));
-  }
-  const most = largest(values);
-  shown.picture.paint(values, (value) => signed(value, most));
-  const dead = name === "kernels" ? 0 : countDead(values, shape[2]);
-  shown.scale.textContent = `largest ${amount(most)}${dead ? `; ${dead} of ${shape[2]} maps are 0 everywhere for this image` : ""}`;
-}
-
-function countDead(values, maps) {
-  const alive = new Set();
-  values.forEach((value, i) => { if (value !== 0) alive.add(i % maps); });
-  return maps - alive.size;
-}
-
-// --- start ----------------------------------------------------------------------------------------------------
 
 const trying = (work) => async (...args) => {
   try {
     await work(...args);
+    $("problem").textContent = state.last?.error ?? "";
     return true;
   } catch (error) {
     $("problem").textContent = complaint(error);
@@ -143,41 +81,78 @@ const trying = (work) => async (...args) => {
   }
 };
 
-const command = (name) => trying(async () => {
-  if (course) await ask("learn/command", { command: name() });
+const rest = (milliseconds) => new Promise((done) => {
+  const timer = setTimeout(done, milliseconds);
+  wake = () => { clearTimeout(timer); done(); };
 });
 
-const watch = async () => {
+async function watch() {
   for (;;) {
-    const visible = course && document.visibilityState === "visible";
-    const fine = visible ? await trying(look)() : true;
-    await new Promise((done) => { setTimeout(done, fine ? (last?.playing ? REST : 2 * REST) : 1000); });
+    const began = performance.now();
+    const fine = state.panels.length && document.visibilityState === "visible" ? await quietly(look) : true;
+    const period = fine ? (state.last?.playing ? PERIOD : 2 * PERIOD) : 1000;
+    if (!state.strokedAt) await rest(Math.max(5, period - (performance.now() - began)));
   }
-};
+}
+
+// A look that works does not wipe away what another request has complained about.
+async function quietly(work) {
+  try {
+    await work();
+    if (state.mute) $("problem").textContent = "";
+    state.mute = false;
+    return true;
+  } catch (error) {
+    state.mute = true;
+    $("problem").textContent = complaint(error);
+    return false;
+  }
+}
+
+// --- pad ------------------------------------------------------------------------------------------------------
+
+function padChanged() {
+  state.version++;
+  if (pad.strokes.length || !pad.image) state.image = null;
+  state.strokedAt = performance.now();
+  wake();
+}
+
+async function showExample() {
+  const found = await ask("example", { wrong: false });
+  pad.load(unpack(found.image).values, found.image.shape);
+  state.image = found.image.data;
+}
+
+// --- start ----------------------------------------------------------------------------------------------------
+
+const command = (name) => trying(async () => {
+  if (!state.panels.length) return;
+  await ask("learn/command", { command: name() });
+  wake();
+});
 
 const begin = trying(async () => {
-  net = await ask("net");
-  listClasses($("classes"), net.classes, (parts) => element("div", { className: "class" }, ...parts));
-  pad = new Pad($("pad"), net.draws, () => { if (pad.strokes.length || !pad.image) image = null; });
+  const [described, options] = await Promise.all([ask("net"), ask("learn/options")]);
+  net = described;
+  pad = new Pad($("pad"), net.draws, padChanged);
   if (!net.draws) $("pad-help").textContent = "Choose a test image.";
-  readAddress();
   const restart = trying(start);
-  const showExample = trying(async () => {
-    const found = await ask("example", { wrong: false });
-    pad.load(unpack(found.image).values, found.image.shape);
-    image = found.image.data;
-  });
-  $("play").addEventListener("click", command(() => (last?.playing ? "pause" : "play")));
+  collection = new Collection($("collection"), options.drawings, net, () => state.image, () => { if (form.learnsOwn()) restart(); });
+  form = new SettingsForm({ form: $("settings"), preset: $("preset"), race: $("race"), about: $("about"), hint: $("hint") }, options, restart);
+  const plays = form.readAddress();
+  if (matchMedia("(max-width: 760px)").matches) $("choices").open = false;
+  $("play").addEventListener("click", command(() => (state.last?.playing ? "pause" : "play")));
   for (const name of ["step", "epoch", "back"]) $(name).addEventListener("click", command(() => name));
   $("restart").addEventListener("click", restart);
-  form.addEventListener("change", restart);
-  form.addEventListener("submit", (event) => { event.preventDefault(); restart(); });
   $("clear").addEventListener("click", () => pad.clear());
-  $("random").addEventListener("click", showExample);
-  onSchemeChange(() => pad.paint());
-  new ResizeObserver(([{ contentRect }]) => { for (const { picture } of pictures.values()) picture.arrange(contentRect.width); }).observe($("maps"));
-  await restart();
-  await showExample();
+  $("random").addEventListener("click", trying(showExample));
+  $("random").hidden = !net.examples;
+  onSchemeChange(() => { pad.paint(); if (state.last) show(state.last); });
+  new ResizeObserver(() => { for (const panel of state.panels) panel.arrange(); }).observe($("nets"));
+  const started = await restart();
   watch();
+  if (started && plays) await command(() => "play")();
+  if (net.examples) await showExample();
 });
 begin();
