@@ -12,8 +12,11 @@ pytestmark = needs_browser
 def open_page(place, query, width=1366, height=650, dark=False):
     """Open the page, and return the browser when a network is there."""
     browser, address = place
-    show(browser, f"{address}learn{query}", width, height, dark)
-    wait(browser, lambda: text_of(browser, ".status").startswith("Step") or text_of(browser, "#problem"))
+    resize(browser, width, height)
+    scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+    browser.get(f"{address}learn{query}")
+    wait(browser, lambda: "Step" in text_of(browser, ".status") or text_of(browser, "#problem"))
     return browser
 
 
@@ -22,7 +25,7 @@ def status_number(browser, pattern, which=0):
     lines = browser.execute_script(
         "return [...document.querySelectorAll('.status')].map((line) => line.textContent)"
     )
-    found = re.search(pattern, lines[which])
+    found = re.search(pattern, lines[which]) if which < len(lines) else None
     return float(found[1].replace(",", "")) if found else 0.0
 
 
@@ -33,7 +36,7 @@ def step_is(browser, number, which=0):
 def choose(browser, name, value):
     """Choose a value in the form, as a user does."""
     browser.execute_script(
-        "const input = document.querySelector(`[name='${arguments[0]}'], #${arguments[0].replace('.', '-')}`);"
+        "const input = document.querySelector(`[name='${arguments[0]}'], #${arguments[0]}`);"
         "input.value = arguments[1]; input.dispatchEvent(new Event('change', {bubbles: true}))",
         *(name, value),
     )
@@ -83,7 +86,8 @@ def test_a_race_is_in_the_address_and_what_differs_is_marked(place):
     assert [line[0] for line in (one.text for one in find_all(browser, ".status"))] == ["A", "B"]
     assert query_of(browser) == "seed=0&images=100&race=1&b.lr=0.5&b.net=own&b.filters=2&b.units="
     labels = browser.execute_script(
-        "return [...document.querySelectorAll('.option.differs:not([hidden]) label')].map((l) => l.textContent)"
+        "const rows = [...document.querySelectorAll('.option.differs:not([hidden])')];"
+        "return rows.map((row) => row.firstChild.textContent)"
     )
     assert labels == ["Learning rate", "Network", "Filters", "Dense layers"]
     weights = [text_of(browser, f".side-{side} summary") for side in "AB"]
@@ -132,6 +136,7 @@ def test_drawings_are_collected_learned_and_kept(place):
     browser.execute_script("localStorage.clear()")
     browser = open_page(place, "?seed=0&batch_size=1")
     find(browser, "#collection summary").click()
+    wait(browser, lambda: text_of(browser, "#answers output").isdigit())
     find(browser, "#clear").click()
     wait(browser, lambda: text_of(browser, "#answers output") == "\N{EN DASH}")
     find(browser, "#add").click()

@@ -9,7 +9,8 @@ const KEY = "minicnn-drawings";
 const SHOWN = 40; // small pictures of the latest
 
 export class Collection {
-  // part: the element; most: how many the server takes, 0 for none; image(): base64 of what the pad shows, or null.
+  // part: the element; most: how many the server takes, 0 for none; image(): base64 of what the pad shows, or null;
+  // changed(added) after each change.
   constructor(part, most, net, image, changed) {
     Object.assign(this, { most, net, changed, size: net.input.reduce((product, length) => product * length) });
     this.$ = (id) => part.querySelector(`#${id}`);
@@ -37,16 +38,16 @@ export class Collection {
     else if (this.drawings.length >= this.most) this.say(`There is room for ${this.most} drawings.`);
     else {
       this.drawings.push({ image, label: Number(this.$("label").value) });
-      this.keep();
+      this.keep(true);
     }
   }
 
-  keep() {
+  keep(added = false) {
     try {
       localStorage.setItem(KEY, JSON.stringify(this.drawings));
     } catch { /* a browser without storage keeps them until the page is left */ }
     this.show();
-    this.changed();
+    this.changed(added);
   }
 
   say(text) {

@@ -71,9 +71,9 @@ function show({ playing, back, error, nets }) {
 }
 
 const trying = (work) => async (...args) => {
+  $("problem").textContent = ""; // first, since what is called inside may have something to say
   try {
     await work(...args);
-    $("problem").textContent = state.last?.error ?? "";
     return true;
   } catch (error) {
     $("problem").textContent = complaint(error);
@@ -89,9 +89,10 @@ const rest = (milliseconds) => new Promise((done) => {
 async function watch() {
   for (;;) {
     const began = performance.now();
-    const fine = state.panels.length && document.visibilityState === "visible" ? await quietly(look) : true;
+    const looks = state.panels.length > 0 && document.visibilityState === "visible";
+    const fine = looks ? await quietly(look) : true;
     const period = fine ? (state.last?.playing ? PERIOD : 2 * PERIOD) : 1000;
-    if (!state.strokedAt) await rest(Math.max(5, period - (performance.now() - began)));
+    if (!looks || !fine || !state.strokedAt) await rest(Math.max(5, period - (performance.now() - began)));
   }
 }
 
@@ -138,7 +139,10 @@ const begin = trying(async () => {
   pad = new Pad($("pad"), net.draws, padChanged);
   if (!net.draws) $("pad-help").textContent = "Choose a test image.";
   const restart = trying(start);
-  collection = new Collection($("collection"), options.drawings, net, () => state.image, () => { if (form.learnsOwn()) restart(); });
+  collection = new Collection($("collection"), options.drawings, net, () => state.image, (added) => {
+    if (added) pad.clear();
+    if (form.learnsOwn()) restart();
+  });
   form = new SettingsForm({ form: $("settings"), preset: $("preset"), race: $("race"), about: $("about"), hint: $("hint") }, options, restart);
   const plays = form.readAddress();
   if (matchMedia("(max-width: 760px)").matches) $("choices").open = false;
