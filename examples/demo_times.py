@@ -47,7 +47,7 @@ const headers = { "Content-Type": "application/json" };
 const ask = async (name, body) =>
   (await fetch(`/api/${name}`, { method: "POST", headers, body: JSON.stringify(body) })).json();
 (async () => {
-  const begun = await ask("learn/start", { optimizer: "sgd", lr: 0.05, batch_size: 128, seed: 0 });
+  const begun = await ask("learn/start", { settings: {} });
   if (begun.error) return done(begun.error);
   await ask("learn/command", { command: "play" });
   (async () => {
@@ -103,7 +103,7 @@ def main():
         if error:
             raise SystemExit(error)
         lines.append(row("stroke to answer while a net learns", stroke_times(browser, args.moves)))
-        rate = browser.execute_script("return window.learning.rate")
+        rate = browser.execute_script("return window.learning.nets[0].rate")
     print("| milliseconds | median | 95th percentile | measured |\n| --- | --- | --- | --- |")
     print("\n".join(lines))
     print(f"\nThe net that learned meanwhile made {rate:.0f} steps a second; load {os.getloadavg()[0]:.1f}.")

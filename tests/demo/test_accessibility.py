@@ -104,8 +104,17 @@ def learn(browser, address):
     browser.get(f"{address}learn")
     wait(browser, lambda: "Step 0" in text_of(browser, "#status"))
     find(browser, "#epoch").click()
-    wait(browser, lambda: "accuracy" in text_of(browser, "#status") and find_all(browser, "#maps .layer"))
+    wait(browser, lambda: "accuracy" in text_of(browser, "#status") and find_all(browser, "#nets .layer"))
     find(browser, "#play").click()  # it pauses, so that nothing changes meanwhile
+
+
+def race(browser, address):
+    resize(browser, 390, 844)
+    browser.get(f"{address}learn?net=own&filters=2&units=&race=1&b.optimizer=adam")
+    wait(browser, lambda: "Step 0" in text_of(browser, "#status"))
+    browser.execute_script("for (const part of document.querySelectorAll('details')) part.open = true")
+    find(browser, "#step").click()
+    wait(browser, lambda: "Step 1" in text_of(browser, "#status"))
 
 
 def whatif(browser, address):
@@ -118,7 +127,7 @@ def whatif(browser, address):
     wait(browser, lambda: "filter off" in text_of(browser, "#told"))
 
 
-VIEWS = [taught, inside, cell, on_a_phone, lecture, enlarged, animated, keys, learn, whatif]
+VIEWS = [taught, inside, cell, on_a_phone, lecture, enlarged, animated, keys, learn, race, whatif]
 
 
 @pytest.mark.parametrize(
