@@ -1,7 +1,11 @@
 """What the tests of pages in a real browser share."""
 
+import contextlib
+import functools
+import http.server
 import runpy
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -44,3 +48,22 @@ def text_of(browser, selector):
 def answer_is(browser, text):
     """Wait until the page answers this."""
     wait(browser, lambda: find(browser, "#answer").text == text)
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        """Log nothing."""
+
+
+@contextlib.contextmanager
+def served(folder):
+    """Yield the address of a folder on a plain web server."""
+    handler = functools.partial(_Quiet, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/"
+        finally:
+            server.shutdown()
+            thread.join()

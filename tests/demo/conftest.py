@@ -2,15 +2,28 @@
 
 import threading
 
+import numpy as np
 import pytest
 
-from minicnn.demo import open_session
+from minicnn.demo import Session, open_session
+from minicnn.runs import TrainConfig
 
 
 @pytest.fixture(scope="session")
 def opened():
     """The network that comes with the package."""
     return open_session()
+
+
+@pytest.fixture(scope="session")
+def few(opened, tmp_path_factory):
+    """A session with the network of `opened`, and with 1,000 of MNIST's test images in a file of its own."""
+    images, labels = (part[:1000] for part in opened.inputs.examples)
+    file = tmp_path_factory.mktemp("data") / "few.npz"
+    np.savez(file, x_train=images[:100], y_train=labels[:100], x_test=images, y_test=labels)
+    session = Session(opened.model, TrainConfig(dataset=str(file)))
+    session.inputs.digits = session.inputs.drawn = True  # as for the data set that they are from
+    return session
 
 
 @pytest.fixture(scope="session")

@@ -13,11 +13,14 @@ from browsing import (
     needs_browser,
     point_at,
     resize,
+    served,
     show,
     text_of,
     wait,
 )
 from selenium.webdriver.common.keys import Keys
+
+from minicnn.demo.export import export_page
 
 AXE = os.environ.get("MINICNN_AXE", "")
 
@@ -140,6 +143,21 @@ VIEWS = [taught, inside, cell, on_a_phone, lecture, enlarged, animated, keys, le
 def test_axe_finds_no_violation(place, view):
     browser, address = place
     view(browser, address)
+    assert violations(browser) == {name: [] for name in SCHEMES}
+
+
+@pytest.mark.campaign
+def test_axe_finds_no_violation_in_a_static_copy(place, opened, tmp_path):
+    browser, _ = place
+    export_page(opened, tmp_path)
+    with served(tmp_path) as address:
+        inside(browser, address)
+        wait(browser, lambda: text_of(browser, "#answer").isdigit())
+        assert violations(browser) == {name: [] for name in SCHEMES}
+
+
+def violations(browser):
+    """Return what axe-core finds, by the scheme of colours."""
     browser.execute_script(Path(AXE).read_text())
     browser.set_script_timeout(120)
     found = {}
@@ -148,4 +166,4 @@ def test_axe_finds_no_violation(place, view):
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": emulated})
         found[name] = browser.execute_async_script(RUN)
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
-    assert found == {name: [] for name in SCHEMES}
+    return found

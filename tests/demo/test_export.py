@@ -12,34 +12,20 @@ import pytest
 import minicnn.demo
 from minicnn import Conv2D, Dense, Flatten, Layer, ReLU, Sequential, Softmax
 from minicnn.cli import main
-from minicnn.datasets import load_mnist
-from minicnn.demo import Session, open_session
+from minicnn.demo import Session
 from minicnn.demo.export import Runtime, check_folder, export_page, fetch_runtime, read_runtime
 from minicnn.demo.export.images import choose
 from minicnn.demo.export.notice import notice
 from minicnn.runs import TrainConfig
+from minicnn.saving import save_model
 
 RUNTIME = Runtime("1.2.3", b"// script", gzip.compress(b"\0asm"))
 
 
 @pytest.fixture(scope="module")
-def few(tmp_path_factory):
-    """A data set with few images of MNIST."""
-    _, (images, labels) = load_mnist()
-    file, some = tmp_path_factory.mktemp("data") / "few.npz", slice(0, 1000)
-    np.savez(file, x_train=images[:100], y_train=labels[:100], x_test=images[some], y_test=labels[some])
-    return str(file)
-
-
-@pytest.fixture(scope="module")
-def session(few):
-    return Session(open_session().model, TrainConfig(dataset=few))
-
-
-@pytest.fixture(scope="module")
-def recorded(session, tmp_path_factory):
+def recorded(few, tmp_path_factory):
     folder = tmp_path_factory.mktemp("copy")
-    return folder, export_page(session, folder)
+    return folder, export_page(few, folder)
 
 
 def net_of(folder):
@@ -59,10 +45,17 @@ def test_a_copy_has_the_page_as_it_is_and_loads_little(recorded):
     assert f"minicnn {minicnn.__version__}, Copyright" in (folder / "NOTICE.md").read_text()
 
 
-def test_recorded_outputs_are_those_of_the_network(recorded, session):
+def test_a_copy_does_not_say_where_files_lie(recorded, few):
+    folder, _ = recorded
+    assert net_of(folder)["net"]["dataset"] == "few.npz"
+    private = str(Path(few.config.dataset).parent).encode()
+    assert not any(private in path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
+def test_recorded_outputs_are_those_of_the_network(recorded, few):
     folder, _ = recorded
     found = net_of(folder)
-    images, labels = session.inputs.examples
+    images, labels = few.inputs.examples
     shown = found["examples"]["images"]
     assert [one["label"] for one in shown[:10]] == list(range(10))
     assert found["examples"]["of"] == 1000
@@ -71,7 +64,7 @@ def test_recorded_outputs_are_those_of_the_network(recorded, session):
         data = gzip.decompress((folder / "copy" / "recorded" / f"{number}.bin").read_bytes())
         steps, start = np.frombuffer(data, "<i2"), 0
         for output, largest in zip(
-            session.look(images[index])["stages"][1:], found["largest"][number], strict=True
+            few.look(images[index])["stages"][1:], found["largest"][number], strict=True
         ):
             values = steps[start : start + output.size] * (largest / 32767)
             np.testing.assert_allclose(values, output.ravel(), rtol=0, atol=2e-5 * np.abs(output).max())
@@ -80,18 +73,18 @@ def test_recorded_outputs_are_those_of_the_network(recorded, session):
         assert labels[index] == shown[number]["label"]
 
 
-def test_images_are_of_each_class_and_some_that_are_misclassified(session):
-    chosen = choose(session)
-    images, labels = session.inputs.examples
+def test_images_are_of_each_class_and_some_that_are_misclassified(few):
+    chosen = choose(few)
+    images, labels = few.inputs.examples
     assert np.bincount(chosen.labels[: chosen.any]).tolist() == [10] * 10
     np.testing.assert_array_equal(chosen.images, images[chosen.numbers])
     np.testing.assert_array_equal(chosen.labels, labels[chosen.numbers])
-    answers = session.model.predict(chosen.images).argmax(axis=1)
+    answers = few.model.predict(chosen.images).argmax(axis=1)
     np.testing.assert_array_equal(chosen.wrong, answers != chosen.labels)
     assert chosen.wrong[chosen.any :].all()
-    assert chosen.misclassified == session.example(wrong=True)["wrong"]
-    few = choose(session, 1)
-    assert (few.any, len(few.images)) == (1, 1)
+    assert chosen.misclassified == few.example(wrong=True)["wrong"]
+    one = choose(few, 1)
+    assert (one.any, len(one.images)) == (1, 1)
 
 
 class Doubled(Layer):
@@ -186,18 +179,26 @@ def test_what_is_no_runtime_is_refused(tmp_path, monkeypatch):
         fetch_runtime()
 
 
-def test_the_command_exports_and_says_how_to_look_at_it(few, tmp_path, capsys, monkeypatch):
-    run, folder = str(tmp_path / "run"), tmp_path / "site"
-    main(["train", "--dataset", few, "--epochs", "1", "--limit", "20", "--threads", "1", "--out", run])
-    monkeypatch.setenv("PATH", "")
-    assert main(["demo", run, "--export", str(folder)]) == 0
+def test_the_command_exports_and_says_how_to_look_at_it(tmp_path, capsys, monkeypatch):
+    model, folder, runtime = tmp_path / "net.safetensors", tmp_path / "site", tmp_path / "runtime"
+    save_model(Sequential([Flatten(), Dense(3)]).build((6, 5, 3), rng=0), model)
+    runtime.mkdir()
+    for name, data in FILES.items():
+        (runtime / name).write_bytes(data)
+    command = ["demo", str(model), "--export"]
+    assert main([*command, str(folder), "--runtime", str(runtime)]) == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert "exporting recorded images, since npm is not installed" in said
+    assert "of onnxruntime-web 1.30.0" in said
     assert f"python -m http.server --directory {folder}" in said
-    assert net_of(folder)["net"]["draws"] is False
-    assert main(["demo", "--export", str(folder)]) == 2
+    assert net_of(folder)["net"]["layers"][1]["name"] == "Dense"
+    assert main([*command, str(folder)]) == 2
     assert "is not empty" in capsys.readouterr().err
-    assert main(["demo", "--export", str(tmp_path / "new"), "--runtime", str(tmp_path / "nowhere")]) == 2
+    assert main([*command, str(tmp_path / "new"), "--runtime", str(tmp_path / "nowhere")]) == 2
     assert "no such file or folder" in capsys.readouterr().err
     assert main(["demo", "--runtime", "none"]) == 2
     assert "--runtime needs --export DIR" in capsys.readouterr().err
+    monkeypatch.setenv("PATH", "")
+    assert main([*command, str(tmp_path / "new")]) == 2
+    said = capsys.readouterr()
+    assert "exporting recorded images, since npm is not installed" in " ".join(said.out.split())
+    assert "shows recorded test images, but there are none" in said.err

@@ -1,21 +1,14 @@
 """A static copy in a real browser, from a plain web server; its numbers are compared with the network's."""
 
 import base64
-import contextlib
-import functools
-import http.server
 import io
 import json
 import os
-import runpy
-import shutil
-import threading
-from pathlib import Path
 
 import numpy as np
 import pytest
+from browsing import answer_is, draw, drive, find, find_all, needs_browser, point_at, served, show, wait
 from PIL import Image
-from selenium.webdriver.common.by import By
 
 from minicnn import (
     BatchNorm,
@@ -34,59 +27,23 @@ from minicnn import (
     Sequential,
     Sigmoid,
     Tanh,
-    models,
 )
-from minicnn.datasets import digit_from_pixels, load_mnist
+from minicnn.datasets import digit_from_pixels
 from minicnn.datasets.image_reader import ImageReader
-from minicnn.demo import Session, inside, open_session
+from minicnn.demo import Session, inside
 from minicnn.demo.export import export_page, read_runtime
 from minicnn.demo.export.rules import has_gradient, rules_of
 from minicnn.demo.inputs import read_drawing
 from minicnn.insight import Trace
+from minicnn.models.historic.lenet5_1998 import PartialConv2D, Subsample
 from minicnn.runs import TrainConfig
 
-pytestmark = pytest.mark.skipif(
-    not (shutil.which("chromium") and shutil.which("chromedriver")),
-    reason="Chromium is not installed: apt-get install chromium chromium-driver",
-)
+pytestmark = needs_browser
 RUNTIME = os.environ.get("MINICNN_ONNXRUNTIME_WEB")  # a folder, or the file of `npm pack onnxruntime-web`
 needs_runtime = pytest.mark.skipif(
     RUNTIME is None,
     reason="MINICNN_ONNXRUNTIME_WEB does not name onnxruntime-web: npm pack onnxruntime-web",
 )
-
-drive = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "demo_picture.py"))
-show, draw, point_at, wait = (drive[name] for name in ("show", "draw", "point_at", "wait"))
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *args):
-        pass
-
-
-@contextlib.contextmanager
-def served(folder):
-    """Yield the address of a folder on a plain web server."""
-    handler = functools.partial(Quiet, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/"
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-@pytest.fixture(scope="module")
-def session(tmp_path_factory):
-    """The network of the package, with few of its test images."""
-    _, (images, labels) = load_mnist()
-    file, some = tmp_path_factory.mktemp("data") / "few.npz", slice(0, 1000)
-    np.savez(file, x_train=images[:100], y_train=labels[:100], x_test=images[some], y_test=labels[some])
-    few = Session(open_session().model, TrainConfig(dataset=str(file)))
-    few.inputs.digits = few.inputs.drawn = True  # as for the data set that they are from
-    return few
 
 
 @pytest.fixture(scope="module")
@@ -95,13 +52,15 @@ def runtime():
 
 
 @pytest.fixture(scope="module")
-def place(session, runtime, tmp_path_factory):
-    site = tmp_path_factory.mktemp("site")
-    export_page(session, site / "still")
+def site(place, few, runtime, tmp_path_factory):
+    """A browser, and the address of a site with copies: still/, and course/alive/ if there is a runtime."""
+    browser, _ = place
+    folder = tmp_path_factory.mktemp("site")
+    export_page(few, folder / "still")
     if runtime is not None:
-        export_page(session, site / "course" / "alive", runtime)
-    (site / "favicon.ico").touch()  # which browsers ask for beside the page's own icon
-    with served(site) as address, drive["chromium"]() as browser:
+        export_page(few, folder / "course" / "alive", runtime)
+    (folder / "favicon.ico").touch()  # which browsers ask for beside the page's own icon
+    with served(folder) as address:
         yield browser, address
 
 
@@ -117,10 +76,7 @@ const answer = (value) => done(JSON.stringify(value));
     return found
 
 
-def find(browser, selector):
-    return browser.find_element(By.CSS_SELECTOR, selector)
-
-
+PARTIAL = [PartialConv2D([[0], [1, 0], [1]], 2), Subsample(), Tanh(1.7, 0.6)]
 NETS = {
     "convolutions": lambda: [
         Conv2D(4, (3, 5), padding="same", strides=(2, 1)),
@@ -147,7 +103,7 @@ NETS = {
         Dense(3),
     ],
     "average": lambda: [Conv2D(3, 2), GlobalAveragePool2D(), Dense(3)],
-    "1998": lambda: models.lenet5_1998().layers,
+    "1998": lambda: [*PARTIAL, Flatten(), Dense(3)],
 }
 
 
@@ -192,11 +148,11 @@ return cells.map(([stage, cell]) => explain(rules, Float32Array.from(weights), a
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_the_arithmetic_of_each_cell_is_the_servers(place, name):
-    browser, address = place
+def test_the_arithmetic_of_each_cell_is_the_servers(site, name):
+    browser, address = site
     browser.get(f"{address}still/")
     rng = np.random.default_rng(0)
-    _, trace = traced(NETS[name](), (32, 32, 1) if name == "1998" else (9, 8, 2))
+    _, trace = traced(NETS[name](), (9, 8, 2))
     stages = [stage[0] for stage in (trace.x, *trace.outputs)]
     cells = []
     for stage, output in enumerate(stages[1:], start=1):
@@ -248,10 +204,10 @@ DIFFERENTIABLE = {
 
 
 @pytest.mark.parametrize("name", DIFFERENTIABLE)
-def test_the_gradients_are_the_servers(place, name):
-    browser, address = place
+def test_the_gradients_are_the_servers(site, name):
+    browser, address = site
     browser.get(f"{address}still/")
-    _, trace = traced(DIFFERENTIABLE[name](), (32, 32, 1) if name == "1998" else (9, 8, 2))
+    _, trace = traced(DIFFERENTIABLE[name](), (9, 8, 2))
     last = np.random.default_rng(1).normal(size=trace.outputs[-1].shape).astype("float32")
     expected = trace.backward(last)
     rules, weights = rules_of(Sequential(trace.layers))
@@ -282,8 +238,8 @@ def drawing(rng):
     return image
 
 
-def test_drawings_become_the_same_inputs(place):
-    browser, address = place
+def test_drawings_become_the_same_inputs(site):
+    browser, address = site
     browser.get(f"{address}still/")
     rng = np.random.default_rng(0)
     drawings = [np.zeros((140, 140), np.uint8), *(drawing(rng) for _ in range(8))]
@@ -307,8 +263,8 @@ def png(pixels):
     return base64.b64encode(data.getvalue()).decode()
 
 
-def test_pictures_become_the_same_inputs(place, tmp_path):
-    browser, address = place
+def test_pictures_become_the_same_inputs(site, tmp_path):
+    browser, address = site
     browser.get(f"{address}still/")
     rng = np.random.default_rng(0)
     files, settings, expected = [], [], []
@@ -340,8 +296,8 @@ def test_pictures_become_the_same_inputs(place, tmp_path):
         np.testing.assert_array_equal(np.reshape(found, image.shape), image)
 
 
-def test_recorded_images_are_shown_without_a_runtime(place, session):
-    browser, address = place
+def test_recorded_images_are_shown_without_a_runtime(site, few):
+    browser, address = site
     show(browser, address + "still/", 1400, 900)
     wait(browser, lambda: "labelled" in find(browser, "#source").text)  # the page begins with an image
     wait(browser, lambda: find(browser, "#answer").text.isdigit())
@@ -353,7 +309,7 @@ def test_recorded_images_are_shown_without_a_runtime(place, session):
     point_at(browser, 2, 8, 12, 4)
     assert browser.get_log("browser") == []
     seen = call(browser, LOOK, address + "still/", None)
-    assert_looks_like(session, seen, 1e-4)
+    assert_looks_like(few, seen, 1e-4)
 
 
 LOOK = """
@@ -362,7 +318,8 @@ const { ask } = await import(address + "static/server.js");
 const given = pixels ? { pixels } : { image: (await ask("example", { wrong: false })).image.data };
 const seen = await ask("look", given);
 const cell = await ask("cell", { image: seen.image.data, stage: 4, cell: [3, 4, 5] });
-const back = seen.gradient && await ask("backward", { image: seen.image.data, label: (seen.answer + 1) % 10 });
+const label = (seen.answer + 1) % 10;
+const back = seen.gradient && await ask("backward", { image: seen.image.data, label });
 const lists = (one) => [...one.values];
 const [image, probabilities] = [lists(seen.image), lists(seen.probabilities)];
 const gradient = seen.gradient && lists(seen.gradient);
@@ -393,11 +350,11 @@ def assert_looks_like(session, seen, tolerance):
 
 
 @needs_runtime
-def test_the_browser_computes_what_the_server_does(place, session):
-    browser, address = place
+def test_the_browser_computes_what_the_server_does(site, few):
+    browser, address = site
     show(browser, address + "course/alive/", 1400, 900)
     draw(browser, drive["SEVEN"])
-    wait(browser, lambda: find(browser, "#answer").text == "7")
+    answer_is(browser, "7")
     panel = point_at(browser, 2, 8, 12, 4)
     assert find(panel, "dd[data-name=sum]").text
     for selector in ("#step", "#unstep", "nav"):
@@ -408,7 +365,7 @@ def test_the_browser_computes_what_the_server_does(place, session):
     wait(browser, lambda: "The loss" in find(browser, "#lesson").text)
     pixels = base64.b64encode(drawing(np.random.default_rng(1)).tobytes()).decode()
     for given in (pixels, None):
-        assert_looks_like(session, call(browser, LOOK, address + "course/alive/", given), 1e-6)
+        assert_looks_like(few, call(browser, LOOK, address + "course/alive/", given), 1e-6)
     find(browser, "#wrong").click()
     wait(browser, lambda: "misclassifies" in find(browser, "#source").text)
     assert browser.get_log("browser") == []
@@ -425,8 +382,8 @@ return { image: [...image.values], logits: [...seen.stages.at(-1).values], refus
 
 
 @needs_runtime
-def test_any_net_its_colours_and_its_names(place, runtime, tmp_path):
-    browser, _ = place
+def test_any_net_its_colours_and_its_names(site, runtime, tmp_path):
+    browser, _ = site
     layers = [Conv2D(4, 3, padding="same"), BatchNorm(), ReLU(), Pool2D(2), Residual([Conv2D(4, 1)])]
     model = Sequential([*layers, GlobalAveragePool2D(), Dense(3)]).build((12, 16, 3), rng=0)
     model.class_names = names = ["apple", "pear", "plum"]
@@ -442,9 +399,7 @@ def test_any_net_its_colours_and_its_names(place, runtime, tmp_path):
     expected = session.inputs.from_picture(base64.b64decode(file))
     with served(tmp_path) as address:
         show(browser, address, 390, 800)
-        assert [
-            item.text.split()[0] for item in browser.find_elements(By.CSS_SELECTOR, "#classes li")
-        ] == names
+        assert [item.text.split()[0] for item in find_all(browser, "#classes li")] == names
         seen = call(browser, COLOURS, address, file)
         np.testing.assert_allclose(np.reshape(seen["image"], expected.shape), expected, rtol=1e-6)
         np.testing.assert_allclose(seen["logits"], session.look(expected)["stages"][-1], rtol=1e-5, atol=1e-6)

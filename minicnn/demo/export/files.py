@@ -32,7 +32,10 @@ _STILL = "This is a static copy with recorded images: drawing, pictures and trai
 def copy_files(session: Session, runtime: Runtime | None) -> dict[str, bytes]:
     """Return the files of a copy by their paths, see `minicnn.demo.export.export_page`."""
     rules, weights = rules_of(session.model)
-    net, files = session.describe(), {"copy/weights.bin": weights.to_bytes()}
+    files = {"copy/weights.bin": weights.to_bytes()}
+    # Names only: the copy is public, and where files lie on this machine is nobody's business.
+    dataset, model = Path(session.config.dataset).name, Path(session.config.model).name
+    net = session.describe() | {"dataset": dataset, "model": model}
     found: dict[str, Any] = {
         "net": net,
         "input": _input_of(session),
@@ -57,7 +60,7 @@ def copy_files(session: Session, runtime: Runtime | None) -> dict[str, bytes]:
     if chosen is not None:
         files["copy/images.bin"] = chosen.images.tobytes()
     files["copy/net.json"] = json.dumps(found, allow_nan=False).encode()
-    return _page() | files | {"NOTICE.md": notice(session.config.dataset if chosen else "", runtime).encode()}
+    return _page() | files | {"NOTICE.md": notice(dataset if chosen else "", runtime).encode()}
 
 
 def _page() -> dict[str, bytes]:
