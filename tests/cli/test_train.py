@@ -85,6 +85,7 @@ def test_every_option_reaches_the_config(tmp_path):
         "background": "white",
         "value_range": None,
         "skip_unreadable": False,
+        "stream": False,
     }
     assert run.model.input_shape == (32, 32, 3)
     assert "val_accuracy" in read_history(tmp_path / "run").history
