@@ -71,7 +71,7 @@ def relu(lab: Lab, out: Path) -> dict:
 def pooling(lab: Lab, out: Path) -> dict:
     """Section 3.4: windows of 3, or of 2, at a stride of 2."""
     plain, overlapping = lab.results(Run(pool=2), Run())
-    arms = {"plain: 2, stride 2": _errors(plain), "overlapping: 3, stride 2": _errors(overlapping)}
+    arms = {"2x2, stride 2": _errors(plain), "3x3, stride 2 (overlapping)": _errors(overlapping)}
     _draw_dots(arms, "Overlapping pooling", out / "pooling.png")
     before, after = (spread(errors) for errors in arms.values())
     fitted, less_fitted = (spread(_errors(results, "train")) for results in (plain, overlapping))
@@ -91,12 +91,13 @@ def dropout(lab: Lab, out: Path) -> dict:
     base = Run(images=2000, epochs=30, curve=3)
     both = lab.results(base, _with(base, dropout=0.5))
     (ax,) = new_axes(7, 3.6)
-    for results, colour, label in zip(both, (VERMILLION, BLUE), ("without", "with dropout"), strict=True):
+    arms = "without dropout", "with dropout"
+    for results, colour, label in zip(both, (VERMILLION, BLUE), arms, strict=True):
         x = [epoch for epoch, _, _ in results[0]["curve"]]
         for place, kind, style in ((2, "test", "-"), (1, "training", "--")):
             curves = [[point[place] for point in result["curve"]] for result in results]
             band(ax, x, curves, colour, f"{kind}, {label}", style)
-    dress(ax, "Dropout", "epochs", "wrong answers (%)")
+    dress(ax, "Dropout", "epochs", "error (%)")
     ax.set_ylim(bottom=0)
     _save(ax, out / "dropout.png")
     gaps = [[r["test"] - r["train"] for r in results] for results in both]
@@ -141,10 +142,10 @@ def augmentation(lab: Lab, out: Path) -> dict:
     base = Run(images=1000, epochs=80, ten=True)
     both = lab.results(base, _with(base, augment=True))
     arms = {}
-    for name, results in zip(("as they are", "moved"), both, strict=True):
-        arms[f"trained on images {name}"] = _errors(results)
-        arms[f"{name}: ten patches"] = _errors(results, "ten")
-    _draw_dots(arms, "Moved and mirrored images, and ten patches", out / "augmentation.png")
+    for name, results in zip(("no augmentation", "augmentation"), both, strict=True):
+        arms[name] = _errors(results)
+        arms[f"{name}, ten patches"] = _errors(results, "ten")
+    _draw_dots(arms, "Augmentation, and the mean over ten patches", out / "augmentation.png")
     before, _, after, ten = (spread(errors) for errors in arms.values())
     gaps = [[r["test"] - r["train"] for r in results] for results in both]
     closed, verdict = verdict_on([a - b for a, b in zip(*gaps, strict=True)])
@@ -165,10 +166,10 @@ def augmentation(lab: Lab, out: Path) -> dict:
 def depth(lab: Lab, out: Path) -> dict:
     """Section 7: one, two, and three of the last three convolutions left out."""
     # The third and the fourth have as many filters: without either, it is the same net.
-    left_out = {"all five": (), "without one": (4,), "without two": (3, 4), "without three": (3, 4, 5)}
+    left_out = {"all five": (), "one removed": (4,), "two removed": (3, 4), "three removed": (3, 4, 5)}
     whole, *others = lab.results(*(Run(without=numbers) for numbers in left_out.values()))
     arms = dict(zip(left_out, map(_errors, (whole, *others)), strict=True))
-    _draw_dots(arms, "Convolutions left out, after the second", out / "depth.png")
+    _draw_dots(arms, "Convolutional layers removed, after the second", out / "depth.png")
     losses = [verdict_on(_gains(results, whole)) for results in others]
     parts = [
         f"{name} {loss}: {verdict}" for name, (loss, verdict) in zip(list(arms)[1:], losses, strict=True)

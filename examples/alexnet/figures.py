@@ -18,7 +18,7 @@ def dots(ax: Axes, arms: Mapping[str, Sequence[float]], colours: Sequence[str], 
         ax.plot([errors.mean()] * 2, [row - 0.28, row + 0.28], color=colour, linewidth=3, zorder=3)
         look = {"ha": "center", "va": "bottom", "fontsize": TEXT, "color": INK}
         ax.text(errors.mean(), row - 0.3, f"{errors.mean():.2f} %", **look)
-    dress(ax, title, "wrong answers on the test images (%)")
+    dress(ax, title, "test error (%)")
     ax.set_yticks(rows, list(arms))
     ax.set_ylim(len(arms) - 0.5, -0.75)
     ax.grid(axis="x", color=FAINT, linewidth=0.6)
