@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from minicnn import layers
+from minicnn.config.registry import is_registered
 from minicnn.initializers import zeros
 from minicnn.layers import Layer
 from minicnn.layers._building import BuildRules, build_rules
@@ -20,6 +21,7 @@ from minicnn.ops.padding import Pair, output_size, pair, resolve_padding
 from minicnn.saving.weights import check_weights
 
 Shape = tuple[int, ...]
+Rule = Callable[[Any, Shape], tuple[Shape, int]]  # the output shape and the number of weights
 MAX_VALUES = 1 << 28  # of one example, in any layer: 1 GB in float32
 
 
@@ -36,7 +38,7 @@ class FileRules(BuildRules):
     def check(self, layer: Any, input_shape: Shape) -> None:
         """Raise ValueError if the layer has more weights than are left, or too many values come out."""
         _check_size(layer, input_shape)
-        if (rule := RULES.get(type(layer))) is not None:
+        if (rule := _rule(type(layer))) is not None:
             output_shape, weights = rule(layer, input_shape)
             _check_size(layer, output_shape)
             self.left -= weights
@@ -51,7 +53,7 @@ class FileRules(BuildRules):
             shape = join(layer, input_shape)
             _check_size(layer, shape)
             return shape
-        rule = RULES.get(type(layer))
+        rule = _rule(type(layer))
         return None if rule is None else rule(layer, input_shape)[0]
 
 
@@ -134,6 +136,12 @@ def _rescaling(layer: layers.Rescaling, shape: Shape) -> tuple[Shape, int]:
     return shape, 0
 
 
+def _rule(kind: type[Layer]) -> Rule | None:
+    """Return the rule of a class; one of the package without weights and without a row keeps the shape."""
+    keeps_shape = is_registered(kind) and kind.init_params is Layer.init_params and kind not in JOINS
+    return RULES.get(kind, _same if keeps_shape else None)
+
+
 def _same(layer: Layer, shape: Shape) -> tuple[Shape, int]:
     return shape, 0
 
@@ -161,10 +169,9 @@ def _concatenation(layer: layers.Concatenate, input_shape: Shape) -> Shape:
 
 
 # For each layer without parts, its output shape and the number of its weights.
-RULES: dict[type[Layer], Callable[[Any, Shape], tuple[Shape, int]]] = {
-    **dict.fromkeys((layers.ReLU, layers.LeakyReLU, layers.Tanh, layers.Sigmoid, layers.Softmax), _same),
-    **dict.fromkeys((layers.ELU, layers.SiLU, layers.GELU, layers.Dropout), _same),
+RULES: dict[type[Layer], Rule] = {
     **dict.fromkeys((layers.GroupNorm, layers.LayerNorm), _normalization(0)),
+    layers.Dropout: _same,
     layers.LocalResponseNorm: lambda layer, shape: (_images(layer, shape), 0),
     layers.BatchNorm: _normalization(2),
     layers.PReLU: lambda layer, shape: (shape, shape[-1] if layer.shared else math.prod(shape)),

@@ -1,9 +1,10 @@
 """Every layer of the package in several configurations, every model, and layers of one's own."""
 
+import inspect
+
 import numpy as np
 
 from minicnn import (
-    ELU,
     GELU,
     BatchNorm,
     Concatenate,
@@ -11,13 +12,11 @@ from minicnn import (
     Dense,
     Dropout,
     Flatten,
-    GlobalAveragePool2D,
     GlobalMaxPool2D,
     GroupNorm,
     Layer,
     LayerNorm,
     LeakyReLU,
-    LocalResponseNorm,
     Parameter,
     Pool2D,
     PReLU,
@@ -25,14 +24,14 @@ from minicnn import (
     Rescaling,
     Residual,
     Sequential,
-    Sigmoid,
-    SiLU,
     Softmax,
     Tanh,
     Upsampling2D,
     ZeroPadding2D,
+    layers,
 )
 from minicnn.initializers import constant, glorot_uniform, normal
+from minicnn.layers import __all__ as layer_names
 from minicnn.models import alexnet, lenet5, lenet5_1998, resnet_small, vgg_small
 from minicnn.models.historic.lenet5_1998 import C3_TABLE, PartialConv2D, Subsample
 
@@ -95,12 +94,23 @@ class Chained(Layer):
         return dy
 
 
+def required_arguments(cls):
+    """Return the names of a constructor's arguments that have no default."""
+    arguments = inspect.signature(cls).parameters.items()
+    return [name for name, argument in arguments if argument.default is argument.empty]
+
+
 OWN = (Scale, Block, Chained)
+# Not GroupNorm, whose 32 groups do not fit IMAGE.
+DEFAULTS = [
+    cls
+    for name in layer_names
+    if name not in ("Layer", "GroupNorm") and not required_arguments(cls := getattr(layers, name))
+]
 LAYERS = [
-    *((make(), IMAGE) for make in (ReLU, LeakyReLU, Tanh, Sigmoid, Softmax, ELU, SiLU, GELU, Flatten)),
+    *((make(), IMAGE) for make in DEFAULTS),
     *((make(), (5,)) for make in (ReLU, Softmax, BatchNorm, LayerNorm, PReLU, Flatten)),
-    *((make(), IMAGE) for make in (BatchNorm, LayerNorm, PReLU, LocalResponseNorm, GlobalAveragePool2D)),
-    *((make(), IMAGE) for make in (GlobalMaxPool2D, ZeroPadding2D, Upsampling2D, Sequential, Subsample)),
+    (Subsample(), IMAGE),
     (LeakyReLU(0.1), IMAGE),
     (Tanh(1.7159, -2 / 3), IMAGE),
     (GELU(approximate=True), IMAGE),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from saving.model_zoo import IMAGE, LAYERS, MODELS, OWN, Block, Scale, disturb, inputs
 
+import minicnn
 from minicnn import (
     SGD,
     BatchNorm,
@@ -29,7 +30,7 @@ from minicnn.layers import __all__ as layer_names
 from minicnn.models import lenet5
 from minicnn.saving import read_tensors, write_tensors
 from minicnn.saving.files import to_json
-from minicnn.saving.output_shapes import JOINS, RULES
+from minicnn.saving.output_shapes import JOINS, _rule
 
 TESTS = Path(__file__).parents[1]
 READ = """
@@ -74,9 +75,14 @@ def test_every_layer_and_model_predicts_the_same_in_another_process(tmp_path):
 
 
 def test_every_layer_of_the_package_is_in_the_zoo_and_has_rules():
-    tested = {type(layer).__name__ for layer, _ in LAYERS} | {"Layer"}
-    assert {*layer_names} <= tested
-    assert {*layer_names} <= {cls.__name__ for cls in (*RULES, *JOINS)} | {"Layer"}
+    tested = {type(layer) for layer, _ in LAYERS} | {Layer}
+    assert {getattr(minicnn, name) for name in layer_names} <= tested
+    for layer, shape in LAYERS:
+        if type(layer) not in OWN and (rule := _rule(type(layer))) is not None:
+            twin = type(layer).from_config(layer.to_config(), OWN).build(shape)
+            assert rule(layer, shape) == (twin.output_shape, sum(p.size for p in twin.parameters()))
+        else:
+            assert type(layer) in (*OWN, *JOINS)
 
 
 def test_a_loaded_model_is_built_and_says_what_it_is(tmp_path):
