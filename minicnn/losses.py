@@ -175,32 +175,6 @@ def binary_cross_entropy_with_logits(
     return float(terms.mean(dtype=np.float64)), dlogits
 
 
-def call_loss(loss: Any, predictions: np.ndarray, labels: Any) -> tuple[float, np.ndarray]:
-    """Return what a loss, perhaps the user's, returns; raise unless it is a number and a gradient."""
-    name = getattr(loss, "__name__", type(loss).__name__)
-    try:
-        result = loss(predictions, labels)
-    except Exception as error:
-        error.add_note(f"in the loss {name}, given {predictions.shape} and {np.shape(labels)}")
-        raise
-    if not isinstance(result, (tuple, list)) or len(result) != 2:
-        got = f"{len(result)} values" if isinstance(result, (tuple, list)) else f"{type(result).__name__}"
-        raise TypeError(f"the loss {name} must return a pair (mean value, dpredictions), got {got}")
-    value, dpredictions = result
-    if np.ndim(value) or np.asarray(value).dtype.kind not in "biuf":
-        got = f"an array of shape {np.shape(value)}" if np.ndim(value) else f"{value!r:.100}"
-        raise TypeError(f"the loss {name} must return its mean as one number, got {got}")
-    if not isinstance(dpredictions, np.ndarray) or dpredictions.dtype.kind != "f":
-        got = getattr(dpredictions, "dtype", type(dpredictions).__name__)
-        raise TypeError(f"the loss {name} must return dpredictions as an array of floats, got {got}")
-    if dpredictions.shape != predictions.shape:
-        raise ValueError(
-            f"the loss {name} must return dpredictions in the predictions' shape {predictions.shape}, "
-            f"got {dpredictions.shape}"
-        )
-    return value, dpredictions
-
-
 def _weighted(sample_weight: Any, *arrays: np.ndarray) -> list[np.ndarray]:
     """Return arrays (N, ...) times the weights (N,); where a weight is 0, also if a value is not finite."""
     if sample_weight is None:

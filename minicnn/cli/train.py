@@ -57,7 +57,7 @@ minicnn train --resume runs/first"""
 
 
 def add_to(commands: Commands) -> None:
-    """Add the subcommand."""
+    """Add the subcommand: one function, since it is a list of the options in the order of the help."""
     parser = add_command(commands, "train", run, "train a network, write a run folder", _TEXT, _EXAMPLE)
     new = TrainConfig()
     lrs = ", ".join(f"{name} {entry.lr:g}" for name, entry in OPTIMIZERS.items())

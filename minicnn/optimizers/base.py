@@ -149,6 +149,8 @@ class Optimizer(ABC):
     def step(self, parameters: Iterable[Parameter | tuple[str, Parameter]]) -> None:
         """Update all trainable parameters from their gradients, which are left unchanged.
 
+        One function, in which the order of all that changes a weight can be read from top to bottom.
+
         Parameters
         ----------
         parameters : iterable of Parameter, or of (str, Parameter)

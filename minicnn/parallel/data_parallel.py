@@ -20,12 +20,12 @@ from minicnn.layers._freezing import share_frozen
 from minicnn.layers.base import Layer
 from minicnn.parallel.pickling import structure_digest
 from minicnn.parallel.ranks import Ranks
-from minicnn.parallel.shard import ShardResult
+from minicnn.parallel.shard import ShardResult, interleave
 from minicnn.parallel.sharded_batch import ShardedBatch, equal
-from minicnn.parallel.threads import blas_threads, resolve_threads
+from minicnn.parallel.threads import blas_threads
 from minicnn.parallel.whole_batch import (
-    asks_for_sums,
     batch_dependent_parts,
+    count_shards,
     find_loss_mistake,
     find_mixing_layer,
 )
@@ -161,7 +161,8 @@ class DataParallel:
 
         If `x` and `y` are this rank's part of a batch of `batch` examples, loss and gradients are the part's
         contribution to the means. The part may be empty; it then has no predictions. An exception in a shard
-        is raised here, with its traceback, after all other shards have ended.
+        is raised here, with its traceback, after all other shards have ended. The checks before and after
+        the shards are in one function with them, since they look at the same batch.
         """
         if self.pool is None:
             raise RuntimeError("DataParallel must be entered first: use a `with` statement")
@@ -192,11 +193,7 @@ class DataParallel:
         for own, *others in zip(*self.parameters[:count], strict=True):
             for other in others if own.trainable else ():
                 own.add_grad(other.grad)
-        predictions = outputs[0]
-        if count > 1:
-            predictions = np.empty((len(x), *outputs[0].shape[1:]), outputs[0].dtype)
-            for i, output in enumerate(outputs):
-                predictions[i::count] = output
+        predictions = interleave(outputs, len(x))
         if is_first:
             self._refuse(find_loss_mistake(self.loss, predictions, y))
             self.compares_next = False
@@ -234,20 +231,8 @@ class DataParallel:
 
     def _look_for_sums(self, threads: int | None) -> int:
         """Return the number of shards; refuse a layer or loss that needs whole batches without asking."""
-        size, parts = self.ranks.size, batch_dependent_parts(self.model, self.loss)
-        count = resolve_threads(threads, size)
-        self.needs_sums = bool(parts)
-        one_place = [part for part in parts if not asks_for_sums(part)]
-        if not one_place:
-            return count
-        is_loss = one_place[0] is self.loss
-        if size > 1 or ((threads or 1) > 1 and not is_loss):
-            what = "a loss" if is_loss else f"a model with {type(one_place[0]).__name__}"
-            raise ValueError(
-                f"`threads` must be 1 or None, and `comm` have one rank, for {what} that needs whole batches "
-                f"and does not call `sum_over_batch`; got threads={threads}, ranks={size}"
-            )
-        return 1
+        self.needs_sums = bool(batch_dependent_parts(self.model, self.loss))
+        return count_shards(self.model, self.loss, threads, self.ranks.size)
 
     @property
     def smallest_shard(self) -> int:

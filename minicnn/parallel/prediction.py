@@ -4,8 +4,9 @@ import numpy as np
 
 from minicnn.layers.base import Layer
 from minicnn.parallel.threads import blas_threads, resolve_threads
-from minicnn.safeguards.claims import current_thread, reading, serve
+from minicnn.safeguards.claims import reading
 from minicnn.safeguards.inputs import share_notes
+from minicnn.safeguards.threads import current_thread, serve
 from minicnn.validation import check_int
 
 

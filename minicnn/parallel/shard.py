@@ -9,9 +9,9 @@ import numpy as np
 
 from minicnn.errors import noted
 from minicnn.layers.base import Layer
-from minicnn.losses import call_loss
 from minicnn.parameter import Parameter
 from minicnn.safeguards.inputs import to_input
+from minicnn.safeguards.returned_loss import call_loss
 
 MICROBATCH, MICROBATCH_VALUES = 64, 50_000  # the least examples and input values of a microbatch
 
@@ -39,6 +39,16 @@ class Place:
 
 
 ONE_PLACE = Place(0, 1, 1, False)
+
+
+def interleave(outputs: Sequence[np.ndarray], n: int) -> np.ndarray:
+    """Return the predictions for a batch of `n` examples, of which each shard has computed every k-th."""
+    if len(outputs) == 1:
+        return outputs[0]
+    predictions = np.empty((n, *outputs[0].shape[1:]), outputs[0].dtype)
+    for i, output in enumerate(outputs):
+        predictions[i :: len(outputs)] = output
+    return predictions
 
 
 def compute_shard(

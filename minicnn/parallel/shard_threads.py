@@ -5,7 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Self
 
-from minicnn.safeguards.claims import current_thread, serve
+from minicnn.safeguards.threads import current_thread, serve
 
 
 class ShardThreads:

@@ -15,6 +15,7 @@ from minicnn.layers.base import Layer
 from minicnn.parallel.builtin_pickling import builtin_pickle
 from minicnn.parallel.held_values import code_names, find_values
 from minicnn.parallel.sums import run_in_shards
+from minicnn.parallel.threads import resolve_threads
 from minicnn.parameter import Parameter
 from minicnn.parameter_tree import find_objects
 from minicnn.safeguards.inputs import to_input
@@ -37,6 +38,28 @@ def batch_dependent_parts(model: Layer, loss: Callable) -> list[Any]:
     """Return the layers, and the loss, that declare that they need the whole batch."""
     layers = model, *(layer for _, layer in model.named_layers())
     return [part for part in (*layers, loss) if getattr(part, "batch_dependent", False)]
+
+
+def count_shards(model: Layer, loss: Callable, threads: int | None, ranks: int) -> int:
+    """Return the number of shards in this process: one if a part needs whole batches and does not ask.
+
+    Raises
+    ------
+    ValueError
+        If the user asks for several cores or ranks although such a part allows only one.
+    """
+    count = resolve_threads(threads, ranks)
+    one_place = [part for part in batch_dependent_parts(model, loss) if not asks_for_sums(part)]
+    if not one_place:
+        return count
+    is_loss = one_place[0] is loss
+    if ranks > 1 or ((threads or 1) > 1 and not is_loss):
+        what = "a loss" if is_loss else f"a model with {type(one_place[0]).__name__}"
+        raise ValueError(
+            f"`threads` must be 1 or None, and `comm` have one rank, for {what} that needs whole batches "
+            f"and does not call `sum_over_batch`; got threads={threads}, ranks={ranks}"
+        )
+    return 1
 
 
 def asks_for_sums(part: Any) -> bool:

@@ -13,12 +13,13 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar, cast
 
+from minicnn.safeguards.threads import current_thread
+
 T = TypeVar("T")
 
 _condition = threading.Condition()  # guards all that follows
 _claims: dict[int, Claim] = {}  # by the ids of the objects that a fit has claimed
 _readers: dict[Reader, None] = {}  # in the order of their arrival
-_local = threading.local()
 
 
 class Reader:
@@ -57,22 +58,13 @@ class Reader:
 
 
 class Claim:
-    """The hold of one fit on its model, optimizer and callbacks.
-
-    Attributes
-    ----------
-    thread : int
-        The thread of the fit.
-    started : bool
-        Whether the readers from before have ended.
-    changing : bool
-        Whether a step runs.
-    """
+    """The hold of one fit on its model, optimizer and callbacks."""
 
     def __init__(self, objects: Sequence[Any]) -> None:
         self.objects = objects  # held, so that no other object gets one of the ids
-        self.thread = current_thread()
-        self.started = self.changing = False
+        self.thread = current_thread()  # of the fit
+        self.started = False  # whether the readers from before have ended
+        self.changing = False  # whether a step runs
         self._wanted = False  # the next step waits for the readers
         self._reading = self._queue = self._turn = 0
 
@@ -135,10 +127,7 @@ class Claim:
 def claim(objects: Sequence[Any]) -> Iterator[None]:
     """Claim objects for the fit in the block, which begins when their readers in other threads have ended.
 
-    Raises
-    ------
-    RuntimeError
-        If another fit has claimed one of them.
+    Raises RuntimeError if another fit has claimed one of them.
     """
     own = Claim(objects)
     ids = {*map(id, objects)}
@@ -206,16 +195,6 @@ def check_thread(model: Any) -> None:
         fit = _claims.get(id(model))
         if fit is not None and fit.started and fit.thread != current_thread():
             raise RuntimeError(_FOREIGN)
-
-
-def serve(thread: int) -> None:
-    """Let the current thread compute shards for the fit in `thread`."""
-    _local.serves = thread
-
-
-def current_thread() -> int:
-    """Return the ident of this thread, or of that for which it computes."""
-    return getattr(_local, "serves", None) or threading.get_ident()
 
 
 def claimed_parts(model: Any) -> list[Any]:

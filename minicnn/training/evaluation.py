@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from minicnn.layers import Layer, Sigmoid, Softmax
-from minicnn.losses import LOSSES, binary_cross_entropy_with_logits, call_loss, softmax_cross_entropy
+from minicnn.losses import LOSSES, binary_cross_entropy_with_logits, softmax_cross_entropy
 from minicnn.metrics import METRICS, accuracy
 from minicnn.parallel.ranks import Ranks
+from minicnn.safeguards.returned_loss import call_loss
 from minicnn.training.sources import Examples, ExampleSource, labels_of, predict_part
 from minicnn.training.state import Loss, TrainingState
 from minicnn.training.weighting import WeightedLoss, pack

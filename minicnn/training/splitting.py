@@ -1,4 +1,4 @@
-"""The part of the examples that a fit sets aside for validation."""
+"""The data of a fit: batches to train on, and what is set aside for validation."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -6,8 +6,11 @@ from typing import Any
 import numpy as np
 
 from minicnn.layers.base import Layer
-from minicnn.training.inputs import check_data
-from minicnn.training.sources import ExampleSource, is_source, labels_of
+from minicnn.training.batch import Batches
+from minicnn.training.batches import make_batches
+from minicnn.training.inputs import check_data, check_validation
+from minicnn.training.sources import Examples, ExampleSource, is_source, labels_of
+from minicnn.training.weighting import check_class_weight, check_use
 from minicnn.validation import check_real, check_sample_weight
 
 
@@ -36,6 +39,30 @@ class SourceRows:
     def digest(self) -> str:
         """Return a text that differs for other data."""
         return f"{self.source.digest()} {len(self.rows)}"
+
+
+def prepare_data(
+    x: Any,
+    y: Any,
+    model: Layer,
+    batch_size: int,
+    validation_data: Any,
+    validation_split: float,
+    sample_weight: np.ndarray | None = None,
+    class_weight: Any = None,
+    **options: Any,
+) -> tuple[Batches, ExampleSource | Examples | None]:
+    """Return the batches and the validation data of `Trainer.fit`; `options` are those of `Batches`."""
+    seed, rows = options["seed"], None
+    if validation_split:
+        given = validation_data, sample_weight
+        rows, validation_data = split_data(x, y, *given, model, validation_split, seed)
+    weights = None if class_weight is None else check_class_weight(class_weight)
+    more = {"sample_weight": sample_weight, "class_weight": weights, "rows": rows}
+    batches = make_batches(x, y, model, batch_size, **more, **options)
+    if weights and batches.labels is not None:
+        check_use(weights, batches.labels if rows is None else batches.labels[rows])
+    return batches, check_validation(validation_data, model)
 
 
 def split_data(

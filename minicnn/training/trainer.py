@@ -21,7 +21,6 @@ from minicnn.training.callbacks.base import Callback, check_callbacks
 from minicnn.training.evaluation import Metric, check_metrics, find_loss, validate, warn_of_double_activation
 from minicnn.training.gradients import GradientStep
 from minicnn.training.history import History
-from minicnn.training.inputs import check_validation
 from minicnn.training.loop import TrainingLoop
 from minicnn.training.lr_finder import RateSearch, find_rate
 from minicnn.training.predicting import Predictor
@@ -29,9 +28,8 @@ from minicnn.training.progress import Progress
 from minicnn.training.resume.checkpointer import Checkpointer
 from minicnn.training.safeguards.rehearsal import rehearse
 from minicnn.training.sources import Examples, ExampleSource
-from minicnn.training.splitting import split_data
+from minicnn.training.splitting import prepare_data
 from minicnn.training.state import Loss, TrainingState
-from minicnn.training.weighting import check_class_weight, check_use
 from minicnn.validation import check_int
 
 
@@ -135,6 +133,8 @@ class Trainer(Predictor):
     ) -> History:
         """Train for `epochs` more epochs.
 
+        All parts of a fit are made in this one function, in the order in which they need each other.
+
         Parameters
         ----------
         x : ndarray, shape (N, ...)
@@ -187,26 +187,18 @@ class Trainer(Predictor):
         RuntimeError
             If the model is trained in another thread, or was built again.
         """
-        rows = None
-        if validation_split:
-            given = validation_data, sample_weight
-            rows, validation_data = split_data(x, y, *given, self.model, validation_split, self.seed)
-        batches = make_batches(
-            *(x, y, self.model, batch_size),
+        batches, validation_data = prepare_data(
+            *(x, y, self.model, batch_size, validation_data, validation_split),
             seed=self.seed,
             augment=self.augment,
             sample_weight=sample_weight,
-            class_weight=None if class_weight is None else check_class_weight(class_weight),
+            class_weight=class_weight,
             accumulate_steps=accumulate_steps,
-            rows=rows,
         )
         with self.ranks.abort_on_error():  # a function of the epoch may fail in one rank
             batches.peek(self.epoch)
-        if batches.class_weight and batches.labels is not None:
-            check_use(batches.class_weight, batches.labels if rows is None else batches.labels[rows])
         epochs = check_int(epochs, "epochs")
         called = [*self.callbacks, *check_callbacks(callbacks)]
-        validation_data = check_validation(validation_data, self.model)
         if checkpoint is None and checkpoint_every is not None:
             raise ValueError(f"`checkpoint_every` needs a folder in `checkpoint`, got {checkpoint_every}")
         folder = None if checkpoint is None else CheckpointFolder(checkpoint, checkpoint_every)
