@@ -8,7 +8,8 @@ import { Sweep } from "./sweep.js";
 const HASH = "#lecture";
 const ASPECT = 1.5; // of a stage's picture
 const WIDEST = 0.96; // of the board
-const MOST = 16; // times the usual size of a map
+const [LEAST, MOST] = [0.1, 16]; // times the usual size of a map
+const SMALLEST = 0.4; // pixels of a cell
 const MARGIN = 1; // under the board, in letters
 const root = document.documentElement;
 
@@ -25,7 +26,7 @@ export class Lecture {
       l: ["lecture mode: large type, the whole network on one screen", toggle],
       z: ["enlarge the map of the cell that is pointed at, or of the picture in focus", () => this.atCell((number, cell) => this.enlarge(number, cell))],
       a: ["animate its window, product by product", () => this.atCell((number, cell) => this.sweep.open(number, cell))],
-      b: ["animate how its pooling passes the gradient back", () => this.atCell((number, cell) => this.sweep.open(number, cell, true))],
+      ...(page.offered("backward") && { b: ["animate how its pooling passes the gradient back", () => this.atCell((number, cell) => this.sweep.open(number, cell, true))] }),
     }, {
       "Tab": "from picture to picture", "arrows": "from cell to cell", "Page Up, Down": "from map to map",
       "Enter": "hold the cell; in lecture mode: enlarge its map", "Esc": "release the cell, or close what is open",
@@ -88,16 +89,18 @@ export class Lecture {
     this.fitted = fitted;
     const set = (factor) => stages.pictures.forEach((picture, i) => {
       const { rows, columns, channels } = picture;
-      picture.scale = Math.max(1, this.scales[i] * factor * (picture.flat ? 0.6 : 1));
+      picture.scale = Math.max(SMALLEST, this.scales[i] * factor * (picture.flat ? 0.6 : 1));
       const area = (columns + 2) * (rows + 2) * channels * picture.scale ** 2;
       const narrow = Math.max(Math.sqrt(area * ASPECT), (columns + 2) * picture.scale);
       picture.arrange(picture.flat ? columns * picture.scale : Math.min(narrow, list.clientWidth * WIDEST));
     });
+    const shown = stages.pictures.map((picture) => picture.values);
+    for (const picture of stages.pictures) picture.values = null; // sizes alone are tried, nothing is painted
     const fits = (factor) => {
       set(factor);
       return list.scrollHeight <= room && list.scrollWidth <= list.clientWidth;
     };
-    let [low, high] = [0.4, MOST];
+    let [low, high] = [LEAST, MOST];
     while (high > 1.1 * low) {
       const middle = Math.sqrt(low * high);
       if (fits(middle)) low = middle;
@@ -105,6 +108,8 @@ export class Lecture {
     }
     // Where a line breaks anew, a larger size may fit although a smaller one did not.
     for (let factor = 1.5 * low; factor > low; factor *= 0.97) if (fits(factor)) low = factor;
+    root.classList.toggle("crowded", !fits(low)); // then the board scrolls
+    stages.pictures.forEach((picture, i) => { picture.values = shown[i]; });
     set(low);
   }
 }

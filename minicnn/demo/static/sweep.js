@@ -48,7 +48,7 @@ export class Sweep {
     const { page } = this;
     if (!number) return;
     const { found } = await page.cellArithmetic(number, cell);
-    if (!this.can(found, backward) || (backward && !page.offered("backward"))) {
+    if (!this.can(found, backward)) {
       page.complain(backward ? "Only pooling layers have an animation of the backward pass: point at a cell of one." : "Convolutions, with the ReLU after them, and pooling layers have an animation: point at a cell of one.");
       return;
     }
