@@ -280,3 +280,20 @@ def test_missing_gradients_are_named(backward, message):
 def test_reprs_are_the_same_in_every_process():
     assert repr(from_object(Pairs())) == "from_object(Pairs)"
     assert repr(from_functions(affine_forward, affine_backward)) == "from_functions(affine_forward)"
+
+
+def test_running_statistics_without_weights_are_no_unknown_weights():
+    class Center:
+        def __init__(self):
+            self.running_mean, self.training = np.zeros(4), True
+
+        def forward(self, x):
+            mean = x.mean(axis=0) if self.training else self.running_mean
+            if self.training:
+                self.running_mean = 0.9 * self.running_mean + 0.1 * mean
+            return x - mean
+
+        def backward(self, dy):
+            return dy - dy.mean(axis=0)
+
+    check_layer(from_object(Center(), batch_dependent=True), (4,))

@@ -13,6 +13,46 @@ Arrays: TypeAlias = Mapping[str, Any] | Iterable[Any]
 Params: TypeAlias = Arrays | Callable[[tuple[int, ...], np.random.Generator], Arrays] | None
 
 
+class ArrayModule:
+    """The arrays of the adapted code: those of NumPy, or of the module that `asarray` belongs to."""
+
+    def __init__(self, asarray: Callable | None) -> None:
+        if asarray is not None and not callable(asarray):
+            raise TypeError(f"`asarray` must be a function such as cupy.asarray, got {asarray!r}")
+        self.asarray = asarray
+
+    def give(self, array: np.ndarray) -> Any:
+        """Return an array of the module, a copy that the adapted code may keep."""
+        return array if self.asarray is None else self.asarray(array.copy())
+
+    def take(self, result: Any) -> Any:
+        """Return an array of NumPy for one of the module; anything else as it is, for the checks to see."""
+        return to_numpy(result) if self.asarray is not None and _is_array(result) else result
+
+    def is_float(self, array: Any) -> bool:
+        """Return whether something is an array of floats, of this module."""
+        if isinstance(array, np.ndarray) or self.asarray is None:
+            return isinstance(array, np.ndarray) and array.dtype.kind == "f"
+        return _is_array(array) and "float" in str(array.dtype)
+
+
+def _is_array(found: Any) -> bool:
+    return not isinstance(found, np.generic) and all(hasattr(found, name) for name in ("shape", "dtype"))
+
+
+def to_numpy(array: Any) -> np.ndarray:
+    """Return the values of an array of any module, by `get()` as of CuPy, `__array__` or DLPack."""
+    if isinstance(array, np.ndarray) or not _is_array(array):
+        return np.asarray(array)
+    if callable(getattr(array, "get", None)):
+        return np.asarray(array.get())
+    if hasattr(array, "__array__"):
+        return np.array(array)
+    if hasattr(array, "__dlpack__"):
+        return np.from_dlpack(array).copy()
+    raise TypeError(f"an array must have `get()`, `__array__` or `__dlpack__`, got {type(array).__name__}")
+
+
 class Shared:
     """A function that copies of a layer share: not each can be copied."""
 
@@ -41,8 +81,9 @@ class Adapted(Layer):
     factory = ""
     exempt = frozenset({"initialization", "needs_dx", "pickling", "promises", "repr"})
 
-    def __init__(self, adapted: Any, batch_dependent: bool = False) -> None:
+    def __init__(self, adapted: Any, batch_dependent: bool = False, asarray: Callable | None = None) -> None:
         self.adapted, self.batch_dependent = adapted, batch_dependent
+        self.module = ArrayModule(asarray)
         self._names: list[str] = []
 
     def hold(self, arrays: Arrays, names: Iterable[str] = (), trainable: bool = True) -> None:
@@ -53,7 +94,12 @@ class Adapted(Layer):
             arrays = dict(zip(names, arrays, strict=False))
         for name, array in arrays.items():
             free = f"{name}_" if hasattr(self, name) and name not in self._names else name
-            setattr(self, free, Parameter(array, trainable))
+            if self.module.asarray is None and _is_array(array) and not isinstance(array, np.ndarray):
+                name = type(array).__module__.partition(".")[0]
+                raise TypeError(
+                    f"weights must be arrays of NumPy, got one of {name}: pass `asarray={name}.asarray`"
+                )
+            setattr(self, free, Parameter(to_numpy(array), trainable))
             self._names.append(free)
 
     def held(self) -> list[Parameter]:
@@ -76,7 +122,7 @@ class Adapted(Layer):
                 f"backward must return a gradient for each of {len(self._names)} weights, got {len(grads)}"
             )
         for parameter, grad in zip(self.held(), grads, strict=True):
-            parameter.add_grad(np.asarray(grad))
+            parameter.add_grad(to_numpy(grad))
 
     def __repr__(self) -> str:
         adapted = self.adapted.function if isinstance(self.adapted, Shared) else self.adapted

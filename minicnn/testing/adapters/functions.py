@@ -11,9 +11,14 @@ from minicnn.testing.adapters.adapted import Adapted, Params, Shared, accepted, 
 
 
 def from_functions(
-    forward: Callable, backward: Callable, params: Params = None, *, batch_dependent: bool = False
+    forward: Callable,
+    backward: Callable,
+    params: Params = None,
+    *,
+    batch_dependent: bool = False,
+    asarray: Callable | None = None,
 ) -> Layer:
-    """Return a layer for `check_layer`, made of two functions on NumPy arrays.
+    """Return a layer for `check_layer`, made of two functions on arrays.
 
     Parameters
     ----------
@@ -28,6 +33,9 @@ def from_functions(
         arguments of forward.
     batch_dependent : bool
         Whether the examples of a batch influence each other in training mode, as in BatchNorm.
+    asarray : callable, optional
+        For functions on arrays of another module, such as CuPy: `cupy.asarray`. They get such arrays only,
+        and may return such arrays.
 
     Examples
     --------
@@ -43,7 +51,7 @@ def from_functions(
     for name, function in (("forward", forward), ("backward", backward)):
         if not callable(function):
             raise TypeError(f"`{name}` must be a function, got {function!r}")
-    return FromFunctions(forward, backward, params, batch_dependent)
+    return FromFunctions(forward, backward, params, batch_dependent, asarray)
 
 
 class FromFunctions(Adapted):
@@ -51,8 +59,15 @@ class FromFunctions(Adapted):
 
     factory = "from_functions"
 
-    def __init__(self, forward: Callable, backward: Callable, params: Params, batch_dependent: bool) -> None:
-        super().__init__(Shared(forward), batch_dependent)
+    def __init__(
+        self,
+        forward: Callable,
+        backward: Callable,
+        params: Params,
+        batch_dependent: bool,
+        asarray: Callable | None,
+    ) -> None:
+        super().__init__(Shared(forward), batch_dependent, asarray)
         self.backward_function, self.params = Shared(backward), params
 
     def init_params(self, input_shape: tuple[int, ...], rng: np.random.Generator) -> None:
@@ -67,18 +82,19 @@ class FromFunctions(Adapted):
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Call the forward function."""
         options = accepted(self.adapted.function, {"training": self.training, "rng": self.stream})
-        result = self.adapted(x, *self.values(), **options)
+        arguments = [self.module.give(array) for array in (x, *self.values())]
+        result = self.adapted(*arguments, **options)
         if not isinstance(result, tuple):
             result = result, None
         if len(result) != 2:
             raise ValueError(f"forward must return `y` or `(y, saved)`, got a tuple of {len(result)}")
         y, saved = result
-        self.cache = (x, *self.values()) if saved is None else (saved,)
-        return y
+        self.cache = tuple(arguments) if saved is None else (saved,)
+        return self.module.take(y)
 
     def backward(self, dy: np.ndarray) -> Any:
         """Call the backward function."""
-        result = self.backward_function(dy, *self.cache)
+        result = self.backward_function(self.module.give(dy), *self.cache)
         dx, *dparams = result if isinstance(result, tuple | list) else (result,)
         self.add_grads(dparams[0] if len(dparams) == 1 and isinstance(dparams[0], dict) else dparams)
-        return dx
+        return self.module.take(dx)

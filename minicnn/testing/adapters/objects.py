@@ -3,13 +3,13 @@
 import copy
 import inspect
 import warnings
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias, TypeGuard
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from minicnn.layers.base import Layer
-from minicnn.testing.adapters.adapted import Adapted
+from minicnn.testing.adapters.adapted import Adapted, ArrayModule, to_numpy
 from minicnn.testing.contents import reachable
 from minicnn.testing.report import LayerCheckRemark
 
@@ -20,7 +20,13 @@ VALUES = ("value", "data")  # attributes of a parameter that is an object, besid
 Path: TypeAlias = tuple[Any, ...]  # from the object to an array: names of attributes, and [key] of items
 
 
-def from_object(made: Any, grads: Mapping[str, str] | None = None, *, batch_dependent: bool = False) -> Layer:
+def from_object(
+    made: Any,
+    grads: Mapping[str, str] | None = None,
+    *,
+    batch_dependent: bool = False,
+    asarray: Callable | None = None,
+) -> Layer:
     """Return a layer for `check_layer`, made of an object of NumPy code with its own conventions.
 
     The object has `forward(x)` (or is called) and `backward(dy)`, which returns dx. Parameters and gradients
@@ -42,6 +48,8 @@ def from_object(made: Any, grads: Mapping[str, str] | None = None, *, batch_depe
         Attributes of the weights and of their gradients, if they have other names: `{"W": "delta_W"}`.
     batch_dependent : bool
         Whether the examples of a batch influence each other in training mode, as in BatchNorm.
+    asarray : callable, optional
+        For an object with arrays of another module, such as CuPy: `cupy.asarray`.
 
     Examples
     --------
@@ -59,22 +67,29 @@ def from_object(made: Any, grads: Mapping[str, str] | None = None, *, batch_depe
     """
     if not hasattr(made, "backward") and not callable(made):
         raise TypeError(f"`made` must have a method backward, got {made!r}")
-    return FromObject(made, grads, batch_dependent)
+    return FromObject(made, grads, batch_dependent, asarray)
 
 
 class FromObject(Adapted):
     """A layer made of an object.
 
-    The object's arrays are replaced by the buffers of the parameters, wherever the object holds them.
+    The object's arrays are replaced by the buffers of the parameters, wherever the object holds them; arrays
+    of another module than NumPy by copies, before each forward, which are read back after each call.
     """
 
     factory = "from_object"
 
-    def __init__(self, made: Any, grads: Mapping[str, str] | None, batch_dependent: bool) -> None:
-        super().__init__(made, batch_dependent)
+    def __init__(
+        self,
+        made: Any,
+        grads: Mapping[str, str] | None,
+        batch_dependent: bool,
+        asarray: Callable | None,
+    ) -> None:
+        super().__init__(made, batch_dependent, asarray)
         self.grads = grads
         self.object: Any = None
-        self.bound: list[np.ndarray] = []  # the arrays that the object holds
+        self.bound: list[Any] = []  # the arrays that the object holds
         self.gradients: list[Path] = []  # of the weights
         self.state: list[str] = []  # names of running statistics
 
@@ -82,16 +97,18 @@ class FromObject(Adapted):
         """Make the object or copy it, and hold its weights and running statistics."""
         made = self.adapted
         self.object = copy.deepcopy(made) if hasattr(made, "backward") else made(input_shape, rng)
-        used = _after_a_step(self.object, input_shape)
+        used = _after_a_step(self.object, input_shape, self.module)
         if self.grads is not None:
             weights = [(w, (w,), (g,)) for w, g in self.grads.items()]
         else:
-            weights = _find_weights(self.object, used)
-            _warn_of_arrays(self.object, weights)
+            weights = _find_weights(self.object, used, self.module)
+            _warn_of_arrays(self.object, weights, self.module)
         values = {name: _follow(self.object, path) for name, path, _ in weights}
         self.gradients = [gradient for _, _, gradient in weights]
         self.state = [
-            n for n, a in vars(self.object).items() if n.startswith(STATE_PREFIXES) and _is_float(a)
+            name
+            for name, array in vars(self.object).items()
+            if name.startswith(STATE_PREFIXES) and self.module.is_float(array)
         ]
         statistics = {name: getattr(self.object, name) for name in self.state}
         self.bound = [*values.values(), *statistics.values()]
@@ -102,42 +119,55 @@ class FromObject(Adapted):
         """Call the object, and keep its new running statistics."""
         self._bind()
         _set_mode(self.object, self.training)
-        y = getattr(self.object, "forward", self.object)(x)
-        for name, parameter in zip(self.state, self.held()[len(self.gradients) :], strict=True):
-            if getattr(self.object, name) is not parameter.value:
-                parameter.value = getattr(self.object, name)
-                setattr(self.object, name, parameter.value)
+        y = getattr(self.object, "forward", self.object)(self.module.give(x))
+        first = len(self.gradients)
+        for i, (name, parameter) in enumerate(zip(self.state, self.held()[first:], strict=True), start=first):
+            new = getattr(self.object, name)
+            if new is not self.bound[i]:
+                parameter.value = self.module.take(new)
+                self.bound[i] = new if self.module.asarray else parameter.value
+                setattr(self.object, name, self.bound[i])
+        self._read_back()
         self.cache = True
-        return y
+        return self.module.take(y)
 
     def backward(self, dy: np.ndarray) -> Any:
         """Call the object's backward, and read its gradients."""
         self.cache  # noqa: B018 - raises if forward has not run
         for path in self.gradients:
             old = _follow(self.object, path)
-            if isinstance(old, np.ndarray):
+            if self.module.is_float(old) and hasattr(old, "fill"):
                 old.fill(0.0)
-        dx = self.object.backward(dy)
+        dx = self.object.backward(self.module.give(dy))
+        self._read_back()
         for name, parameter, path in zip(self._names, self.held(), self.gradients, strict=False):
             grad = _follow(self.object, path)
             if grad is None:
                 raise ValueError(f"backward must leave a gradient of {name!r}, and left none")
-            parameter.add_grad(np.asarray(grad))
-        return dx
+            parameter.add_grad(to_numpy(grad))
+        return self.module.take(dx)
 
     def generators(self) -> list[np.random.Generator]:
         """Return the object's generators."""
         return [part for part in reachable(self.object) if isinstance(part, np.random.Generator)]
 
     def _bind(self) -> None:
-        values = self.values()
+        values: list[Any] = self.values()
+        if self.module.asarray is not None:
+            values = [self.module.give(value) for value in values]
         if any(old is not new for old, new in zip(self.bound, values, strict=True)):
             memo: dict[int, Any] = {id(old): new for old, new in zip(self.bound, values, strict=True)}
             memo |= {id(rng): rng for rng in self.generators()}
             self.object, self.bound = copy.deepcopy(self.object, memo), values
 
+    def _read_back(self) -> None:
+        """Copy arrays of another module that the object has written into to the parameters."""
+        if self.module.asarray is not None:
+            for parameter, array in zip(self.held(), self.bound, strict=True):
+                parameter.value = self.module.take(array)
 
-def _find_weights(made: Any, used: Any) -> list[tuple[str, Path, Path]]:
+
+def _find_weights(made: Any, used: Any, module: ArrayModule) -> list[tuple[str, Path, Path]]:
     """Return (name, path of the value, path of the gradient) of each weight, by the usual conventions.
 
     `made` is the object before its first step, without caches; `used` has gradients.
@@ -147,7 +177,7 @@ def _find_weights(made: Any, used: Any) -> list[tuple[str, Path, Path]]:
         arrays: list[tuple[str, Path, Path]] = [
             (key if isinstance(key, str) else f"param{key}", (params, [key]), (grads, [key]))
             for key in keys
-            if _is_float(_follow(made, (params, [key])))
+            if module.is_float(_follow(made, (params, [key])))
         ]
         if arrays and any(_follow(used, gradient) is not None for _, _, gradient in arrays):
             return arrays
@@ -155,7 +185,7 @@ def _find_weights(made: Any, used: Any) -> list[tuple[str, Path, Path]]:
             (_name(made, params, key), (params, [key], value), (params, [key], "grad"))
             for key in keys
             for value in VALUES
-            if _is_float(_follow(made, (params, [key], value)))
+            if module.is_float(_follow(made, (params, [key], value)))
         ]
         if objects:
             return objects
@@ -163,19 +193,19 @@ def _find_weights(made: Any, used: Any) -> list[tuple[str, Path, Path]]:
         (name, (name,), (pattern.format(name),))
         for name, array in getattr(made, "__dict__", {}).items()
         for pattern in GRADIENT_NAMES
-        if _is_float(array) and _is_float(grad := _follow(used, (pattern.format(name),)))
+        if module.is_float(array) and module.is_float(grad := _follow(used, (pattern.format(name),)))
         if grad.shape == array.shape
     ]
 
 
-def _warn_of_arrays(made: Any, weights: list[tuple[str, Path, Path]]) -> None:
+def _warn_of_arrays(made: Any, weights: list[tuple[str, Path, Path]], module: ArrayModule) -> None:
     """Warn of an array that may be a weight, but has no gradient: a bug in it would not be found."""
     known = {id(_follow(made, path)) for _, *paths in weights for path in paths}
     gradients = {pattern.format(name) for name in vars(made) for pattern in GRADIENT_NAMES}
     arrays = [
         name
         for name, array in vars(made).items()
-        if _is_float(array)
+        if module.is_float(array)
         and id(array) not in known
         and name not in gradients
         and not name.startswith(STATE_PREFIXES)
@@ -183,7 +213,7 @@ def _warn_of_arrays(made: Any, weights: list[tuple[str, Path, Path]]) -> None:
     if arrays:
         what = f"of the array `{arrays[0]}`, so it counts as a constant"
         name = arrays[0]
-    elif not weights and any(map(_is_float, reachable(made))):
+    elif not weights and _holds_other_arrays(made, module):
         what, name = "of the arrays in the objects that it holds, so they count as constants", "W"
     else:
         return
@@ -195,12 +225,20 @@ def _warn_of_arrays(made: Any, weights: list[tuple[str, Path, Path]]) -> None:
     )
 
 
-def _after_a_step(made: Any, input_shape: tuple[int, ...]) -> Any:
+def _holds_other_arrays(made: Any, module: ArrayModule) -> bool:
+    """Return whether an object holds arrays of floats, at any depth, beside running statistics."""
+    statistics = [array for name, array in vars(made).items() if name.startswith(STATE_PREFIXES)]
+    known = {id(part) for array in statistics for part in (array, *reachable(array))}
+    return any(module.is_float(part) and id(part) not in known for part in reachable(made))
+
+
+def _after_a_step(made: Any, input_shape: tuple[int, ...], module: ArrayModule) -> Any:
     """Return a copy of an object that has run forward and backward, and so holds gradients."""
     used = copy.deepcopy(made)
     _set_mode(used, True)
-    y = getattr(used, "forward", used)(np.random.default_rng(0).standard_normal((2, *input_shape)))
-    used.backward(np.ones_like(y))
+    x = np.random.default_rng(0).standard_normal((2, *input_shape))
+    y = module.take(getattr(used, "forward", used)(module.give(x)))
+    used.backward(module.give(np.ones_like(y)))
     return used
 
 
@@ -230,7 +268,3 @@ def _keys(container: Any) -> Sequence[Any]:
     if isinstance(container, Mapping):
         return [*container]
     return range(len(container)) if isinstance(container, list | tuple) else ()
-
-
-def _is_float(array: Any) -> TypeGuard[np.ndarray]:
-    return isinstance(array, np.ndarray) and array.dtype.kind == "f"
