@@ -8,7 +8,7 @@ hypothesis: `pip install 'minicnn-numpy[testing]'`) are imported by name.
 """
 
 from minicnn.testing.adapters import from_functions, from_jax, from_object, from_torch
-from minicnn.testing.check import CHECKS, check_layer
+from minicnn.testing.check import check_layer
 from minicnn.testing.loss_checks import check_loss
 from minicnn.testing.metric_checks import check_metric
 from minicnn.testing.optimizer_checks import check_optimizer
@@ -16,6 +16,7 @@ from minicnn.testing.optimizer_references import AdamSteps, SGDSteps
 from minicnn.testing.parametrize import parametrize_with_checks
 from minicnn.testing.presets import PRESETS
 from minicnn.testing.report import Failure, LayerCheckError, LayerCheckRemark, Remark
+from minicnn.testing.running import CHECKS
 from minicnn.testing.zoo import ZOO, Specimen
 
 __all__ = [

@@ -4,7 +4,8 @@ import numpy as np
 
 from minicnn.layers.base import Layer
 from minicnn.testing.contract import call
-from minicnn.testing.layer_under_test import LayerUnderTest, Run, gradients_of, run, run_backward
+from minicnn.testing.layer_under_test import LayerUnderTest
+from minicnn.testing.passes import Run, gradients_of, run, run_backward
 from minicnn.testing.report import fail_check, require_all_equal, require_equal
 
 _ORDER_HINT = "the order of the elements in memory is used, as by ravel(order='K') or by strides"

@@ -2,14 +2,8 @@
 
 import numpy as np
 
-from minicnn.testing.layer_under_test import (
-    LayerUnderTest,
-    gradient_name,
-    gradients_of,
-    run,
-    run_backward,
-    trainable,
-)
+from minicnn.testing.layer_under_test import LayerUnderTest
+from minicnn.testing.passes import gradient_name, gradients_of, run, run_backward, trainable
 from minicnn.testing.report import fail_check, require_all_equal, require_equal
 
 

@@ -7,68 +7,12 @@ that finds something names the cause.
 import itertools
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
-CLOSE = 1e-5  # relative to the largest value
+from minicnn.testing.evidence import CLOSE, Evidence, axis_names
+
 MAX_TERMS = 9  # whose subsets are tried
-_AXES = {2: ("example", "feature"), 3: ("example", "step", "feature")}
-_AXES_OF_IMAGES = ("example", "row", "column", "channel")
-
-
-@dataclass
-class Evidence:
-    """What is known of a wrong gradient.
-
-    Attributes
-    ----------
-    analytic, numeric : ndarray
-        The gradient that backward returned, and that by finite differences.
-    wrong : ndarray of bool
-        Where they differ.
-    value, dy : ndarray
-        The array with respect to which it is the gradient (x or a weight), and what backward got.
-    of_input : bool
-        Whether it is the gradient of the input.
-    elementwise : bool
-        Whether each output depends on one element of x only, that at its own place.
-    curved : bool
-        Whether most outputs are nonlinear in the array, even in small steps.
-    parts : ndarray or None
-        The terms of the numeric gradient, one for each output: the elements' axes, then the axes of dy.
-    """
-
-    analytic: np.ndarray
-    numeric: np.ndarray
-    wrong: np.ndarray
-    value: np.ndarray
-    dy: np.ndarray
-    of_input: bool
-    elementwise: bool = False
-    curved: bool = False
-    parts: np.ndarray | None = None
-
-    def __post_init__(self) -> None:
-        sizes = (np.abs(array).max(initial=0.0) for array in (self.numeric, self.analytic))
-        self.size = float(max(sizes))  # to which errors are compared
-        with np.errstate(invalid="ignore"):
-            error = float(np.abs(self.numeric - self.analytic).max(initial=0.0))
-        # An explanation must fit better than the right gradient itself, where errors are small.
-        self.tolerance = min(CLOSE * self.size, 0.01 * error)
-
-    def is_analytic(self, other: np.ndarray) -> bool:
-        """Return whether an array is the gradient that backward returned."""
-        return other.shape == self.analytic.shape and self.close(other, self.analytic)
-
-    def close(self, one: np.ndarray, two: np.ndarray) -> bool:
-        """Return whether two arrays of gradients are equal up to rounding."""
-        return bool((np.abs(one - two) <= self.tolerance).all())
-
-
-def axis_names(ndim: int) -> tuple[str, ...]:
-    """Return what the axes of a batch mean; further ones have no name."""
-    return _AXES.get(ndim, _AXES_OF_IMAGES)
 
 
 def usual_cause(evidence: Evidence) -> str:
@@ -98,21 +42,21 @@ def _low_precision(e: Evidence) -> str:
 def _zeros(e: Evidence) -> str:
     if e.analytic[e.wrong].any():
         return ""
-    where = _range(e)
+    where = e.where()
     if where:
         return f"the gradient is zero{where}: a wrong threshold, or a branch that is not computed"
     return "the wrong elements are zero: not computed, or an `add_grad` or `+=` is missing"
 
 
 def _single(e: Evidence) -> str:
-    if e.wrong.sum() == 1 and e.wrong.size > 2 and not _range(e):
+    if e.wrong.sum() == 1 and e.wrong.size > 2 and not e.where():
         return "a single element is wrong: an index, or a border case"
     return ""
 
 
 def _sign(e: Evidence) -> str:
     a, n = e.analytic[e.wrong], e.numeric[e.wrong]
-    return f"wrong sign{_range(e)}" if np.allclose(a, -n, rtol=1e-4, atol=1e-7 * e.size) else ""
+    return f"wrong sign{e.where()}" if np.allclose(a, -n, rtol=1e-4, atol=1e-7 * e.size) else ""
 
 
 def _factor(e: Evidence) -> str:
@@ -133,7 +77,7 @@ def _factor(e: Evidence) -> str:
     if not known and not e.of_input and 1 < count < 64 and math.isclose(count, ratio * batch, rel_tol=1e-5):
         return f"a fixed batch size of {count} in place of the number of examples, {batch}"
     digits = 4 if abs(ratio - 1) > 0.01 else 8
-    factor = f"a constant factor: the gradient is {ratio:.{digits}g} times the correct one{_range(e)}"
+    factor = f"a constant factor: the gradient is {ratio:.{digits}g} times the correct one{e.where()}"
     return factor + (f"; a mean over {known} elements in place of a sum, or the reverse" if known else "")
 
 
@@ -238,36 +182,17 @@ def _extra(e: Evidence) -> str:
     if extra.sum() < 0.5 * e.wrong.sum():
         return ""
     what = "backward passes a gradient to elements on which the output does not depend"
-    return f"{what}{_range(e)}: a mask, a bound or the choice of a maximum is ignored"
+    return f"{what}{e.where()}: a mask, a bound or the choice of a maximum is ignored"
 
 
 def _ranges(e: Evidence) -> str:
-    where = _range(e)
+    where = e.where()
     if where:
         return f"the derivative is wrong{where}: a bound, a threshold or a branch that backward ignores"
     if e.elementwise:
         return (
             "the derivative of this elementwise function is wrong: a missing term or factor, a wrong argument"
         )
-    return ""
-
-
-def _range(e: Evidence) -> str:
-    """Return the range of inputs where an elementwise gradient is wrong, if it is right elsewhere."""
-    if not e.elementwise or e.wrong.all():
-        return ""
-    wrong, right = e.value[e.wrong], e.value[~e.wrong & (e.numeric != 0)]
-    right = right if right.size else e.value[~e.wrong]
-    if wrong.min() > right.max():
-        return f" for x > {right.max():.3g}"
-    if wrong.max() < right.min():
-        return f" for x < {right.min():.3g}"
-    if np.abs(wrong).min() > np.abs(right).max():
-        return f" for |x| > {np.abs(right).max():.3g}"
-    if np.abs(wrong).max() < np.abs(right).min():
-        return f" for |x| < {np.abs(right).min():.3g}"
-    if not ((right > wrong.min()) & (right < wrong.max())).any():
-        return f" for {wrong.min():.3g} <= x <= {wrong.max():.3g}"
     return ""
 
 

@@ -14,8 +14,9 @@ from typing import Any
 
 from minicnn.layers.base import Layer
 from minicnn.testing.adapters import from_object, from_torch
-from minicnn.testing.check import CheckReport, chosen_checks, error_of, make_target, run_checks
+from minicnn.testing.check import error_of, make_target
 from minicnn.testing.report import LayerCheckError
+from minicnn.testing.running import CheckReport, chosen_checks, run_checks
 
 DEFAULT_SHAPES = ((8, 7, 3), (12,))  # numbers of rows and columns differ, so that mixing them up shows
 

@@ -9,7 +9,8 @@ from minicnn.layers.base import Layer
 from minicnn.parameter import Parameter
 from minicnn.plural import counted
 from minicnn.testing.contents import class_values, reachable
-from minicnn.testing.layer_under_test import GENERATORS, LayerUnderTest, Run, run
+from minicnn.testing.layer_under_test import GENERATORS, LayerUnderTest
+from minicnn.testing.passes import Run, run
 from minicnn.testing.report import fail_check
 
 

@@ -17,7 +17,8 @@ from enum import Enum
 import numpy as np
 
 from minicnn.layers.base import Layer
-from minicnn.testing.layer_under_test import INPUT, LayerUnderTest, gradient_name, run, trainable
+from minicnn.testing.layer_under_test import LayerUnderTest
+from minicnn.testing.passes import INPUT, gradient_name, run, trainable
 from minicnn.testing.report import note
 
 STEP = 2.0**-17  # near the cube root of the rounding error, where a central difference is most accurate

@@ -5,8 +5,9 @@ import math
 import numpy as np
 
 from minicnn.testing.finite_differences import Comparison, EvaluationPoint, random_direction
-from minicnn.testing.layer_under_test import HEAVY, INPUT, LayerUnderTest, Run, gradient_name, run
+from minicnn.testing.layer_under_test import HEAVY, LayerUnderTest
 from minicnn.testing.locate import locate
+from minicnn.testing.passes import INPUT, Run, gradient_name, run
 from minicnn.testing.report import CheckFailed, Failure, fail_check
 
 ATTEMPTS = 5  # number of points that are tried where steps cross kinks

@@ -8,7 +8,8 @@ import numpy as np
 
 from minicnn.layers.base import Layer
 from minicnn.testing.contents import class_values
-from minicnn.testing.layer_under_test import LayerUnderTest, trainable
+from minicnn.testing.layer_under_test import LayerUnderTest
+from minicnn.testing.passes import trainable
 from minicnn.testing.report import fail_check
 
 SOURCES = {"default_rng", "RandomState", "Generator", "PCG64", "Random", "SeedSequence", "MT19937", "Philox"}

@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.testing.causes import Evidence, axis_names, usual_cause
+from minicnn.testing.causes import usual_cause
+from minicnn.testing.evidence import Evidence, axis_names
 from minicnn.testing.finite_differences import Comparison, EvaluationPoint, random_direction, step_size
-from minicnn.testing.layer_under_test import INPUT, gradient_name
+from minicnn.testing.passes import INPUT, gradient_name
 from minicnn.testing.report import Failure
 
 BLOCK = 512  # number of elements that are compared one by one, with few outputs

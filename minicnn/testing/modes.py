@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from minicnn.layers.base import Layer
-from minicnn.testing.layer_under_test import LayerUnderTest, run
+from minicnn.testing.layer_under_test import LayerUnderTest
 from minicnn.testing.noise import check_noise
+from minicnn.testing.passes import run
 from minicnn.testing.report import SAME, fail_check, require_all_equal, require_equal
 
 

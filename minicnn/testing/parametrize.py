@@ -8,7 +8,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from minicnn.layers.base import Layer
-from minicnn.testing.check import check_layer, chosen_checks, one_line_repr
+from minicnn.testing.check import check_layer
+from minicnn.testing.running import chosen_checks, one_line_repr
 
 Item: TypeAlias = tuple[Any, Sequence[int]] | Layer
 SEEDS: ContextVar[int] = ContextVar("number of seeds of each test", default=1)  # set by the pytest plugin

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from minicnn.testing.layer_under_test import LayerUnderTest, run
+from minicnn.testing.layer_under_test import LayerUnderTest
+from minicnn.testing.passes import run
 from minicnn.testing.report import fail_check, worst_index
 
 

@@ -1,7 +1,8 @@
 """Comparison of a layer with a reference that is known to be right."""
 
 from minicnn.layers.base import Layer
-from minicnn.testing.layer_under_test import LayerUnderTest, run
+from minicnn.testing.layer_under_test import LayerUnderTest
+from minicnn.testing.passes import run
 from minicnn.testing.report import require_equal
 
 _HINT = "another function or convention than that of the reference, such as a flipped kernel"

@@ -9,8 +9,9 @@ import numpy as np
 from minicnn.layers.base import Layer
 from minicnn.testing.contents import class_values, global_values, reachable
 from minicnn.testing.finite_differences import Comparison, EvaluationPoint, random_direction
-from minicnn.testing.layer_under_test import HEAVY, INPUT, LayerUnderTest, gradient_name, run
+from minicnn.testing.layer_under_test import HEAVY, LayerUnderTest
 from minicnn.testing.locate import locate
+from minicnn.testing.passes import INPUT, gradient_name, run
 from minicnn.testing.report import CheckFailed, Failure, fail_check, require_equal
 from minicnn.testing.tracing import count_lines
 

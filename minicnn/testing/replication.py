@@ -9,14 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.testing.layer_under_test import (
-    LayerUnderTest,
-    gradient_name,
-    gradients_of,
-    run,
-    run_backward,
-    unbuilt,
-)
+from minicnn.testing.layer_under_test import LayerUnderTest, unbuilt
+from minicnn.testing.passes import gradient_name, gradients_of, run, run_backward
 from minicnn.testing.report import SAME, fail_check, require_all_equal, require_equal
 from minicnn.testing.tracing import run_between_lines
 

@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 
 from minicnn.layers.base import Layer
-from minicnn.testing.check import check_layer, one_blas_thread
-from minicnn.testing.layer_under_test import trainable
+from minicnn.testing.check import check_layer
+from minicnn.testing.passes import trainable
+from minicnn.testing.running import one_blas_thread
 from minicnn.testing.styles import STYLES
 from minicnn.testing.zoo import ZOO
 

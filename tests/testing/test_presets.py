@@ -3,7 +3,7 @@ import pytest
 
 from minicnn import Dense, Layer
 from minicnn.testing import CHECKS, PRESETS, LayerCheckError, check_layer
-from minicnn.testing.check import chosen_checks
+from minicnn.testing.running import chosen_checks
 
 
 def test_each_check_is_mathematics_or_contract():

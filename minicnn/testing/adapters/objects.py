@@ -1,23 +1,23 @@
 """`from_object`: an object with forward, backward, parameters and gradients under some usual names."""
 
 import copy
-import inspect
-import warnings
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
 from minicnn.layers.base import Layer
-from minicnn.testing.adapters.adapted import Adapted, ArrayModule, to_numpy
+from minicnn.testing.adapters.adapted import Adapted, to_numpy
+from minicnn.testing.adapters.discovery import (
+    STATE_PREFIXES,
+    Path,
+    after_a_step,
+    find_weights,
+    follow,
+    set_mode,
+    warn_of_arrays,
+)
 from minicnn.testing.contents import reachable
-from minicnn.testing.report import LayerCheckRemark
-
-CONTAINERS = (("params", "grads"), ("parameters", "gradients"), ("weights", "grads"), ("_params", "_grads"))
-GRADIENT_NAMES = ("d{}", "grad_{}", "{}_grad", "d_{}", "g{}")
-STATE_PREFIXES = ("running_", "moving_")
-VALUES = ("value", "data")  # attributes of a parameter that is an object, beside `grad`
-Path: TypeAlias = tuple[Any, ...]  # from the object to an array: names of attributes, and [key] of items
 
 
 def from_object(
@@ -97,13 +97,13 @@ class FromObject(Adapted):
         """Make the object or copy it, and hold its weights and running statistics."""
         made = self.adapted
         self.object = copy.deepcopy(made) if hasattr(made, "backward") else made(input_shape, rng)
-        used = _after_a_step(self.object, input_shape, self.module)
+        used = after_a_step(self.object, input_shape, self.module)
         if self.grads is not None:
             weights = [(w, (w,), (g,)) for w, g in self.grads.items()]
         else:
-            weights = _find_weights(self.object, used, self.module)
-            _warn_of_arrays(self.object, weights, self.module)
-        values = {name: _follow(self.object, path) for name, path, _ in weights}
+            weights = find_weights(self.object, used, self.module)
+            warn_of_arrays(self.object, weights, self.module)
+        values = {name: follow(self.object, path) for name, path, _ in weights}
         self.gradients = [gradient for _, _, gradient in weights]
         self.state = [
             name
@@ -118,7 +118,7 @@ class FromObject(Adapted):
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Call the object, and keep its new running statistics."""
         self._bind()
-        _set_mode(self.object, self.training)
+        set_mode(self.object, self.training)
         y = getattr(self.object, "forward", self.object)(self.module.give(x))
         first = len(self.gradients)
         for i, (name, parameter) in enumerate(zip(self.state, self.held()[first:], strict=True), start=first):
@@ -135,13 +135,13 @@ class FromObject(Adapted):
         """Call the object's backward, and read its gradients."""
         self.cache  # noqa: B018 - raises if forward has not run
         for path in self.gradients:
-            old = _follow(self.object, path)
+            old = follow(self.object, path)
             if self.module.is_float(old) and hasattr(old, "fill"):
                 old.fill(0.0)
         dx = self.object.backward(self.module.give(dy))
         self._read_back()
         for name, parameter, path in zip(self._names, self.held(), self.gradients, strict=False):
-            grad = _follow(self.object, path)
+            grad = follow(self.object, path)
             if grad is None:
                 raise ValueError(f"backward must leave a gradient of {name!r}, and left none")
             parameter.add_grad(to_numpy(grad))
@@ -165,106 +165,3 @@ class FromObject(Adapted):
         if self.module.asarray is not None:
             for parameter, array in zip(self.held(), self.bound, strict=True):
                 parameter.value = self.module.take(array)
-
-
-def _find_weights(made: Any, used: Any, module: ArrayModule) -> list[tuple[str, Path, Path]]:
-    """Return (name, path of the value, path of the gradient) of each weight, by the usual conventions.
-
-    `made` is the object before its first step, without caches; `used` has gradients.
-    """
-    for params, grads in CONTAINERS:
-        keys = _keys(_follow(made, (params,)))
-        arrays: list[tuple[str, Path, Path]] = [
-            (key if isinstance(key, str) else f"param{key}", (params, [key]), (grads, [key]))
-            for key in keys
-            if module.is_float(_follow(made, (params, [key])))
-        ]
-        if arrays and any(_follow(used, gradient) is not None for _, _, gradient in arrays):
-            return arrays
-        objects: list[tuple[str, Path, Path]] = [
-            (_name(made, params, key), (params, [key], value), (params, [key], "grad"))
-            for key in keys
-            for value in VALUES
-            if module.is_float(_follow(made, (params, [key], value)))
-        ]
-        if objects:
-            return objects
-    return [
-        (name, (name,), (pattern.format(name),))
-        for name, array in getattr(made, "__dict__", {}).items()
-        for pattern in GRADIENT_NAMES
-        if module.is_float(array) and module.is_float(grad := _follow(used, (pattern.format(name),)))
-        if grad.shape == array.shape
-    ]
-
-
-def _warn_of_arrays(made: Any, weights: list[tuple[str, Path, Path]], module: ArrayModule) -> None:
-    """Warn of an array that may be a weight, but has no gradient: a bug in it would not be found."""
-    known = {id(_follow(made, path)) for _, *paths in weights for path in paths}
-    gradients = {pattern.format(name) for name in vars(made) for pattern in GRADIENT_NAMES}
-    arrays = [
-        name
-        for name, array in vars(made).items()
-        if module.is_float(array)
-        and id(array) not in known
-        and name not in gradients
-        and not name.startswith(STATE_PREFIXES)
-    ]
-    if arrays:
-        what = f"of the array `{arrays[0]}`, so it counts as a constant"
-        name = arrays[0]
-    elif not weights and _holds_other_arrays(made, module):
-        what, name = "of the arrays in the objects that it holds, so they count as constants", "W"
-    else:
-        return
-    warnings.warn(
-        f"{type(made).__name__}: no gradient is known {what}; if it is a weight, name its gradient: "
-        f"grads={{{name!r}: 'd{name}'}}, or `grads={{}}` if there is none",
-        LayerCheckRemark,
-        stacklevel=2,
-    )
-
-
-def _holds_other_arrays(made: Any, module: ArrayModule) -> bool:
-    """Return whether an object holds arrays of floats, at any depth, beside running statistics."""
-    statistics = [array for name, array in vars(made).items() if name.startswith(STATE_PREFIXES)]
-    known = {id(part) for array in statistics for part in (array, *reachable(array))}
-    return any(module.is_float(part) and id(part) not in known for part in reachable(made))
-
-
-def _after_a_step(made: Any, input_shape: tuple[int, ...], module: ArrayModule) -> Any:
-    """Return a copy of an object that has run forward and backward, and so holds gradients."""
-    used = copy.deepcopy(made)
-    _set_mode(used, True)
-    x = np.random.default_rng(0).standard_normal((2, *input_shape))
-    y = module.take(getattr(used, "forward", used)(module.give(x)))
-    used.backward(module.give(np.ones_like(y)))
-    return used
-
-
-def _set_mode(made: Any, training: bool) -> None:
-    if callable(getattr(made, "train", None)) and callable(getattr(made, "eval", None)):
-        made.train() if training else made.eval()
-    elif hasattr(made, "training"):
-        made.training = training
-
-
-def _follow(found: Any, path: Path) -> Any:
-    """Return what a path leads to, or None."""
-    for step in path:
-        try:
-            found = found[step[0]] if isinstance(step, list) else getattr(found, step, None)
-        except (KeyError, IndexError, TypeError):
-            return None
-        found = list(found()) if inspect.ismethod(found) else found
-    return found
-
-
-def _name(made: Any, params: str, key: Any) -> str:
-    return str(getattr(_follow(made, (params, [key])), "name", None) or f"param{key}")
-
-
-def _keys(container: Any) -> Sequence[Any]:
-    if isinstance(container, Mapping):
-        return [*container]
-    return range(len(container)) if isinstance(container, list | tuple) else ()
