@@ -1,6 +1,6 @@
 """The zoo, the styles and drawn right cases, one seed after the other, for as long as there is time.
 
-    python tests/testing/campaign.py --seeds 0 200 --cases 100
+    PYTHONPATH=tests python tests/testing/campaign.py --seeds 0 200 --cases 100
 
 prints a line for each finding, and one with the sums after each seed; 200 seeds with 100 cases each are what
 `pytest -m campaign tests/testing` runs. It can be stopped at any time.
@@ -14,7 +14,7 @@ import warnings
 import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import seed as hypothesis_seed
-from test_correct_layers import CASES
+from testing.test_correct_layers import CASES
 
 from minicnn.testing import LayerCheckError, LayerCheckRemark, check_layer
 from minicnn.testing.styles import STYLES
