@@ -1,6 +1,8 @@
 import runpy
 from pathlib import Path
 
+import pytest
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
@@ -31,6 +33,7 @@ def test_a_loop_of_ones_own_learns(capsys):
     assert accuracy > 0.6
 
 
+@pytest.mark.campaign  # as the pictures of the other chapters, which .ci/run makes
 def test_the_pictures_of_the_chapter_on_training(tmp_path, capsys):
     run("training/pictures.py", "--limit", "150", "--epochs", "0.1", "--out", str(tmp_path))
     names = ["classes.png", "rates.png", "schedules.png", "stopping.png"]

@@ -242,7 +242,7 @@ def test_a_wrong_gradient_is_caught_in_spite_of_kinks():
             return dy * self.cache * 1.001
 
     with pytest.raises(LayerCheckError) as caught:
-        check_layer(Half(), (64, 64, 8), only=("gradients",))
+        check_layer(Half(), (48, 48, 8), only=("gradients",))
     assert caught.value.failures[0].facts["analytic"] == pytest.approx(
         1.001 * caught.value.failures[0].facts["numeric"]
     )
