@@ -11,7 +11,7 @@ from minicnn.config.registry import custom_classes
 from minicnn.demo.settings import ACTIVATIONS, Settings
 from minicnn.initializers import he_normal
 from minicnn.layers import BatchNorm, Conv2D, Dense, Dropout, Flatten, Layer, Pool2D, Sequential
-from minicnn.saving.output_shapes import RULES
+from minicnn.saving.output_shapes import rule_of
 
 MAX_WEIGHTS = 3_000_000
 MAX_MACS = 40_000_000  # multiplications of a forward pass of one image: LeNet-5 has 0.4 million
@@ -47,7 +47,9 @@ def check_size(layers: Sequence[Layer], shape: tuple[int, ...]) -> None:
     """Raise ValueError if layers that are not built yet would be too large."""
     weights = macs = 0
     for layer in layers:
-        shape, added = RULES[type(layer)](layer, shape)
+        rule = rule_of(type(layer))
+        assert rule is not None  # all are layers of the package
+        shape, added = rule(layer, shape)
         weights, macs = weights + added, macs + added * math.prod(shape[:-1])
     for count, most, what in (
         (weights, MAX_WEIGHTS, "weights"),

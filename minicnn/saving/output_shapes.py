@@ -38,7 +38,7 @@ class FileRules(BuildRules):
     def check(self, layer: Any, input_shape: Shape) -> None:
         """Raise ValueError if the layer has more weights than are left, or too many values come out."""
         _check_size(layer, input_shape)
-        if (rule := _rule(type(layer))) is not None:
+        if (rule := rule_of(type(layer))) is not None:
             output_shape, weights = rule(layer, input_shape)
             _check_size(layer, output_shape)
             self.left -= weights
@@ -53,7 +53,7 @@ class FileRules(BuildRules):
             shape = join(layer, input_shape)
             _check_size(layer, shape)
             return shape
-        rule = _rule(type(layer))
+        rule = rule_of(type(layer))
         return None if rule is None else rule(layer, input_shape)[0]
 
 
@@ -136,7 +136,7 @@ def _rescaling(layer: layers.Rescaling, shape: Shape) -> tuple[Shape, int]:
     return shape, 0
 
 
-def _rule(kind: type[Layer]) -> Rule | None:
+def rule_of(kind: type[Layer]) -> Rule | None:
     """Return the rule of a class; one of the package without weights and without a row keeps the shape."""
     keeps_shape = is_registered(kind) and kind.init_params is Layer.init_params and kind not in JOINS
     return RULES.get(kind, _same if keeps_shape else None)
