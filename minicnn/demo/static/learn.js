@@ -4,6 +4,7 @@ import { ask, complaint, toBase64, unpack } from "./api.js";
 import { drawChart } from "./chart.js";
 import { onSchemeChange } from "./colours.js";
 import { counted, element } from "./format.js";
+import { offerLargeType } from "./large.js";
 import { Collection } from "./learn-drawings.js";
 import { NetPanel } from "./learn-net.js";
 import { SettingsForm } from "./learn-settings.js";
@@ -134,6 +135,7 @@ const command = (name) => trying(async () => {
 });
 
 const begin = trying(async () => {
+  offerLargeType();
   const [described, options] = await Promise.all([ask("net"), ask("learn/options")]);
   net = described;
   pad = new Pad($("pad"), net.draws, padChanged);
