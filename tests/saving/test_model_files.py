@@ -30,7 +30,7 @@ from minicnn.layers import __all__ as layer_names
 from minicnn.models import lenet5
 from minicnn.saving import read_tensors, write_tensors
 from minicnn.saving.files import to_json
-from minicnn.saving.output_shapes import JOINS, _rule
+from minicnn.saving.output_shapes import JOINS, rule_of
 
 TESTS = Path(__file__).parents[1]
 READ = """
@@ -78,7 +78,7 @@ def test_every_layer_of_the_package_is_in_the_zoo_and_has_rules():
     tested = {type(layer) for layer, _ in LAYERS} | {Layer}
     assert {getattr(minicnn, name) for name in layer_names} <= tested
     for layer, shape in LAYERS:
-        if type(layer) not in OWN and (rule := _rule(type(layer))) is not None:
+        if type(layer) not in OWN and (rule := rule_of(type(layer))) is not None:
             twin = type(layer).from_config(layer.to_config(), OWN).build(shape)
             assert rule(layer, shape) == (twin.output_shape, sum(p.size for p in twin.parameters()))
         else:
