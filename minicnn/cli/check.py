@@ -40,7 +40,7 @@ def add_to(commands: Commands) -> None:
         help="run these checks only: names, or one of the groups gradients, mathematics, contract",
     )
     parser.add_argument(
-        "--skip", type=names, metavar="CHECKS", default=(), help="leave these checks out, or a group"
+        "--skip", type=names, metavar="CHECKS", default=(), help="skip these checks, or a group"
     )
     parser.add_argument(
         "--inputs",

@@ -13,7 +13,7 @@ pool_backward, lenet5(x, y) in TensorFlow or lenet5(X) in Keras. In a folder, fi
 
 A net is tested with its own weights: shapes for two sizes of images, predictions, loss, accuracy, the
 initializer he_normal, and three training steps by Adam. This needs TensorFlow: pip install
-'minicnn-numpy[tensorflow]'. Since 2.16 it has no tf.layers any more: Conv2D, MaxPooling2D,
+'minicnn-numpy[tensorflow]'. Since version 2.16 it has no tf.layers: Conv2D, MaxPooling2D,
 AveragePooling2D, Flatten and Dense are provided.
 
 A file can import what lies beside it: it runs in a copy of its folder (at most 500 files, 32 MB). It runs in

@@ -100,8 +100,8 @@ def add_model(parser: argparse.ArgumentParser, default: str, *others: str) -> No
         "--model",
         metavar="NAME",
         choices=_ModelNames([*MODELS, *others]),
-        help="network: FILE.py:NAME or MODULE:NAME, a function of the number of classes, or a model, in a "
-        f"file of yours, which is executed; or {', '.join((*MODELS, *others))} (default: {default})",
+        help=f"network: {', '.join((*MODELS, *others))}; or a model, or a function of the number of classes, "
+        f"as FILE.py:NAME or MODULE:NAME, which is executed (default: {default})",
     )
 
 

@@ -20,7 +20,7 @@ def add_to(commands: Commands) -> None:
     add_network(parser, "alexnet")
     for name, default, help in (
         ("batch-size", 128, "images per step"),
-        ("threads", 1, "threads of BLAS; those of `minicnn train` divide the batch instead"),
+        ("threads", 1, "BLAS threads; the threads of `minicnn train` divide the batch instead"),
     ):
         text = f"{help} (default: {default})"
         parser.add_argument(f"--{name}", metavar="N", type=int, default=default, help=text)

@@ -28,7 +28,7 @@ def add_custom(parser: argparse.ArgumentParser) -> None:
         metavar="FILE.py",
         action="append",
         default=[],
-        help="file or module that defines layers of your own; it is executed",
+        help="file or module that defines your own layers; it is executed",
     )
 
 

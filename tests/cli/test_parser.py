@@ -121,5 +121,5 @@ def test_what_is_registered_is_an_option(monkeypatch, capsys):
     words = printed_help(["train"], 1000, monkeypatch, capsys)
     assert f"{', '.join(OPTIMIZERS)} (default: adamw)" in words
     assert "mine 0.125)" in words
-    assert f"{', '.join(MODELS)} (default: lenet5)" in words
+    assert f"network: {', '.join(MODELS)}; or a model" in words
     assert f"{', '.join(DATASETS)}; or a folder" in words
