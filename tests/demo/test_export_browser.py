@@ -312,6 +312,14 @@ def test_recorded_images_are_shown_without_a_runtime(site, few):
     assert_looks_like(few, seen, 1e-4)
 
 
+def test_a_copy_opened_as_a_file_says_what_it_needs(place, few, tmp_path):
+    browser, _ = place
+    export_page(few, tmp_path)
+    browser.get((tmp_path / "index.html").as_uri())
+    wait(browser, lambda: "This page needs a web server" in find(browser, "#problem").text)
+    browser.get_log("browser")  # the modules that it may not load
+
+
 LOOK = """
 const [address, pixels] = args;
 const { ask } = await import(address + "static/server.js");

@@ -20,6 +20,7 @@ from minicnn.safeguards.inputs import takes_bytes
 from minicnn.saving.preprocessing import DIGIT
 
 _PAGE, _COPY = Path(__file__).parents[1] / "static", Path(__file__).parent / "page"
+_OPENED = b'<script src="copy/opened.js" defer></script>\n'
 _MOST_RECORDED = 40  # images, and some more that are misclassified
 _RECORDED_BYTES = 2 << 20  # of recorded outputs, but at least one image
 _GRADIENT_MACS = 5_000_000  # of a network whose gradients JavaScript computes at each stroke
@@ -68,7 +69,8 @@ def _page() -> dict[str, bytes]:
     page = {f"static/{path.name}": path.read_bytes() for path in _PAGE.iterdir() if path.suffix != ".html"}
     copy = {f"copy/{path.name}": path.read_bytes() for path in _COPY.glob("*.js")}
     page["static/server.js"] = copy.pop("copy/server.js")
-    return {"index.html": (_PAGE / "index.html").read_bytes()} | page | copy
+    index = (_PAGE / "index.html").read_bytes().replace(b"</head>", _OPENED + b"</head>")
+    return {"index.html": index} | page | copy
 
 
 def _recorded(session: Session) -> tuple[Chosen, dict[str, bytes], list[list[float]]]:
