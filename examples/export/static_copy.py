@@ -10,6 +10,7 @@ import base64
 import functools
 import http.server
 import statistics
+import subprocess
 import sys
 import tempfile
 import threading
@@ -19,11 +20,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 from selenium.webdriver.common.by import By
 
-from minicnn.cli import main as minicnn
-from minicnn.demo import open_session
-
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from demo_picture import SEVEN, chromium, draw, show, wait
+from demo_picture import SEVEN, chromium, draw, page, show, wait
 
 LOADED = """
 const files = performance.getEntriesByType("resource").map(({ name, transferSize }) => [name, transferSize]);
@@ -32,9 +30,9 @@ return [...files, ["index.html", performance.getEntriesByType("navigation")[0].t
 TIME = "return document.body.dataset.milliseconds"
 LOOK = """
 const [pixels, done] = arguments;
-import(`${location.href}static/server.js`).then(async ({ ask }) => {
-  const { image, stages } = await ask("look", { pixels });
-  done({ image: [...image.values], stages: stages.map(({ values }) => [...values]) });
+import(`${location.href}static/api.js`).then(async ({ ask, unpack }) => {
+  const { stages } = await ask("look", { pixels });
+  done(stages.map((stage) => [...unpack(stage).values]));
 });
 """
 
@@ -69,12 +67,22 @@ def times(browser, rng, count):
     return found
 
 
-def difference(browser, session, points):
-    """Return the largest difference to the server's outputs, each relative to its layer's largest number."""
-    seen = browser.execute_async_script(LOOK, pad_of(points))
-    image = np.array(seen["image"], np.uint8).reshape(session.inputs.shape)
-    pairs = zip(seen["stages"], session.look(image)["stages"], strict=True)
-    return max(np.abs(mine - its.ravel()).max() / np.abs(its).max() for mine, its in pairs)
+def outputs(browser, address, drawings):
+    """Return what a page at this address gets as the outputs of all layers, for each drawing."""
+    browser.get(address)
+    return [browser.execute_async_script(LOOK, drawing) for drawing in drawings]
+
+
+def difference(ours, theirs):
+    """Return the largest difference of outputs, each relative to its layer's largest number."""
+    pairs = [pair for both in zip(ours, theirs, strict=True) for pair in zip(*map(list, both), strict=True)]
+    return max(np.abs(np.subtract(one, other)).max() / np.abs(other).max() for one, other in pairs)
+
+
+def export(folder, runtime):
+    """Write a static copy of the page."""
+    command = [sys.executable, "-m", "minicnn", "demo", "--export", folder]
+    subprocess.run([*command, *(["--runtime", runtime] if runtime else [])], check=True)
 
 
 def main():
@@ -83,14 +91,14 @@ def main():
     parser.add_argument("--runtime", metavar="PATH", help="as of `minicnn demo --export`")
     parser.add_argument("--strokes", metavar="N", type=int, default=20, help="digits to draw (default: 20)")
     args = parser.parse_args()
-    rng, session = np.random.default_rng(0), open_session()
+    rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as folder:
-        given = ["--runtime", args.runtime] if args.runtime else []
-        minicnn(["demo", "--export", f"{folder}/copy", *given])
+        export(f"{folder}/copy", args.runtime)
         handler = functools.partial(Quiet, directory=folder)
         with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server, chromium() as browser:
             threading.Thread(target=server.serve_forever, daemon=True).start()
-            show(browser, f"http://127.0.0.1:{server.server_port}/copy/", 1400, 960)
+            address = f"http://127.0.0.1:{server.server_port}/copy/"
+            show(browser, address, 1400, 960)
             draw(browser, SEVEN)
             wait(browser, lambda: browser.find_element(By.ID, "answer").text == "7")
             sizes = dict(browser.execute_script(LOADED))
@@ -100,7 +108,10 @@ def main():
             print(
                 f"from stroke to pictures: median {statistics.median(taken):.0f} ms, most {max(taken):.0f} ms"
             )
-            most = max(difference(browser, session, stroke(rng)) for _ in range(args.strokes))
+            drawings = [pad_of(stroke(rng)) for _ in range(args.strokes)]
+            ours = outputs(browser, address, drawings)
+            with page() as served:
+                most = difference(ours, outputs(browser, served, drawings))
             print(f"largest difference to the server, relative to the layer's largest number: {most:.1e}")
             server.shutdown()
 
