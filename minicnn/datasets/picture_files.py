@@ -149,9 +149,8 @@ def _open(path: Path) -> ImageFile:
         raise FileFormatError("it is empty")
     if data.startswith(_PNG):
         data = _essential(data)
-    # Pillow allocates memory for each colour that a BMP declares, before it reads them.
-    if data.startswith(b"BM") and len(data) >= 50 and struct.unpack_from("<I", data, 46)[0] > 256:
-        raise FileFormatError("its colour table has more than 256 entries")
+    if data.startswith(b"BM"):
+        _check_colour_table(data)
     if data.startswith(b"RIFF"):
         _check_size(*_webp_size(data))
     try:
@@ -169,6 +168,8 @@ def _open(path: Path) -> ImageFile:
 def _check_declared(image: ImageFile, size: int) -> None:
     """Raise unless a file of `size` bytes can contain the picture that it declares."""
     decoder = image.tile[0][0] if image.tile else "webp" if image.format == "WEBP" else "none"
+    if decoder == "bmp_rle":
+        raise FileFormatError("it is a run-length encoded BMP; convert it to PNG or JPEG")
     if decoder not in _VALUES and decoder not in _UNBOUNDED:
         raise FileFormatError(f"unsupported variant of its format (decoder {decoder!r})")
     _check_size(*image.size)
@@ -186,6 +187,14 @@ def _check_size(width: int, height: int) -> None:
         raise FileFormatError(
             f"it has {width} x {height} pixels, more than the limit of {MAX_PIXELS}: scale it down first"
         )
+
+
+def _check_colour_table(bmp: bytes) -> None:
+    """Raise if a BMP declares more colours than it has: Pillow allocates memory before it reads them."""
+    header = int.from_bytes(bmp[14:18], "little")  # its size; that of OS/2, of 12 bytes, declares no number
+    colours = int.from_bytes(bmp[46:50], "little") if header > 12 else 0
+    if 4 * colours > len(bmp):
+        raise FileFormatError(f"it declares a table of {colours} colours, more than it can contain")
 
 
 def _essential(png: bytes) -> bytes:

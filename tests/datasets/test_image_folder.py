@@ -111,6 +111,36 @@ def test_a_picture_is_what_pillow_makes_of_it(tmp_path, name, channels):
     assert abs(found.astype(int) - expected).max() <= 2 * ("alpha" in name or "transparent" in name)
 
 
+def bmp(colours, header=40):
+    """Return a BMP of 2x2 pixels in 24 bits with a table, which it needs not, or one of OS/2 with 8 bits."""
+    if header == 12:
+        table = b"".join(bytes([255 - i, i, i // 2]) for i in range(256))
+        info = struct.pack("<IHHHH", 12, 2, 2, 1, 8)
+        rows = bytes([0, 200, 0, 0, 100, 255, 0, 0])
+    else:
+        table = bytes(4 * min(colours, 300))
+        info = struct.pack("<IiiHHIIiiII", 40, 2, 2, 1, 24, 0, 0, 0, 0, colours, 0)
+        rows = bytes([9, 8, 7, 6, 5, 4, 0, 0, 30, 20, 10, 3, 2, 1, 0, 0])
+    start = 14 + len(info) + len(table)
+    return b"BM" + struct.pack("<IHHI", start + len(rows), 0, 0, start) + info + table + rows
+
+
+@pytest.mark.parametrize("data", [bmp(0), bmp(300), bmp(0, header=12)], ids=["none", "large", "OS/2"])
+def test_a_bmp_with_any_table_of_colours_is_read(tmp_path, data):
+    (tmp_path / "a.bmp").write_bytes(data)
+    found = ImageReader((2, 2), 3)(tmp_path / "a.bmp")
+    assert np.array_equal(found, by_pillow(tmp_path / "a.bmp", "RGB"))
+    assert len(np.unique(found)) > 4
+
+
+def test_a_bmp_that_declares_more_colours_than_it_has_is_refused(tmp_path):
+    (tmp_path / "a.bmp").write_bytes(bmp(1 << 29))
+    with pytest.raises(
+        FileFormatError, match="declares a table of 536870912 colours, more than it can contain"
+    ):
+        ImageReader((2, 2), 3)(tmp_path / "a.bmp")
+
+
 @pytest.mark.parametrize("name", ["deep.png", "deep.tif", "deep.pgm"])
 def test_sixteen_bits_are_scaled_not_clipped(tmp_path, name):
     values = np.array([[0, 128, 129, 255, 256], [32768, 40000, 65278, 65407, 65535]], np.uint16)
