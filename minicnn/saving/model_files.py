@@ -105,8 +105,8 @@ def load_model(path: str | os.PathLike[str], custom_layers: Iterable[type[Layer]
 
     Nothing in the file is imported or run. Sizes are checked before anything is allocated: a layer of minicnn
     takes no more memory than the weights in the file, and an example has at most 2**28 values in any layer.
-    Constructors of your own layers get the arguments that the file has, and their `init_params` allocates what
-    these ask for: for files of unknown origin, let the constructors limit sizes.
+    Constructors of your own layers get the arguments that the file has, and their `init_params` allocates
+    what these ask for: if files of unknown origin are loaded, let the constructors limit sizes.
 
     Parameters
     ----------
