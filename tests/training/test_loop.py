@@ -228,7 +228,7 @@ def count_wrong(calls):
 
 
 def test_predict_is_right_in_four_threads_at_once():
-    assert count_wrong(200) == 0
+    assert count_wrong(400) == 0
 
 
 @pytest.mark.campaign

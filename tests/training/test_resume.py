@@ -437,7 +437,7 @@ def run_dying(runs):
 
 
 def test_killed_at_random_moments_no_run_is_lost_or_different():
-    run_dying(3)  # one of each kind
+    run_dying(5)
 
 
 @pytest.mark.campaign
