@@ -90,27 +90,24 @@ def check_layer(
 
 
 def repeat_snippet(target: LayerUnderTest, report: CheckReport) -> str:
-    """Return the code that repeats the first failure."""
-    kind = type(target.layer)
+    """Return the code that repeats the first failure; for adapted code, the call alone."""
+    kind, lines = type(target.layer), ["    from minicnn.testing import check_layer"]
     options = [f"rng={target.seed}"]
     options += [f"batch_size={target.given_batch_size}"] if target.given_batch_size else []
     options += [f"{name}={name}" for name in ("inputs", "reference") if getattr(target, name) is not None]
     options += [f"layout={target.layout!r}"] if target.layout else []
-    call = f"check_layer({report.layer}, {target.input_shape}, {', '.join(options)}"
-    lines = [
-        "    from minicnn.testing import check_layer",
-        f"    {call}, only=({report.failures[0].check!r},))",
-    ]
-    if isinstance(target.layer, Adapted):
-        lines[0] += f", {target.layer.factory}"
-    elif getattr(sys.modules.get(kind.__module__), kind.__qualname__, None) is kind:
+    adapted = isinstance(target.layer, Adapted)
+    arguments = ["layer" if adapted else report.layer, str(target.input_shape), *options]
+    call = f"    check_layer({', '.join(arguments)}, only=({report.failures[0].check!r},))"
+    if not adapted and getattr(sys.modules.get(kind.__module__), kind.__qualname__, None) is kind:
         lines.insert(0, f"    from {kind.__module__} import {kind.__qualname__}")
-    return "\n".join(lines)  # what is defined in a function, or in a notebook, cannot be imported
+    # What is defined in a function, or in a notebook, cannot be imported.
+    return "\n".join([*lines, f"{call}  # layer: {report.layer}" if adapted else call])
 
 
-def error_of(target: LayerUnderTest, report: CheckReport) -> LayerCheckError:
-    """Return the error of a report with failures."""
-    snippet = repeat_snippet(target, report)
+def error_of(target: LayerUnderTest, report: CheckReport, repeat: str = "") -> LayerCheckError:
+    """Return the error of a report with failures, with the code or command that repeats the first one."""
+    snippet = repeat or repeat_snippet(target, report)
     return LayerCheckError(report.layer, target.input_shape, report.failures, snippet)
 
 

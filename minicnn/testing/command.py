@@ -5,6 +5,7 @@ import copy
 import importlib
 import importlib.util
 import math
+import shlex
 import sys
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from minicnn.testing.check import error_of, make_target
 from minicnn.testing.report import LayerCheckError
 from minicnn.testing.running import CheckReport, chosen_checks, run_checks
 
+LINE = 76  # characters of a command in one line of a terminal
 DEFAULT_SHAPES = ((8, 7, 3), (12,))  # numbers of rows and columns differ, so that mixing them up shows
 
 
@@ -32,7 +34,8 @@ class CheckedLayer:
 
     def __str__(self) -> str:
         report = self.report
-        text = f"{report.layer} with input shape {self.input_shape} passes all {len(report.checks)} checks"
+        passed = f"all {len(report.checks)} checks" if len(report.checks) > 1 else f"`{report.checks[0]}`"
+        text = f"{report.layer} with input shape {self.input_shape} passes {passed}"
         remarks = [f"remark: {remark}" for remark in report.remarks]
         return "\n\n".join([str(self.error) if self.error else text, *remarks])
 
@@ -113,9 +116,23 @@ def check_command(
     for shape in [input_shape] if input_shape else _buildable_shapes(layer):
         under_test = make_target(layer, shape, seed, inputs=draw, layout=layout)
         report = run_checks(under_test, names)
-        error = error_of(under_test, report) if report.failures else None
+        error = None
+        if report.failures:
+            options = {"inputs": inputs, "layout": layout, "seed": seed or None}
+            error = error_of(under_test, report, _command(target, shape, report, options))
         results.append(CheckedLayer(target, shape, report, error))
     return results
+
+
+def _command(
+    target: str, shape: tuple[int, ...], report: CheckReport, options: dict[str, str | int | None]
+) -> str:
+    """Return the command that repeats the first failure."""
+    given = {"input": ",".join(map(str, shape)), **options, "only": report.failures[0].check}
+    words = [f"--{name} {shlex.quote(str(value))}" for name, value in given.items() if value is not None]
+    command = f"minicnn check {shlex.quote(target)}"
+    whole = " ".join([command, *words])
+    return "    " + (whole if len(whole) < LINE else " \\\n        ".join([command, " ".join(words)]))
 
 
 def _buildable_shapes(layer: Layer) -> list[tuple[int, ...]]:

@@ -35,9 +35,11 @@ def check_steps(target: LayerUnderTest) -> None:
     failure = _wrong_gradient(target, layer, target.batch_size)
     if failure is not None:
         first = next(
-            (n for n in range(1, steps) if _wrong_gradient(target, _trained(target, n), target.batch_size)),
+            (n for n in range(steps) if _wrong_gradient(target, _trained(target, n), target.batch_size)),
             steps,
         )
+        if first == 0:  # wrong from the start, as the check of gradients says too
+            raise CheckFailed(failure)
         failure.what += f", after {first} training steps"
         failure.facts["only"] = f"from training step {first + 1} on"
         failure.hint = _STATE_HINT
@@ -92,7 +94,9 @@ def check_batches(target: LayerUnderTest) -> None:
     for name, array in many.items():
         expected = one[name] * copies if name not in ("y", "dx") else np.concatenate([one[name]] * copies)
         what = f"{name} of a batch of {n} examples differs from that of {small}, although examples repeat"
-        require_equal(array, expected, what, name, _BATCH_HINT)
+        mean = name not in ("y", "dx") and np.allclose(array * copies, expected)
+        hint = "a mean over the batch in place of a sum" if mean else _BATCH_HINT
+        require_equal(array, expected, what, name, hint)
 
 
 def _many_examples(target: LayerUnderTest) -> int:

@@ -297,3 +297,11 @@ def test_running_statistics_without_weights_are_no_unknown_weights():
             return dy - dy.mean(axis=0)
 
     check_layer(from_object(Center(), batch_dependent=True), (4,))
+
+
+def test_the_call_that_repeats_a_failure_names_the_adapted_code():
+    layer = from_functions(affine_forward, affine_backward_wrong, weights())
+    with pytest.raises(LayerCheckError) as caught:
+        check_layer(layer, (5,), only="gradients")
+    call = "check_layer(layer, (5,), rng=0, only=('gradients',))  # layer: from_functions(affine_forward)"
+    assert caught.value.repeat == f"    from minicnn.testing import check_layer\n    {call}"

@@ -508,3 +508,17 @@ def test_examples_of_one_point_are_differentiated_in_one_batch():
         expected = (layer.kernel.value @ dy[i // 5])[i % 5]
         assert abs(analytic - expected) < 1e-12
         assert abs(numeric - expected) < tolerance < 1e-6
+
+
+class MeanOverTheBatch(Scale):
+    def backward(self, dy):
+        self.factor.add_grad((dy * self.cache).mean(axis=0))
+        return dy * self.factor.value
+
+
+@pytest.mark.parametrize("check", ["steps", "batches"])
+def test_a_check_run_alone_does_not_blame_steps_or_sizes_for_a_mean(check):
+    with pytest.raises(LayerCheckError) as caught:
+        check_layer(MeanOverTheBatch(), (4,), only=check)
+    assert "a mean over the batch in place of a sum" in str(caught.value)
+    assert "training step" not in str(caught.value)

@@ -41,6 +41,9 @@ class Nowhere(Shift):
     def init_params(self, input_shape, rng):
         raise ValueError("nothing suits it")
 
+def random(rng, shape):
+    return rng.standard_normal(shape)
+
 built = Shift(3)
 number = 3
 
@@ -218,7 +221,7 @@ def test_inputs_are_drawn_by_a_function_beside_the_layer(foreign):
 
 def test_checks_are_chosen_by_name_or_group(module):
     assert "passes all 5 checks" in check_command(f"{module}:Shift", (3,), only="gradients")[0]
-    assert "passes all 1 checks" in check_command(f"{module}:Wrong", (3,), only=("repr",))[0]
+    assert "passes `repr`" in check_command(f"{module}:Wrong", (3,), only=("repr",))[0]
     assert not check_command(f"{module}:Wrong", (3,), skip="contract")[1]
     with pytest.raises(ValueError, match="check names must be among"):
         check_command(f"{module}:Shift", (3,), skip="nothing")
@@ -231,6 +234,22 @@ def test_json_has_the_report(module):
     failure = found["failures"][0]
     assert failure["check"] == "gradients"
     assert failure["facts"]["analytic"] == pytest.approx(2 * failure["facts"]["numeric"], rel=1e-6)
-    assert "only=('gradients',)" in found["repeat"]
+    assert found["repeat"] == f"    minicnn check {module}:Wrong --input 3 --only gradients"
     (result,) = command.check_command(f"{module}:Shift", (3,))
     assert (result.to_json()["passed"], result.to_json()["failures"]) == (True, [])
+
+
+def test_the_command_that_repeats_a_failure_has_all_options_and_quotes(module):
+    options = {"only": "mathematics", "inputs": "random", "layout": "NCHW", "seed": 4}
+    (result,) = command.check_command(f"{module}:Wrong(by=2)", (3, 4, 5), **options)
+    first, second = result.error.repeat.split(" \\\n")
+    assert first == f"    minicnn check '{module}:Wrong(by=2)'"
+    assert second == "        --input 3,4,5 --inputs random --layout NCHW --seed 4 --only gradients"
+
+
+def test_one_check_is_named(module):
+    text, passed = check_command(f"{module}:Shift", (3,), only="gradients", skip=("ties", "kinks"))
+    assert passed
+    assert "passes all" in text
+    text, _ = check_command(f"{module}:Shift", (3,), only="repr")
+    assert text == "Shift() with input shape (3,) passes `repr`"
