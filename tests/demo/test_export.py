@@ -42,7 +42,8 @@ def test_a_copy_has_the_page_as_it_is_and_loads_little(recorded):
         str(path.relative_to(folder)): path.stat().st_size for path in folder.rglob("*") if path.is_file()
     }
     assert sum(sizes.values()) < 3e6
-    assert not (folder / "static" / "learn.html").exists()
+    assert "static/lecture.js" in sizes
+    assert not {"static/learn.js", "static/learn.html", "static/whatif.js"} & sizes.keys()
     assert f"minicnn {minicnn.__version__}, Copyright" in (folder / "NOTICE.md").read_text()
 
 

@@ -1,6 +1,7 @@
 """The contents of a static copy."""
 
 import json
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from minicnn.safeguards.inputs import takes_bytes
 from minicnn.saving.preprocessing import DIGIT
 
 _PAGE, _COPY = Path(__file__).parents[1] / "static", Path(__file__).parent / "page"
+_NEEDED = re.compile(rb'(?:href|src)="static/([\w.-]+)"|from "\./([\w.-]+)"')
 _OPENED = b'<script src="copy/opened.js" defer></script>\n'
 _MOST_RECORDED = 40  # images, and some more that are misclassified
 _RECORDED_BYTES = 2 << 20  # of recorded outputs, but at least one image
@@ -65,12 +67,21 @@ def copy_files(session: Session, runtime: Runtime | None) -> dict[str, bytes]:
 
 
 def _page() -> dict[str, bytes]:
-    """Return the files of the page; `server.js` is replaced, and what only a server answers is left out."""
-    page = {f"static/{path.name}": path.read_bytes() for path in _PAGE.iterdir() if path.suffix != ".html"}
+    """Return the files of the page: `index.html`, and all that it links to and imports.
+
+    Requests are answered by another `server.js`.
+    """
+    page: dict[str, bytes] = {}
+    waiting = ["index.html"]
+    while waiting:
+        name = waiting.pop()
+        if name not in page:
+            page[name] = (_PAGE / name).read_bytes()
+            waiting += [link.decode() or module.decode() for link, module in _NEEDED.findall(page[name])]
+    index = page.pop("index.html").replace(b"</head>", _OPENED + b"</head>")
     copy = {f"copy/{path.name}": path.read_bytes() for path in _COPY.glob("*.js")}
-    page["static/server.js"] = copy.pop("copy/server.js")
-    index = (_PAGE / "index.html").read_bytes().replace(b"</head>", _OPENED + b"</head>")
-    return {"index.html": index} | page | copy
+    files = {"index.html": index} | {f"static/{name}": data for name, data in page.items()} | copy
+    return files | {"static/server.js": files.pop("copy/server.js")}
 
 
 def _recorded(session: Session) -> tuple[Chosen, dict[str, bytes], list[list[float]]]:
