@@ -131,6 +131,16 @@ def test_nets_that_cannot_be_exported_are_refused_and_nothing_is_written(tmp_pat
     assert not (tmp_path / "new").exists()
 
 
+def test_a_network_with_numbers_that_are_not_finite_is_refused(few, tmp_path):
+    broken = few.fork()
+    broken.model[0].bias.value = np.full(6, np.nan)
+    with pytest.raises(ValueError, match="numbers are not finite"):
+        export_page(broken, tmp_path / "new")
+    with pytest.raises(ValueError, match="are not finite, so the model is not exported"):
+        export_page(broken, tmp_path / "new", RUNTIME)
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_copy_without_its_data_set_has_no_test_images(tmp_path):
     with pytest.warns(UserWarning, match="the copy has no test images"):
         export_page(small_session(dataset=str(tmp_path / "gone")), tmp_path / "new", RUNTIME)

@@ -2,9 +2,9 @@
 
 The page is the same. Its requests are answered in the browser by the JavaScript in `page/`: onnxruntime-web
 computes the outputs of all layers, and `page/gradient.js` their gradients; where it cannot be had, the copy
-has recorded outputs of some test images. `rules` and `views` say how each layer computes a cell and what it
-sees, `images` chooses test images, `recording` writes what the layers computed for them, `runtime` finds
-onnxruntime-web, and `files` has the contents of the copy.
+has recorded outputs of some test images. `rules`, `slopes` and `views` say how each layer computes a cell
+and what it sees, `images` chooses test images, `recording` writes what the layers computed for them,
+`runtime` finds onnxruntime-web, and `files` has the contents of the copy.
 """
 
 import os

@@ -16,6 +16,8 @@ def record(session: Session, image: np.ndarray) -> tuple[bytes, list[float]]:
     The outputs are int16 in steps of a 32,767th of the largest, so that zero stays zero; packed by gzip.
     """
     trace = Trace(session.model, session.inputs.to_batch(image))
+    if not all(np.isfinite(output).all() for output in trace.outputs):
+        raise ValueError("the network's numbers are not finite, so there is nothing to show")
     largest = [float(abs(output).max(initial=0.0)) for output in trace.outputs]
     steps = [
         np.rint(output.ravel() * (_WHOLE / size)) if size else output.ravel()

@@ -6,25 +6,21 @@ from typing import Any
 import numpy as np
 
 from minicnn.demo.arithmetic import EXPLAINERS
+from minicnn.demo.export.slopes import slope_of
 from minicnn.demo.export.views import view_of
 from minicnn.demo.inside import maps_before
 from minicnn.layers import (
     BatchNorm,
     Conv2D,
     Dense,
-    Dropout,
     Flatten,
     GlobalAveragePool2D,
     GlobalMaxPool2D,
     Layer,
-    LeakyReLU,
     LocalResponseNorm,
     Pool2D,
     ReLU,
-    Rescaling,
     Sequential,
-    Sigmoid,
-    Tanh,
 )
 from minicnn.models.historic.lenet5_1998 import PartialConv2D, Subsample
 from minicnn.ops.padding import Pair, pair, resolve_padding
@@ -76,29 +72,8 @@ def has_gradient(rules: list[Rule]) -> bool:
 
 def _rule_of_other(layer: Layer, weights: Weights) -> Rule:
     if type(layer) in EXPLAINERS:  # of one value alone
-        return {"kind": "elementwise", "function": repr(layer), "slope": _slope_of(layer)}
+        return {"kind": "elementwise", "function": repr(layer), "slope": slope_of(layer)}
     return {"kind": "other"}
-
-
-def _slope_of(layer: Layer) -> Rule | None:
-    """Return the derivative of an elementwise layer, by input or output; None if the browser has none."""
-    slope = _SLOPES.get(type(layer))
-    return None if slope is None else slope(layer)
-
-
-def _linear(below: float, above: float) -> Rule:
-    """Return the slope of a function that is linear below and above 0."""
-    return {"kind": "linear", "below": below, "above": above}
-
-
-_SLOPES: dict[type[Layer], Callable[[Any], Rule | None]] = {
-    Dropout: lambda layer: _linear(*[1 if layer.inverted else 1 - layer.rate] * 2),
-    LeakyReLU: lambda layer: _linear(layer.slope, 1),
-    ReLU: lambda layer: _linear(0, 1),
-    Rescaling: lambda layer: _linear(*[layer.scale] * 2) if isinstance(layer.scale, float) else None,
-    Sigmoid: lambda layer: {"kind": "sigmoid"},
-    Tanh: lambda layer: {"kind": "tanh", "amplitude": layer.amplitude, "steepness": layer.steepness},
-}
 
 
 def _rule_of_conv(layer: Conv2D, weights: Weights) -> Rule:
