@@ -16,7 +16,7 @@ from minicnn.optimizers import Optimizer
 from minicnn.parallel.ranks import TIMEOUT, Ranks
 from minicnn.saving.checkpoints import CheckpointFolder
 from minicnn.training.batch import Augmentation
-from minicnn.training.batches import BatchSource, make_batches
+from minicnn.training.batches import BatchSource
 from minicnn.training.callbacks.base import Callback, check_callbacks
 from minicnn.training.evaluation import Metric, check_metrics, find_loss, validate, warn_of_double_activation
 from minicnn.training.gradients import GradientStep
@@ -232,17 +232,20 @@ class Trainer(Predictor):
         low: float = 1e-6,
         high: float = 10.0,
         steps: int = 200,
+        sample_weight: np.ndarray | None = None,
+        class_weight: Mapping[int, float] | None = None,
     ) -> RateSearch:
         """Find a learning rate: train a copy with growing rates until the loss diverges.
 
         Parameters
         ----------
-        x, y, batch_size
+        x, y, batch_size, sample_weight, class_weight
             As for `fit`.
         low, high, steps
             The first and the last rate, and the number of steps; it is smaller if the loss diverges.
 
         Returns a `RateSearch`: `rates`, smoothed `losses`, and a `suggestion`.
         """
-        batches = make_batches(x, y, self.model, batch_size, seed=self.seed, augment=self.augment)
+        data = x, y, self.model, batch_size, None, 0.0, sample_weight, class_weight
+        batches, _ = prepare_data(*data, seed=self.seed, augment=self.augment)
         return find_rate(self.state, batches, self.threads, self.workers, low, high, steps)

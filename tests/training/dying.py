@@ -5,10 +5,13 @@
 A process dies by SIGKILL at a random moment, by SIGKILL between two random lines of a random step, or in the
 middle of writing a file, when it has so many bytes. Forked, they need not import anything anew. A third of
 the nets are trained by two threads, a third by a thread and a worker process, which a death leaves behind,
-and a third by these with statistics of the batch, for which they wait for each other.
+and a third by these with statistics of the batch, for which they wait for each other. `--kind options` has
+label smoothing, weights of examples and classes, groups, an average of the weights, accumulated gradients, a
+split for validation and a frozen layer, by a thread and a worker.
 """
 
 import argparse
+import functools
 import json
 import os
 import random
@@ -26,6 +29,7 @@ import threadpoolctl  # noqa: F401
 
 from minicnn import (
     Adam,
+    AverageWeights,
     BatchNorm,
     Callback,
     Conv2D,
@@ -74,7 +78,8 @@ class Company(Callback):
         self.folder, self.trainer = folder, trainer
 
     def on_batch_begin(self, step):
-        for worker in self.trainer._data_parallel.worker_pool.workers.values():
+        parallel = self.trainer._weighted or self.trainer._data_parallel
+        for worker in parallel.worker_pool.workers.values():
             if not worker.ready and worker.pipe.poll(60):
                 (self.folder / "helped").touch()
 
@@ -89,16 +94,25 @@ def fit(folder, kind, every, doom=()):
     data_parallel.SMALLEST_SHARD = 1
     rng = np.random.default_rng(0)
     x, y = rng.integers(0, 200, (120, 6, 6, 1)).astype(np.uint8), rng.integers(0, 3, 120)
-    middle = [BatchNorm(), Dropout(0.3)] if kind == "statistics" else [Dropout(0.3)]
+    middle = [BatchNorm(), Dropout(0.3)] if kind in ("statistics", "options") else [Dropout(0.3)]
     model = Sequential([Conv2D(4, 3), ReLU(), Flatten(), *middle, Dense(3)]).build((6, 6, 1), rng=1)
     loss = own_loss if kind == "threads" else softmax_cross_entropy
-    trainer = Trainer(model, Adam(), loss, seed=2, augment=distort, threads=2, metrics={"accuracy": accuracy})
+    optimizer, options, average = Adam(), {"validation_data": (x[:40], y[:40])}, []
+    if kind == "options":
+        model[0].trainable = False
+        optimizer.set_group("*.bias", lr_scale=0.5).set_group("layers.3.*", weight_decay=0.1)
+        loss, average = functools.partial(softmax_cross_entropy, label_smoothing=0.1), [AverageWeights(0.9)]
+        options = {"validation_split": 0.2, "sample_weight": rng.uniform(0, 2, 120), "class_weight": {1: 3.0}}
+        options["accumulate_steps"] = 2
+    trainer = Trainer(
+        model, optimizer, loss, seed=2, augment=distort, threads=2, metrics={"accuracy": accuracy}
+    )
     company = [] if kind == "threads" else [Company(folder, trainer)]
     log = folder / "log.csv"
     history = trainer.fit(
         *(x, y, 3, 16),
-        validation_data=(x[:40], y[:40]),
-        callbacks=[*company, EarlyStopping(patience=2), CSVLogger(log), *doom],
+        **options,
+        callbacks=[*company, *average, EarlyStopping(patience=2), CSVLogger(log), *doom],
         checkpoint=folder / "checkpoints",
         checkpoint_every=every,
     )
@@ -146,17 +160,19 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kind", choices=[*KINDS, "options"], help="of the nets; by default the first three")
     args = parser.parse_args()
+    kinds = KINDS if args.kind is None else (args.kind,)
     counts = {"runs": args.runs, "deaths": 0, "helped": 0, "lost": 0, "different": 0}
     expected, seconds = {}, {}
-    for kind in KINDS:
+    for kind in kinds:
         with tempfile.TemporaryDirectory(dir=PLACE) as folder:
             start = time.perf_counter()
             live(Path(folder), kind, None)
             seconds[kind] = time.perf_counter() - start
             expected[kind] = Path(folder, "outcome").read_text()
     for run in range(args.runs):
-        draw, kind = random.Random(args.seed * 1_000_003 + run), KINDS[run % len(KINDS)]
+        draw, kind = random.Random(args.seed * 1_000_003 + run), kinds[run % len(kinds)]
         with tempfile.TemporaryDirectory(dir=PLACE) as folder:
             try:
                 counts["deaths"] += one_run(Path(folder), kind, draw, seconds[kind])

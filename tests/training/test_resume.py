@@ -427,22 +427,33 @@ def test_a_number_that_is_not_finite_leaves_the_last_checkpoint_as_it_was(folder
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 
-def run_dying(runs):
+def run_dying(runs, *options):
     script = Path(__file__).with_name("dying.py")
-    result = subprocess.run([sys.executable, script, "--runs", str(runs)], capture_output=True, text=True)
+    command = [sys.executable, script, "--runs", str(runs), *options]
+    result = subprocess.run(command, capture_output=True, text=True)
     counts = json.loads(result.stdout or "{}")
     assert (counts.get("lost"), counts.get("different")) == (0, 0), f"{counts}\n{result.stderr}"
     assert counts["deaths"] >= runs // 2  # some come too late, when all is done
+    return counts
+
+
+def run_dying_of_each_kind(runs):
+    counts = run_dying(runs)
     assert counts["helped"] == runs - len(range(0, runs, 3))  # two thirds of them had a worker
 
 
 def test_killed_at_random_moments_no_run_is_lost_or_different():
-    run_dying(5)
+    run_dying_of_each_kind(5)
 
 
 @pytest.mark.campaign
 def test_killed_at_random_moments_no_run_of_a_thousand_is_lost_or_different():
-    run_dying(1000)
+    run_dying_of_each_kind(1000)
+
+
+@pytest.mark.parametrize("runs", [1, pytest.param(200, marks=pytest.mark.campaign)])
+def test_killed_with_all_options_of_a_fit_no_run_is_lost_or_different(runs):
+    assert run_dying(runs, "--kind", "options")["helped"] == runs
 
 
 def test_another_rate_than_before_is_used_and_reported(folder):

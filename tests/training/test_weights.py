@@ -189,6 +189,50 @@ def test_lr_find_takes_the_weights_of_batches():
     assert found[1] != found[2]
 
 
+def test_lr_find_takes_weights_of_examples_and_classes():
+    trainer = Trainer(net(), SGD(0.1), threads=1)
+    joined = W * np.where(Y == 1, 3.0, 1.0)
+    found = trainer.lr_find(X, Y, 30, steps=8, sample_weight=W, class_weight={1: 3.0}).losses
+    np.testing.assert_allclose(found, trainer.lr_find([(X, Y, joined)], steps=8).losses, rtol=1e-10)
+    loss, _ = softmax_cross_entropy(trainer.predict(X), Y, sample_weight=joined)
+    assert found[0] == pytest.approx(loss, rel=1e-10)
+    by_class = trainer.lr_find(X, Y, 30, steps=8, class_weight={1: 3.0}).losses
+    assert by_class[0] != pytest.approx(loss, rel=1e-3)
+    with pytest.raises(TypeError, match="need a loss f"):
+        Trainer(net(), SGD(0.1), lambda p, y: softmax_cross_entropy(p, y), threads=1).lr_find(
+            X, Y, sample_weight=W
+        )
+
+
+class Rows:
+    """A source of examples."""
+
+    def __init__(self):
+        self.shape, self.y = X.shape, Y
+
+    def __len__(self):
+        return len(X)
+
+    def batches(self, indices):
+        return ((X[rows], Y[rows]) for rows in indices)
+
+    def digest(self):
+        return "rows"
+
+
+def test_a_source_is_split_and_weighted_by_classes_as_arrays_are():
+    options = {"validation_split": 0.2, "class_weight": {1: 3.0}}
+    expected = fit(**options)
+    trainer = Trainer(net(), SGD(0.1), threads=1)
+    trainer.fit(Rows(), epochs=2, batch_size=8, verbose=0, **options)
+    np.testing.assert_array_equal(weights(trainer), weights(expected))
+    assert trainer.history.history == expected.history.history
+    found = trainer.lr_find(Rows(), batch_size=8, steps=5, class_weight={1: 3.0})
+    assert found == trainer.lr_find(X, Y, 8, steps=5, class_weight={1: 3.0})
+    with pytest.raises(ValueError, match=r"needs arrays `x` and `y`; for batches, give `validation_data`"):
+        trainer.fit([(X, Y, W)], validation_split=0.2)
+
+
 # --- metrics ----------------------------------------------------------------------------------------------
 
 
