@@ -1,14 +1,20 @@
-"""Measure the pages of `minicnn demo` in Chromium: the first paint, and the time from a stroke to its answer.
+"""Measure the pages of `minicnn demo` in Chromium: first paint, stroke to answer, speed of a training.
 
-It prints a table in Markdown. It needs the extra `demo`, Selenium, and Chromium (Debian: chromium,
-chromium-driver).
+It prints a table in Markdown, and how fast a network learns that is watched: in pictures a second, and beside
+`Trainer.fit`, which `minicnn train` calls, in turns. It needs the extra `demo`, Selenium, and Chromium
+(Debian: chromium, chromium-driver).
 """
 
 import argparse
 import os
 import statistics
+import time
 
 from demo_picture import SEVEN, chromium, draw, page, show, wait
+
+from minicnn import SGD, Trainer
+from minicnn.datasets import load_mnist
+from minicnn.models import lenet5
 
 VIEWS = {"inside": "", "learn": "learn", "what if": "whatif"}
 
@@ -59,6 +65,46 @@ const ask = async (name, body) =>
   setTimeout(() => done(""), 2000);
 })();"""
 
+# The steps and the pictures of the page on which a network learns.
+PROGRESS = """
+const number = document.querySelector(".status")?.textContent.match(/Step ([\\d,]+)/)?.[1] ?? "0";
+const pictures = Number(document.body.dataset.pictures ?? 0);
+return [performance.now() / 1000, pictures, Number(number.replaceAll(",", ""))];
+"""
+
+
+def first_step(browser):
+    """Return seconds from the start of `minicnn demo` to a network that is seen to learn, by one click."""
+    began = time.perf_counter()
+    with page() as address:
+        browser.get(address)
+        browser.find_element("css selector", ".watch").click()
+        wait(browser, lambda: browser.execute_script(PROGRESS)[2] > 0)
+        return time.perf_counter() - began
+
+
+def watched(browser, address, seconds):
+    """Let a network learn while its page is open; return pictures and steps a second."""
+    browser.get(f"{address}learn?play=1")
+    wait(browser, lambda: browser.execute_script(PROGRESS)[2] > 20)
+    began = browser.execute_script(PROGRESS)
+    time.sleep(seconds)
+    took, pictures, steps = (
+        end - start for start, end in zip(began, browser.execute_script(PROGRESS), strict=True)
+    )
+    browser.find_element("id", "play").click()
+    browser.get("about:blank")
+    return pictures / took, steps / took
+
+
+def trained(data):
+    """Return the steps a second of an epoch of `Trainer.fit` with the same settings."""
+    optimizer = SGD(0.05, momentum=0.9, nesterov=True)
+    trainer = Trainer(lenet5().build((28, 28, 1), rng=0), optimizer)
+    began = time.perf_counter()
+    trainer.fit(*data, batch_size=128, verbose=0)
+    return -(-len(data[0]) // 128) / (time.perf_counter() - began)
+
 
 def first_paint(browser, address, path, repeats):
     """Return milliseconds from the request of a page to its first paint, for each repeat."""
@@ -88,9 +134,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=10, help="loads of each page (default: 10)")
     parser.add_argument("--moves", type=int, default=100, help="movements of the pen (default: 100)")
+    parser.add_argument(
+        "--turns", type=int, default=3, help="comparisons of a net that is watched (default: 3)"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=5, help="how long it is watched each time (default: 5)"
+    )
     args = parser.parse_args()
-    with page() as address, chromium() as browser:
+    with chromium() as browser, page() as address:
         browser.set_script_timeout(300)
+        started = first_step(browser)
         show(browser, address, 1366, 768)
         draw(browser, SEVEN)  # the browser and the server are warm from here on
         lines = [
@@ -103,10 +156,19 @@ def main():
         if error:
             raise SystemExit(error)
         lines.append(row("stroke to answer while a net learns", stroke_times(browser, args.moves)))
-        rate = browser.execute_script("return window.learning.nets[0].rate")
+        browser.get("about:blank")
+        (data, _), turns = load_mnist(), []
+        for _ in range(args.turns):
+            turns.append((*watched(browser, address, args.seconds), trained(data)))
     print("| milliseconds | median | 95th percentile | measured |\n| --- | --- | --- | --- |")
     print("\n".join(lines))
-    print(f"\nThe net that learned meanwhile made {rate:.0f} steps a second; load {os.getloadavg()[0]:.1f}.")
+    pictures, steps, ratio = (
+        statistics.median(values)
+        for values in zip(*((shown, made, made / alone) for shown, made, alone in turns), strict=True)
+    )
+    print(f"\nFrom `minicnn demo` to a net that is seen to learn: {started:.1f} seconds.")
+    print(f"A net that is watched: {pictures:.1f} pictures and {steps:.0f} steps a second,")
+    print(f"{ratio:.2f} of those of `Trainer.fit`; load {os.getloadavg()[0]:.1f}.")
 
 
 if __name__ == "__main__":

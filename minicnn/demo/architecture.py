@@ -14,6 +14,7 @@ from minicnn.layers import BatchNorm, Conv2D, Dense, Dropout, Flatten, Layer, Po
 from minicnn.saving.output_shapes import rule_of
 
 MAX_WEIGHTS = 3_000_000
+MAX_VALUES = 1 << 27  # of a batch in all layers: half a gigabyte
 MAX_MACS = 40_000_000  # multiplications of a forward pass of one image: LeNet-5 has 0.4 million
 _SMALLEST_POOLED = 4  # rows
 
@@ -36,21 +37,34 @@ def make_net(settings: Settings, opened: Sequential) -> Any:
     shape, classes = opened.input_shape or (), opened.output_shape[0]
     if settings.net == "run":
         net = Layer.from_config(opened.to_config(), custom_classes(opened))
+        values = sum(math.prod(layer.output_shape) for layer in opened)
     else:
         layers = list(_layers(settings, shape, classes))
-        check_size(layers, shape)
+        values = check_size(layers, shape)
         net = Sequential(layers)
+    if settings.batch_size * values > MAX_VALUES:
+        raise ValueError(
+            f"a batch would have {settings.batch_size * values:,} values in all layers, and this page allows "
+            f"{MAX_VALUES:,}: choose a smaller batch size"
+        )
     return net.build(shape, rng=settings.seed, dtype=opened.dtype)
 
 
-def check_size(layers: Sequence[Layer], shape: tuple[int, ...]) -> None:
-    """Raise ValueError if layers that are not built yet would be too large."""
-    weights = macs = 0
+def check_size(layers: Sequence[Layer], shape: tuple[int, ...]) -> int:
+    """Return the number of values of an image in all layers, which are not built yet.
+
+    Raises
+    ------
+    ValueError
+        If they would have too many weights, or be too slow.
+    """
+    weights = macs = values = 0
     for layer in layers:
         rule = rule_of(type(layer))
         assert rule is not None  # all are layers of the package
         shape, added = rule(layer, shape)
         weights, macs = weights + added, macs + added * math.prod(shape[:-1])
+        values += math.prod(shape)
     for count, most, what in (
         (weights, MAX_WEIGHTS, "weights"),
         (macs, MAX_MACS, "multiplications for an image"),
@@ -60,6 +74,7 @@ def check_size(layers: Sequence[Layer], shape: tuple[int, ...]) -> None:
                 f"this network would have {count:,} {what}, and this page allows {most:,}: choose pooling, "
                 "fewer filters or fewer units"
             )
+    return values
 
 
 def _layers(settings: Settings, shape: tuple[int, ...], classes: int) -> Iterator[Layer]:

@@ -18,6 +18,7 @@ from minicnn.demo.training import Examples, Training
 LIMIT = 40  # browsers whose networks learn at the same time: they share the cores
 IDLE = 60.0  # seconds without a look, after which a network makes room for another one
 MOST_DRAWINGS = 300
+MOST_BYTES = 1 << 29  # of the weights and the optimizers' states of all networks that learn
 
 
 class Learners:
@@ -78,6 +79,12 @@ class Learners:
             for one, examples in zip(settings, data, strict=True)
         ]
         with self._lock:
+            others = [one for name, one in self._learning.items() if name != browser]
+            taken = sum(training.size for one in others for training in one.trainings)
+            if others and taken + sum(training.size for training in trainings) > MOST_BYTES:
+                raise ValueError(
+                    "the networks of others take the memory of this server: choose a smaller one"
+                )
             former = self._learning.pop(browser, None)
             self._learning[browser] = Learning(trainings)
         if former is not None:

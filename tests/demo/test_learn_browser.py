@@ -101,6 +101,7 @@ def test_a_race_is_in_the_address_and_what_differs_is_marked(place):
     assert browser.get_log("browser") == []
 
 
+@pytest.mark.campaign
 def test_a_preset_provokes_a_dead_network_and_explains_it(place):
     browser = open_page(place, "?seed=0")
     choose(browser, "preset", "dead")
@@ -118,7 +119,10 @@ def test_a_preset_provokes_a_dead_network_and_explains_it(place):
 @pytest.mark.parametrize(
     ("query", "sentence"),
     [
-        ("?net=own&filters=64&pooling=none", "weights, and this page allows"),
+        pytest.param(
+            *("?net=own&filters=64&pooling=none", "weights, and this page allows"),
+            marks=pytest.mark.campaign,
+        ),
         ("?data=own", "there are no drawings of your own yet"),
     ],
 )
@@ -158,7 +162,9 @@ def test_drawings_are_collected_learned_and_kept(place):
     browser.get_log("browser")  # without drawings the server refuses to start
 
 
-@pytest.mark.parametrize(("width", "dark"), [(1366, False), (390, True)])
+@pytest.mark.parametrize(
+    ("width", "dark"), [(390, True), pytest.param(1366, False, marks=pytest.mark.campaign)]
+)
 def test_every_control_has_a_name_and_the_keyboard_reaches_it(place, width, dark):
     browser = open_page(place, "?net=own&race=1", width, 844, dark)
     browser.execute_script("document.getElementById('choices').open = true")

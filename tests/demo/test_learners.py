@@ -48,6 +48,14 @@ def test_learners_have_a_limit_and_replace_their_own(learners, monkeypatch):
         learners.command("b", {"command": "stop"})
 
 
+def test_the_memory_of_a_server_has_a_limit(learners, monkeypatch):
+    monkeypatch.setattr("minicnn.demo.learners.MOST_BYTES", 1 << 20)
+    learners.start("a", BODY)  # 61,706 weights of 4 bytes, three times
+    learners.start("a", BODY)
+    with pytest.raises(ValueError, match="the memory of this server"):
+        learners.start("b", BODY)
+
+
 def test_settings_that_are_refused_leave_the_browser_its_network(learners):
     learners.start("a", BODY)
     with pytest.raises(ValueError, match="this page allows"):

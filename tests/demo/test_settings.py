@@ -120,12 +120,14 @@ def test_every_activation_makes_a_network(activation):
     ("settings", "sentence"),
     [
         ({"filters": (64,), "pooling": "none"}, f"weights, and this page allows {MAX_WEIGHTS:,}"),
+        ({"filters": (64,), "kernel": "1", "batch_size": 4096}, "choose a smaller batch size"),
+        ({"net": "run", "batch_size": 10**5}, "choose a smaller batch size"),
         ({"filters": (64,) * 6, "kernel": "7"}, f"an image, and this page allows {MAX_MACS:,}"),
     ],
 )
 def test_a_network_that_would_be_too_large_is_refused(settings, sentence):
     with pytest.raises(ValueError, match=sentence):
-        make_net(Settings(net="own", **settings), OPENED)
+        make_net(Settings(**({"net": "own"} | settings)), OPENED)
 
 
 def test_the_numbers_of_a_network_are_those_that_the_limits_are_compared_with(monkeypatch):

@@ -20,6 +20,7 @@ export class NetPanel {
     this.list = element("ol", { className: "classes" });
     this.list.setAttribute("aria-label", `Probability of each class${name && `, ${name}`}`);
     listClasses(this.list, classes, (parts) => element("div", { className: "class" }, ...parts));
+    showShares(this.list, null);
     this.answers = element("div", { className: `answers side-${name}` }, element("h2", {}, this.title("Answer "), this.answer), this.list);
     this.gradients = element("div", { className: "gradients" });
     this.maps = element("div");
