@@ -7,7 +7,7 @@ import numpy as np
 Point = list[float]  # step, loss, accuracy
 
 _POINTS_PER_EPOCH = 60
-_MOST_POINTS = 300  # of a curve that the page gets
+_MOST_POINTS = 150  # of a curve that the page gets
 
 
 class Curves:

@@ -14,12 +14,14 @@ function roundUp(value) {
 export function drawChart(canvas, curves, most = null) {
   const box = canvas.getBoundingClientRect();
   const ratio = devicePixelRatio || 1;
-  canvas.width = Math.round(box.width * ratio);
-  canvas.height = Math.round(box.height * ratio);
+  const [width, height] = [box.width, box.height].map((length) => Math.round(length * ratio));
+  if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height }); // which takes long
   const style = getComputedStyle(document.documentElement);
   const [muted, line] = ["--muted", "--line"].map((name) => style.getPropertyValue(name));
   const context = canvas.getContext("2d");
-  context.scale(ratio, ratio);
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  context.clearRect(0, 0, box.width, box.height);
+  context.setLineDash([]);
   const points = curves.flatMap((curve) => curve.points);
   const last = Math.max(0.1, ...points.map(([epoch]) => epoch));
   const top = most ?? roundUp(Math.max(1e-3, ...points.map(([, value]) => value)));

@@ -11,7 +11,7 @@ import { SettingsForm } from "./learn-settings.js";
 import { Pad } from "./pad.js";
 
 const $ = (id) => document.getElementById(id);
-const PERIOD = 80; // milliseconds from one look to the next: twelve pictures a second
+const PERIOD = 85; // milliseconds from one look to the next, for more than ten pictures a second
 const state = { image: null, version: 0, strokedAt: null, last: null, course: 0, panels: [], described: [] };
 let net, pad, form, collection, wake = () => {};
 
@@ -63,12 +63,12 @@ function show({ playing, back, error, nets }) {
   $("play").textContent = playing ? "Pause" : "Play";
   $("back").disabled = !back;
   nets.forEach((seen, i) => state.panels[i].show(seen, playing));
+  if (error) $("problem").textContent = error;
   for (const [id, column, most] of [["loss", 1, null], ["accuracy", 2, 1]]) {
     drawChart($(id), nets.flatMap((seen, i) => state.panels[i].curves(seen, column)), most);
     const values = state.panels.map((panel) => panel.said(column)).filter(Boolean);
     $(id).setAttribute("aria-label", [id === "loss" ? "Loss" : "Accuracy", ...values].join(", "));
   }
-  if (error) $("problem").textContent = error;
 }
 
 const trying = (work) => async (...args) => {
