@@ -11,6 +11,9 @@ from minicnn import save_model
 from minicnn.cli import main
 from minicnn.metrics import accuracy
 from minicnn.runs import load_data, open_run
+from minicnn.runs.evaluation import Evaluation
+from minicnn.runs.sections import SECTIONS
+from minicnn.runs.train import evaluate
 
 
 class Read(HTMLParser):
@@ -90,6 +93,19 @@ def test_report_has_all_of_a_run(run, capsys, monkeypatch):
     assert f"On the test images, the diamond: {100 * (1 - right):.2f} % wrong" in read.texts["figcaption"][0]
 
 
+def test_sections_of_a_training_that_was_killed_and_of_a_single_image(run, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    (tmp_path / "run" / "result.json").unlink()
+    trained = open_run(tmp_path / "run")
+    images, labels = (array[:1] for array in load_data(trained.config).test)
+    evaluation = Evaluation(trained, "test", images, labels, *evaluate(trained.model, images, labels))
+    assert "of 1 test image right" in evaluation.headline
+    assert "The training has not finished." in "".join(SECTIONS["Training"](evaluation))
+    assert "<td>1 test image</td>" in "".join(SECTIONS["Evaluation"](evaluation))
+    assert [*SECTIONS["Software"](evaluation), *SECTIONS["Map of the last hidden layer"](evaluation)] == []
+
+
+@pytest.mark.campaign
 def test_report_of_a_training_that_was_killed_evaluated_on_some_images(run, tmp_path):
     shutil.copytree(run, tmp_path / "run")
     (tmp_path / "run" / "result.json").unlink()
