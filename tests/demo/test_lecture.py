@@ -27,21 +27,28 @@ return [...document.querySelectorAll(".layer")].filter((layer) => layer.offsetPa
 });"""
 
 
+@pytest.fixture(scope="module")
+def drawn(place):
+    """The browser with a 7 drawn on the page; each test leaves the page as it was."""
+    browser, address = place
+    show(browser, address, 1920, 1080)
+    draw(browser, drive["SEVEN"])
+    answer_is(browser, "7")
+    return browser
+
+
 @pytest.fixture(autouse=True)
 def end(place):
     yield
     browser, _ = place
+    press(browser, Keys.ESCAPE)
+    wait(browser, lambda: not find_all(browser, "dialog[open]"))
+    find(browser, "body").send_keys(Keys.ESCAPE)  # no cell is held
     assert browser.get_log("browser") == []
 
 
 def press(browser, *keys):
     browser.switch_to.active_element.send_keys(*keys)
-
-
-def seven(browser, address, width=1920, height=1080, dark=False):
-    show(browser, address, width, height, dark)
-    draw(browser, drive["SEVEN"])
-    answer_is(browser, "7")
 
 
 def sizes_of_maps(browser):
@@ -56,69 +63,63 @@ def in_lecture_mode(browser):
     return find(browser, "#lecture").get_attribute("aria-pressed") == "true"
 
 
-def test_one_key_shows_the_whole_net_in_large_type_and_a_cell_its_chain(place):
-    browser, address = place
-    seven(browser, address)
-    usual = sizes_of_maps(browser)
-    press(browser, "l")
-    wait(browser, lambda: in_lecture_mode(browser))
+def test_one_key_shows_the_whole_net_in_large_type_and_a_cell_its_chain(drawn):
+    usual = sizes_of_maps(drawn)
+    press(drawn, "l")
+    wait(drawn, lambda: in_lecture_mode(drawn))
     widths = {}
     for width, height in ((1920, 1080), (3840, 2160)):
-        resize(browser, width, height)
-        wait(browser, lambda: browser.execute_script(EVERYTHING_IN_THE_WINDOW))
-        type_ = find(browser, "#answer-title").value_of_css_property("font-size")
+        resize(drawn, width, height)
+        wait(drawn, lambda: drawn.execute_script(EVERYTHING_IN_THE_WINDOW))
+        type_ = find(drawn, "#answer-title").value_of_css_property("font-size")
         assert float(type_.removesuffix("px")) > height / 60
-        widths[width] = sizes_of_maps(browser)
+        widths[width] = sizes_of_maps(drawn)
     assert (widths[3840] > 1.8 * widths[1920]).all()
-    point_at(browser, 5, 3, 2, 9)  # of the second convolution
-    mark = wait(browser, lambda: find_all(browser, ".layer:nth-child(1) .mark.seen"))[0]
-    box, canvas = mark.rect, find(browser, ".layer:nth-child(1) canvas").rect
+    point_at(drawn, 5, 3, 2, 9)  # of the second convolution
+    mark = wait(drawn, lambda: find_all(drawn, ".layer:nth-child(1) .mark.seen"))[0]
+    box, canvas = mark.rect, find(drawn, ".layer:nth-child(1) canvas").rect
     cell, edge = canvas["width"] / 28, 2
     # It sees the 5 pooled rows from 3 on: pixels 6 to 15, and 2 more on each side by the first kernel.
     seen = [box["y"] + edge - canvas["y"], box["x"] + edge - canvas["x"], box["height"] - 2 * edge]
     np.testing.assert_allclose(np.divide(seen, cell), [4, 2, 14], atol=0.05)
-    find(browser, "#step").click()
-    wait(browser, lambda: "the loss went" in text_of(browser, "#lesson"))
+    find(drawn, "#step").click()
+    wait(drawn, lambda: "the loss went" in text_of(drawn, "#lesson"))
     for selector in ("#change figure:last-child", "#forget", "#unstep"):
-        assert browser.execute_script(IN_SIGHT, find(browser, selector)), selector
-    find(browser, "#forget").click()
-    wait(browser, lambda: browser.execute_script(EVERYTHING_IN_THE_WINDOW))
-    press(browser, "l")
-    resize(browser, 1920, 1080)
-    wait(browser, lambda: (sizes_of_maps(browser) == usual).all())
+        assert drawn.execute_script(IN_SIGHT, find(drawn, selector)), selector
+    find(drawn, "#forget").click()
+    wait(drawn, lambda: drawn.execute_script(EVERYTHING_IN_THE_WINDOW))
+    press(drawn, "l")
+    resize(drawn, 1920, 1080)
+    wait(drawn, lambda: (sizes_of_maps(drawn) == usual).all())
 
 
-def test_enlarge_a_map_and_animate_its_window_by_keys(place):
-    browser, address = place
-    seven(browser, address)
-    value = point_at(browser, 5, 6, 4, 4).find_element("css selector", "dd[data-name=value]").text
-    press(browser, "z")
+def test_enlarge_a_map_and_animate_its_window_by_keys(drawn):
+    value = point_at(drawn, 5, 6, 4, 4).find_element("css selector", "dd[data-name=value]").text
+    press(drawn, "z")
 
     def cell_is(text):
-        wait(browser, lambda: text_of(browser, "#enlarged .panel h2") == text)
+        wait(drawn, lambda: text_of(drawn, "#enlarged .panel h2") == text)
 
     cell_is("3 Conv2D: map 4, row 6, column 4")
-    assert find(browser, "#enlarged-title").text == "3 Conv2D: map 4"
-    assert find(browser, "#enlarged canvas").size["height"] > 900  # of 1080
-    press(browser, Keys.ARROW_UP, Keys.PAGE_DOWN)
+    assert find(drawn, "#enlarged-title").text == "3 Conv2D: map 4"
+    assert find(drawn, "#enlarged canvas").size["height"] > 900  # of 1080
+    press(drawn, Keys.ARROW_UP, Keys.PAGE_DOWN)
     cell_is("3 Conv2D: map 5, row 5, column 4")
-    press(browser, Keys.PAGE_UP, Keys.ARROW_DOWN)
+    press(drawn, Keys.PAGE_UP, Keys.ARROW_DOWN)
     cell_is("3 Conv2D: map 4, row 6, column 4")
-    press(browser, "a")
-    wait(browser, lambda: find(browser, "#sweep").get_attribute("data-of") == "150")
+    press(drawn, "a")
+    wait(drawn, lambda: find(drawn, "#sweep").get_attribute("data-of") == "150")
     products = []
     for i in range(1, 4):
-        press(browser, Keys.ARROW_RIGHT)
-        wait(browser, lambda i=i: find(browser, "#sweep").get_attribute("data-term") == str(i))
-        products.append(number(find(browser, "#sweep [data-name=products] .now")))
-        assert number(find(browser, "#sweep [data-name=sum]")) == pytest.approx(sum(products), abs=1e-12)
-    press(browser, Keys.ARROW_DOWN, Keys.ARROW_LEFT)  # the next window, and back to the end of this one
-    bias, total = wait(browser, lambda: find_all(browser, "#sweep [data-name=end]"))[:2]
-    formed = number(find(browser, "#sweep [data-name=sum]"))
+        press(drawn, Keys.ARROW_RIGHT)
+        wait(drawn, lambda i=i: find(drawn, "#sweep").get_attribute("data-term") == str(i))
+        products.append(number(find(drawn, "#sweep [data-name=products] .now")))
+        assert number(find(drawn, "#sweep [data-name=sum]")) == pytest.approx(sum(products), abs=1e-12)
+    press(drawn, Keys.ARROW_DOWN, Keys.ARROW_LEFT)  # the next window, and back to the end of this one
+    bias, total = wait(drawn, lambda: find_all(drawn, "#sweep [data-name=end]"))[:2]
+    formed = number(find(drawn, "#sweep [data-name=sum]"))
     assert formed + number(bias) == pytest.approx(number(total), rel=1e-6)
     assert number(total) == pytest.approx(float(value.replace("\N{MINUS SIGN}", "-")), abs=6e-5)
-    press(browser, Keys.ESCAPE)
-    assert not find_all(browser, "dialog[open]")
 
 
 GO_TO_THE_END = """
@@ -126,28 +127,24 @@ const [dialog, done] = arguments, { sweep } = dialog;
 sweep.jump(sweep.cells - 1, -1).then(() => done([[...sweep.sums], [...sweep.goal.source]]));"""
 
 
-def test_the_backward_pass_of_pooling_forms_the_gradient(place):
-    browser, address = place
-    seven(browser, address)
-    browser.execute_script("document.getElementById('label').value = 2")
-    point_at(browser, 7, 0, 0, 3)
-    press(browser, "b")
-    wait(browser, lambda: find(browser, "#sweep").get_attribute("data-of") == "4")
-    press(browser, Keys.ARROW_RIGHT)
-    formed, known = browser.execute_async_script(GO_TO_THE_END, find(browser, "#sweep"))
+def test_the_backward_pass_of_pooling_forms_the_gradient(drawn):
+    drawn.execute_script("document.getElementById('label').value = 2")
+    point_at(drawn, 7, 0, 0, 3)
+    press(drawn, "b")
+    wait(drawn, lambda: find(drawn, "#sweep").get_attribute("data-of") == "4")
+    press(drawn, Keys.ARROW_RIGHT)
+    formed, known = drawn.execute_async_script(GO_TO_THE_END, find(drawn, "#sweep"))
     assert np.count_nonzero(known) == np.count_nonzero(formed) > 3
     np.testing.assert_allclose(formed, known, rtol=1e-6)
-    press(browser, Keys.ESCAPE)
 
 
-def test_keys_are_listed_and_can_be_switched_off(place):
-    browser, address = place
-    show(browser, address, 1400, 900)
+def test_keys_are_listed_and_can_be_switched_off(drawn):
     for works in (False, True):
-        press(browser, "?")
-        wait(browser, lambda: find(browser, "#keys").is_displayed())
-        find(browser, "#keys input").click()
-        press(browser, Keys.ESCAPE)
-        wait(browser, lambda: not find_all(browser, "dialog[open]"))
-        find(browser, "body").send_keys("l")
-        assert in_lecture_mode(browser) == works
+        press(drawn, "?")
+        wait(drawn, lambda: find(drawn, "#keys").is_displayed())
+        find(drawn, "#keys input").click()
+        press(drawn, Keys.ESCAPE)
+        wait(drawn, lambda: not find_all(drawn, "dialog[open]"))
+        find(drawn, "body").send_keys("l")
+        assert in_lecture_mode(drawn) == works
+    find(drawn, "body").send_keys("l")

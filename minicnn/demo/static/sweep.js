@@ -55,7 +55,7 @@ export class Sweep {
     const gradients = backward ? await page.gradients() : null;
     const { picture, name } = page.stages.find(number);
     const channel = cell.at(-1);
-    Object.assign(this, { number, channel, backward, gradients, founds: new Map(), shape: picture.flat ? [1, 1] : [picture.rows, picture.columns] });
+    Object.assign(this, { number, channel, backward, gradients, terms: null, founds: new Map(), shape: picture.flat ? [1, 1] : [picture.rows, picture.columns] });
     const from = page.stages.find(found.source).name;
     this.source = { number: found.source, channels: found.channels };
     this.title.textContent = `${name}${picture.flat ? "" : `: map ${channel}`}${backward ? ", backward pass" : ""}`;
