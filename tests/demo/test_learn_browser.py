@@ -58,8 +58,8 @@ def test_watch_a_network_learn_by_the_settings_in_the_address(place):
         for selector in ("#play", ".status"):
             assert browser.execute_script(IN_SIGHT, find(browser, selector)), (width, height, selector)
         assert browser.execute_script("return document.documentElement.scrollWidth") <= width
-    wait(browser, lambda: status_number(browser, r"accuracy ([\d.]+) %") > 70)
-    wait(browser, lambda: max(float(share.text.split()[0]) for share in find_all(browser, ".share")) > 50)
+    wait(browser, lambda: status_number(browser, r"accuracy ([\d.]+) %") > 70, 90)
+    wait(browser, lambda: max(float(share.text.split()[0]) for share in find_all(browser, ".share")) > 50, 90)
     play.click()
     wait(browser, lambda: play.text == "Play")
     step = status_number(browser, r"Step ([\d,]+)")

@@ -27,7 +27,7 @@ export function drawChart(canvas, curves, most = null) {
   const top = most ?? roundUp(Math.max(1e-3, ...points.map(([, value]) => value)));
   const x = (epoch) => PAD.left + (epoch / last) * (box.width - PAD.left - PAD.right);
   const y = (value) => box.height - PAD.bottom - (Math.min(value, top) / top) * (box.height - PAD.top - PAD.bottom);
-  Object.assign(context, { font: "11px system-ui, sans-serif", fillStyle: muted, strokeStyle: line, textAlign: "right", textBaseline: "middle" });
+  Object.assign(context, { font: "11px system-ui, sans-serif", fillStyle: muted, strokeStyle: line, lineWidth: 1, textAlign: "right", textBaseline: "middle" });
   for (const share of [0, 0.5, 1]) {
     context.beginPath();
     context.moveTo(x(0), y(share * top));

@@ -43,7 +43,7 @@ export class NetPanel {
     const text = [`Step ${step.toLocaleString("en")}, epoch ${(step / this.described.steps_per_epoch).toFixed(2)}`,
       !step ? "random weights" : loss === undefined ? "" : `loss ${amount(loss)}, accuracy ${percent(accuracy)}`,
       tested === undefined || !step ? "" : `${percent(tested)} of ${this.described.tests.toLocaleString("en")} test images`,
-      playing && rate ? `${Math.round(rate)} steps a second` : ""].filter(Boolean).join("; ");
+      playing && rate ? `${counted(Math.round(rate), "step")} a second` : ""].filter(Boolean).join("; ");
     this.status.replaceChildren(this.title(""), `${text}.`);
     this.advice.replaceChildren(...(seen.error || seen.advice ? [this.title(""), [seen.error, seen.advice].filter(Boolean).join(" ")] : []));
     this.showGradients(seen.gradients, seen.dead);
