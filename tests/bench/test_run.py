@@ -74,7 +74,9 @@ def test_a_worker_says_why_it_cannot(tmp_path):
             process.request({"do": "about"})
 
 
-@pytest.mark.parametrize("rounds", [1, pytest.param(2, marks=pytest.mark.campaign)])
+@pytest.mark.parametrize(
+    "rounds", [pytest.param(1, marks=pytest.mark.ci), pytest.param(2, marks=pytest.mark.campaign)]
+)
 def test_bench_runs_each_benchmark(rounds):
     lines = []
     threads = min(2, available_threads())

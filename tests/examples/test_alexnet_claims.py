@@ -119,6 +119,7 @@ def test_nearest_rows_come_in_order_of_distance(script):
 
 
 @pytest.mark.skipif(not FASHION.exists(), reason="Debian's package dataset-fashion-mnist is not installed")
+@pytest.mark.ci
 def test_small_alexnet_trains(script, capsys, tmp_path):
     small = script("small.py")
     assert sum(p.size for p in small["small_alexnet"]().build((28, 28, 1)).parameters()) == 210_298

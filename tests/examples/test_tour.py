@@ -33,6 +33,7 @@ def accuracy(notebook):
     return float(percent)
 
 
+@pytest.mark.ci
 def test_the_cells_run_and_their_net_learns(stored, capsys):
     """As they do in a kernel, but without the pictures, which take most of the time."""
     namespace = {}

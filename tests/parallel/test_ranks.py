@@ -222,6 +222,7 @@ def run_dying(runs, seed=0):
     assert counts["deaths"] > 0
 
 
+@pytest.mark.ci
 def test_no_run_with_a_killed_rank_hangs_or_is_lost_or_differs():
     run_dying(3, seed=7)  # each of the three kinds of death once
 
@@ -312,6 +313,7 @@ def whole(options, tmp_path_factory):
     return out
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.campaign)])
 def test_a_signal_to_mpiexec_ends_all_ranks_and_resume_completes_the_run(options, whole, tmp_path, number):
     out = tmp_path / "run"

@@ -452,7 +452,10 @@ print(found[0] == found[1])
 OUTPUT = "the script runs\n[True]\n[]\nTrue\n"
 
 
-@pytest.mark.parametrize("way", ["file", "module", "stdin", "-c"])
+@pytest.mark.parametrize(
+    "way",
+    ["file", pytest.param("module", marks=pytest.mark.ci), "stdin", pytest.param("-c", marks=pytest.mark.ci)],
+)
 def test_a_script_without_a_main_guard_is_not_run_again(tmp_path, way):
     path = tmp_path / "script.py"
     path.write_text(SCRIPT)

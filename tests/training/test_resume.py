@@ -342,7 +342,10 @@ def forge(folder, unforged, place, value, more=None):
     write_tensors(folder / "step-00000003.safetensors", arrays | (more or {}), json.dumps(whole))
 
 
-@pytest.mark.parametrize(("place", "value"), FORGED)
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [case if i % 4 == 0 else pytest.param(*case, marks=pytest.mark.ci) for i, case in enumerate(FORGED)],
+)
 def test_a_forged_state_with_a_right_checksum_is_refused_and_nothing_changed(folder, unforged, place, value):
     forge(folder / "run", unforged, place, value)
     trainer, untouched = forgeable(), forgeable()
