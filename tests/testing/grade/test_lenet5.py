@@ -10,6 +10,7 @@ from minicnn import initializers
 from minicnn.initializers import he_normal
 from minicnn.testing.grade import grade, grade_all
 from minicnn.testing.grade.lenet5 import needs_tensorflow
+from minicnn.testing.grade.lenet5.causes import cause_of_shapes
 from minicnn.testing.grade.lenet5.initial import wrong_kernels
 from minicnn.testing.grade.lenet5.reference import shapes
 
@@ -149,6 +150,22 @@ def test_normal_kernels_of_the_right_spread_need_not_be_truncated():
     rng = np.random.default_rng(0)
     weights = drawn(lambda s, _: rng.normal(0, np.sqrt(2 / np.prod(s[:-1])), s), 0)
     assert wrong_kernels(weights) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("change", "cause"),
+    [
+        (lambda s: s[:2] + s[4:], "it has 1 convolution: the exercise has 2"),
+        (lambda s: s[:6] + s[8:], "it has 2 dense layers: the exercise has 3"),
+        (lambda s: [], "must not use tf.keras.layers"),
+        (lambda s: [*s[:2], (6,), (6,), *s[2:]], "the exercise has no BatchNormalization"),
+        (lambda s: [*s[:4], (784, 120), *s[5:]], "second convolution has padding same"),
+        (lambda s: s[:1] + s[2:], "a layer without bias"),
+    ],
+)
+def test_wrong_shapes_of_weights_are_explained(change, cause):
+    right = shapes((28, 28))
+    assert cause in cause_of_shapes(change(right), right, (28, 28))
 
 
 def test_a_file_needs_tensorflow_if_it_names_both(tmp_path):

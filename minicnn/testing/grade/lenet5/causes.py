@@ -7,6 +7,7 @@ import numpy as np
 
 from minicnn.layers import ReLU, Sigmoid, Softmax, Tanh
 from minicnn.ops.padding import Pair
+from minicnn.plural import counted
 from minicnn.testing.grade.lenet5.reference import LAYERS, RATE, Design
 
 DESIGNS = {
@@ -39,6 +40,10 @@ def cause_of_shapes(found: list[tuple[int, ...]], expected: list[tuple[int, ...]
     if expected[4] not in found and all(shape in found for shape in expected[:4]):
         rows = next((shape[0] for shape in found if len(shape) == 2 and shape[1] == 120), 0)
         return _paddings(size).get(rows, "")
+    for axes, wanted, name in ((4, 2, "convolution"), (2, 3, "dense layer")):
+        count = sum(len(shape) == axes for shape in found)
+        if count != wanted:
+            return f"it has {counted(count, name)}: the exercise has {wanted}"
     for shape, name in zip(expected[::2], LAYERS, strict=True):
         alike = [each for each in found if len(each) == len(shape)]
         if shape not in found and alike:
