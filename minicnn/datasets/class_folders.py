@@ -80,7 +80,10 @@ def list_images(
     split: str | None = None,
     labels: str | os.PathLike[str] | None = None,
 ) -> Listing:
-    """Return the pictures of a folder, see `load_image_folder`."""
+    """Return the pictures of a folder, see `load_image_folder`.
+
+    One function, since each step looks at what those before have found.
+    """
     folder = Path(path)
     if not folder.is_dir():
         problem = "is not a folder" if folder.exists() else "does not exist"

@@ -128,7 +128,10 @@ def _reason(error: Exception) -> str:
 
 
 def _open(path: Path) -> ImageFile:
-    """Return the picture, whose size has been checked; nothing is decoded yet."""
+    """Return the picture, whose size has been checked; nothing is decoded yet.
+
+    A third of the function names the plugins of Pillow that may be used.
+    """
     # Pillow would import the plugins when a file needs them: no file may decide that.
     from PIL import (  # noqa: F401
         BmpImagePlugin,

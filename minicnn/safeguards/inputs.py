@@ -65,33 +65,40 @@ def check_scale(model: Any, x: np.ndarray, name: str, training: bool = False) ->
     if x.size < _FEWEST * len(x) or not x.size or x.dtype.kind not in "iuf":
         return
     notes, wants_bytes = _notes(model), takes_bytes(model)
-    low, high = _range(x, wants_bytes)
-    whole = x.dtype.kind != "f" and x.dtype != np.uint8
-    if low >= 0 and high >= _UNSCALED and not wants_bytes:
-        use = "pass them as uint8, or divide them" if whole and high <= 255 else "divide them"
-        _warn(
-            notes,
-            "unscaled",
-            f"{name} has {x.dtype} values from {low:g} to {high:g}, which are used as they are, since only "
-            f"uint8 images are scaled to [0, 1]: {use} by {255 if high <= 255 else f'{high:g}'}",
-        )
-    elif low >= 0 and 0 < high <= 1 and wants_bytes and x.dtype.kind == "f":
-        _warn(
-            notes,
-            "scaled twice",
-            f"{name} has {x.dtype} values from {low:g} to {high:g}, but the model begins with Rescaling, "
-            f"which takes 0 to 255: pass uint8 images, or multiply by 255",
-        )
-    elif not training and notes.trained_on and _differs(notes.trained_on, (low, high)):
-        then = "{:g} to {:g}".format(*notes.trained_on)
-        _warn(
-            notes,
-            "another scale",
-            f"{name} gives inputs from {low:g} to {high:g}, but the model was trained on {then}: "
-            f"preprocess both in the same way",
-        )
+    values = _range(x, wants_bytes)
+    if problem := _problem(name, x.dtype, values, wants_bytes, None if training else notes.trained_on):
+        _warn(notes, *problem)
     if training:
-        notes.trained_on = low, high
+        notes.trained_on = values
+
+
+def _problem(
+    name: str,
+    dtype: np.dtype,
+    values: tuple[float, float],
+    wants_bytes: bool,
+    trained_on: tuple[float, float] | None,
+) -> tuple[str, str] | None:
+    """Return what is wrong with inputs from one value to another: its kind, and a message."""
+    low, high = values
+    if low >= 0 and high >= _UNSCALED and not wants_bytes:
+        whole = dtype.kind != "f" and dtype != np.uint8
+        use = "pass them as uint8, or divide them" if whole and high <= 255 else "divide them"
+        return "unscaled", (
+            f"{name} has {dtype} values from {low:g} to {high:g}, which are used as they are, since only "
+            f"uint8 images are scaled to [0, 1]: {use} by {255 if high <= 255 else f'{high:g}'}"
+        )
+    if low >= 0 and 0 < high <= 1 and wants_bytes and dtype.kind == "f":
+        return "scaled twice", (
+            f"{name} has {dtype} values from {low:g} to {high:g}, but the model begins with Rescaling, "
+            f"which takes 0 to 255: pass uint8 images, or multiply by 255"
+        )
+    if trained_on and _differs(trained_on, values):
+        return "another scale", (
+            f"{name} gives inputs from {low:g} to {high:g}, but the model was trained on {trained_on[0]:g} "
+            f"to {trained_on[1]:g}: preprocess both in the same way"
+        )
+    return None
 
 
 def _range(x: np.ndarray, wants_bytes: bool) -> tuple[float, float]:
