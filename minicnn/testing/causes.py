@@ -230,16 +230,22 @@ def _shortcut(e: Evidence) -> str:
     return ""
 
 
+def _is_local(e: Evidence) -> bool:
+    """Return whether no output of an image depends on all pixels."""
+    if e.parts is None or e.numeric.ndim != 4:
+        return False
+    axes = tuple(range(8))
+    return not (e.parts != 0).any(axis=(*axes[:1], *axes[2:5], *axes[6:])).all()
+
+
 def _general(e: Evidence) -> str:
     windows = "windows at another place (padding, strides, dilation)"
-    if not e.of_input:
+    if not e.of_input and not e.block_of_input:
         if e.value.ndim > 2 and e.dy.ndim == 4:
             return f"{windows}, a missing mask or sum over an axis, or an array not transposed"
         return "a missing term, path, factor or mask, a missing sum over an axis, or an array not transposed"
-    if e.parts is not None and e.dy.ndim == 4 and e.numeric.ndim == 4 and not e.curved:
-        axes = tuple(range(8))
-        if not (e.parts != 0).any(axis=(*axes[:1], *axes[2:5], *axes[6:])).all():
-            return f"a flipped kernel, {windows}, another layout, or a wrong factor in some windows"
+    if e.dy.ndim == 4 and not e.curved and (e.block_of_input or _is_local(e)):
+        return f"a flipped kernel, {windows}, another layout, or a wrong factor in some windows"
     return "a missing term: a path from x to y that backward leaves out, or a wrong factor in one of several"
 
 

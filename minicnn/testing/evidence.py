@@ -27,6 +27,8 @@ class Evidence:
         Whether each output depends on one element of x only, that at its own place.
     curved : bool
         Whether most outputs are nonlinear in the array, even in small steps.
+    block_of_input : bool
+        Whether the arrays are some elements of the gradient of the input, without their axes.
     parts : ndarray or None
         The terms of the numeric gradient, one for each output: the elements' axes, then the axes of dy.
     """
@@ -40,6 +42,7 @@ class Evidence:
     elementwise: bool = False
     curved: bool = False
     parts: np.ndarray | None = None
+    block_of_input: bool = False
 
     def __post_init__(self) -> None:
         sizes = (np.abs(array).max(initial=0.0) for array in (self.numeric, self.analytic))

@@ -87,7 +87,17 @@ def _evidence(
         parts = parts.reshape(*value.shape, *point.dy.shape)
         return Evidence(analytic, numeric, wrong, value, point.dy, name == INPUT, elementwise, curved, parts)
     dy = point.dy.ravel()[block] if elementwise else point.dy
-    return Evidence(analytic, numeric, wrong, value.ravel()[block], dy, False, elementwise, curved)
+    return Evidence(
+        analytic,
+        numeric,
+        wrong,
+        value.ravel()[block],
+        dy,
+        False,
+        elementwise,
+        curved,
+        block_of_input=name == INPUT,
+    )
 
 
 def where_wrong(wrong: np.ndarray, of_input: bool) -> str:

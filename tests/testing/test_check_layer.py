@@ -522,3 +522,23 @@ def test_a_check_run_alone_does_not_blame_steps_or_sizes_for_a_mean(check):
         check_layer(MeanOverTheBatch(), (4,), only=check)
     assert "a mean over the batch in place of a sum" in str(caught.value)
     assert "training step" not in str(caught.value)
+
+
+class SwappedFilters(Conv2D):
+    """A large convolution, whose elements are compared in part: dx is that of flipped kernels."""
+
+    def backward(self, dy):
+        kernel = self.kernel.value.copy()
+        self.kernel.value = kernel[::-1, ::-1]
+        dx = super().backward(dy)
+        self.kernel.value = kernel
+        return dx
+
+
+def test_a_wrong_input_gradient_of_a_large_layer_gets_a_cause_of_inputs():
+    with pytest.raises(LayerCheckError) as caught:
+        check_layer(SwappedFilters(16, 3), (16, 15, 4), only="gradients", skip=("ties", "kinks"))
+    failure = caught.value.failures[0]
+    assert failure.array == "dx"
+    assert "compared elements (2880 in total)" in failure.facts["wrong"]
+    assert failure.hint.startswith("a flipped kernel, windows at another place")
