@@ -20,8 +20,8 @@ from minicnn.layers._freezing import share_frozen
 from minicnn.layers.base import Layer
 from minicnn.parallel.pickling import structure_digest
 from minicnn.parallel.ranks import Ranks
-from minicnn.parallel.shard import ShardResult, interleave
-from minicnn.parallel.sharded_batch import ShardedBatch, equal
+from minicnn.parallel.shard import ShardResult, compute_shard, interleave
+from minicnn.parallel.sharded_batch import ShardedBatch, equal, separate_statistics
 from minicnn.parallel.threads import blas_threads
 from minicnn.parallel.whole_batch import (
     batch_dependent_parts,
@@ -168,13 +168,16 @@ class DataParallel:
             raise RuntimeError("DataParallel must be entered first: use a `with` statement")
         if self.modes != self._modes():
             self.sync_replicas()
-        count = max(min(len(self.models), len(x), x.size // self.smallest_shard), 1)
         batch = len(x) if batch is None else batch
+        rest = batch, self.worker_pool.is_builtin and not self.needs_sums
+        if not self.is_parallel:
+            self.statistics = separate_statistics(self.parameters)
+            return compute_shard(self.model, self.parameters[0], self.loss, x, y, *rest)
+        count = max(min(len(self.models), len(x), x.size // self.smallest_shard), 1)
         if min(len(x), x.size // SMALLEST_SHARD) > 1:
             self.worker_pool.warn_once()
         if count > 1:  # the memory layout that workers see; another would round sums differently
             x, y = np.ascontiguousarray(x), np.ascontiguousarray(y)
-        rest = batch, self.worker_pool.is_builtin and not self.needs_sums
         shards = [
             (self.models[i], self.parameters[i], self.loss, x[i::count], y[i::count], *rest)
             for i in range(count)
@@ -188,8 +191,7 @@ class DataParallel:
         sharded = ShardedBatch(shards, self.streams, self.pool, self.worker_pool, over_ranks)
         self.statistics = sharded.statistics
         losses, outputs = zip(*sharded.compute(), strict=True)
-        if self.is_parallel:
-            self._check_statistics(sharded)
+        self._check_statistics(sharded)
         for own, *others in zip(*self.parameters[:count], strict=True):
             for other in others if own.trainable else ():
                 own.add_grad(other.grad)
