@@ -164,7 +164,8 @@ class EvaluationPoint:
         right = self.dy * (self.shifted_output(d, h) - self.y) / h
         left = self.dy * (self.y - self.shifted_output(d, -h)) / h
         terms = self.analytic_terms(d)
-        slack = 1e-6 * np.linalg.norm(terms) + 64 * EPS / h * np.linalg.norm(self.y * self.dy)
+        rounding = 64 * EPS / h * np.linalg.norm(self.y * self.dy)
+        slack = 1e-6 * np.linalg.norm(terms) + rounding + self.floor
         low, high = np.minimum(left, right).sum(), np.maximum(left, right).sum()
         return bool(low - slack <= terms.sum() <= high + slack), float(high - low)
 

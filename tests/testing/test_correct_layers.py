@@ -190,3 +190,9 @@ def test_what_is_hardly_ever_dropped_raises_no_false_alarm(layer, seed):
 @pytest.mark.parametrize("seed", range(5))
 def test_small_steps_are_not_taken_for_rounding_to_float32(seed):
     assert not any(_is_coarse(LayerUnderTest(Steps(), (8, 7, 3), seed)) for _ in range(3))
+
+
+def test_slopes_whose_squares_underflow_are_no_false_alarm():
+    for seed in range(3):
+        layer = minicnn.PReLU(initial_slope=5.98e-305, shared=False)
+        check_layer(layer, (2,), rng=seed, batch_size=2, only="kinks")
