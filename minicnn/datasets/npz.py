@@ -112,7 +112,7 @@ def _labels(archive: zipfile.ZipFile, name: str) -> np.ndarray:
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
-        hint = "; one-hot labels are not supported" if labels.ndim == 2 else ""
+        hint = "; give one-hot labels as class indices, `y.argmax(axis=1)`" if labels.ndim == 2 else ""
         raise FileFormatError(f"{name} must be integers (N,), got {labels.dtype} {labels.shape}{hint}")
     if labels.min(initial=0) < 0:
         raise FileFormatError(f"{name} must be labels of at least 0, got {labels.min()}")

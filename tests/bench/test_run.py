@@ -132,6 +132,7 @@ def test_bench_refuses(arguments, sentence):
         bench(**arguments)
 
 
+@pytest.mark.ci
 def test_the_command_writes_numbers_and_a_picture(tmp_path, capsys):
     arguments = [
         "bench",

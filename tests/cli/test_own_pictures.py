@@ -63,7 +63,7 @@ def test_the_next_commands_work(place, capsys):
     assert "003.png: O (" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("cached", [False, True])
+@pytest.mark.parametrize("cached", [pytest.param(False, marks=pytest.mark.ci), True])
 def test_pictures_that_are_streamed_train_the_same_net(place, tmp_path, capsys, cached):
     cache = ["--cache", tmp_path / "pictures.npy"] if cached else []
     options = ["--epochs", 3, "--batch-size", 8, "--stream", *cache, "--checkpoint-every", 5]

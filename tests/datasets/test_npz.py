@@ -60,7 +60,10 @@ def test_read_npz_takes_sets_without_test(tmp_path):
         ({"x_train": X.astype(np.uint16) * 9}, "x_train must be integers from 0 to 255, or floats, got "),
         ({"x_train": X[:5]}, "x_train has 5 images, but y_train 6 labels"),
         ({"x_test": X[:2, :3]}, r"images of x_train have shape \(4, 5, 1\), those of x_test \(3, 5, 1\)"),
-        ({"y_train": np.eye(6)}, r"y_train must be integers \(N,\), got float64 \(6, 6\); one column"),
+        (
+            {"y_train": np.eye(6)},
+            r"y_train must be integers \(N,\), got float64 \(6, 6\); give one-hot labels as class indices",
+        ),
         ({"y_train": Y.astype(np.int8) - 1}, "y_train must be labels of at least 0, got -1"),
         ({"y_train": np.array([None] * 6)}, "y_train holds Python objects, which are never read"),
     ],

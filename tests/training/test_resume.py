@@ -454,7 +454,9 @@ def test_killed_at_random_moments_no_run_of_a_thousand_is_lost_or_different():
     run_dying_of_each_kind(1000)
 
 
-@pytest.mark.parametrize("runs", [1, pytest.param(200, marks=pytest.mark.campaign)])
+@pytest.mark.parametrize(
+    "runs", [pytest.param(1, marks=pytest.mark.ci), pytest.param(200, marks=pytest.mark.campaign)]
+)
 def test_killed_with_all_options_of_a_fit_no_run_is_lost_or_different(runs):
     assert run_dying(runs, "--kind", "options")["helped"] == runs
 
