@@ -23,8 +23,18 @@ def first_digits(count):
     return (x_train[:count], y_train[:count]), (x_test[: count // 6], y_test[: count // 6])
 
 
+def ids(path):
+    return str(path.relative_to(ROOT))
+
+
+def longer_in_ci(path):
+    """Mark the chapters that train for seconds."""
+    chapters = ("first_net", "resume", "training", "your_own_data")
+    return pytest.param(path, marks=pytest.mark.ci) if path.parent.name in chapters else path
+
+
 @pytest.mark.parametrize("digits", [3200, pytest.param(60_000, marks=pytest.mark.campaign)])
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
+@pytest.mark.parametrize("path", [*map(longer_in_ci, DOCUMENTS)], ids=ids)
 def test_python_blocks_run(path, digits, capsys, tmp_path, monkeypatch):
     """By default with the first digits of MNIST's two parts: all of them take many times as long."""
     monkeypatch.setattr(datasets, "load_mnist", lambda: first_digits(digits))
@@ -42,7 +52,7 @@ def test_python_blocks_run(path, digits, capsys, tmp_path, monkeypatch):
             exec(code, namespace)
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
+@pytest.mark.parametrize("path", DOCUMENTS, ids=ids)
 def test_local_links_lead_somewhere(path):
     for target in re.findall(r"\]\(([^)#]+)", path.read_text()):
         if "://" not in target:

@@ -14,6 +14,7 @@ from minicnn.demo.training import State, Training
 
 COMMANDS = ("play", "pause", "step", "epoch", "back")
 _FRESH = 0.03  # seconds that a look waits for the state after the step that runs
+_LAST = 5.0  # seconds that it waits for the step that ran when the training was told to pause
 _UNWATCHED = 30.0  # seconds without a look, after which the training pauses
 _MOST_BACK, _BACK_BYTES = 100, 16 << 20  # states that "back" returns to, and their memory
 
@@ -74,9 +75,9 @@ class Learning:
         """
         with self._change:
             self._seen_at = time.monotonic()
-            if self.playing:
+            if self.busy:
                 self._wanted = True
-                self._change.wait_for(lambda: not self._wanted, _FRESH)
+                self._change.wait_for(lambda: not self._wanted, _FRESH if self.playing else _LAST)
         return {
             "playing": self.playing,
             "error": self.error,
@@ -102,6 +103,9 @@ class Learning:
             self.error = f"the training ended: {error}"
             for training in self.trainings:
                 training.goal = 0
+            with self._change:
+                self._wanted = self.busy = False
+                self._change.notify_all()
 
     def _wait(self) -> bool:
         """Publish what is wanted, and wait until there is something to do; return False at the end."""

@@ -70,7 +70,7 @@ def test_drawing_badly_is_no_error(place):
     assert browser.get_log("browser") == []
 
 
-@pytest.mark.parametrize("width", [390, 768])
+@pytest.mark.parametrize("width", [390, pytest.param(768, marks=pytest.mark.ci)])
 def test_the_panel_hides_no_picture_that_has_the_focus(place, width):
     browser, address = place
     show(browser, address, width, 800)
@@ -100,7 +100,7 @@ def test_a_screen_reader_hears_short_sentences_when_the_pen_rests(place):
     wait(browser, lambda: "map 0, row 0, column 1: 0" in spoken.get_attribute("textContent"))
 
 
-@pytest.mark.parametrize(("width", "dark"), [(1400, False), (390, True)])
+@pytest.mark.parametrize(("width", "dark"), [(1400, False), pytest.param(390, True, marks=pytest.mark.ci)])
 def test_draw_a_seven_and_check_the_arithmetic_of_a_cell(place, session, width, dark):
     browser, address = place
     show(browser, address, width, 900, dark)

@@ -62,7 +62,7 @@ def test_watch_a_network_learn_by_the_settings_in_the_address(place):
     wait(browser, lambda: max(float(share.text.split()[0]) for share in find_all(browser, ".share")) > 50, 90)
     play.click()
     wait(browser, lambda: play.text == "Play")
-    step = status_number(browser, r"Step ([\d,]+)")
+    step = status_number(browser, r"Step ([\d,]+)")  # of the step that ran when it was paused
     find(browser, "#step").click()
     step_is(browser, step + 1)
     find(browser, "#back").click()

@@ -37,6 +37,7 @@ def test_a_file_is_graded_in_another_process_and_its_noise_does_not_matter(tmp_p
     ]
 
 
+@pytest.mark.ci
 def test_functions_after_one_that_hangs_or_exits_are_still_graded(tmp_path):
     path = write(
         tmp_path,
@@ -115,6 +116,7 @@ def test_neighbours_do_not_replace_modules_of_the_standard_library(tmp_path):
     assert grade(write(tmp_path, "solution.py", "import random\nrandom.random()\n" + TEXTBOOK_POOL)).passed
 
 
+@pytest.mark.ci
 def test_a_function_that_hangs_while_its_error_is_explained_keeps_its_verdict(tmp_path):
     # It is wrong in each call; what comes after the search for a failing case, it never answers.
     hang = "import time\ncalls = []\ndef conv_forward(*given):\n    calls.append(1)\n"
