@@ -64,8 +64,7 @@ class Trainer(Predictor):
         The processes that train this model together, such as `MPI.COMM_WORLD`: each makes the same trainer
         and calls `fit` with the same arguments. Of n ranks, rank r computes rows r, r + n, r + 2n ... of each
         batch, on one thread unless `threads` says more; all get the same weights and history. Metrics that
-        declare themselves means must be that, or use `sum_over_batch`. An exception in one rank ends all
-        processes.
+        declare themselves means must be that, or use `sum_over_batch`. An exception in one rank ends all.
     rank_timeout : float, optional
         Seconds that ranks wait for a missing one before they exit; None: forever.
     callbacks : sequence of Callback

@@ -116,7 +116,7 @@ def check_use(class_weight: Mapping[int, float], labels: np.ndarray) -> None:
         warnings.warn(
             f"`class_weight` has a weight for {plural} {', '.join(map(str, absent))}, of which there is no "
             f"example",
-            stacklevel=3,
+            stacklevel=4,  # where the user has called `fit`
         )
 
 
