@@ -11,7 +11,7 @@ import contextlib
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from minicnn.safeguards.threads import current_thread
 
@@ -23,28 +23,38 @@ _readers: dict[Reader, None] = {}  # in the order of their arrival
 
 
 class Reader:
-    """A thread that uses a model as it is, without a copy of the weights; fits that begin wait for it."""
+    """A thread that uses a model, or a copy of it, see `reading`; fits that begin wait for it."""
 
-    def __init__(self, model: Any) -> None:
-        self.model, self.thread = model, current_thread()
+    def __init__(self, model: Any, copied: bool) -> None:
+        self.model, self.copied, self.thread = model, copied, current_thread()
+        self._held: contextlib.ExitStack | None = None  # the fit that holds still
 
-    def __enter__(self) -> tuple[Claim | None, list[Reader]]:
-        """Return the claim of a fit that has begun in another thread, and the readers that came before."""
+    def __enter__(self) -> tuple[Any, bool]:
         with _condition:
             fit, others = _foreign_claim(self.model), [*_readers]
             _readers[self] = None
-        return fit, others
+        if fit is None:
+            return self.model, not (others and self._shares_layers(others))
+        self._held = contextlib.ExitStack()
+        try:
+            self._held.enter_context(fit.read())
+            model = self.model.eval_replica(shared=False) if self.copied else self.model
+        except BaseException:
+            self.__exit__()
+            raise
+        if self.copied:
+            self.__exit__()
+        return model, self.copied
 
     def __exit__(self, *exception: object) -> None:
+        if self._held:
+            self._held.close()
         with _condition:
             _readers.pop(self, None)
             if _claims:
                 _condition.notify_all()
 
-    def shares_layers(self, others: Sequence[Reader]) -> bool:
-        """Return whether one of the others uses a layer of the model."""
-        if not others:
-            return False
+    def _shares_layers(self, others: Sequence[Reader]) -> bool:
         own = self.layers()
         return any(own & other.layers() for other in others)
 
@@ -148,25 +158,14 @@ def claim(objects: Sequence[Any]) -> Iterator[None]:
         own.rest()
 
 
-@contextlib.contextmanager
-def reading(model: T, copied: bool = False) -> Iterator[tuple[T, bool]]:
+def reading(model: T, copied: bool = False) -> contextlib.AbstractContextManager[tuple[T, bool]]:
     """Read a model that no fit in another thread changes during the block.
 
-    Yields the model, and whether no other thread is in such a block with one of its layers. If a fit in
-    another thread has claimed the model, the fit holds still during the block, which must be short; with
+    The block gets the model, and whether no other thread is in such a block with one of its layers. If a fit
+    in another thread has claimed the model, the fit holds still during the block, which must be short; with
     `copied`, only until a copy for predictions is made, which the block gets.
     """
-    reader = Reader(model)
-    with reader as (fit, others):
-        if fit is None:
-            yield model, not reader.shares_layers(others)
-            return
-        with fit.read():
-            if not copied:
-                yield model, False
-                return
-            model = cast(Any, model).eval_replica(shared=False)
-    yield model, True
+    return Reader(model, copied)
 
 
 @contextlib.contextmanager

@@ -101,6 +101,13 @@ def _problem(
     return None
 
 
+def _is_usual(x: np.ndarray, trained: tuple[float, float] | None) -> bool:
+    """Return whether a single image has the usual scale, by its highest value alone, which is quicker."""
+    if x.dtype.kind != "f" or len(x) > 1 or (trained and (trained[0] < -0.25 or trained[1] >= _UNSCALED)):
+        return False
+    return 0 < x.max() <= 1
+
+
 def _range(x: np.ndarray, wants_bytes: bool) -> tuple[float, float]:
     """Return the lowest and the highest input that some examples become."""
     if x.dtype == np.uint8:
