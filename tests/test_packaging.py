@@ -67,6 +67,7 @@ def metadata(wheel):
     return email.message_from_bytes(wheel.read(name))
 
 
+@pytest.mark.ci
 def test_sdist_has_every_file(build, source):
     with tarfile.open(build("sdist")) as archive:
         packed = {name.partition("/")[2] for name in archive.getnames()}
@@ -75,6 +76,7 @@ def test_sdist_has_every_file(build, source):
     assert {*TOP_LEVEL, *names} - packed == set()
 
 
+@pytest.mark.ci
 def test_wheel_has_data_and_both_licences(wheel):
     names = set(wheel.namelist())
     data = ROOT / "minicnn" / "datasets" / "mnist"

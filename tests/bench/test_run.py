@@ -97,6 +97,7 @@ def test_bench_runs_each_benchmark(rounds):
     assert ("time on one core divided by time on several" in text) == (threads > 1)
 
 
+@pytest.mark.ci
 def test_bench_keeps_what_there_was_when_it_is_interrupted():
     def log(text):
         if text.startswith("inference, one image, by predict"):

@@ -51,6 +51,7 @@ def trained_history(run):
     return dict(zip(header.split(","), map(float, last.split(",")), strict=True))
 
 
+@pytest.mark.ci
 def test_report_has_all_of_a_run(run, capsys, monkeypatch):
     monkeypatch.chdir(run.parent)
     assert main(["report", run.name]) == 0

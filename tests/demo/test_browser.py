@@ -52,6 +52,7 @@ for (const [type, pointerId, x, y] of arguments[0]) {
 }"""
 
 
+@pytest.mark.ci
 def test_drawing_badly_is_no_error(place):
     browser, address = place
     show(browser, address, 1400, 900)
@@ -70,6 +71,7 @@ def test_drawing_badly_is_no_error(place):
     assert browser.get_log("browser") == []
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("width", [390, pytest.param(768, marks=pytest.mark.ci)])
 def test_the_panel_hides_no_picture_that_has_the_focus(place, width):
     browser, address = place

@@ -162,6 +162,7 @@ def test_drawings_are_collected_learned_and_kept(place):
     browser.get_log("browser")  # without drawings the server refuses to start
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(
     ("width", "dark"), [(390, True), pytest.param(1366, False, marks=pytest.mark.campaign)]
 )

@@ -60,6 +60,7 @@ document.body.dispatchEvent(way === "drop" ? new DragEvent("drop", { dataTransfe
   : new ClipboardEvent("paste", { clipboardData: transfer, bubbles: true }));"""
 
 
+@pytest.mark.ci
 def test_pictures_come_in_by_drop_paste_file_and_camera(coloured, tmp_path):
     browser, address, session = coloured
     resize(browser, 1400, 900)
@@ -96,6 +97,7 @@ def test_pictures_come_in_by_drop_paste_file_and_camera(coloured, tmp_path):
     assert browser.get_log("browser") == []
 
 
+@pytest.mark.ci
 def test_what_if_of_a_colour_picture(coloured):
     browser, address, _ = coloured
     browser.get(f"{address}whatif?size=3&padding=1&operation=max&stride=2")

@@ -33,6 +33,7 @@ def claims(script, monkeypatch):
     return main
 
 
+@pytest.mark.ci
 def test_a_claim_is_tried_reported_and_drawn(claims, tmp_path, capsys):
     arguments = ["pooling", "--dataset", "mnist", "--size", "0.03", "--seeds", "3", "4", "--processes", "1"]
     claims([*arguments, "--out", str(tmp_path)])

@@ -50,6 +50,7 @@ def test_costs_can_be_measured_anew(model):
     assert costs.image > 0 < costs.update
 
 
+@pytest.mark.ci
 def test_a_job_of_two_ranks_is_measured():
     seconds = runpy.run_path(str(FOLDER / "measure.py"))["run"](ranks=2, batch_size=16, steps=7)
     assert 0 < seconds["allreduce"] < seconds["step"] < 60

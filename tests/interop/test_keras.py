@@ -97,6 +97,7 @@ def test_lenet5_is_the_courses_net_at_any_size(height, width):
     assert all(layer.kernel_initializer.scale == 2.0 for layer in model.layers if hasattr(layer, "kernel"))
 
 
+@pytest.mark.ci
 def test_lenet5_trains_with_fit_on_one_hot_labels():
     x, labels = images((28, 28, 1), n=64), np.arange(64) % 10
     model = lenet5(keras.Input((28, 28, 1)))

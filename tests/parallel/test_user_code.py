@@ -193,7 +193,15 @@ class ChangeLoss(Callback):
         self.change(step)
 
 
-@pytest.mark.parametrize("kind", ["global", "list", "cell", "object", "method", "instance"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "global",
+        "list",
+        "object",
+        *(pytest.param(k, marks=pytest.mark.ci) for k in ("cell", "method", "instance")),
+    ],
+)
 def test_a_loss_that_changes_between_batches(kind):
     loss, change = make_changing(kind)
     assert_same_numbers(Times, lambda: loss, callbacks=[ChangeLoss(change)])

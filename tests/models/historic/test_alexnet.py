@@ -25,6 +25,7 @@ def small(groups=2, dtype="float32"):
     return alexnet(10, groups, width=1 / 16).build((67, 67, 3), rng=0, dtype=dtype)
 
 
+@pytest.mark.ci
 def test_count_finds_the_numbers_of_the_paper(capsys):
     runpy.run_path(str(COUNT))["main"]([])
     lines = capsys.readouterr().out.splitlines()
