@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from testing import device_array as dev
+from testing.affine import affine_backward, affine_backward_wrong, affine_forward
 
 from minicnn.testing import LayerCheckError, LayerCheckRemark, check_layer, from_functions, from_object
 from minicnn.testing.adapters.adapted import to_numpy
@@ -11,20 +12,6 @@ from minicnn.testing.adapters.adapted import to_numpy
 def weights():
     rng = np.random.default_rng(0)
     return dev.asarray(rng.standard_normal((5, 3))), dev.asarray(rng.standard_normal(3))
-
-
-def affine(x, w, b):
-    return x @ w + b, (x, w)
-
-
-def affine_backward(dy, saved):
-    x, w = saved
-    return dy @ w.T, x.T @ dy, dy.sum(axis=0)
-
-
-def affine_backward_wrong(dy, saved):
-    x, w = saved
-    return dy @ w.T, x.T @ dy, dy.mean(axis=0)
 
 
 class Affine:
@@ -93,14 +80,16 @@ class Norm:
 
 
 def test_right_functions_pass():
-    check_layer(from_functions(affine, affine_backward, weights(), asarray=dev.asarray), (5,))
+    check_layer(from_functions(affine_forward, affine_backward, weights(), asarray=dev.asarray), (5,))
     slope = from_functions(dev.tanh, lambda dy, x: dy * (1 - dev.tanh(x) ** 2), asarray=dev.asarray)
     check_layer(slope, (7,))
 
 
 def test_a_wrong_function_is_found():
     with pytest.raises(LayerCheckError) as caught:
-        check_layer(from_functions(affine, affine_backward_wrong, weights(), asarray=dev.asarray), (5,))
+        check_layer(
+            from_functions(affine_forward, affine_backward_wrong, weights(), asarray=dev.asarray), (5,)
+        )
     assert caught.value.checks[0] == "gradients"
     assert caught.value.failures[0].hint == "a mean over the batch in place of a sum, or the reverse"
 
@@ -142,13 +131,13 @@ def test_an_unknown_weight_is_a_remark():
 
 
 def test_a_forgotten_asarray_is_named():
-    layer = from_functions(affine, affine_backward, weights())
+    layer = from_functions(affine_forward, affine_backward, weights())
     with pytest.raises(
         LayerCheckError, match=r"weights must be arrays of NumPy, .* pass `asarray=testing.asarray`"
     ):
         check_layer(layer, (5,))
     with pytest.raises(TypeError, match="`asarray` must be a function such as cupy"):
-        from_functions(affine, affine_backward, asarray=dev)
+        from_functions(affine_forward, affine_backward, asarray=dev)
 
 
 class OnlyDLPack:
