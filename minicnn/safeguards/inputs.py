@@ -102,18 +102,23 @@ def _problem(
 
 
 def _is_usual(x: np.ndarray, trained: tuple[float, float] | None) -> bool:
-    """Return whether a single image has the usual scale, by its highest value alone, which is quicker."""
-    if x.dtype.kind != "f" or len(x) > 1 or (trained and (trained[0] < -0.25 or trained[1] >= _UNSCALED)):
+    """Return whether floats have the usual scale, by their highest value alone, which is quicker."""
+    if x.dtype.kind != "f" or (trained and (trained[0] < -0.25 or trained[1] >= _UNSCALED)):
         return False
-    return 0 < x.max() <= 1
+    return 0 < _some(x).max() <= 1
 
 
 def _range(x: np.ndarray, wants_bytes: bool) -> tuple[float, float]:
     """Return the lowest and the highest input that some examples become."""
     if x.dtype == np.uint8:
         return 0.0, 255.0 if wants_bytes else 1.0
-    some = x[:: -(-len(x) // _SAMPLE)]
+    some = _some(x)
     return float(some.min()), float(some.max())
+
+
+def _some(x: np.ndarray) -> np.ndarray:
+    """Return the examples that are looked at."""
+    return x[:: -(-len(x) // _SAMPLE)]
 
 
 def _differs(trained: tuple[float, float], now: tuple[float, float]) -> bool:
