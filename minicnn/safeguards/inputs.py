@@ -101,24 +101,12 @@ def _problem(
     return None
 
 
-def _is_usual(x: np.ndarray, trained: tuple[float, float] | None) -> bool:
-    """Return whether floats have the usual scale, by their highest value alone, which is quicker."""
-    if x.dtype.kind != "f" or (trained and (trained[0] < -0.25 or trained[1] >= _UNSCALED)):
-        return False
-    return 0 < _some(x).max() <= 1
-
-
 def _range(x: np.ndarray, wants_bytes: bool) -> tuple[float, float]:
     """Return the lowest and the highest input that some examples become."""
     if x.dtype == np.uint8:
         return 0.0, 255.0 if wants_bytes else 1.0
-    some = _some(x)
+    some = x[:: -(-len(x) // _SAMPLE)]
     return float(some.min()), float(some.max())
-
-
-def _some(x: np.ndarray) -> np.ndarray:
-    """Return the examples that are looked at."""
-    return x[:: -(-len(x) // _SAMPLE)]
 
 
 def _differs(trained: tuple[float, float], now: tuple[float, float]) -> bool:
