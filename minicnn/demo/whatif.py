@@ -74,7 +74,8 @@ class Window:
         Raises
         ------
         ValueError
-            If the window is larger than the image with its padding.
+            If the window is larger than the image with its padding, or a window of pooling might cover
+            nothing but padding.
         """
         size, pads = (shape[0], shape[1]), self.pads((shape[0], shape[1]))
         for name, length, around in zip(("rows", "columns"), size, pads, strict=True):
@@ -83,6 +84,11 @@ class Window:
                     f"the window spans {self.span} {name}, but the image has {length + sum(around)} with its "
                     f"padding: choose a smaller kernel or dilation, or more padding"
                 )
+        if self.operation != "conv" and max(map(max, pads)) >= self.size:
+            raise ValueError(
+                f"a pooling window of {self.size}\N{MULTIPLICATION SIGN}{self.size} takes a padding of at "
+                f"most {self.size - 1}, so that each covers a part of the image"
+            )
         layer: Layer
         if self.operation == "conv":
             layer = Conv2D(

@@ -154,6 +154,9 @@ def test_axe_finds_no_violation_in_a_static_copy(place, opened, tmp_path):
         inside(browser, address)
         wait(browser, lambda: text_of(browser, "#answer").isdigit())
         assert violations(browser) == {name: [] for name in SCHEMES}
+        browser.get(f"{address}whatif.html")
+        wait(browser, lambda: text_of(browser, "#answer").isdigit())
+        assert violations(browser) == {name: [] for name in SCHEMES}
 
 
 def violations(browser):

@@ -37,13 +37,15 @@ def test_a_copy_has_the_page_as_it_is_and_loads_little(recorded):
     page = Path(minicnn.demo.__file__).parent / "static"
     for name in ("index.html", "static/main.js", "static/style.css"):
         copied = (folder / name).read_text().replace('<script src="copy/opened.js" defer></script>\n', "")
+        copied = copied.replace('href="whatif.html"', 'href="whatif"')
         assert copied == (page / Path(name).name).read_text()
     assert sizes == {
         str(path.relative_to(folder)): path.stat().st_size for path in folder.rglob("*") if path.is_file()
     }
     assert sum(sizes.values()) < 3e6
-    assert "static/lecture.js" in sizes
-    assert not {"static/learn.js", "static/learn.html", "static/whatif.js"} & sizes.keys()
+    assert {"static/lecture.js", "whatif.html", "static/whatif.js"} <= sizes.keys()
+    assert not {"static/learn.js", "static/learn.html", "static/whatif.html"} & sizes.keys()
+    assert 'href="whatif.html"' in (folder / "index.html").read_text()
     assert f"minicnn {minicnn.__version__}, Copyright" in (folder / "NOTICE.md").read_text()
 
 

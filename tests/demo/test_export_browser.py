@@ -4,14 +4,19 @@ import base64
 import io
 import json
 import os
+import re
 
 import numpy as np
 import pytest
 from browsing import answer_is, draw, drive, find, find_all, needs_browser, point_at, served, show, wait
 from PIL import Image
+from selenium.webdriver.common.keys import Keys
 
 from minicnn import (
+    ELU,
+    GELU,
     BatchNorm,
+    Concatenate,
     Conv2D,
     Dense,
     Dropout,
@@ -21,19 +26,23 @@ from minicnn import (
     LeakyReLU,
     LocalResponseNorm,
     Pool2D,
+    PReLU,
     ReLU,
     Rescaling,
     Residual,
     Sequential,
     Sigmoid,
+    SiLU,
     Tanh,
+    Upsampling2D,
 )
 from minicnn.datasets import digit_from_pixels
 from minicnn.datasets.image_reader import ImageReader
 from minicnn.demo import Session, inside
 from minicnn.demo.export import export_page, read_runtime
-from minicnn.demo.export.rules import has_gradient, rules_of
+from minicnn.demo.export.rules import are_known, rules_of
 from minicnn.demo.inputs import read_drawing
+from minicnn.demo.whatif import Window, filters, slide, without
 from minicnn.insight import Trace
 from minicnn.models.historic.lenet5_1998 import PartialConv2D, Subsample
 from minicnn.runs import TrainConfig
@@ -171,8 +180,11 @@ def test_the_arithmetic_of_each_cell_is_the_servers(site, name):
 GRADIENT = """
 const [address, rules, weights, stages, last] = args;
 const { gradientsOf } = await import(address + "still/copy/gradient.js");
+const { outputsOf } = await import(address + "still/copy/forward.js");
 const arrays = stages.map(({ shape, values }) => ({ shape, values: Float32Array.from(values) }));
-return gradientsOf(rules, Float32Array.from(weights), arrays, last).map(({ values }) => [...values]);
+const found = Float32Array.from(weights);
+const both = [outputsOf(rules, arrays[0], found), gradientsOf(rules, found, arrays, last)];
+return both.map((list) => list.map(({ values }) => [...values]));
 """
 DIFFERENTIABLE = {
     "convolutions": lambda: [
@@ -200,21 +212,142 @@ DIFFERENTIABLE = {
     ],
     "average": lambda: [Conv2D(3, 2), GlobalAveragePool2D(), Dense(3)],
     "1998": NETS["1998"],
+    "curves": lambda: [
+        ELU(0.7),
+        Conv2D(3, 2),
+        GELU(),
+        PReLU(shared=False),
+        SiLU(),
+        Rescaling([0.5, 2, -1], 0.1),
+        GELU(approximate=True),
+        PReLU(),
+        Flatten(),
+        Dense(3),
+    ],
+    "branches": lambda: [
+        Residual([Conv2D(4, 3, padding="same"), ReLU()], shortcut=[Conv2D(4, 1)]),
+        Concatenate([Conv2D(2, 1), [], Sequential([Pool2D(3, 1, "same"), Residual([ELU()])])]),
+        GlobalAveragePool2D(),
+        Dense(3),
+    ],
 }
 
 
 @pytest.mark.parametrize("name", DIFFERENTIABLE)
-def test_the_gradients_are_the_servers(site, name):
+def test_outputs_and_gradients_are_the_servers(site, name):
     browser, address = site
     browser.get(f"{address}still/")
     _, trace = traced(DIFFERENTIABLE[name](), (9, 8, 2))
     last = np.random.default_rng(1).normal(size=trace.outputs[-1].shape).astype("float32")
     expected = trace.backward(last)
     rules, weights = rules_of(Sequential(trace.layers))
-    assert has_gradient(rules)
-    found = call(browser, GRADIENT, address, rules, *as_lists(weights, trace), last[0].tolist())
+    assert are_known(rules)
+    outputs, found = call(browser, GRADIENT, address, rules, *as_lists(weights, trace), last[0].tolist())
+    for output, values in zip(trace.outputs, outputs, strict=True):
+        np.testing.assert_allclose(values, output.ravel(), rtol=1e-4, atol=1e-5 * np.abs(output).max())
     for gradient, values in zip([trace.dx, *expected], found, strict=True):
         np.testing.assert_allclose(values, gradient.ravel(), rtol=1e-4, atol=1e-5 * np.abs(gradient).max())
+
+
+def test_layers_without_a_rule_are_known_as_such():
+    model = Sequential([Residual([Upsampling2D(1)]), Flatten(), Dense(2)]).build((4, 4, 1), rng=0)
+    assert not are_known(rules_of(model)[0])
+
+
+SLIDE = """
+const [address, x, windows] = args;
+const { slide } = await import(address + "still/copy/whatif.js");
+const refused = (error) => ({ refused: error.message });
+return windows.map((window) => {
+  try {
+    const found = slide({ ...x, values: Float32Array.from(x.values) }, window);
+    return { ...found, x: null, y: { shape: found.y.shape, values: [...found.y.values] } };
+  } catch (error) { return refused(error); }
+});
+"""
+WINDOWS = [
+    Window("conv", 3, kernel=[[1.0, 0.5, -2.0], [0.0, 3.0, 0.25], [-1.0, 1.0, 0.5]]),
+    Window("conv", 2, 3, 2, "same", [[1.5, -1.0], [0.5, 2.0]]),
+    Window("conv", 1, 2, 1, 4, [[-0.5]]),
+    Window("max", 3, 2, 1, "same"),
+    Window("max", 2, 1, 1, 1),
+    Window("avg", 3, 2, 1, 2),
+    Window("avg", 2, 3),
+]
+FAR = Window("max", 2, 1, 1, 5)  # some windows cover padding only
+OUTSIDE = Window("conv", 4, 1, 4, 0, [[0.1] * 4] * 4)  # spans 13 of 9 rows
+
+
+def test_a_window_of_ones_own_gives_what_the_server_gives(site):
+    browser, address = site
+    browser.get(f"{address}still/whatif.html")
+    model = Sequential([Flatten(), Dense(2)]).build((9, 8, 3), rng=0)
+    session = Session(model, TrainConfig(dataset=""))
+    image = np.random.default_rng(0).integers(0, 256, (9, 8, 3), dtype=np.uint8)
+    cell = (0, 1, 0)
+    x = {"shape": image.shape, "values": (image / 255).ravel().tolist()}
+    asked = [vars(window) | {"cell": cell} for window in (*WINDOWS, OUTSIDE, FAR)]
+    found = call(browser, SLIDE, address, x, asked)
+    for window in (FAR, OUTSIDE):
+        with pytest.raises(ValueError, match=re.escape(found.pop()["refused"])):
+            slide(session, image, window, cell)
+    for window, one in zip(WINDOWS, found, strict=True):
+        expected = slide(session, image, window, cell)
+        assert one["axes"] == expected["axes"]
+        assert one["span"] == expected["span"]
+        assert tuple(one["y"]["shape"]) == expected["y"].shape
+        np.testing.assert_allclose(one["y"]["values"], expected["y"].ravel(), rtol=1e-5, atol=1e-5)
+        del expected["cell"]["chain"]  # of stages, which a window has not
+        assert_same(one["cell"], expected["cell"], str(window))
+
+
+WITHOUT = """
+const [address, off] = args;
+const { ask } = await import(address + "static/server.js");
+const { image } = await ask("example", { wrong: false });
+const found = await ask("without", { image: image.data, off });
+const lists = (one) => [...one.values];
+return { image: lists(image), was: lists(found.was), now: lists(found.now),
+  filters: found.filters.map((one) => ({ ...one, values: lists(one.values) })) };
+"""
+
+
+def test_a_copy_turns_filters_off(site, few):
+    browser, address = site
+    off = [(2, 1), (2, 4), (5, 7)]
+    assert [one.stage for one in filters(few)] == [2, 5]
+    for copy in ["still", *(["course/alive"] if RUNTIME else [])]:
+        found = call(browser, WITHOUT, f"{address}{copy}/", off)
+        image = np.array(found["image"], np.uint8).reshape(few.inputs.shape)
+        expected = without(few, image, off)
+        for name in ("was", "now"):
+            np.testing.assert_allclose(found[name], expected[name], rtol=0, atol=1e-4)
+        for one, known in zip(found["filters"], expected["filters"], strict=True):
+            assert (one["name"], one["stage"]) == (known["name"], known["stage"])
+            most = np.abs(known["values"]).max()
+            np.testing.assert_allclose(one["values"], known["values"].ravel(), rtol=0, atol=1e-4 * most)
+
+
+@pytest.mark.parametrize("copy", ["still", pytest.param("course/alive", marks=needs_runtime)])
+def test_the_view_what_if_works_in_a_copy(site, copy):
+    browser, address = site
+    show(browser, f"{address}{copy}/", 1366, 650)
+    find(browser, "nav a[href='whatif.html']").click()
+    wait(browser, lambda: find(browser, "#formula b").text == "26")
+    wait(browser, lambda: find(browser, "#answer").text.isdigit())
+    find_all(browser, "#filters button")[0].click()
+    wait(browser, lambda: "With 1 filter off" in find(browser, "#told").text)
+    find_all(browser, "#output canvas")[0].send_keys(Keys.ARROW_RIGHT)
+    wait(browser, lambda: find(browser, "#arithmetic h2").text.startswith("Output: row 0, column 1"))
+    assert not find(browser, "nav [data-asks=learn]").is_displayed()
+    assert find(browser, "#open").is_displayed() == (copy != "still")
+    assert "static copy" in find(browser, "#net").text
+    if copy != "still":
+        draw(browser, drive["SEVEN"])
+        answer_is(browser, "7")
+    find(browser, "nav a[href='./']").click()
+    wait(browser, lambda: find_all(browser, "#layers"))
+    assert browser.get_log("browser") == []
 
 
 DRAWINGS = """
@@ -303,7 +436,7 @@ def test_recorded_images_are_shown_without_a_runtime(site, few):
     wait(browser, lambda: find(browser, "#answer").text.isdigit())
     find(browser, "#wrong").click()
     wait(browser, lambda: "misclassifies" in find(browser, "#source").text)
-    for selector in ("#open", "#step", "#view", "nav", "#speaks", "#undo"):
+    for selector in ("#open", "#step", "#view", ".watch", "#speaks", "#undo"):
         assert not find(browser, selector).is_displayed(), selector
     assert "recorded images" in find(browser, "#net").text
     point_at(browser, 2, 8, 12, 4)
@@ -365,7 +498,7 @@ def test_the_browser_computes_what_the_server_does(site, few):
     answer_is(browser, "7")
     panel = point_at(browser, 2, 8, 12, 4)
     assert find(panel, "dd[data-name=sum]").text
-    for selector in ("#step", "#unstep", "nav"):
+    for selector in ("#step", "#unstep", ".watch"):
         assert not find(browser, selector).is_displayed(), selector
     find(browser, "#classes li:nth-child(4) button").click()
     wait(browser, lambda: find(browser, "#speaks").text == "For and against 3")

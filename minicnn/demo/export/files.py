@@ -3,6 +3,7 @@
 import json
 import re
 import warnings
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ import numpy as np
 from minicnn.demo.export.images import Chosen, choose
 from minicnn.demo.export.notice import notice
 from minicnn.demo.export.recording import record
-from minicnn.demo.export.rules import has_gradient, rules_of
+from minicnn.demo.export.rules import are_known, rules_of
 from minicnn.demo.export.runtime import PACKAGE, Runtime
 from minicnn.demo.session import Session
+from minicnn.demo.whatif import filters
 from minicnn.interop.layer_map import flat_layers
 from minicnn.layers import Sequential
 from minicnn.runs.inputs import image_reader
@@ -22,11 +24,13 @@ from minicnn.saving.preprocessing import DIGIT
 
 _PAGE, _COPY = Path(__file__).parents[1] / "static", Path(__file__).parent / "page"
 _NEEDED = re.compile(rb'(?:href|src)="static/([\w.-]+)"|from "\./([\w.-]+)"')
+_PAGES = ("index.html", "whatif.html")
+_LINKS = {b'href="whatif"': b'href="whatif.html"'}  # to files, as of a plain web server
 _OPENED = b'<script src="copy/opened.js" defer></script>\n'
 _MOST_RECORDED = 40  # images, and some more that are misclassified
 _RECORDED_BYTES = 2 << 20  # of recorded outputs, but at least one image
-_GRADIENT_MACS = 5_000_000  # of a network whose gradients JavaScript computes at each stroke
-_OFFERS = ["net", "look", "cell", "example"]  # requests that every copy answers
+_SCRIPT_MACS = 5_000_000  # of a network that the page's own JavaScript computes at each stroke
+_OFFERS = ["net", "look", "cell", "example", "slide"]  # requests that every copy answers
 _ALIVE = "This is a static copy: training needs minicnn demo."
 _NO_GRADIENT = "This is a static copy: training and gradients need minicnn demo."
 _STILL = "This is a static copy with recorded images: drawing, pictures and training need minicnn demo."
@@ -35,10 +39,13 @@ _STILL = "This is a static copy with recorded images: drawing, pictures and trai
 def copy_files(session: Session, runtime: Runtime | None) -> dict[str, bytes]:
     """Return the files of a copy by their paths, see `minicnn.demo.export.export_page`."""
     rules, weights = rules_of(session.model)
+    known = are_known(rules) and session.model.macs() <= _SCRIPT_MACS
+    offers = [*_OFFERS, *(["without"] if known else [])]
     files = {"copy/weights.bin": weights.to_bytes()}
     # Names only: the copy is public, and where files lie on this machine is nobody's business.
     dataset, model = Path(session.config.dataset).name, Path(session.config.model).name
     net = session.describe() | {"dataset": dataset, "model": model}
+    net["filters"] = [asdict(one) for one in filters(session)]
     found: dict[str, Any] = {
         "net": net,
         "input": _input_of(session),
@@ -50,14 +57,13 @@ def copy_files(session: Session, runtime: Runtime | None) -> dict[str, bytes]:
     if runtime is None:
         chosen, recorded, found["largest"] = _recorded(session)
         files |= recorded
-        net |= {"draws": False, "notice": _STILL, "offers": _OFFERS}
+        net |= {"draws": False, "notice": _STILL, "offers": offers}
     else:
         chosen = _examples(session)
         files |= _computing(session.model, runtime)
         found["outputs"] = _outputs_of(session.model)
-        gradient = has_gradient(rules) and session.model.macs() <= _GRADIENT_MACS
-        offers = [*_OFFERS, "picture", *(["gradient", "backward"] if gradient else [])]
-        net |= {"notice": _ALIVE if gradient else _NO_GRADIENT, "offers": offers}
+        offers += ["picture", *(["gradient", "backward"] if known else [])]
+        net |= {"notice": _ALIVE if known else _NO_GRADIENT, "offers": offers}
         net["examples"] = chosen is not None
     found["examples"] = None if chosen is None else chosen.describe()
     if chosen is not None:
@@ -67,21 +73,27 @@ def copy_files(session: Session, runtime: Runtime | None) -> dict[str, bytes]:
 
 
 def _page() -> dict[str, bytes]:
-    """Return the files of the page: `index.html`, and all that it links to and imports.
+    """Return the files of the page: its views, and all that they link to and import.
 
-    Requests are answered by another `server.js`.
+    Requests are answered by another `server.js`. The view of a network that learns needs the server.
     """
     page: dict[str, bytes] = {}
-    waiting = ["index.html"]
+    waiting = list(_PAGES)
     while waiting:
         name = waiting.pop()
         if name not in page:
             page[name] = (_PAGE / name).read_bytes()
             waiting += [link.decode() or module.decode() for link, module in _NEEDED.findall(page[name])]
-    index = page.pop("index.html").replace(b"</head>", _OPENED + b"</head>")
+    views = {name: _view(page.pop(name)) for name in _PAGES}
     copy = {f"copy/{path.name}": path.read_bytes() for path in _COPY.glob("*.js")}
-    files = {"index.html": index} | {f"static/{name}": data for name, data in page.items()} | copy
+    files = views | {f"static/{name}": data for name, data in page.items()} | copy
     return files | {"static/server.js": files.pop("copy/server.js")}
+
+
+def _view(html: bytes) -> bytes:
+    for link, file in _LINKS.items():
+        html = html.replace(link, file)
+    return html.replace(b"</head>", _OPENED + b"</head>")
 
 
 def _recorded(session: Session) -> tuple[Chosen, dict[str, bytes], list[list[float]]]:

@@ -6,11 +6,14 @@ from typing import Any
 import numpy as np
 
 from minicnn.demo.arithmetic import EXPLAINERS
-from minicnn.demo.export.slopes import slope_of
+from minicnn.demo.export.curves import curve_of
 from minicnn.demo.export.views import view_of
+from minicnn.demo.export.weights import Weights
 from minicnn.demo.inside import maps_before
+from minicnn.insight.trace import unnested
 from minicnn.layers import (
     BatchNorm,
+    Concatenate,
     Conv2D,
     Dense,
     Flatten,
@@ -20,6 +23,7 @@ from minicnn.layers import (
     LocalResponseNorm,
     Pool2D,
     ReLU,
+    Residual,
     Sequential,
 )
 from minicnn.models.historic.lenet5_1998 import PartialConv2D, Subsample
@@ -28,31 +32,12 @@ from minicnn.ops.padding import Pair, pair, resolve_padding
 Rule = dict[str, Any]
 
 
-class Weights:
-    """Arrays one after the other, as float32; `add` returns where an array begins."""
-
-    def __init__(self) -> None:
-        self.arrays: list[np.ndarray] = []
-        self.size = 0
-
-    def add(self, array: np.ndarray) -> int:
-        """Append an array and return the number of values before it."""
-        start = self.size
-        self.arrays.append(np.ravel(array).astype("<f4"))
-        self.size += array.size
-        return start
-
-    def to_bytes(self) -> bytes:
-        """Return all values, little-endian."""
-        return b"".join(array.tobytes() for array in self.arrays)
-
-
 def rules_of(model: Sequential) -> tuple[list[Rule], Weights]:
     """Return the rule of each layer, and the arrays that they name by their places."""
     weights, layers = Weights(), list(model)
     rules = []
     for number, layer in enumerate(layers):
-        rule = _RULES.get(type(layer), _rule_of_other)(layer, weights)
+        rule = _rule_of(layer, weights)
         if isinstance(layer, ReLU):
             rule["relu"] = True
         if isinstance(layer, Dense):
@@ -62,18 +47,28 @@ def rules_of(model: Sequential) -> tuple[list[Rule], Weights]:
     return rules, weights
 
 
-def has_gradient(rules: list[Rule]) -> bool:
-    """Return whether the browser can compute gradients through all of these layers."""
+def are_known(rules: list[Rule]) -> bool:
+    """Return whether the page's own JavaScript has the outputs and gradients of all of these layers."""
     return all(
-        rule["slope"] is not None if rule["kind"] == "elementwise" else rule["kind"] != "other"
+        rule["kind"] != "other" and all(are_known(branch) for branch in rule.get("branches", ()))
         for rule in rules
     )
 
 
+def _rule_of(layer: Layer, weights: Weights) -> Rule:
+    return _RULES.get(type(layer), _rule_of_other)(layer, weights) | {"out": layer.output_shape}
+
+
 def _rule_of_other(layer: Layer, weights: Weights) -> Rule:
     if type(layer) in EXPLAINERS:  # of one value alone
-        return {"kind": "elementwise", "function": repr(layer), "slope": slope_of(layer)}
+        return {"kind": "elementwise", "function": repr(layer), "curve": curve_of(layer, weights)}
     return {"kind": "other"}
+
+
+def _rule_of_branches(layer: Residual | Concatenate, weights: Weights) -> Rule:
+    branches = [[leaf for part in branch for leaf in unnested(part)] for branch in layer.branch_layers()]
+    found = [[_rule_of(part, weights) for part in branch] for branch in branches]
+    return {"kind": "residual" if isinstance(layer, Residual) else "concatenate", "branches": found}
 
 
 def _rule_of_conv(layer: Conv2D, weights: Weights) -> Rule:
@@ -151,6 +146,7 @@ def _windows(layer: Any, span: Pair) -> Rule:
 
 _RULES: dict[type[Layer], Callable[[Any, Weights], Rule]] = {
     BatchNorm: _rule_of_batch_norm,
+    Concatenate: _rule_of_branches,
     Conv2D: _rule_of_conv,
     Dense: _rule_of_dense,
     Flatten: lambda layer, weights: {"kind": "flatten"},
@@ -159,5 +155,6 @@ _RULES: dict[type[Layer], Callable[[Any, Weights], Rule]] = {
     LocalResponseNorm: _rule_of_local_response_norm,
     PartialConv2D: _rule_of_partial_conv,
     Pool2D: _rule_of_pool,
+    Residual: _rule_of_branches,
     Subsample: _rule_of_subsample,
 }

@@ -37,3 +37,11 @@ export function latest(work) {
     }
   };
 }
+
+// Return whether requests of a name are answered; parts of the page that need others are hidden. A static copy answers
+// only those in `net.offers`.
+export function offersOf(net) {
+  const offered = (name) => !net.offers || net.offers.includes(name);
+  for (const part of document.querySelectorAll("[data-asks]")) part.hidden = !offered(part.dataset.asks);
+  return offered;
+}

@@ -1,6 +1,6 @@
 // The page: sends drawings and pictures to the server, and shows the outputs of the network.
 
-import { ask, complaint, latest, toBase64, unpack } from "./api.js";
+import { ask, complaint, latest, offersOf, toBase64, unpack } from "./api.js";
 import { listenToCamera } from "./camera.js";
 import { listClasses, showShares } from "./classes.js";
 import { largest, onSchemeChange } from "./colours.js";
@@ -15,10 +15,7 @@ import { Stages } from "./stages.js";
 const $ = (id) => document.getElementById(id);
 const panel = $("inspector");
 const state = { seen: null, gradients: null, chosen: null, view: "forward", cell: null, held: false, example: null, labelled: false };
-let net, pad, stages, speaking, lecture;
-
-// Whether requests of this name are answered: a static copy of the page answers only those in `net.offers`.
-const offered = (name) => !net.offers || net.offers.includes(name);
+let net, offered, pad, stages, speaking, lecture;
 
 // --- layout ------------------------------------------------------------------------------------------------
 
@@ -34,7 +31,6 @@ function layOut() {
     $("pad").removeAttribute("tabindex");
   }
   for (const id of ["random", "wrong"]) $(id).hidden = !net.examples;
-  for (const part of document.querySelectorAll("[data-asks]")) part.hidden = !offered(part.dataset.asks);
   stages = new Stages(net, $("layers"), choose, offered("gradient"));
   const opines = offered("gradient");
   if (!opines) $("classes").setAttribute("aria-label", "Probability of each class");
@@ -270,6 +266,7 @@ function demandDrawing() {
 
 const begin = trying(async () => {
   net = await ask("net");
+  offered = offersOf(net);
   layOut();
   hide(panel);
   lecture = new Lecture({ stages, list: $("layers"), state, cellArithmetic, complain, say, offered, drawn: demandDrawing,

@@ -5,6 +5,7 @@ import { explain } from "./arithmetic.js";
 import { gradientsOf } from "./gradient.js";
 import { fetchBytes, fetchJson } from "./files.js";
 import { pictureReader, readDrawing } from "./inputs.js";
+import * as whatif from "./whatif.js";
 
 const NEEDS_SERVER = "This is a static copy of the page: what you asked for needs `minicnn demo`, on a computer with Python.";
 const MISSING = "A file of this page could not be loaded: reload the page.";
@@ -43,10 +44,22 @@ function given({ net }, data) {
   return packed(bytes.length === sizeOf(net.input) ? bytes : new Float32Array(bytes.buffer), net.input);
 }
 
+// The image, or the drawing, of a request; null if the pad is empty.
+function shown(found, { pixels, image }) {
+  if (image) return given(found, image);
+  const values = readDrawing(unpack({ dtype: "uint8", data: pixels }).values, found);
+  return values && packed(values, found.net.input);
+}
+
+// What the first layer gets.
+function inputOf({ input }, image) {
+  const whole = input.bytes || !(image.values instanceof Uint8Array);
+  return { shape: image.shape, values: Float32Array.from(image.values, whole ? (value) => value : (value) => value / 255) };
+}
+
 async function stagesOf(found, image) {
   const network = await found.network;
-  const whole = found.input.bytes || !(image.values instanceof Uint8Array);
-  const x = { shape: image.shape, values: Float32Array.from(image.values, whole ? (value) => value : (value) => value / 255) };
+  const x = inputOf(found, image);
   const stages = [x, ...await network(x, image)];
   if (!stages.at(-1).values.every(Number.isFinite)) throw new Error("the network's numbers are not finite");
   return stages;
@@ -63,10 +76,9 @@ const lastStages = (found, data) => (found.last?.data === data ? found.last.stag
 
 // --- answers ------------------------------------------------------------------------------------------------
 
-async function look(found, { pixels, image: data, class: number = null }) {
-  const values = data ? null : readDrawing(unpack({ dtype: "uint8", data: pixels }).values, found);
-  if (!data && !values) return { image: null };
-  const image = data ? given(found, data) : packed(values, found.net.input);
+async function look(found, { class: number = null, ...body }) {
+  const image = shown(found, body);
+  if (!image) return { image };
   const stages = await stagesOf(found, image);
   const probabilities = softmax(stages.at(-1).values);
   const answer = probabilities.indexOf(Math.max(...probabilities));
@@ -99,9 +111,25 @@ async function example({ net, examples, images }, { wrong }) {
   return { index, label, image: packed(values, net.input), of: examples.of, ...(wrong && { wrong: examples.misclassified }) };
 }
 
+async function slide(found, body) {
+  const image = shown(found, body);
+  return image ? { image, ...whatif.slide(inputOf(found, image), body) } : { image };
+}
+
+async function without(found, { off, ...body }) {
+  const image = shown(found, body);
+  if (!image) return { image };
+  const whole = await lastStages(found, image.data);
+  found.last = { data: image.data, stages: whole };
+  const stages = whatif.without(found.arithmetic, await found.weights(), whole, off);
+  const probabilities = ({ shape, values }) => ({ shape, values: softmax(values) });
+  const filters = found.net.filters.map(({ name, stage }) => ({ name, stage, values: stages[stage] }));
+  return { image, was: probabilities(whole.at(-1)), now: probabilities(stages.at(-1)), filters };
+}
+
 const picture = async (found, { file }) => ({ image: packed(await pictureReader(found)(file), found.net.input) });
 
-const ANSWERS = { net: ({ net }) => net, look, backward, cell, example, picture };
+const ANSWERS = { net: ({ net }) => net, look, backward, cell, example, picture, slide, without };
 
 export async function ask(name, body = {}) {
   const found = await copy();

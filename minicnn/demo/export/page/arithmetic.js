@@ -103,12 +103,17 @@ function norm(rule, x, cell, weights) {
 
 const KINDS = { conv, dense, pool, globalPool, flatten, elementwise, subsample, lrn, norm, other: () => ({ kind: "other" }) };
 
+// How a layer computes a cell of its output y from its input x.
+export function explainCell(rule, x, y, cell, weights) {
+  const find = KINDS[rule.kind] ?? KINDS.other;
+  return { ...find(rule, x, cell, weights), value: at(y, cell) };
+}
+
 // How a cell of a stage was computed: `requested` 0 is the input, i the output of layer i - 1. `rules` has one of each layer.
 export function explain(rules, weights, stages, requested, cell) {
   const stage = rules[requested - 1].relu && requested > 1 ? requested - 1 : requested; // a ReLU is explained with the layer before it
   const rule = rules[stage - 1];
-  const found = KINDS[rule.kind](rule, stages[stage - 1], cell, weights);
+  const found = explainCell(rule, stages[stage - 1], stages[stage], cell, weights);
   if (rules[stage]?.relu) found.relu = at(stages[stage + 1], cell);
-  const value = at(stages[stage], cell);
-  return { ...found, stage: requested, source: rule.source ?? stage - 1, cell, value, chain: chain(rules, requested, cell) };
+  return { ...found, stage: requested, source: rule.source ?? stage - 1, cell, chain: chain(rules, requested, cell) };
 }
