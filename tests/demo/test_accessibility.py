@@ -97,6 +97,15 @@ def animated(browser, address):
     press(browser, Keys.ARROW_RIGHT)
 
 
+def formed(browser, address):
+    seven(browser, address)
+    find_all(browser, ".layer canvas")[9].send_keys(Keys.ARROW_RIGHT)
+    wait(browser, lambda: text_of(browser, "#inspector h2") == "7 Dense: number 1")
+    press(browser, "a")
+    wait(browser, lambda: find(browser, "#sweep").get_attribute("data-of"))
+    press(browser, Keys.ARROW_RIGHT)
+
+
 def keys(browser, address):
     inside(browser, address)
     press(browser, "?")
@@ -130,7 +139,7 @@ def whatif(browser, address):
     wait(browser, lambda: "filter off" in text_of(browser, "#told"))
 
 
-VIEWS = [taught, inside, cell, on_a_phone, lecture, enlarged, animated, keys, learn, race, whatif]
+VIEWS = [taught, inside, cell, on_a_phone, lecture, enlarged, animated, formed, keys, learn, race, whatif]
 
 
 @pytest.mark.parametrize(

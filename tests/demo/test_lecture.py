@@ -59,6 +59,10 @@ def number(element):
     return float(element.get_attribute("data-value"))
 
 
+def number_in(text):
+    return float(text.replace("\N{MINUS SIGN}", "-"))
+
+
 def in_lecture_mode(browser):
     return find(browser, "#lecture").get_attribute("aria-pressed") == "true"
 
@@ -122,20 +126,63 @@ def test_enlarge_a_map_and_animate_its_window_by_keys(drawn):
     assert number(total) == pytest.approx(float(value.replace("\N{MINUS SIGN}", "-")), abs=6e-5)
 
 
+def steps_of(browser, count):
+    wait(browser, lambda: find(browser, "#sweep").get_attribute("data-of") == str(count))
+
+
+def test_the_sum_of_a_dense_is_formed_from_its_strongest_products(drawn):
+    find_all(drawn, ".layer canvas")[9].send_keys(*[Keys.ARROW_RIGHT] * 17)
+    wait(drawn, lambda: text_of(drawn, "#inspector h2") == "7 Dense: number 17")
+    value = number_in(text_of(drawn, "#inspector dd[data-name=value]"))
+    press(drawn, "a")
+    steps_of(drawn, 9)
+    products = []
+    for i in range(1, 4):
+        press(drawn, Keys.ARROW_RIGHT)
+        wait(drawn, lambda i=i: find(drawn, "#sweep").get_attribute("data-term") == str(i))
+        products.append(number_in(text_of(drawn, "#sweep .steps .now").split("= ")[1]))
+        assert number(find(drawn, "#sweep [data-name=sum]")) == pytest.approx(sum(products), abs=2e-4)
+    press(drawn, Keys.ARROW_DOWN, Keys.ARROW_LEFT)  # the next output, and back to the end of this one
+    bias, total = wait(drawn, lambda: find_all(drawn, "#sweep [data-name=end]"))[:2]
+    formed = number(find(drawn, "#sweep [data-name=sum]"))
+    assert formed + number(bias) == pytest.approx(number(total), rel=1e-5)
+    assert number(total) == pytest.approx(value, abs=6e-5)
+    press(drawn, Keys.PAGE_DOWN)
+    wait(drawn, lambda: find(drawn, "#sweep .term-line").text.startswith("Output 19 of 120"))
+
+
 GO_TO_THE_END = """
 const [dialog, done] = arguments, { sweep } = dialog;
-sweep.jump(sweep.cells - 1, -1).then(() => done([[...sweep.sums], [...sweep.goal.source]]));"""
+sweep.jump(sweep.cells - 1, -1).then(() => done([[...sweep.scene.sums], [...sweep.scene.goal.values]]));"""
 
 
 def test_the_backward_pass_of_pooling_forms_the_gradient(drawn):
     drawn.execute_script("document.getElementById('label').value = 2")
     point_at(drawn, 7, 0, 0, 3)
     press(drawn, "b")
-    wait(drawn, lambda: find(drawn, "#sweep").get_attribute("data-of") == "4")
+    steps_of(drawn, 4)
     press(drawn, Keys.ARROW_RIGHT)
     formed, known = drawn.execute_async_script(GO_TO_THE_END, find(drawn, "#sweep"))
     assert np.count_nonzero(known) == np.count_nonzero(formed) > 3
     np.testing.assert_allclose(formed, known, rtol=1e-6)
+
+
+def test_the_backward_pass_of_a_convolution_forms_the_gradient(drawn):
+    drawn.execute_script("document.getElementById('label').value = 2")
+    point_at(drawn, 3, 0, 0, 0)  # the ReLU, whose gradient the convolution gets as its own stage has it
+    press(drawn, "b")
+    steps_of(drawn, 25)
+    assert find(drawn, "#sweep-title").text == "0 Conv2D: map 0, backward pass"
+    whole = np.zeros(28 * 28)
+    for map_ in range(6):
+        title = f"0 Conv2D: map {map_}, backward pass"
+        wait(drawn, lambda title=title: find(drawn, "#sweep-title").text == title)
+        steps_of(drawn, 25)
+        formed, known = drawn.execute_async_script(GO_TO_THE_END, find(drawn, "#sweep"))
+        whole += formed
+        press(drawn, Keys.PAGE_DOWN)
+    np.testing.assert_allclose(whole, known, atol=1e-6 * np.abs(known).max())
+    assert np.abs(known).max() > 0
 
 
 def test_keys_are_listed_and_can_be_switched_off(drawn):

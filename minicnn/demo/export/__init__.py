@@ -1,12 +1,12 @@
 """A copy of the page that any web server shows, without Python: `minicnn demo --export`.
 
-The page is the same, but for the view of a network that learns. Its requests are answered in the browser by
-the JavaScript in `page/`: onnxruntime-web computes the outputs of all layers, `page/gradient.js` their
-gradients, and `page/whatif.js` what a window of the user's own or a network without some filters gives; where
-onnxruntime-web cannot be had, the copy has recorded outputs of some test images. `rules`, `curves` and `views`
-say how each layer computes a cell and what it sees, `weights` is the file of their arrays, `images` chooses
-test images, `recording` writes what the layers computed for them, `runtime` finds onnxruntime-web, and `files`
-has the contents of the copy.
+The page is the same, but for the view of a network that learns. Its requests are answered in the browser
+by the JavaScript in `page/`: onnxruntime-web computes the outputs of all layers, `page/gradient.js` their
+gradients, and `page/whatif.js` what a window of the user's own or a network without some filters gives.
+Where onnxruntime-web cannot be had, the copy has recorded outputs of some test images. `rules`, `curves` and
+`views` say how each layer computes a cell and what it sees, `weights` is the file of their arrays, `images`
+chooses test images, `recording` writes what the layers computed for them, `runtime` finds onnxruntime-web,
+and `files` has the contents of the copy.
 """
 
 import os

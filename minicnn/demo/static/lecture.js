@@ -25,8 +25,8 @@ export class Lecture {
     const showKeys = listenToKeys({
       l: ["lecture mode: large type, the whole network on one screen", toggle],
       z: ["enlarge the map of the cell that is pointed at, or of the picture in focus", () => this.atCell((number, cell) => this.enlarge(number, cell))],
-      a: ["animate its window, product by product", () => this.atCell((number, cell) => this.sweep.open(number, cell))],
-      ...(page.offered("backward") && { b: ["animate how its pooling passes the gradient back", () => this.atCell((number, cell) => this.sweep.open(number, cell, true))] }),
+      a: ["animate its sum, product by product", () => this.atCell((number, cell) => this.sweep.open(number, cell))],
+      ...(page.offered("backward") && { b: ["animate how its layer passes the gradient back", () => this.atCell((number, cell) => this.sweep.open(number, cell, true))] }),
     }, {
       "Tab": "from picture to picture", "arrows": "from cell to cell", "Page Up, Down": "from map to map",
       "Enter": "hold the cell; in lecture mode: enlarge its map", "Esc": "release the cell, or close what is open",
@@ -55,7 +55,7 @@ export class Lecture {
   atCell(work) {
     const { cell } = this.page.state;
     const focused = this.page.stages.all.find(({ picture }) => picture.canvas === document.activeElement);
-    const [number, place] = focused ? [focused.number, focused.picture.cell] : [cell?.number, cell?.cell];
+    const [number, place] = cell ? [cell.number, cell.cell] : [focused?.number, focused?.picture.cell];
     if (place && this.page.drawn()) work(number, place);
   }
 
