@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import threading
 from collections.abc import Iterator, Sequence
 from typing import Any, Self
@@ -15,11 +16,11 @@ from minicnn.config.configurable import Configurable
 from minicnn.layers._building import build_layer, outer_dtype
 from minicnn.layers._exchange import Exchangeable, Exchanged
 from minicnn.layers._freezing import Freezable
-from minicnn.layers._prediction import detached_generators
-from minicnn.ops.underflow import HARMLESS
+from minicnn.layers._prediction import detached_generators, predict_batches
 from minicnn.parameter_tree import find_objects
-from minicnn.safeguards.claims import check_thread, reading
+from minicnn.safeguards.claims import check_thread
 from minicnn.safeguards.inputs import input_batches
+from minicnn.safeguards.nonfinite import watched
 from minicnn.validation import check_examples, check_floats, check_input_shape, check_int, check_numbers
 
 _EMPTY: Any = (None, None)  # an empty cache: no value, no thread
@@ -149,7 +150,6 @@ class Layer(Configurable, Exchangeable, Freezable):
         self._cache = _EMPTY
         return self.forward(x)
 
-    @HARMLESS
     def predict(self, x: np.ndarray, batch_size: int = 256) -> np.ndarray:
         """Return the outputs for all of `x`, computed in batches and in evaluation mode.
 
@@ -173,15 +173,18 @@ class Layer(Configurable, Exchangeable, Freezable):
             If the examples do not have the shape that the model was built for.
         RuntimeError
             If the model is not built.
+
+        Warns
+        -----
+        UserWarning
+            If a number overflows, or a prediction is NaN; it names the layer. With `np.seterr(all="raise")`
+            it is a FloatingPointError.
         """
         batch_size = check_int(batch_size, "batch_size", low=1)
         x, input_shape = check_numbers(x, "x"), self._require_built()
         check_examples(x, input_shape)
-        with reading(self, copied=True) as (model, exclusive):
-            # A replica if another thread may use the model: a layer may keep temporaries in attributes.
-            model = model if exclusive and not model.training else model.eval_replica()
-            outputs = [model(batch) for batch in input_batches(self, x, batch_size)]
-        return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
+        compute = functools.partial(predict_batches, self, x, batch_size)
+        return watched(compute, self, functools.partial(input_batches, self, x, batch_size))
 
     def _require_built(self) -> tuple[int, ...]:
         if self.input_shape is None:

@@ -1,11 +1,15 @@
 """Prediction on several threads."""
 
+import functools
+from typing import Any
+
 import numpy as np
 
 from minicnn.layers.base import Layer
 from minicnn.parallel.threads import blas_threads, resolve_threads
 from minicnn.safeguards.claims import reading
-from minicnn.safeguards.inputs import share_notes
+from minicnn.safeguards.inputs import input_batches, share_notes
+from minicnn.safeguards.nonfinite import watched
 from minicnn.safeguards.threads import current_thread, serve
 from minicnn.validation import check_int
 
@@ -14,12 +18,17 @@ def parallel_predict(
     model: Layer, x: np.ndarray, batch_size: int = 256, threads: int | None = None
 ) -> np.ndarray:
     """Return `model.predict(x, batch_size)`, computed by several threads, by default one for each core."""
+    batch_size = check_int(batch_size, "batch_size", low=1)
+    compute = functools.partial(_predict, model, x, batch_size, resolve_threads(threads))
+    return watched(compute, model, functools.partial(input_batches, model, x, batch_size))
+
+
+def _predict(model: Layer, x: np.ndarray, batch_size: int, threads: int) -> np.ndarray:
     from concurrent.futures import ThreadPoolExecutor  # imported here to keep `import minicnn` fast
 
-    threads = resolve_threads(threads)
-    batch_size = check_int(batch_size, "batch_size", low=1)
     parts = np.array_split(np.asanyarray(x), min(threads, max(len(x) // batch_size, 1)))
-    errors = np.geterr()  # NumPy keeps these settings per thread; the caller's apply to all of them
+    # NumPy keeps these settings per thread; the caller's apply to all of them.
+    errors: dict[str, Any] = {**np.geterr(), "call": np.geterrcall()}
 
     def predict(replica: Layer, part: np.ndarray) -> np.ndarray:
         with np.errstate(**errors):

@@ -3,8 +3,9 @@
 import functools
 import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 
@@ -12,8 +13,10 @@ from minicnn.layers import Layer, Sigmoid, Softmax
 from minicnn.losses import LOSSES, binary_cross_entropy_with_logits, softmax_cross_entropy
 from minicnn.metrics import METRICS, accuracy
 from minicnn.parallel.ranks import Ranks
+from minicnn.safeguards.inputs import input_batches
+from minicnn.safeguards.nonfinite import advice, is_finite, tell, watched
 from minicnn.safeguards.returned_loss import call_loss
-from minicnn.training.sources import Examples, ExampleSource, labels_of, predict_part
+from minicnn.training.sources import Examples, ExampleSource, labels_of, parts_of, predict_part
 from minicnn.training.state import Loss, TrainingState
 from minicnn.training.weighting import WeightedLoss, pack
 from minicnn.validation import check_name
@@ -100,14 +103,27 @@ def score(
     loss: Loss | None,
     metrics: Mapping[str, Metric],
     sample_weight: np.ndarray | None = None,
+    when: str = "",
 ) -> dict[str, float]:
-    """Return the loss, if one is given, and the metrics of these predictions; weights are for the loss."""
+    """Return the loss, if one is given, and the metrics of these predictions; weights are for the loss.
+
+    `when` begins the sentence that tells of a loss which overflows.
+    """
     if loss is not None and sample_weight is not None:
         loss, labels = WeightedLoss(loss), pack(y, sample_weight)
     else:
         labels = y
-    value = {} if loss is None else {"loss": float(call_loss(loss, predictions, labels)[0])}
+    value = {} if loss is None else {"loss": _mean_loss(loss, predictions, labels, when)}
     return value | {name: call_metric(name, metric, predictions, y) for name, metric in metrics.items()}
+
+
+def _mean_loss(loss: Loss, predictions: np.ndarray, labels: Any, when: str) -> float:
+    """Return the loss; if it overflows although the predictions do not, say so."""
+    with np.errstate(all="ignore"):
+        value = float(call_loss(loss, predictions, labels)[0])
+    if not math.isfinite(value) and is_finite(predictions):
+        tell(f"{when}the loss is {value:g}, although all predictions are finite. {advice(when)}")
+    return value
 
 
 def call_metric(name: str, metric: Metric, predictions: np.ndarray, y: np.ndarray) -> float:
@@ -123,19 +139,44 @@ def call_metric(name: str, metric: Metric, predictions: np.ndarray, y: np.ndarra
     return float(value)
 
 
-def validate(
-    data: ExampleSource | Examples | None,
-    predict: Callable[[np.ndarray], np.ndarray],
-    loss: Loss,
-    metrics: Mapping[str, Metric],
-    ranks: Ranks,
-) -> dict[str, float]:
-    """Return loss and metrics of the validation data, if there is any; each rank predicts a part of it."""
-    if data is None:
-        return {}
-    y, weights = labels_of(data), data[2] if isinstance(data, tuple) and len(data) == 3 else None
-    own = slice(len(y) * ranks.rank // ranks.size, len(y) * (ranks.rank + 1) // ranks.size)
-    parts = ranks.all_gather(predict_part(data, predict, own))
-    # In one rank only: other processors might round, and then callbacks decide, differently.
-    results = ranks.broadcast(lambda: score(np.concatenate(parts), y, loss, metrics, weights))
-    return {f"val_{name}": value for name, value in results.items()}
+@dataclass(eq=False)
+class Validation:
+    """What is evaluated after each epoch.
+
+    Parameters
+    ----------
+    data : source, (x, y) or (x, y, sample_weight), optional
+        Without any, nothing is evaluated.
+    predict : callable
+        Returns the model's predictions of examples.
+    state : TrainingState
+        That of the training, with the loss and the metrics.
+    ranks : Ranks
+        Each predicts a part of the data.
+    """
+
+    data: ExampleSource | Examples | None
+    predict: Callable[[np.ndarray], np.ndarray]
+    state: TrainingState
+    ranks: Ranks
+
+    def __call__(self) -> dict[str, float]:
+        """Return loss and metrics of the data after the present epoch, as `val_loss` and so on."""
+        if self.data is None:
+            return {}
+        data, state, ranks = self.data, self.state, self.ranks
+        y, weights = labels_of(data), data[2] if isinstance(data, tuple) and len(data) == 3 else None
+        own = slice(len(y) * ranks.rank // ranks.size, len(y) * (ranks.rank + 1) // ranks.size)
+        when = f"in the validation after epoch {state.epoch}, "
+        compute = functools.partial(predict_part, data, self.predict, own)
+        parts = ranks.all_gather(watched(compute, state.model, lambda: self._inputs(own), when))
+        # In one rank only: other processors might round, and then callbacks decide, differently.
+        results = ranks.broadcast(
+            lambda: score(np.concatenate(parts), y, state.loss, state.metrics, weights, when)
+        )
+        return {f"val_{name}": value for name, value in results.items()}
+
+    def _inputs(self, rows: slice) -> Iterator[np.ndarray]:
+        """Yield what the model computes some of the predictions from."""
+        for x in parts_of(cast(ExampleSource | Examples, self.data), rows):
+            yield from input_batches(self.state.model, x, 256)

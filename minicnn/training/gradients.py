@@ -9,10 +9,11 @@ from minicnn.batch_sums import summing
 from minicnn.parallel.data_parallel import DataParallel
 from minicnn.parallel.whole_batch import asks_for_sums
 from minicnn.safeguards.inputs import to_input
+from minicnn.safeguards.nonfinite import is_finite
 from minicnn.saving.fingerprint import data_digest
 from minicnn.training.batch import Batch, Batches
 from minicnn.training.evaluation import call_metric, is_mean
-from minicnn.training.safeguards.diagnosis import find_nonfinite, is_finite
+from minicnn.training.safeguards.diagnosis import find_nonfinite
 from minicnn.training.state import TrainingState
 from minicnn.training.weighting import labels_for_loss
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from minicnn.safeguards.claims import changing
 from minicnn.safeguards.inputs import check_scale
+from minicnn.safeguards.nonfinite import nonfinite_weights
 from minicnn.training.batch import Batch, Batches
 from minicnn.training.callbacks import Callback
 from minicnn.training.evaluation import metrics_of_epoch
@@ -84,8 +85,13 @@ class TrainingLoop:
         return "`x`" if self.batches.augment is None else "what `augment` returned"
 
     def _end_epoch(self) -> None:
-        """Validate, and close the epoch."""
+        """Check the weights, validate, and close the epoch."""
         state, ranks = self.state, self.ranks
+        if name := nonfinite_weights(state.model):  # the last step may have been too large
+            raise FloatingPointError(
+                f"the weights {name!r} became non-finite in epoch {state.epoch}, by step {state.step - 1}. "
+                f"Try a smaller learning rate."
+            )
         logs = state.means() | metrics_of_epoch(state, ranks)
         names = dict.fromkeys(("loss", *self.gradients.metrics, *logs))
         logs = {name: logs[name] for name in names if name in logs}

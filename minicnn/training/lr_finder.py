@@ -15,8 +15,8 @@ import numpy as np
 from minicnn.parallel.data_parallel import DataParallel
 from minicnn.parallel.ranks import Ranks
 from minicnn.safeguards.claims import reading
+from minicnn.safeguards.nonfinite import is_finite
 from minicnn.training.batch import Batches
-from minicnn.training.safeguards.diagnosis import is_finite
 from minicnn.training.state import TrainingState
 from minicnn.training.weighting import WeightedLoss, labels_for_loss
 from minicnn.validation import check_int, check_real

@@ -44,12 +44,19 @@ def labels_of(data: ExampleSource | Examples) -> np.ndarray:
     return data[1] if isinstance(data, tuple) else data.y
 
 
-def predict_part(
-    data: ExampleSource | Examples, predict: Callable[[np.ndarray], np.ndarray], part: slice
-) -> np.ndarray:
-    """Return predictions for some examples; those of a source are read a block at a time."""
+def parts_of(data: ExampleSource | Examples, rows: slice) -> Iterator[np.ndarray]:
+    """Yield some of the examples, x: those of arrays at once, those of a source a block at a time."""
     if isinstance(data, tuple):
-        return predict(data[0][part])
-    rows = np.arange(part.start, part.stop)
-    blocks = np.array_split(rows, max(-(-len(rows) // _BLOCK), 1))
-    return np.concatenate([predict(x) for x, _ in data.batches(blocks)])
+        yield data[0][rows]
+        return
+    indices = np.arange(rows.start, rows.stop)
+    blocks = np.array_split(indices, max(-(-len(indices) // _BLOCK), 1))
+    yield from (x for x, _ in data.batches(blocks))
+
+
+def predict_part(
+    data: ExampleSource | Examples, predict: Callable[[np.ndarray], np.ndarray], rows: slice
+) -> np.ndarray:
+    """Return predictions for some of the examples."""
+    outputs = [predict(x) for x in parts_of(data, rows)]
+    return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)

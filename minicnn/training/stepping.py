@@ -3,6 +3,8 @@
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+import numpy as np
+
 from minicnn.layers.base import Layer
 from minicnn.optimizers import Optimizer
 from minicnn.parallel.data_parallel import DataParallel
@@ -114,7 +116,10 @@ class Stepper:
     def apply_gradients(self, optimizer: Optimizer | None = None) -> None:
         """Update the weights by their gradients, with the trainer's optimizer or another one."""
         gradients, optimizer = self._running_loop().gradients, optimizer or self.optimizer
-        optimizer.step(gradients.named_parameters if optimizer.groups else gradients.parameters)
+        with np.errstate(
+            all="ignore"
+        ):  # weights that overflow are found in the next step, or after the epoch
+            optimizer.step(gradients.named_parameters if optimizer.groups else gradients.parameters)
 
     def named_parameters(self) -> list[tuple[str, Parameter]]:
         """Return the parameters, by name, that have the gradients after `compute`."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,7 +17,13 @@ from minicnn.saving.checkpoints import CheckpointFolder
 from minicnn.training.batch import Augmentation
 from minicnn.training.batches import BatchSource
 from minicnn.training.callbacks.base import Callback, check_callbacks
-from minicnn.training.evaluation import Metric, check_metrics, find_loss, validate, warn_of_double_activation
+from minicnn.training.evaluation import (
+    Metric,
+    Validation,
+    check_metrics,
+    find_loss,
+    warn_of_double_activation,
+)
 from minicnn.training.gradients import GradientStep
 from minicnn.training.history import History
 from minicnn.training.loop import TrainingLoop
@@ -180,6 +185,7 @@ class Trainer(Predictor):
         ------
         FloatingPointError
             If a loss or gradient is not finite; it names the layer. The weights are those before the step.
+            Also if weights are not finite at the end of an epoch.
         OSError, ValueError, FileFormatError
             If a checkpoint cannot be written, or another process trains into its folder; if it is of another
             fit (other examples, batch size, seed, or weights); if none is whole or can come from such a fit.
@@ -214,8 +220,7 @@ class Trainer(Predictor):
             fit = self.state, data_parallel, batches, validation_data
             checkpointer = Checkpointer(*fit, folder, called) if folder else None
             called = [*called, checkpointer] if checkpointer else called
-            scoring = self.predict, self.loss, self.metrics, self.ranks
-            validation = functools.partial(validate, validation_data, *scoring)
+            validation = Validation(validation_data, self.predict, self.state, self.ranks)
             gradients = GradientStep(self.state, data_parallel)
             parts = self.state, gradients, batches, validation, called, checkpointer, self.train_step
             loop = TrainingLoop(*parts)

@@ -14,7 +14,7 @@ except ImportError as error:
 
 from minicnn.interop.onnx.graph import Graph
 from minicnn.interop.onnx.nodes import append_nodes
-from minicnn.training.safeguards.diagnosis import is_finite
+from minicnn.safeguards.nonfinite import is_finite
 from minicnn.version import __version__
 
 __all__ = ["save_onnx", "to_onnx"]

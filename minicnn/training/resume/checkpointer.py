@@ -14,6 +14,7 @@ import numpy as np
 from minicnn.errors import FileFormatError
 from minicnn.parallel.data_parallel import DataParallel
 from minicnn.plural import counted
+from minicnn.safeguards.nonfinite import is_finite
 from minicnn.saving.checkpoints import CheckpointFolder, Snapshot
 from minicnn.saving.fingerprint import differences
 from minicnn.saving.weights import check_weights
@@ -28,7 +29,6 @@ from minicnn.training.resume.checkpoint_format import (
     under,
 )
 from minicnn.training.resume.settings import settings_of_fit
-from minicnn.training.safeguards.diagnosis import is_finite
 from minicnn.training.sources import Examples, ExampleSource
 from minicnn.training.state import TrainingState
 

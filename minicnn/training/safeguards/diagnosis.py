@@ -6,24 +6,12 @@ import math
 import numpy as np
 
 from minicnn.layers.base import Layer
+from minicnn.safeguards.nonfinite import is_finite, nonfinite_weights
 from minicnn.training.state import Loss
 
 
 class _FoundError(Exception):
     """Ends the pass at the first non-finite value, which it describes."""
-
-
-def is_finite(*arrays: np.ndarray) -> bool:
-    """Return whether no value in any of the arrays is NaN or infinite.
-
-    >>> is_finite(np.array([1.0, 2.0])), is_finite(np.zeros(2), np.array([1.0, np.nan]))
-    (True, False)
-    """
-    # One product and one number to look at per array; if that is not finite, it may just have overflowed.
-    with np.errstate(all="ignore"):
-        flats = [array.ravel() for array in arrays]
-        products = sum(float(np.dot(flat, flat)) for flat in flats)
-        return math.isfinite(products) or all(bool(np.isfinite(flat).all()) for flat in flats)
 
 
 def find_nonfinite(model: Layer, x: np.ndarray, y: np.ndarray, loss: Loss) -> str | None:
@@ -34,9 +22,8 @@ def find_nonfinite(model: Layer, x: np.ndarray, y: np.ndarray, loss: Loss) -> st
     """
     if not is_finite(x):
         return "the batch itself has non-finite values"
-    for name, parameter in model.named_parameters():
-        if not is_finite(parameter.value):
-            return f"the weights {name!r} are not finite"
+    if name := nonfinite_weights(model):
+        return f"the weights {name!r} are not finite"
     model = copy.deepcopy(model).train()
     model.zero_grad()  # the failed step has left its own
     for name, layer in (("the model", model), *model.named_layers()):

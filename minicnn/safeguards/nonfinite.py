@@ -1,0 +1,138 @@
+"""Predictions that overflow, as after a training that diverged: one sentence in place of NumPy's.
+
+NumPy's own warnings and errors would name a line of this package. What the user set by `np.seterr` or the
+warning filters applies to the sentence: it is a warning, an error, or nothing.
+"""
+
+import math
+import sys
+import warnings
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from minicnn.safeguards.claims import reading
+
+
+class _FoundError(Exception):
+    """Ends the pass at the first layer that overflows, which it describes."""
+
+
+def is_finite(*arrays: np.ndarray) -> bool:
+    """Return whether no value in any of the arrays is NaN or infinite.
+
+    >>> is_finite(np.array([1.0, 2.0])), is_finite(np.zeros(2), np.array([1.0, np.nan]))
+    (True, False)
+    """
+    # One product and one number to look at per array; if that is not finite, it may just have overflowed.
+    with np.errstate(all="ignore"):
+        flats = [array.ravel() for array in arrays]
+        products = sum(float(np.dot(flat, flat)) for flat in flats)
+        return math.isfinite(products) or all(bool(np.isfinite(flat).all()) for flat in flats)
+
+
+def nonfinite_weights(model: Any) -> str | None:
+    """Return the name of the first weights with a value that is not finite, if there are any."""
+    for name, parameter in model.named_parameters():
+        if not is_finite(parameter.value):
+            return name
+    return None
+
+
+def watched(
+    compute: Callable[[], np.ndarray],
+    model: Any,
+    inputs: Callable[[], Iterable[np.ndarray]],
+    when: str = "",
+) -> np.ndarray:
+    """Return `compute()`, predictions of a model; if they overflow or are NaN, say so.
+
+    Parameters
+    ----------
+    inputs : callable
+        Returns the batches of the predictions again, to find the layer that overflows.
+    when : str
+        Begins the sentence.
+    """
+    if np.geterr()["over"] == "call":  # an outer call watches, or a function of the user's
+        with np.errstate(under="ignore"):
+            return compute()
+    seen: list[str] = []
+    with np.errstate(over="call", invalid="call", under="ignore", call=lambda kind, flag: seen.append(kind)):
+        outputs = compute()
+    if seen or _has_nan(outputs):
+        tell(when + _cause(model, inputs, is_finite(outputs), advice(when)))
+    return outputs
+
+
+def advice(when: str) -> str:
+    """Return what to do about numbers that are too large, during a training or some time after it."""
+    diverged = "The training diverges" if when else "If the model was trained, its training diverged"
+    return f"{diverged}: try a smaller learning rate."
+
+
+def tell(message: str) -> None:
+    """Warn of numbers that are not finite, or raise FloatingPointError, or neither, as `np.seterr` says."""
+    how = {np.geterr()["over"], np.geterr()["invalid"]}
+    if "raise" in how:
+        raise FloatingPointError(message)
+    if how != {"ignore"}:
+        warnings.warn(message, stacklevel=_frames_inside())
+
+
+def _frames_inside() -> int:
+    """Return the stacklevel of the first caller from outside of this package."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith("minicnn."):
+        frame, level = frame.f_back, level + 1
+    return level
+
+
+def _has_nan(array: np.ndarray) -> bool:
+    """Return whether a value is NaN; infinite ones may be meant, as logits that exclude a class."""
+    with np.errstate(all="ignore"):
+        flat = array.ravel()
+        return math.isnan(float(np.dot(flat, flat)))  # infinite for infinite values
+
+
+def _cause(model: Any, inputs: Callable[[], Iterable[np.ndarray]], harmless: bool, remedy: str) -> str:
+    """Return the sentence about the first thing in a prediction that is not finite.
+
+    If that was `harmless`, all predictions are finite.
+    """
+    if name := nonfinite_weights(model):
+        return f"predictions are not finite, since the weights {name!r} are not. {remedy}"
+    with reading(model, copied=True) as (readable, _):
+        model = readable.eval_replica()
+    for name, layer in (("the model", model), *model.named_layers()):
+        _watch(layer, name)  # inner layers come first
+    found = "a number overflowed"
+    try:
+        for x in inputs():
+            if not is_finite(x):
+                return "predictions are not finite, since some inputs are not"
+            model(x)
+    except _FoundError as error:
+        found = str(error)
+    if harmless:
+        return f"{found}; the predictions are finite, but may be wrong"
+    return f"predictions are not finite: {found}. {remedy}"
+
+
+def _watch(layer: Any, name: str) -> None:
+    """Make `layer` raise as soon as a number overflows in it, or its output is NaN."""
+    forward = layer.forward
+    label = f"{name} ({type(layer).__name__})"
+
+    def watched_forward(x: np.ndarray) -> np.ndarray:
+        try:
+            with np.errstate(over="raise", invalid="raise", under="ignore"):
+                y = forward(x)
+        except FloatingPointError as error:
+            raise _FoundError(f"{error} in {label}") from None
+        if _has_nan(y):
+            raise _FoundError(f"the output of {label} is the first that is NaN")
+        return y
+
+    layer.forward = watched_forward

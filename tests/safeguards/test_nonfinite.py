@@ -1,0 +1,132 @@
+"""Numbers that overflow in predictions and validations: one sentence, as NumPy's settings want it."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+from minicnn import SGD, Conv2D, Dense, Flatten, GroupNorm, Layer, ReLU, Sequential, Trainer
+from minicnn.losses import mean_squared_error
+
+RNG = np.random.default_rng(0)
+X, Y = RNG.normal(size=(12, 6, 6, 1)).astype(np.float32), np.arange(12) % 3
+RATE = 1e25  # so large that the next prediction overflows, although all weights are finite
+
+
+class Excluding(Layer):
+    """Logits that exclude the first class."""
+
+    def forward(self, x):
+        return np.where(np.arange(x.shape[-1]) == 0, -np.inf, x).astype(x.dtype)
+
+
+class Gate(Layer):
+    """A sigmoid that overflows on the way to a right result."""
+
+    def forward(self, x):
+        return 1 / (1 + np.exp(-x))
+
+
+def net(*last):
+    return Sequential([Conv2D(2, 3), ReLU(), Flatten(), Dense(3), *last]).build((6, 6, 1), rng=0)
+
+
+def diverged():
+    model = net()
+    for parameter in model.parameters():
+        parameter.value[...] = 1e30
+    return model
+
+
+def fit(model=None, validation=(X, Y), rate=RATE, **settings):
+    trainer = Trainer(model or net(), SGD(lr=rate), threads=settings.pop("threads", 1), workers="threads")
+    return trainer.fit(X, Y, batch_size=12, validation_data=validation, verbose=0, **settings)
+
+
+def nan_in_weights():
+    model = net()
+    model[3].bias.value[1] = np.nan
+    return model.predict(X)
+
+
+def loss_only():
+    model = Sequential([Flatten(), Dense(3)]).build((6, 6, 1), rng=0)
+    model[1].kernel.value *= 1e25 / np.abs(model.predict(X)).max()
+    Trainer(model, SGD(), mean_squared_error, threads=1).evaluate(X, np.zeros((12, 3), np.float32))
+
+
+CASES = {
+    "validation": (
+        fit,
+        r"in the validation after epoch 0, predictions .* matmul in layers\.3 \(Dense\)\. The training diverges",
+    ),
+    "threads": (
+        lambda: fit(threads=2),
+        "in the validation after epoch 0, predictions are not finite: overflow",
+    ),
+    "evaluate": (
+        lambda: Trainer(diverged(), SGD(), threads=2).evaluate(X, Y),
+        "in layers.3 .*smaller learning",
+    ),
+    "predict": (lambda: diverged().predict(X, 5), r"^predictions are not finite: overflow .* in layers\.3"),
+    "weights": (nan_in_weights, r"since the weights 'layers\.3\.bias' are not\. If the model was trained"),
+    "inputs": (
+        lambda: net().predict(np.full_like(X, np.inf)),
+        "^predictions are not finite, since some inputs are not$",
+    ),
+    "validation inputs": (
+        lambda: fit(validation=(np.full_like(X, np.nan), Y), rate=0.1),
+        "in the validation after epoch 0, predictions are not finite, since some inputs are not$",
+    ),
+    "loss": (loss_only, "^the loss is inf, although all predictions are finite. If the model"),
+    "finite": (
+        lambda: GroupNorm(1).build((4,)).predict(np.full((2, 4), [0, 1e30, 0, 0], np.float32)),
+        r"^overflow .* in the model \(GroupNorm\); the predictions are finite, but may be wrong$",
+    ),
+    "own layer": (
+        lambda: net(Gate()).predict(X * np.float32(1e5)),
+        r"^overflow encountered in exp in layers\.4 \(Gate\); the predictions are finite",
+    ),
+}
+
+
+@pytest.mark.parametrize(("attempt", "message"), CASES.values(), ids=CASES)
+@pytest.mark.filterwarnings("error")
+def test_an_overflow_is_told_by_one_sentence(attempt, message):
+    with pytest.warns(UserWarning, match=message) as told:
+        attempt()
+    assert len(told) == 1
+    assert told[0].filename == __file__
+    with pytest.raises(UserWarning, match=message):
+        attempt()
+    with np.errstate(over="raise", invalid="raise"), pytest.raises(FloatingPointError, match=message):
+        attempt()
+    with np.errstate(all="ignore"):
+        attempt()
+
+
+@pytest.mark.filterwarnings("error")
+def test_excluded_classes_are_no_overflow():
+    logits = net(Excluding()).predict(X)
+    assert np.isneginf(logits[:, 0]).all()
+    assert np.isfinite(logits[:, 1:]).all()
+
+
+@pytest.mark.parametrize("errors", ["warn", "raise"])
+def test_weights_that_overflow_in_the_last_step_are_an_error(errors):
+    model = net()
+    with warnings.catch_warnings(), np.errstate(all=errors):
+        warnings.simplefilter("error")
+        with pytest.raises(
+            FloatingPointError, match=r"'layers\.\d\.\w+' became non-finite in epoch 0, by step 0"
+        ):
+            Trainer(model, SGD(lr=3e38, momentum=0.9, nesterov=True), threads=1).fit(
+                *(X * np.float32(1e3), Y), batch_size=12, verbose=0
+            )
+
+
+def test_the_own_function_of_a_user_gets_the_overflows():
+    seen = []
+    with np.errstate(over="call", call=lambda kind, flag: seen.append(kind)):
+        diverged().predict(X)
+    assert "overflow" in seen
