@@ -24,6 +24,7 @@ TOOLS = re.search(r"^The tools \((.*?)\)", TEXT, re.MULTILINE | re.DOTALL)[1].re
 MODULES = {str(path.relative_to(ROOT)): path for path in sorted(ROOT.rglob("*.py"))}
 CORE = [name for name in MODULES if re.split(r"[/.]", name)[0] not in TOOLS and "__" not in name]
 MOST_LINES = 2700
+MOST_FUNCTIONS, MOST_FILES = 5, 3  # between `Trainer.fit` and a layer's `backward`
 
 
 def code_lines(name):
@@ -113,5 +114,8 @@ def test_a_step_has_the_stack_of_the_chapter():
     Trainer(model, SGD(), threads=1).fit(np.ones((4, 3)), np.zeros(4, int), verbose=0)
     end = stated.index(("Chain.backward", "layers/_chain.py")) + 1
     assert seen == stated[:end]
+    between = stated[1 : end - 1]
+    assert len(between) <= MOST_FUNCTIONS
+    assert len({file for _, file in between}) <= MOST_FILES
     for name, file in stated[end:]:  # below the layer that looks at the stack
         assert f"def {name.rpartition('.')[2]}(" in MODULES[file].read_text()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
 
@@ -21,7 +22,7 @@ from minicnn.layers.base import Layer
 from minicnn.parallel.pickling import structure_digest
 from minicnn.parallel.ranks import Ranks
 from minicnn.parallel.shard import ShardResult, compute_shard, interleave
-from minicnn.parallel.sharded_batch import ShardedBatch, equal, separate_statistics
+from minicnn.parallel.sharded_batch import ShardedBatch
 from minicnn.parallel.threads import blas_threads
 from minicnn.parallel.whole_batch import (
     batch_dependent_parts,
@@ -57,6 +58,8 @@ class DataParallel:
     ----------
     models, parameters : list
         The model for each shard, and its parameters; those of the first model get the batch's gradients.
+    named_parameters : list of (str, Parameter)
+        Those of the first model.
     is_parallel : bool
         Whether batches are split, over threads or ranks.
     worker_pool : WorkerPool
@@ -82,6 +85,8 @@ class DataParallel:
         self.models = [model, *(model.replica().train() for _ in range(threads - 1))]
         self.replicas = range(0 if rank else 1, len(self.models))  # in rank 0, the first is the model itself
         self.parameters = [replica.parameters() for replica in self.models]
+        names = [name for name, _ in self.model.named_parameters()]
+        self.named_parameters = list(zip(names, self.parameters[0], strict=True))
         # Found once, as it takes longer than some steps: all parameters, and the generators of each replica.
         self.own_parameters, self.streams = self.model.parameters(), self.generators()
         self.modes = self._modes()
@@ -90,7 +95,7 @@ class DataParallel:
         self.worker_pool = WorkerPool(workers, self.models, self.parameters, loss, warns=rank == 0)
         if self.is_parallel:
             self.worker_pool.update()
-        self.statistics: dict[int, np.ndarray] = {}  # of the first model, before the last batch
+        self.statistics: dict[int, np.ndarray] = {}  # of the first model, before the step
         self.compares_next = False  # whether to compare the next batch, whole and in shards
         self.pool: ShardThreads | None = None
         self._open = contextlib.ExitStack()
@@ -112,9 +117,9 @@ class DataParallel:
     def sync_replicas(self) -> None:
         """Apply changes of the model's structure (a rate, an exchanged layer) to the replicas and workers.
 
-        The loop calls it before each epoch, and in the next step if a weight was frozen
-        or thawed. The replicas share the weights anyway, and keep their gradients
-        and generators. They stay as they are if the model cannot be copied or compared.
+        The loop calls it before each epoch, and `begin_step` if a weight was frozen or thawed. The replicas
+        share the weights anyway, and keep their gradients and generators. They stay as they are if the model
+        cannot be copied or compared.
 
         Raises
         ------
@@ -156,23 +161,34 @@ class DataParallel:
             with contextlib.suppress(TypeError):  # from a part that cannot be copied
                 self.models[i] = copy.deepcopy(self.model, kept)
 
-    def forward_backward(self, x: np.ndarray, y: np.ndarray, batch: int | None = None) -> ShardResult:
-        """Return mean loss and predictions for a batch, and set the gradients of the first model.
+    def begin_step(self) -> None:
+        """Keep the running statistics for `restore_statistics`; notice weights that were frozen or thawed."""
+        if self.modes != self._modes():
+            self.sync_replicas()
+        own = enumerate(self.parameters[0])
+        self.statistics = {k: parameter.value.copy() for k, parameter in own if parameter.is_statistic}
+
+    @property
+    def forward_backward(self) -> Callable[..., ShardResult]:
+        """`f(x, y, batch)` that returns mean loss and predictions for a batch, and sets the gradients.
 
         If `x` and `y` are this rank's part of a batch of `batch` examples, loss and gradients are the part's
-        contribution to the means. The part may be empty; it then has no predictions. An exception in a shard
-        is raised here, with its traceback, after all other shards have ended. The checks before and after
-        the shards are in one function with them, since they look at the same batch.
+        contribution to the means. The part may be empty; it then has no predictions.
+        """
+        if self.is_parallel:
+            return self._in_shards
+        return functools.partial(compute_shard, self.model, self.parameters[0], self.loss)
+
+    def _in_shards(self, x: np.ndarray, y: np.ndarray, batch: int | None = None) -> ShardResult:
+        """Compute a batch in several shards, see `forward_backward`.
+
+        An exception in a shard is raised here, with its traceback, after all other shards have ended. The
+        checks before and after the shards are in one function with them, since they look at the same batch.
         """
         if self.pool is None:
             raise RuntimeError("DataParallel must be entered first: use a `with` statement")
-        if self.modes != self._modes():
-            self.sync_replicas()
         batch = len(x) if batch is None else batch
         rest = batch, self.worker_pool.is_builtin and not self.needs_sums
-        if not self.is_parallel:
-            self.statistics = separate_statistics(self.parameters)
-            return compute_shard(self.model, self.parameters[0], self.loss, x, y, *rest)
         count = max(min(len(self.models), len(x), x.size // self.smallest_shard), 1)
         if min(len(x), x.size // SMALLEST_SHARD) > 1:
             self.worker_pool.warn_once()
@@ -184,14 +200,12 @@ class DataParallel:
         ]
         # A batch with fewer examples than there are ranks is computed by the first rank alone.
         over_ranks = self.ranks.sum if self.ranks.size > 1 and batch >= self.ranks.size else None
-        self.statistics = {}
         is_first = self.compares_next and (count > 1 or self.ranks.size > 1)
         if is_first:
             self._refuse(find_mixing_layer(self.model, x))
         sharded = ShardedBatch(shards, self.streams, self.pool, self.worker_pool, over_ranks)
-        self.statistics = sharded.statistics
         losses, outputs = zip(*sharded.compute(), strict=True)
-        self._check_statistics(sharded)
+        sharded.check_statistics(self.needs_sums)
         for own, *others in zip(*self.parameters[:count], strict=True):
             for other in others if own.trainable else ():
                 own.add_grad(other.grad)
@@ -202,7 +216,7 @@ class DataParallel:
         return sum(losses), predictions
 
     def restore_statistics(self) -> None:
-        """Undo what the last batch has made of running statistics."""
+        """Undo what the step has made of running statistics."""
         for k, value in self.statistics.items():
             self.parameters[0][k].value = value
 
@@ -216,20 +230,6 @@ class DataParallel:
         """Raise an error in all ranks if one of them has found a problem."""
         for found in filter(None, self.ranks.all_gather(problem)):
             raise self.ranks.raised_everywhere(ValueError(found))
-
-    def _check_statistics(self, sharded: ShardedBatch) -> None:
-        changed = any(not equal(self.parameters[0][k].value, old) for k, old in self.statistics.items())
-        if changed and not self.needs_sums:
-            raise ValueError(
-                "a layer changes weights in forward (running statistics), so each shard of a batch would "
-                "change them; set `batch_dependent = True` on its class, and compute them from sums over the "
-                "whole batch, see `minicnn.sum_over_batch`; or use one thread"
-            )
-        if not sharded.have_equal_statistics():
-            raise ValueError(
-                "the shards of a batch changed weights in forward (running statistics) in different ways; "
-                "compute them from sums over the whole batch, see `minicnn.sum_over_batch`, or use one thread"
-            )
 
     def _look_for_sums(self, threads: int | None) -> int:
         """Return the number of shards; refuse a layer or loss that needs whole batches without asking."""

@@ -57,14 +57,15 @@ def compute_shard(
     loss: Callable,
     x: np.ndarray,
     y: np.ndarray,
-    batch: int,
-    split: bool,
+    batch: int | None = None,
+    split: bool = False,
 ) -> ShardResult:
     """Run forward, loss and backward for a shard of a batch of `batch` examples; an overflow gives no error.
 
-    Loss and gradients are the shard's contribution to the means over the batch. If `split` is true, a large
-    shard is computed in microbatches, whose arrays fit into the cache.
+    Loss and gradients are the shard's contribution to the means over the batch, by default the shard itself.
+    If `split` is true, a large shard is computed in microbatches, whose arrays fit into the cache.
     """
+    batch = len(x) if batch is None else batch
     for parameter in parameters:
         parameter.zero_grad()
     if len(x) == 0:  # there are more ranks than examples

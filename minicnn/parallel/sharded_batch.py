@@ -172,10 +172,22 @@ class ShardedBatch:
         with sums:
             return compute_shard(*self.shards[i])
 
-    def have_equal_statistics(self) -> bool:
-        """Return whether `forward` has made the same of running statistics in all shards."""
-        values = [[parameters[k].value for _, parameters, *_ in self.shards] for k in self.statistics]
-        return all(equal(first, other) for first, *others in values for other in others)
+    def check_statistics(self, needs_sums: bool) -> None:
+        """Raise if `forward` changed running statistics and must not, or in a different way in each shard."""
+        for k, old in self.statistics.items():
+            own, *others = (parameters[k].value for _, parameters, *_ in self.shards)
+            if not needs_sums and not _equal(own, old):
+                raise ValueError(
+                    "a layer changes weights in forward (running statistics), so each shard of a batch would "
+                    "change them; set `batch_dependent = True` on its class, and compute them from sums over "
+                    "the whole batch, see `minicnn.sum_over_batch`; or use one thread"
+                )
+            if not all(_equal(own, other) for other in others):
+                raise ValueError(
+                    "the shards of a batch changed weights in forward (running statistics) in different "
+                    "ways; compute them from sums over the whole batch, see `minicnn.sum_over_batch`, or use "
+                    "one thread"
+                )
 
     def _restore(self, *indices: int) -> None:
         """Restore random generators and statistics of replicas, as they were before the batch."""
@@ -220,7 +232,7 @@ def separate_statistics(parameters: Sequence[Sequence[Parameter]]) -> dict[int, 
     return before
 
 
-def equal(a: np.ndarray, b: np.ndarray) -> bool:
+def _equal(a: np.ndarray, b: np.ndarray) -> bool:
     """Return whether two arrays have the same values, which may be NaN."""
     return np.array_equal(a, b) or np.array_equal(a, b, equal_nan=True)  # the second takes ten times as long
 

@@ -41,6 +41,12 @@ class Batch:
         """Return a batch of these arrays; with several ranks, `size` is the number of examples in all."""
         return cls(len(x) if size is None else size, [(x, y, sample_weight)])
 
+    def collected(self, ranks: Ranks) -> Batch:
+        """Return the batch with the examples of all ranks in rank 0, and none in the others."""
+        given = self.x, self.y, self.sample_weight
+        x, y, *weights = ranks.collect(*(array for array in given if array is not None))
+        return Batch.of(x, y, weights[0] if weights else None, self.size)
+
     @property
     def x(self) -> np.ndarray:
         """The examples of all parts."""

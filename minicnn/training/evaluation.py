@@ -9,10 +9,12 @@ from typing import Any, cast
 
 import numpy as np
 
+from minicnn.batch_sums import summing
 from minicnn.layers import Layer, Sigmoid, Softmax
 from minicnn.losses import LOSSES, binary_cross_entropy_with_logits, softmax_cross_entropy
 from minicnn.metrics import METRICS, accuracy
 from minicnn.parallel.ranks import Ranks
+from minicnn.parallel.whole_batch import asks_for_sums
 from minicnn.safeguards.inputs import input_batches
 from minicnn.safeguards.nonfinite import advice, is_finite, tell, watched
 from minicnn.safeguards.returned_loss import call_loss
@@ -82,6 +84,29 @@ def warn_of_double_activation(model: Layer, loss: Loss) -> None:
 def is_mean(metric: Metric) -> bool:
     """Return whether the metric of an epoch is the mean of those of its batches."""
     return bool(getattr(plain_function(metric), "mean_over_examples", False))
+
+
+def metrics_of_batch(
+    metrics: Mapping[str, Metric],
+    predictions: np.ndarray,
+    y: np.ndarray,
+    size: int,
+    ranks: Ranks,
+    finite: bool,
+) -> dict[str, float]:
+    """Return what this rank adds to those metrics of a batch of `size` examples that are means.
+
+    That is 0 if the rank has none of the examples, or its loss is not `finite`.
+    """
+    means = {name: metric for name, metric in metrics.items() if is_mean(metric)}
+    over_ranks = ranks.sum if 1 < ranks.size <= size else None
+    if over_ranks and any(map(asks_for_sums, means.values())):
+        finite = all(ranks.all_gather(finite))  # all ranks ask for sums, or none
+    if not (len(y) and finite):
+        return dict.fromkeys(means, 0.0)
+    share = len(y) / size
+    with summing(over_ranks):
+        return {name: call_metric(name, metric, predictions, y) * share for name, metric in means.items()}
 
 
 def metrics_of_epoch(state: TrainingState, ranks: Ranks) -> dict[str, float]:

@@ -5,13 +5,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from minicnn.parallel.data_parallel import DataParallel
 from minicnn.safeguards.claims import changing
 from minicnn.safeguards.inputs import check_scale
 from minicnn.safeguards.nonfinite import nonfinite_weights
+from minicnn.saving.fingerprint import data_digest
 from minicnn.training.batch import Batch, Batches
 from minicnn.training.callbacks import Callback
 from minicnn.training.evaluation import metrics_of_epoch
-from minicnn.training.gradients import GradientStep
 from minicnn.training.history import History
 from minicnn.training.resume.checkpointer import Checkpointer
 from minicnn.training.state import TrainingState
@@ -25,8 +26,8 @@ class TrainingLoop:
     ----------
     state : TrainingState
         Advanced in place.
-    gradients : GradientStep
-        Computes loss, metrics and gradients of a batch.
+    data_parallel : DataParallel
+        Computes loss and gradients; its replicas are kept up to date, and its `ranks` share the batches.
     batches : Batches
         Where the batches come from.
     validate : callable
@@ -40,7 +41,7 @@ class TrainingLoop:
     """
 
     state: TrainingState
-    gradients: GradientStep
+    data_parallel: DataParallel
     batches: Batches
     validate: Callable[[], dict[str, float]]
     callbacks: list[Callback]
@@ -48,19 +49,19 @@ class TrainingLoop:
     train_step: Callable[[Batch], Mapping[str, float]]
 
     def __post_init__(self) -> None:
-        self.ranks = self.gradients.ranks
+        self.ranks = self.data_parallel.ranks
 
     def run(self, epochs: int) -> History:
         """Train until the fit has `epochs` epochs, or a callback or a signal stops it."""
         state, ranks = self.state, self.ranks
-        self.gradients.begin(self.batches, epochs)
+        self._begin(epochs)
         with self.checkpointer.resumed() if self.checkpointer else contextlib.nullcontext():
             self._notify("on_train_begin")
         is_done = self.checkpointer is not None and self.checkpointer.is_other_fit_finished(epochs)
         state.sync_stop(ranks)
         while state.epoch < state.first_epoch + epochs and not self.stopping:
             self._notify("on_epoch_begin", state.epoch)
-            self.gradients.data_parallel.sync_replicas()
+            self.data_parallel.sync_replicas()
             for batch in self.batches.epoch(state.epoch, state.step, ranks):
                 if self.stopping:
                     break
@@ -70,7 +71,6 @@ class TrainingLoop:
                     check_scale(state.model, batch.x, self._origin, training=True)
                 with changing(state.model):
                     results = self.train_step(batch)
-                state.outputs += self.gradients.kept_outputs()
                 self._notify("on_batch_end", state.step, state.record(results, batch.size))
             else:
                 self._end_epoch()
@@ -78,6 +78,24 @@ class TrainingLoop:
             self.checkpointer.save()  # before `on_train_end`, which may change the weights
         self._notify("on_train_end")
         return state.history
+
+    def _begin(self, epochs: int) -> None:
+        """Check that the ranks agree, and give all of them the weights of rank 0."""
+        state, ranks, batches = self.state, self.ranks, self.batches
+        ranks.assert_equal(
+            (batches.size, batches.batch_size, batches.seed, state.epoch, epochs),
+            "examples, batch size, seed, epoch and epochs must be the same in all ranks",
+        )
+        ranks.assert_equal(
+            [name for name, p in state.model.named_parameters() if p.trainable],
+            "the same weights must be trainable in all ranks",
+        )
+        if ranks.size > 1:
+            source = batches.source
+            digest = data_digest(*batches.arrays) if source is None else source.digest()
+            ranks.assert_equal(digest, "all ranks must be given the same examples")
+        state.model.set_weights(ranks.broadcast(state.model.get_weights))
+        self.data_parallel.compares_next = True
 
     @property
     def _origin(self) -> str:
@@ -93,11 +111,11 @@ class TrainingLoop:
                 f"Try a smaller learning rate."
             )
         logs = state.means() | metrics_of_epoch(state, ranks)
-        names = dict.fromkeys(("loss", *self.gradients.metrics, *logs))
+        names = dict.fromkeys(("loss", *state.metrics, *logs))
         logs = {name: logs[name] for name in names if name in logs}
         ranks.stage = f"the end of epoch {state.epoch}"
         ranks.assert_equal(
-            ranks.weights_digest(self.gradients.parameters),
+            ranks.weights_digest(self.data_parallel.parameters[0]),
             "the ranks' weights differ: a callback that changes weights needs `every_rank = True`",
         )
         logs |= self.validate()

@@ -41,6 +41,8 @@ class TrainingState:
         Sums of loss and metrics over these examples.
     outputs : list of (predictions, labels)
         Of these steps, if a metric is no mean over examples.
+    output : (predictions, labels), optional
+        Those of the step that runs.
     metrics : dict of str to callable
         The trainer's.
     history : History
@@ -60,6 +62,7 @@ class TrainingState:
     seen: int = 0
     sums: dict[str, float] = field(default_factory=dict)
     outputs: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
+    output: tuple[np.ndarray, np.ndarray] | None = None
     metrics: Mapping[str, Callable] = field(default_factory=dict)
     history: History = field(default_factory=History)
     stop: bool = False
@@ -92,7 +95,7 @@ class TrainingState:
         """Start a fit at the next epoch, with an empty history."""
         self.first_epoch, self.history = self.epoch, History()
         self.step, self.seen, self.sums, self.outputs = 0, 0, {}, []
-        self.stop = self.interrupted = self.agreed_to_stop = False
+        self.output, self.stop, self.interrupted, self.agreed_to_stop = None, False, False, False
 
     def agree(self, stop: float, interrupted: float) -> None:
         """Take over what the ranks together want."""
@@ -110,6 +113,8 @@ class TrainingState:
         """Count a step with these mean results, and return the means of the epoch so far."""
         self.step += 1
         self.seen += examples
+        self.outputs += [self.output] if self.output else []
+        self.output = None
         for name, value in results.items():
             self.sums[name] = self.sums.get(name, 0.0) + value * examples
         return self.means()

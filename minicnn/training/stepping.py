@@ -1,6 +1,7 @@
 """The steps of a training one by one: what `fit` calls for each batch, to be overridden or called by hand."""
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -10,15 +11,15 @@ from minicnn.optimizers import Optimizer
 from minicnn.parallel.data_parallel import DataParallel
 from minicnn.parallel.ranks import Ranks
 from minicnn.parameter import Parameter
+from minicnn.safeguards.nonfinite import is_finite
 from minicnn.training.batch import Batch
-from minicnn.training.batches import IterableBatches
 from minicnn.training.callbacks.base import Callback
-from minicnn.training.gradients import GradientStep
+from minicnn.training.evaluation import is_mean, metrics_of_batch
 from minicnn.training.history import History
-from minicnn.training.loop import TrainingLoop
+from minicnn.training.safeguards.diagnosis import nonfinite_error
 from minicnn.training.safeguards.locking import training_lock
 from minicnn.training.state import Loss, TrainingState
-from minicnn.training.weighting import WeightedLoss
+from minicnn.training.weighting import WeightedLoss, labels_for_loss
 
 
 class Stepper:
@@ -39,7 +40,7 @@ class Stepper:
     # An assignment to another name, such as `stop_training`, is an error rather than without effect.
     __slots__ = (
         "_data_parallel",
-        "_loop",
+        "_entered",
         "_weighted",
         "ranks",
         "state",
@@ -51,7 +52,7 @@ class Stepper:
         self.state, self.ranks, self.threads, self.workers = state, ranks, threads, workers
         self._data_parallel = self._make_parallel(state.loss)
         self._weighted: DataParallel | None = None  # made when there are weights
-        self._loop: TrainingLoop | None = None
+        self._entered: DataParallel | None = None  # the one of these whose threads run
 
     @property
     def model(self) -> Layer:
@@ -107,23 +108,74 @@ class Stepper:
         Raises
         ------
         FloatingPointError
-            If loss or gradients are not finite; it names the layer.
+            If loss or gradients are not finite; it names the layer. The model is then as before the step.
         RuntimeError
             Outside of `fit` and `session`.
         """
-        return self._running_loop().gradients.compute(batch)
+        data_parallel, few = self._running(), batch.size < self.ranks.size
+        if few:
+            batch = batch.collected(self.ranks)
+        y = batch.y
+        results: dict[str, float] = {}
+        data_parallel.begin_step()
+        try:
+            loss, predictions = self._forward_backward(data_parallel, batch)
+            loss, results = self._reduce(data_parallel.parameters[0], loss, predictions, y, batch.size)
+        finally:
+            if not results:  # the step is not made, but forward has changed the statistics already
+                data_parallel.restore_statistics()
+        if few:
+            data_parallel.broadcast_statistics()
+        if not results:
+            raise nonfinite_error(self.state, batch, loss, data_parallel.loss, self.ranks)
+        if not all(map(is_mean, self.metrics.values())):
+            self.state.output = predictions, y
+        return results
+
+    def _forward_backward(self, data_parallel: DataParallel, batch: Batch) -> tuple[float, np.ndarray]:
+        """Set the gradients; return this rank's loss and predictions."""
+        parameters = data_parallel.parameters[0]
+        losses, predictions = [], []
+        sums: list[np.ndarray] = []
+        for x, y, weights in batch.parts:
+            loss, output = data_parallel.forward_backward(x, labels_for_loss(y, weights), batch.size)
+            losses.append(loss)
+            predictions += [output] if len(x) else []
+            if len(batch.parts) > 1:
+                grads = [p.grad if p.trainable else np.zeros(()) for p in parameters]
+                sums = [a + b for a, b in zip(sums, grads, strict=True)] if sums else [*map(np.copy, grads)]
+        for parameter, total in zip(parameters, sums, strict=False):
+            if parameter.trainable:
+                parameter.grad[...] = total
+        joined = predictions[0] if len(predictions) == 1 else np.concatenate(predictions or [np.empty(0)])
+        return sum(losses), joined
+
+    def _reduce(
+        self, parameters: list[Parameter], loss: float, predictions: np.ndarray, y: np.ndarray, size: int
+    ) -> tuple[float, dict[str, float]]:
+        """Sum loss, metrics and gradients over the ranks; return the loss, and all results if finite."""
+        state, ranks = self.state, self.ranks
+        values = metrics_of_batch(state.metrics, predictions, y, size, ranks, math.isfinite(loss))
+        numbers = [loss, *values.values(), len(y), state.stop, state.interrupted]
+        loss, *sums, seen, stop, interrupted = ranks.all_reduce(parameters, numbers)
+        if seen != size:
+            raise ValueError(f"the ranks must be given the same batch, but got {seen:g} of {size} examples")
+        if ranks.size > 1:
+            state.agree(stop, interrupted)
+        if not (math.isfinite(loss) and is_finite(*(p.grad for p in parameters if p.trainable))):
+            return loss, {}
+        return loss, dict(zip(("loss", *values), map(float, (loss, *sums)), strict=True))
 
     def apply_gradients(self, optimizer: Optimizer | None = None) -> None:
         """Update the weights by their gradients, with the trainer's optimizer or another one."""
-        gradients, optimizer = self._running_loop().gradients, optimizer or self.optimizer
-        with np.errstate(
-            all="ignore"
-        ):  # weights that overflow are found in the next step, or after the epoch
-            optimizer.step(gradients.named_parameters if optimizer.groups else gradients.parameters)
+        data_parallel, optimizer = self._running(), optimizer or self.optimizer
+        parameters = data_parallel.named_parameters if optimizer.groups else data_parallel.parameters[0]
+        with np.errstate(all="ignore"):  # weights that overflow are found in the next step or after the epoch
+            optimizer.step(parameters)
 
     def named_parameters(self) -> list[tuple[str, Parameter]]:
         """Return the parameters, by name, that have the gradients after `compute`."""
-        return self._running_loop().gradients.named_parameters
+        return self._running().named_parameters
 
     @contextlib.contextmanager
     def session(self, weighted: bool = False) -> Iterator[None]:
@@ -146,12 +198,8 @@ class Stepper:
         >>> losses[-1] < losses[0] / 5
         True
         """
-        with self._parallel((), weighted) as data_parallel:
-            batches = IterableBatches([], self.model)
-            gradients = GradientStep(self.state, data_parallel)
-            loop = TrainingLoop(self.state, gradients, batches, dict, [], None, self.train_step)
-            with self._looping(loop):
-                yield
+        with self._parallel((), weighted):
+            yield
 
     def _make_parallel(self, loss: Loss) -> DataParallel:
         return DataParallel(self.model, loss, self.threads, self.ranks, self.workers)
@@ -168,17 +216,13 @@ class Stepper:
             training_lock(self.model, self.optimizer, callbacks, data_parallel.parameters[0]),
             data_parallel,
         ):
-            yield data_parallel
+            self._entered = data_parallel
+            try:
+                yield data_parallel
+            finally:
+                self._entered = None
 
-    @contextlib.contextmanager
-    def _looping(self, loop: TrainingLoop) -> Iterator[TrainingLoop]:
-        self._loop = loop
-        try:
-            yield loop
-        finally:
-            self._loop = None
-
-    def _running_loop(self) -> TrainingLoop:
-        if self._loop is None:
+    def _running(self) -> DataParallel:
+        if self._entered is None:
             raise RuntimeError("this works only during `fit` or inside `with trainer.session():`")
-        return self._loop
+        return self._entered

@@ -24,7 +24,6 @@ from minicnn.training.evaluation import (
     find_loss,
     warn_of_double_activation,
 )
-from minicnn.training.gradients import GradientStep
 from minicnn.training.history import History
 from minicnn.training.loop import TrainingLoop
 from minicnn.training.lr_finder import RateSearch, find_rate
@@ -217,15 +216,11 @@ class Trainer(Predictor):
             ]
             rehearse(self.state, batches.labels, validation_data, called)
             self.state.begin_fit()
-            fit = self.state, data_parallel, batches, validation_data
-            checkpointer = Checkpointer(*fit, folder, called) if folder else None
+            fit = self.state, data_parallel, batches
+            checkpointer = Checkpointer(*fit, validation_data, folder, called) if folder else None
             called = [*called, checkpointer] if checkpointer else called
             validation = Validation(validation_data, self.predict, self.state, self.ranks)
-            gradients = GradientStep(self.state, data_parallel)
-            parts = self.state, gradients, batches, validation, called, checkpointer, self.train_step
-            loop = TrainingLoop(*parts)
-            with self._looping(loop):
-                return loop.run(epochs)
+            return TrainingLoop(*fit, validation, called, checkpointer, self.train_step).run(epochs)
 
     def lr_find(
         self,

@@ -169,6 +169,7 @@ def test_a_shard_that_raises_ends_the_others(workers):
         first = steps(parallel, 1)
         wait_for_workers(parallel)
         before = [weight.copy() for weight in parallel.models[0].get_weights()]
+        parallel.begin_step()
         with pytest.raises(ValueError, match="class indices"):
             parallel.forward_backward(X, np.where(np.arange(EXAMPLES) == 2, 3, Y))
         parallel.restore_statistics()

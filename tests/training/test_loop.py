@@ -19,6 +19,7 @@ from minicnn import (
     Sequential,
     Trainer,
 )
+from minicnn.losses import softmax_cross_entropy
 from minicnn.optimizers import _memory
 
 RNG = np.random.default_rng(0)
@@ -138,14 +139,21 @@ def test_an_error_in_a_worker_is_raised_and_nothing_is_half_updated(error, where
     assert equal(model, whole)
 
 
-def test_an_error_after_forward_takes_back_the_batch_statistics():
-    model = net(BatchNorm())
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("parts", [1, 2])
+def test_an_error_after_forward_takes_back_the_batch_statistics(parts, threads):
+    """Also those of the parts of a step before the one that fails."""
+    model, calls = net(BatchNorm()), []
 
     def fails(predictions, labels):
-        raise MemoryError("no room")
+        calls.append(predictions)
+        if len(calls) > (parts - 1) * threads:
+            raise MemoryError("no room")
+        return softmax_cross_entropy(predictions, labels)
 
+    trainer = Trainer(model, Adam(), fails, threads=threads, workers="threads")
     with pytest.raises(MemoryError):
-        Trainer(model, Adam(), fails).fit(X, Y)
+        trainer.fit(X, Y, accumulate_steps=parts)
     assert equal(model, net(BatchNorm()))
 
 

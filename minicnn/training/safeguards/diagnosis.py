@@ -6,12 +6,30 @@ import math
 import numpy as np
 
 from minicnn.layers.base import Layer
+from minicnn.parallel.ranks import Ranks
+from minicnn.safeguards.inputs import to_input
 from minicnn.safeguards.nonfinite import is_finite, nonfinite_weights
-from minicnn.training.state import Loss
+from minicnn.training.batch import Batch
+from minicnn.training.state import Loss, TrainingState
+from minicnn.training.weighting import labels_for_loss
 
 
 class _FoundError(Exception):
     """Ends the pass at the first non-finite value, which it describes."""
+
+
+def nonfinite_error(
+    state: TrainingState, batch: Batch, value: float, loss: Loss, ranks: Ranks
+) -> FloatingPointError:
+    """Return the error about a step whose loss, of this `value`, or whose gradients are not finite."""
+    x, labels = to_input(state.model, batch.x), labels_for_loss(batch.y, batch.sample_weight)
+    found = [clause for clause in ranks.all_gather(find_nonfinite(state.model, x, labels, loss)) if clause]
+    cause = found[0] if found else "a copy of the model that repeated the step found nothing non-finite"
+    what = "a gradient became non-finite" if math.isfinite(value) else f"loss became {value:g}"
+    advice = "" if "batch itself" in cause else ". Try a smaller learning rate."
+    return ranks.raised_everywhere(
+        FloatingPointError(f"{what} in epoch {state.epoch}, step {state.step}: {cause}{advice}")
+    )
 
 
 def find_nonfinite(model: Layer, x: np.ndarray, y: np.ndarray, loss: Loss) -> str | None:
