@@ -1,5 +1,6 @@
 """Initial weights: they come from the generator that `build` passes to init_params."""
 
+import copy
 import inspect
 from types import CodeType, FunctionType
 from typing import Any
@@ -8,7 +9,7 @@ import numpy as np
 
 from minicnn.layers.base import Layer
 from minicnn.testing.contents import class_values
-from minicnn.testing.layer_under_test import LayerUnderTest
+from minicnn.testing.layer_under_test import LayerUnderTest, unbuilt
 from minicnn.testing.passes import trainable
 from minicnn.testing.report import fail_check
 
@@ -25,8 +26,9 @@ def check_initialization(target: LayerUnderTest) -> None:
         same = np.array_equal(first.value, second.value)
         if not same or first.value.size < 2 or np.ptp(first.value) == 0:
             continue
+        part = _seeded_part(one, name)
         source = next(_random_sources(type(target.layer)), None)
-        if source is None:
+        if not part and source is None:
             continue  # a pattern, such as the identity
         if any(
             "seed" in name or "state" in name for name in inspect.signature(type(target.layer)).parameters
@@ -34,9 +36,22 @@ def check_initialization(target: LayerUnderTest) -> None:
             target.remark(f"the initial {name!r} depends on the layer's own seed only, not on that of build")
             continue
         what = "build with another seed gives the same random weights, so all such layers start alike"
-        fail_check(
-            what, name, hint=f"a generator of the layer's own, `{source}`; use the `rng` of init_params"
+        hint = (
+            f"`{part}` is built from a fixed seed" if part else f"a generator of the layer's own, `{source}`"
         )
+        fail_check(what, name, hint=f"{hint}; use the `rng` of init_params")
+
+
+def _seeded_part(layer: Layer, weight: str) -> str:
+    """Return the name of a layer within this one that alone gets another weight from another seed, or ""."""
+    for name, part in layer.named_layers():
+        if not weight.startswith(f"{name}.") or part.input_shape is None:
+            continue
+        copies = [unbuilt(copy.deepcopy(part)).build(part.input_shape, rng=s) for s in (1, 2)]
+        values = [dict(each.named_parameters())[weight[len(name) + 1 :]].value for each in copies]
+        if not np.array_equal(values[0], values[1]):
+            return name
+    return ""
 
 
 def _random_sources(kind: type[Layer]) -> Any:

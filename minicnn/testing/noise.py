@@ -9,25 +9,30 @@ from minicnn.testing.report import fail_check
 
 FORWARDS = 100  # number of forwards that are averaged
 _SCALE_HINT = "in training mode, scale what is kept by 1 / (1 - rate)"
+_WEIGHTS_HINT = "in eval mode, weigh the values by the probabilities with which training mode takes them"
 
 
 def check_noise(target: LayerUnderTest) -> None:
     """Check that a layer whose outputs differ between the modes draws new numbers in each forward."""
-    layer, x = target.fresh(), target.draw("positive")
-    if not target.has_statistics:  # running statistics alone may make the modes differ
+    if target.has_statistics:  # they alone may make the modes differ
+        return
+    for kind in ("positive", "negative"):
+        layer, x = target.fresh(), target.draw(kind)
         outputs = np.stack([layer(x.copy()) for _ in range(FORWARDS)])
         in_eval = target.fresh().eval()(x.copy())
-        if (outputs == outputs[0]).all():
-            factor = outputs[0].sum() / in_eval.sum()  # the same for all elements if none was dropped
-            if not np.allclose(outputs[0], factor * in_eval):
-                hint = "the mask is drawn once and kept"
-                fail_check("in training mode, every forward uses the same random numbers", "y", hint=hint)
+        if (outputs != outputs[0]).any():
+            if target.inputs is None:
+                _check_mean(target, kind, x, in_eval, outputs)
             return
-        if target.inputs is None:
-            _check_mean(target, x, in_eval, outputs)
+        factor = outputs[0].sum() / in_eval.sum()  # the same for all elements if none was dropped
+        if in_eval.any() and not np.allclose(outputs[0], factor * in_eval):
+            hint = "the mask is drawn once and kept"
+            fail_check("in training mode, every forward uses the same random numbers", "y", hint=hint)
 
 
-def _check_mean(target: LayerUnderTest, x: np.ndarray, in_eval: np.ndarray, outputs: np.ndarray) -> None:
+def _check_mean(
+    target: LayerUnderTest, kind: str, x: np.ndarray, in_eval: np.ndarray, outputs: np.ndarray
+) -> None:
     """Check that the noise keeps the mean where that can be decided."""
     low, high = outputs.min(axis=0), outputs.max(axis=0)
     varies = high - low > 1e-9 * (np.abs(high) + np.abs(low) + 1e-12)
@@ -37,8 +42,10 @@ def _check_mean(target: LayerUnderTest, x: np.ndarray, in_eval: np.ndarray, outp
         _check_two_values(target, x, in_eval, outputs, varies, kept)
     elif any(p.trainable for p in target.built.parameters()):
         _check_slope(target, in_eval, outputs)
+    elif np.isin(outputs, x).all():
+        _check_selection(x, in_eval, outputs)
     else:
-        _check_factors(target, in_eval, outputs)
+        _check_factors(target, kind, in_eval, outputs)
 
 
 def _check_two_values(
@@ -68,6 +75,8 @@ def _check_two_values(
     dropped = np.where(flipped, high[varies], low[varies])
     inputs = x[varies] if x.shape == low.shape else np.nan
     if np.ptp(dropped) > 1e-9 and not np.allclose(dropped, inputs):
+        if x.shape != low.shape and not flipped.any() and share.min() > 1 - 1e-6:
+            target.remark("training mode chooses between two outputs, and eval mode always takes the larger")
         return
     _remark_on_shared_masks(target, varies, mask)
     # Elements that were never dropped count too, but for those that nothing drops, such as dead ones.
@@ -89,11 +98,11 @@ def _check_two_values(
 
 def _is_independent(varies: np.ndarray, mask: np.ndarray) -> bool:
     """Return whether neighbours are dropped independently, or whole channels and examples at once."""
-    kept = np.ones((len(mask), *varies.shape), bool)
+    kept = np.ones((len(mask), *varies.shape), bool)  # also what nothing drops
     kept[:, varies] = mask
     axes = range(2, kept.ndim)
     for spatial in ([*axes][:-1], [*axes][1:], [*axes]):
-        if spatial and (kept == kept.all(axis=tuple(spatial), keepdims=True)).all():
+        if spatial and (kept == kept.all(axis=tuple(spatial), keepdims=True))[:, varies].all():
             return True  # whole channels, or whole examples
     return all(_neighbours(kept, axis) < 0.3 for axis in axes)
 
@@ -125,9 +134,15 @@ def _check_slope(target: LayerUnderTest, in_eval: np.ndarray, outputs: np.ndarra
     _check_projection(outputs - in_eval, in_eval - at_zero)
 
 
-def _check_factors(target: LayerUnderTest, in_eval: np.ndarray, outputs: np.ndarray) -> None:
+def _check_selection(x: np.ndarray, in_eval: np.ndarray, outputs: np.ndarray) -> None:
+    """Check that where each output is an input chosen at random, an average in eval mode is their mean."""
+    if not np.isin(in_eval, x).any():  # otherwise eval mode chooses too, in its own way
+        _check_projection(outputs - in_eval, in_eval, _WEIGHTS_HINT)
+
+
+def _check_factors(target: LayerUnderTest, kind: str, in_eval: np.ndarray, outputs: np.ndarray) -> None:
     """Check the mean of noise that multiplies each element by a factor of its own."""
-    one, two = target.draw("positive"), target.draw("positive")
+    one, two = target.draw(kind), target.draw(kind)
     layer = target.fresh().eval()
     if in_eval.shape != outputs.shape[1:] or in_eval[0].size < 4:
         return
@@ -141,14 +156,17 @@ def _check_factors(target: LayerUnderTest, in_eval: np.ndarray, outputs: np.ndar
     within = all_factors - all_factors.mean(axis=2, keepdims=True)
     if within.std() < 0.5 * all_factors.std():
         return  # one factor for an image, as where the brightness is changed
-    _check_projection(outputs - in_eval, in_eval)
+    inverse = 1 / all_factors  # of a division by a random number, eval mode may use the mean of that number
+    error = 6 * inverse.mean(axis=(1, 2)).std() / math.sqrt(FORWARDS)
+    if not abs(inverse.mean() - 1) <= 1e-3 + error:
+        _check_projection(outputs - in_eval, in_eval)
 
 
-def _check_projection(differences: np.ndarray, direction: np.ndarray) -> None:
+def _check_projection(differences: np.ndarray, direction: np.ndarray, hint: str = _SCALE_HINT) -> None:
     size = float(np.vdot(direction, direction))
     if size == 0:
         return
     shares = np.array([np.vdot(each, direction) for each in differences]) / size
     if shares.std() > 1e-9 and abs(shares.mean()) > 1e-3 + 6 * shares.std() / math.sqrt(FORWARDS):
         what = "outputs in training mode have another mean than those in eval mode"
-        fail_check(what, "y", hint=_SCALE_HINT, got=f"{1 + shares.mean():.3g} times the mean in eval mode")
+        fail_check(what, "y", hint=hint, got=f"{1 + shares.mean():.3g} times the mean in eval mode")

@@ -3,7 +3,7 @@
 What a check cannot decide is a remark, a `LayerCheckRemark` warning, and no failure.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -90,11 +90,12 @@ class LayerCheckError(AssertionError):
         self.failures, self.repeat = failures, repeat
         self._arguments = (layer, input_shape, failures, repeat)
         names = ", ".join(failure.check for failure in failures)
-        shown = [failure for failure in failures if not follows(failure.check, failures[0].check)]
+        causes = {failure.check: _cause(failure.check, failures[:i]) for i, failure in enumerate(failures)}
+        shown = [failure for failure in failures if not causes[failure.check]]
         blocks = [f"{layer} with input shape {input_shape} fails: {names}", *map(str, shown)]
-        folded = [failure.check for failure in failures if failure not in shown]
-        if folded:
-            blocks.append(f"{', '.join(folded)}: not shown, since this may follow from {failures[0].check}")
+        for first in dict.fromkeys(filter(None, causes.values())):
+            folded = [check for check, cause in causes.items() if cause == first]
+            blocks.append(f"{', '.join(folded)}: not shown, since this may follow from {first}")
         if repeat:
             blocks.append(f"to repeat:\n{repeat}")
         super().__init__("\n\n".join(blocks))
@@ -128,8 +129,13 @@ FOLLOWS: dict[str, tuple[str, ...]] = {
 
 
 def follows(check: str, first: str) -> bool:
-    """Return whether a failure of a check usually follows from the first failure."""
+    """Return whether a failure of a check usually follows from an earlier failure."""
     return check in FOLLOWS.get(first, ())
+
+
+def _cause(check: str, earlier: Sequence[Failure]) -> str:
+    """Return the first of the earlier failures from which that of a check usually follows, or ""."""
+    return next((failure.check for failure in earlier if follows(check, failure.check)), "")
 
 
 class LayerCheckRemark(UserWarning):

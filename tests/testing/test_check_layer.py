@@ -7,7 +7,19 @@ import textwrap
 import numpy as np
 import pytest
 
-from minicnn import BatchNorm, Conv2D, Dense, Flatten, Layer, Parameter, Pool2D, ReLU, Sequential, Tanh
+from minicnn import (
+    BatchNorm,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    Layer,
+    Parameter,
+    Pool2D,
+    ReLU,
+    Sequential,
+    Tanh,
+)
 from minicnn.models import lenet5
 from minicnn.testing import CHECKS, ZOO, LayerCheckError, LayerCheckRemark, check_layer
 from minicnn.testing.correct_layers import Scale
@@ -39,7 +51,7 @@ class Log(Layer):
 
 
 class TanhWithout(Layer):
-    """tanh, with a gradient that is `factor` times too large."""
+    """tanh, with a gradient that is `factor` times too large, or divided by the number of examples."""
 
     def __init__(self, factor):
         self.factor = factor
@@ -50,7 +62,7 @@ class TanhWithout(Layer):
         return tanh
 
     def backward(self, dy):
-        return dy * self.cache * self.factor
+        return dy * self.cache * (1 / len(dy) if self.factor == "mean" else self.factor)
 
 
 class Gain(Layer):
@@ -124,7 +136,8 @@ def test_the_report_names_check_array_index_values_and_cause():
     ("factor", "cause"),
     [
         (-1.0, "wrong sign"),
-        (1 / 3, "a mean over the batch in place of a sum, or the reverse"),
+        ("mean", "a mean over the batch in place of a sum, or the reverse"),
+        (1 / 3, "a constant factor: the gradient is 0.3333 times the correct one"),
         (1.5, "a constant factor: the gradient is 1.5 times the correct one"),
         (0.0, "the wrong elements are zero: not computed, or an `add_grad` or `+=` is missing"),
         (1 + 1e-7, "low precision: something is computed in float32"),
@@ -171,6 +184,17 @@ def test_what_follows_from_the_first_failure_is_folded():
     assert len(caught.value.checks) > 1
     assert "not shown, since this may follow from borrowed" in str(caught.value)
     assert str(caught.value).count("usual cause") == 1
+
+
+def test_what_follows_from_a_later_failure_is_folded_too():
+    class ReturnsDy(Dropout):
+        def backward(self, dy):
+            return dy
+
+    with pytest.raises(LayerCheckError) as caught:
+        check_layer(ReturnsDy(0.5), (12,), only=("aliasing", "gradients", "batches"))
+    assert caught.value.checks == ["aliasing", "gradients", "batches"]
+    assert "batches: not shown, since this may follow from gradients" in str(caught.value)
 
 
 def test_explain_prints_what_was_tried_with_the_numbers(capsys):

@@ -7,10 +7,12 @@
 from minicnn.testing.styles import (  # noqa: F401
     chance,
     channels_first,
+    choices,
     conventions,
     curves,
     loops,
     mixing,
+    neighbours,
     noise,
     normalizations,
     package,

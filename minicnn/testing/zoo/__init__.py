@@ -13,6 +13,7 @@ from minicnn.testing.zoo import (  # noqa: F401
     chance,
     convolutions,
     curves,
+    expectations,
     loops,
     memory,
     mixing,

@@ -205,7 +205,7 @@ class StridesSwapped(WithKernel):
         return conv2d_backward(dy.transpose(0, 2, 1, 3), self.cache, self.kernel.value, (1, 2))[0]
 
 
-@broken("gradients", (5, 6, 2), cause="a flipped kernel")
+@broken("gradients", (5, 6, 2), cause="shifted by 1: padding that is cropped at the wrong side")
 class CropsTheWrongSide(WithKernel):
     """Forward pads after the image, but dx is cropped as if the padding were before it."""
 

@@ -27,6 +27,9 @@ class Evidence:
         Whether each output depends on one element of x only, that at its own place.
     curved : bool
         Whether most outputs are nonlinear in the array, even in small steps.
+    fewer : float or None
+        The ratio of the analytic to the numeric derivative, along one direction, in a batch of one example
+        less.
     block_of_input : bool
         Whether the arrays are some elements of the gradient of the input, without their axes.
     parts : ndarray or None
@@ -43,6 +46,7 @@ class Evidence:
     curved: bool = False
     parts: np.ndarray | None = None
     block_of_input: bool = False
+    fewer: float | None = None
 
     def __post_init__(self) -> None:
         sizes = (np.abs(array).max(initial=0.0) for array in (self.numeric, self.analytic))
@@ -77,6 +81,18 @@ class Evidence:
         if not ((right > wrong.min()) & (right < wrong.max())).any():
             return f" for {wrong.min():.3g} <= x <= {wrong.max():.3g}"
         return ""
+
+    def reaches(self, axes: tuple[int, ...]) -> bool:
+        """Return whether an output depends on inputs whose place on these axes of images is another one."""
+        if self.parts is None or not self.of_input or self.value.ndim != self.dy.ndim:
+            return False
+        n = self.value.ndim
+        if any(self.value.shape[a] != self.dy.shape[a] for a in axes):
+            return True
+        others = tuple(a for a in range(2 * n) if a % n not in axes)
+        pairs = (self.parts != 0).any(axis=others)
+        size = int(np.sqrt(pairs.size))
+        return bool((pairs.reshape(size, size) & ~np.eye(size, dtype=bool)).any())
 
 
 def axis_names(ndim: int) -> tuple[str, ...]:
