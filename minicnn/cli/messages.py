@@ -1,13 +1,16 @@
 """The messages of `minicnn train`: what is trained, each epoch, the result, and the next commands."""
 
 import shlex
+from dataclasses import replace
+from typing import cast
 
 import numpy as np
 
 from minicnn.cli.output import fill
 from minicnn.config.registry import custom_classes
+from minicnn.datasets import DATASETS
 from minicnn.plural import counted
-from minicnn.runs import Data, Run, TrainResult
+from minicnn.runs import Data, Run, TrainConfig, TrainResult
 
 _NAMES = 15  # width of the column of names
 _MOST_CLASSES = 20  # that are listed
@@ -26,18 +29,29 @@ def say(text: str) -> None:
 def describe(run: Run, data: Data, ranks: int = 1) -> str:
     """Return what is going to be trained, on what, and how."""
     config, model = run.config, run.model
+    epochs, batch_size = cast(int, config.epochs), cast(int, config.batch_size)
     parameters = sum(parameter.size for parameter in model.parameters())
     rows = {
         "model": f"{config.model}: {counted(len(model), 'layer')}, {counted(parameters, 'parameter')}",
         "data": _data_text(config.dataset, data, config.augment),
         **({"classes": _classes_text(data)} if data.own else {}),
-        "training": f"{counted(config.epochs, 'epoch')} in batches of {config.batch_size}, "
+        "training": f"{counted(epochs, 'epoch')} in batches of {batch_size}{_chosen_text(config, data)}, "
         f"{config.optimizer}, {config.schedule} learning rate {config.lr:g}, "
         f"weight decay {config.weight_decay:g}, seed {config.seed}"
         + (f", on {counted(ranks, 'rank')}" if ranks > 1 else ""),
         "run folder": str(run.folder),
     }
     return "\n".join(_row(name, text) for name, text in rows.items())
+
+
+def _chosen_text(config: TrainConfig, data: Data) -> str:
+    """Return which of epochs and batch size are the default for the number of images."""
+    images = len(data.train[1])
+    own = replace(config, epochs=None, batch_size=None).for_images(images)
+    if config.dataset in DATASETS or own.batch_size != config.batch_size:
+        return ""
+    what = "both" if own.epochs == config.epochs else "which is"
+    return f" ({what} chosen for {counted(images, 'image')})"
 
 
 def _data_text(dataset: str, data: Data, distorted: bool) -> str:

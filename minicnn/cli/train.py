@@ -38,6 +38,7 @@ from minicnn.runs import (
 )
 from minicnn.runs.config import SCHEDULES
 from minicnn.runs.dataset import OWN_VAL_SPLIT
+from minicnn.runs.defaults import BATCH_SIZE, SMALLEST_BATCH, STEPS, STEPS_PER_EPOCH
 from minicnn.runs.user_code import custom_layers, is_builtin, layers_of
 
 _TEXT = """\
@@ -70,11 +71,15 @@ def add_to(commands: Commands) -> None:
     add_model(parser, new.model)
     add_custom(parser)
     add_dataset(parser, None, new.dataset)
-    add("epochs", "N", f"passes over the training images (default: {new.epochs})")
-    add("batch-size", "N", f"images per step (default: {new.batch_size})")
+    few = f"(default: {new.epochs}; of few images of your own more, for {STEPS} steps)"
+    add("epochs", "N", f"passes over the training images {few}")
+    few = f"of less than {STEPS_PER_EPOCH * BATCH_SIZE:,} images of your own fewer, down to {SMALLEST_BATCH}"
+    add("batch-size", "N", f"images per step (default: {new.batch_size}; {few})")
+    slower = ", ".join(name for name, entry in OPTIMIZERS.items() if entry.lr_per_image)
+    slower += " less for smaller batches of your own images, in proportion"
     optimizers = f"{', '.join(OPTIMIZERS)} (default: {new.optimizer})"
     add("optimizer", "NAME", optimizers, str, choices=OPTIMIZERS)
-    add("lr", "RATE", f"highest learning rate (default: {lrs})", float)
+    add("lr", "RATE", f"highest learning rate (default: {lrs}; {slower})", float)
     add("weight-decay", "RATE", f"decoupled weight decay (default: {decays}, others 0)", float)
     schedules = f"schedule of the learning rate: {', '.join(SCHEDULES)} (default: {new.schedule})"
     add("schedule", "NAME", schedules, str, choices=SCHEDULES)

@@ -10,14 +10,15 @@ import dataclasses
 import math
 import typing
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from minicnn.datasets import Augment, AugmentPhotos
+from minicnn.datasets import DATASETS, Augment, AugmentPhotos
 from minicnn.datasets.image_reader import RESIZES
 from minicnn.layers import Sequential
 from minicnn.models import MODELS
 from minicnn.optimizers import OPTIMIZERS, Optimizer
+from minicnn.runs.defaults import BATCH_SIZE, EPOCHS, default_batch_size, default_epochs
 from minicnn.runs.suggestions import did_you_mean
 from minicnn.runs.user_code import is_builtin
 from minicnn.schedules import Schedule, constant, cosine
@@ -57,12 +58,14 @@ class TrainConfig:
         of `FOLDER_FORMATS` reads, or of a file .npz.
     data : str, optional
         Folder with the files of a named data set, for those that take one.
-    epochs, batch_size : int
-        See `Trainer.fit`.
+    epochs, batch_size : int, optional
+        See `Trainer.fit`. By default 15 and 128 for data sets by name; for others the largest power of two
+        from 8 to 128 that makes at least 50 steps an epoch, and at least 500 steps.
     optimizer : str
         A name in `minicnn.optimizers.OPTIMIZERS`.
     lr, weight_decay : float, optional
-        Highest learning rate and decoupled weight decay; by default those of the optimizer's entry.
+        Highest learning rate and decoupled weight decay; by default those of the optimizer's entry. For data
+        without a name, "sgd" takes its rate in proportion to the batch size, up to 128.
     schedule : str
         A name in `SCHEDULES`: "cosine", after a short warm-up, or "constant".
     augment : bool
@@ -107,8 +110,8 @@ class TrainConfig:
     model: str = "lenet5"
     dataset: str = "mnist"
     data: str | None = None
-    epochs: int = 15
-    batch_size: int = 128
+    epochs: int | None = None
+    batch_size: int | None = None
     optimizer: str = "adamw"
     lr: float | None = None
     weight_decay: float | None = None
@@ -148,10 +151,30 @@ class TrainConfig:
             raise ValueError(f"`channels` must be 1 or 3, got {self.channels}")
         _one_of(self.resize, "resize", RESIZES)
         for name in ("lr", "weight_decay"):
-            value = getattr(self, name)
-            default = getattr(OPTIMIZERS[self.optimizer], name)
-            # A frozen dataclass can set itself only this way.
-            object.__setattr__(self, name, check_real(default if value is None else value, name))
+            if (value := getattr(self, name)) is not None:
+                self._set(name, check_real(value, name))
+        if self.weight_decay is None:
+            self._set("weight_decay", OPTIMIZERS[self.optimizer].weight_decay)
+        if self.dataset in DATASETS:
+            self._fill(EPOCHS, BATCH_SIZE, OPTIMIZERS[self.optimizer].lr)
+
+    def _fill(self, epochs: int, batch_size: int, lr: float) -> None:
+        """Set those of these values that are None."""
+        for name, default in {"epochs": epochs, "batch_size": batch_size, "lr": lr}.items():
+            if getattr(self, name) is None:
+                self._set(name, default)
+
+    def _set(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)  # a frozen dataclass can set itself only this way
+
+    def for_images(self, images: int) -> TrainConfig:
+        """Return this config with the default values for a number of training images, where it has none."""
+        batch_size = self.batch_size or default_batch_size(images)
+        entry = OPTIMIZERS[self.optimizer]
+        lr = entry.lr * min(batch_size / BATCH_SIZE, 1) if entry.lr_per_image else entry.lr
+        config = replace(self)
+        config._fill(default_epochs(images, batch_size), batch_size, lr)
+        return config
 
     def min_bytes(self, input_shape: tuple[int, ...], num_classes: int) -> int:
         """Return a lower bound of the bytes of the model's weights."""
@@ -189,7 +212,9 @@ class TrainConfig:
 
     def make_optimizer(self, images: int) -> Optimizer:
         """Return the optimizer for training on a number of images."""
-        schedule = self.make_schedule(self.epochs * math.ceil(images / self.batch_size))
+        config = self.for_images(images)
+        batches = math.ceil(images / typing.cast(int, config.batch_size))
+        schedule = config.make_schedule(typing.cast(int, config.epochs) * batches)
         return OPTIMIZERS[self.optimizer].make(lr=schedule, weight_decay=self.weight_decay)
 
     def to_dict(self) -> dict[str, Any]:
@@ -208,7 +233,10 @@ class TrainConfig:
         if unknown or missing:
             listed = ", ".join(sorted(unknown | missing))
             raise ValueError(f"missing or unknown in a `TrainConfig`: {listed}")
-        return cls(**values)
+        config = cls(**{"epochs": EPOCHS, "batch_size": BATCH_SIZE} | values)
+        if "lr" not in values:
+            config._set("lr", OPTIMIZERS[config.optimizer].lr)
+        return config
 
 
 def parse_size(text: str) -> tuple[int, int]:

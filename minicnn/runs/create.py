@@ -26,7 +26,8 @@ def create_run(
 ) -> Run:
     """Build the config's model for the data and make a folder for the run, with `config.json` in it.
 
-    A model of FILE.py:NAME is made by executing that file, here and never again.
+    The run's config has the default epochs, batch size and rate for the number of training images, where
+    `config` has none. A model of FILE.py:NAME is made by executing that file, here and never again.
 
     Parameters
     ----------
@@ -42,6 +43,7 @@ def create_run(
     """
     if checkpoint_every is not None:
         check_int(checkpoint_every, "checkpoint_every", low=1)
+    config = config.for_images(len(data.train[1]))
     input_shape, num_classes = data.train[0].shape[1:], data.num_classes
     builtin = config.model in MODELS
     if builtin:

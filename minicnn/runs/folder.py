@@ -125,7 +125,10 @@ def _read_config(
         for name, form in {"train": {str: object}, "input_shape": [int], "num_classes": int}.items():
             check_schema(config.get(name), form, f"`{name}`")
         sizes = tuple(config["input_shape"])
-        return path, TrainConfig.from_dict(config["train"]), sizes, config["num_classes"], every
+        settings = TrainConfig.from_dict(config["train"])
+        if None in (settings.epochs, settings.batch_size, settings.lr):
+            raise ValueError("epochs, batch size and learning rate must be numbers, got null")
+        return path, settings, sizes, config["num_classes"], every
     except (TypeError, ValueError) as error:
         raise FileFormatError(f"{path / CONFIG} is not the configuration of a run: {error}") from error
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -126,8 +126,8 @@ def _fit(trainer: Trainer, run: Run, data: Data, callbacks: Sequence[Callback], 
     return trainer.fit(
         images,
         None if is_source(images) else labels,
-        run.config.epochs,
-        run.config.batch_size,
+        cast(int, run.config.epochs),
+        cast(int, run.config.batch_size),
         validation_data=data.validation,
         callbacks=callbacks,
         checkpoint=run.folder / CHECKPOINTS,
@@ -162,10 +162,11 @@ def _made_by(run: Run, data: Data) -> dict[str, Any]:
 def _costs(run: Run, trainer: Trainer, images: int, seconds: float) -> dict[str, Any]:
     """Return the part of the result that says what the training took, and on which machine."""
     steps, ranks = trainer.optimizer.steps, trainer.ranks.size
+    seen = _images_seen(steps, images, cast(int, run.config.batch_size))
     return {
         "steps": steps,
         "seconds": round(seconds, 3),
-        "images_per_second": round(_images_seen(steps, images, run.config.batch_size) / seconds, 1),
+        "images_per_second": round(seen / seconds, 1),
         "peak_memory_mb": peak_memory_mb(),
         "parameters": sum(parameter.size for parameter in run.model.parameters()),
         "seed": run.config.seed,

@@ -171,6 +171,6 @@ def test_a_run_that_could_not_write_its_configuration_does_not_block_the_folder(
     config = TrainConfig(dataset=str(place / "letters"), size="28")
     data = load_data(config)
     run = create_run(config, data, tmp_path / "run")
-    assert open_unfinished_run(run.folder).config == config
+    assert open_unfinished_run(run.folder).config == config.for_images(len(data.train[1]))
     with pytest.raises(FileExistsError, match="is not an empty folder"):
         create_run(config, data, tmp_path / "run")

@@ -144,7 +144,8 @@ def test_a_full_disk_is_reported_in_one_line(dataset, tmp_path):
     def small_files():
         resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
 
-    command = [sys.executable, "-m", "minicnn", "train", "--dataset", str(dataset), "--epochs", "1"]
+    command = [sys.executable, "-m", "minicnn", "train", "--dataset", str(dataset)]
+    command += ["--epochs", "1", "--batch-size", "128"]
     result = subprocess.run(
         [*command, "--out", str(tmp_path / "run")], capture_output=True, text=True, preexec_fn=small_files
     )

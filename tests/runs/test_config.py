@@ -52,9 +52,9 @@ def test_config_refuses_values_out_of_range(choice, message):
 @pytest.mark.parametrize(
     ("choice", "message"),
     [
-        ({"epochs": "3"}, "`epochs` must be int, got '3'"),
-        ({"epochs": True}, "`epochs` must be int, got True"),
-        ({"epochs": 1.0}, "`epochs` must be int, got 1.0"),
+        ({"epochs": "3"}, "`epochs` must be int or None, got '3'"),
+        ({"epochs": True}, "`epochs` must be int or None, got True"),
+        ({"epochs": 1.0}, "`epochs` must be int or None, got 1.0"),
         ({"augment": 1}, "`augment` must be bool, got 1"),
         ({"lr": "0.1"}, "`lr` must be float or None, got '0.1'"),
         ({"model": ["lenet5"]}, "`model` must be str, got ['lenet5']"),

@@ -1,6 +1,7 @@
 """Nothing is lost and nothing hangs: closed descriptors, pipes, full disks, signals."""
 
 import contextlib
+import ctypes
 import errno
 import json
 import os
@@ -10,6 +11,7 @@ import signal
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +30,7 @@ from minicnn import (
     save_model,
     save_weights,
 )
+from minicnn.cli import main
 from minicnn.losses import softmax_cross_entropy
 from minicnn.runs import TrainConfig, create_run, is_finished, load_data, open_run, open_unfinished_run, train
 from minicnn.runs.interrupt import StopOnSignal
@@ -202,8 +205,8 @@ def small(tmp_path_factory):
         "def net(classes): return Sequential([Flatten(), Dense(classes)])\n"
     )
     toy = write_folder(folder / "toy", train=40, test=10)
-    data = load_data(TrainConfig(dataset=str(toy), val_split=0.0))
-    config = TrainConfig(model=f"{folder / 'net.py'}:net", epochs=2, batch_size=16, threads=1)
+    config = TrainConfig(dataset=str(toy), val_split=0.0, epochs=2, batch_size=16, threads=1)
+    data, config = load_data(config), replace(config, model=f"{folder / 'net.py'}:net")
     train(create_run(config, data, folder / "whole", checkpoint_every=2), data, verbose=0)
     return config, data, contents(folder / "whole")
 
@@ -243,11 +246,80 @@ def test_a_run_whose_folder_moves_behind_a_link_continues(tmp_path, small):
 def test_a_folder_of_checkpoints_that_is_replaced_stays_as_it_is(tmp_path):
     folder = tmp_path / "checkpoints"
     trainer = Trainer(Dense(3).build((4,), rng=0), SGD(), threads=1)
-    replace = Replace(folder, 2, Path.mkdir)
+    replacing = Replace(folder, 2, Path.mkdir)
     with pytest.raises(OSError, match="another folder has taken the place"):
-        trainer.fit(X, Y, 2, 8, callbacks=[replace], checkpoint=folder, checkpoint_every=1, verbose=0)
+        trainer.fit(X, Y, 2, 8, callbacks=[replacing], checkpoint=folder, checkpoint_every=1, verbose=0)
     assert not list(folder.iterdir())
     assert (tmp_path / "away" / "step-00000001.safetensors").exists()
+
+
+# --- a folder that becomes read-only ----------------------------------------------------------------------
+
+_DAC_OVERRIDE, _DAC_READ_SEARCH = 1, 2  # of Linux's capabilities: permissions do not hold for this process
+
+
+@contextlib.contextmanager
+def permissions_hold():
+    """Let permissions hold in this thread for root, too."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if os.geteuid() != 0:
+        yield
+        return
+    if not hasattr(libc, "capset"):
+        pytest.skip("permissions do not hold for root")
+    header, before = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+    assert libc.capget(header, before) == 0
+    lowered = (ctypes.c_uint32 * 6)(*before)
+    lowered[0] &= ~(1 << _DAC_OVERRIDE | 1 << _DAC_READ_SEARCH)  # of the effective ones
+    assert libc.capset(header, lowered) == 0
+    try:
+        yield
+    finally:
+        assert libc.capset(header, before) == 0
+
+
+class ReadOnly(Callback):
+    """Makes folders read-only after a step."""
+
+    def __init__(self, folders, step):
+        self.folders, self.step = folders, step
+
+    def on_batch_end(self, step, logs):
+        if self.state.optimizer.steps == self.step:
+            change_mode(self.folders, 0o555)
+
+
+def change_mode(folders, mode):
+    for folder in folders:
+        folder.chmod(mode)
+
+
+@pytest.mark.parametrize("step", [1, 3, 5, 6])
+@pytest.mark.parametrize("parts", [[""], ["checkpoints"], ["checkpoints", ""]], ids="+".join)
+def test_a_run_whose_folder_becomes_read_only_loses_nothing(tmp_path, small, capsys, step, parts):
+    config, data, expected = small
+    run = create_run(config, data, tmp_path / "run", checkpoint_every=2)
+    folders = [run.folder / part for part in parts]
+    with permissions_hold():
+        with pytest.raises(OSError, match="Permission denied; make the folder writable"):
+            train(run, data, [ReadOnly(folders, step)], verbose=0)
+        before = tree(run.folder)
+        assert main(["train", "--resume", str(run.folder)]) == 2  # still read-only
+        assert tree(run.folder) == before
+        assert "make the folder writable" in capsys.readouterr().err
+        change_mode(folders, 0o755)
+        train(open_unfinished_run(run.folder), data, verbose=0)
+    assert contents(run.folder) == expected
+
+
+def test_a_run_in_a_read_only_folder_leaves_nothing_there(tmp_path, data):
+    with permissions_hold():
+        tmp_path.chmod(0o555)
+        with pytest.raises(OSError, match="Permission denied"):
+            create_run(TrainConfig(), data, tmp_path / "run")
+        tmp_path.chmod(0o755)
+        assert not list(tmp_path.iterdir())
+        assert create_run(TrainConfig(), data, tmp_path / "run").folder.is_dir()
 
 
 # --- signals and descriptors ------------------------------------------------------------------------------
