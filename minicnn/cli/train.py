@@ -183,7 +183,7 @@ def _prepare(args: argparse.Namespace, layers: list[type[Layer]]) -> tuple[Run, 
             choices[name] = str(Path(choices[name]).absolute())
     if args.resume is not None:
         resumed = _resumed(args, choices, layers)
-        return resumed, is_finished(resumed.folder, resumed.config.epochs), None
+        return resumed, is_finished(resumed.folder, resumed.config.epochs or 0), None
     config = TrainConfig(**choices)
     _check_cache(args.cache, config)
     data = load_data(config, args.cache)
