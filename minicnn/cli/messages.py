@@ -50,7 +50,7 @@ def _chosen_text(config: TrainConfig, data: Data) -> str:
     own = replace(config, epochs=None, batch_size=None).for_images(images)
     if config.dataset in DATASETS or own.batch_size != config.batch_size:
         return ""
-    what = "both" if own.epochs == config.epochs else "which is"
+    what = "both" if own.epochs == config.epochs else "batch size"
     return f" ({what} chosen for {counted(images, 'image')})"
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,8 @@ from minicnn.runs.user_code import own_model
 from minicnn.saving import save_model
 from minicnn.saving.model_files import read_model
 from minicnn.validation import check_int
+
+_LISTED = 10  # names of classes in a message
 
 
 def create_run(
@@ -50,6 +53,13 @@ def create_run(
         model = config.build_model(input_shape, num_classes)
     else:
         model = own_model(config, input_shape, num_classes)
+    if data.own and (unseen := data.unseen_classes):
+        more = f" and {len(unseen) - _LISTED} more" if len(unseen) > _LISTED else ""
+        warnings.warn(
+            f"{config.dataset} has no training images of these classes, so that the model cannot learn them: "
+            f"{', '.join(map(repr, unseen[:_LISTED]))}{more}",
+            stacklevel=2,
+        )
     path = _make_folder(config, folder)
     content = {
         "train": config.to_dict(),

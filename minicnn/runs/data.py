@@ -67,6 +67,13 @@ class Data:
         return 1 + max(int(labels.max(initial=0)) for _, labels in parts)
 
     @property
+    def unseen_classes(self) -> list[str]:
+        """Names of the classes without a training image: only another part has them, or all were left out."""
+        names = self.class_names or [str(number) for number in range(self.num_classes)]
+        counts = np.bincount(self.train[1], minlength=len(names))
+        return [name for name, count in zip(names, counts, strict=True) if not count]
+
+    @property
     def evaluation(self) -> tuple[str, Split]:
         """Name and content of the part to evaluate on: the test set if there is one, else the held-out ones.
 
@@ -145,7 +152,12 @@ def _held_out(config: TrainConfig, found: Dataset, labels: np.ndarray) -> tuple[
     if not share:
         return rows, rows[:0]
     kept, held_out = hold_out(labels[rows], share, np.random.default_rng([config.seed, 0, 0, 1]))
-    if not len(held_out) and (config.val_split is not None or "test" not in found.splits):
+    if not len(held_out) and "test" not in found.splits:
+        raise ValueError(
+            f"each class needs at least two images, one to train on and one to hold out: {config.dataset} "
+            f"has one of each{'' if config.limit is None else ' within the limit'}"
+        )
+    if not len(held_out) and config.val_split is not None:
         raise ValueError(
             f"`val_split` must be 0 if each class has one image, since none can be held out, got {share:g}"
         )

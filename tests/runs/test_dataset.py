@@ -1,5 +1,7 @@
 """What a config's data set is found to be, and its parts."""
 
+import warnings
+
 import numpy as np
 import pytest
 from datasets.cifar_files import write_cifar
@@ -9,7 +11,7 @@ from PIL import Image
 from minicnn import Dense, Flatten, Sequential
 from minicnn.datasets import Augment, AugmentPhotos, load_image_folder
 from minicnn.errors import FileFormatError
-from minicnn.runs import TrainConfig, load_data, load_evaluation_data
+from minicnn.runs import TrainConfig, create_run, load_data, load_evaluation_data
 from minicnn.runs.dataset import find_dataset, hold_out, rename
 from minicnn.runs.inputs import input_reader
 
@@ -96,6 +98,41 @@ def test_one_class_is_refused(tmp_path):
     write_letters(tmp_path, "A", 3)
     with pytest.raises(ValueError, match=r"a classifier needs at least two classes, but .* has only one"):
         load(tmp_path)
+
+
+def test_one_picture_of_each_class_leaves_none_to_hold_out(tmp_path):
+    write_letters(tmp_path / "set", "AB", 1)
+    for share in (None, 0.0):
+        with pytest.raises(
+            ValueError, match=r"at least two images.*: .*set has one|no images to evaluate on"
+        ):
+            load(tmp_path / "set", val_split=share)
+
+
+@pytest.mark.parametrize("kind", ["only in the test set", "unreadable", "from 1 on", "few of a limit"])
+def test_classes_without_training_images_are_warned_of(tmp_path, kind):
+    folder, settings, missing = tmp_path / "set", {}, "'C'"
+    if kind == "only in the test set":
+        write_letters(folder / "train", "AB", 3)
+        write_letters(folder / "test", "ABC", 3, seed=1)
+    elif kind == "unreadable":
+        write_letters(folder, "ABC", 3)
+        for path in (folder / "C").iterdir():
+            path.write_bytes(b"")
+        settings = {"skip_unreadable": True}
+    elif kind == "few of a limit":
+        write_letters(folder, "AB", 12)
+        write_letters(folder, "C", 1)
+        settings = {"limit": 10}
+    else:
+        folder, missing = tmp_path / "set.npz", "'0'"
+        np.savez(folder, x_train=np.zeros((20, 16, 16), np.uint8), y_train=np.repeat([1, 2], 10))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "[^ ]* files? left out")
+        config = TrainConfig(dataset=str(folder), **settings)
+        data = load_data(config)
+    with pytest.warns(UserWarning, match=f"no training images of these classes, .*: {missing}"):
+        create_run(config, data, tmp_path / "run")
 
 
 def test_settings_of_pictures_are_for_pictures():

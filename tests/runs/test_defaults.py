@@ -72,7 +72,7 @@ def test_the_header_says_what_was_chosen_and_a_run_keeps_it(tmp_path, capsys):
             config,
             "100 epochs in batches of 8 (both chosen for 36 images), sgd, cosine learning rate 0.003125",
         ),
-        (replace(config, epochs=1), "1 epoch in batches of 8 (which is chosen for 36 images), sgd"),
+        (replace(config, epochs=1), "1 epoch in batches of 8 (batch size chosen for 36 images), sgd"),
         (replace(config, batch_size=9), "125 epochs in batches of 9, sgd"),
     ):
         run = create_run(chosen, data, tmp_path / f"run-{chosen.epochs}-{chosen.batch_size}")
