@@ -46,7 +46,7 @@ const frame = () => new Promise((resolve) => { requestAnimationFrame(() => setTi
   done(times);
 })();"""
 
-# A network of this browser learns, and a view of it is asked for as often as the page does.
+# A network of this browser learns, and is watched as by its page.
 LEARN = """
 const done = arguments[0];
 const headers = { "Content-Type": "application/json" };
@@ -57,10 +57,8 @@ const ask = async (name, body) =>
   if (begun.error) return done(begun.error);
   await ask("learn/command", { command: "play" });
   (async () => {
-    for (;;) {
-      window.learning = await ask("learn/look", {});
-      await new Promise((resolve) => { setTimeout(resolve, 60); });
-    }
+    const watched = await fetch("/api/learn/watch", { method: "POST", headers, body: "{}" });
+    for (const reader = watched.body.getReader(); !(await reader.read()).done;);
   })();
   setTimeout(() => done(""), 2000);
 })();"""

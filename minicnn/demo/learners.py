@@ -1,7 +1,7 @@
 """The part of the API that lets networks learn from nothing: one for each browser, or the two of a race."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import numpy as np
@@ -37,11 +37,12 @@ class Learners:
         self.session, self.threads = session, threads
         self._learning: dict[str, Learning] = {}
         self._lock = threading.Lock()
-        self.handlers: dict[str, Callable[[str, Body], dict[str, Any]]] = {
+        self.handlers: dict[str, Callable[[str, Body], dict[str, Any] | Iterator[dict[str, Any]]]] = {
             "options": self.options,
             "start": self.start,
             "command": self.command,
             "look": self.look,
+            "watch": self.watch,
         }
         self.takes_files = {"start"}  # bodies may be as large as a picture: they hold drawings
 
@@ -102,6 +103,12 @@ class Learners:
         check_fields(body, set(), frozenset({"image", "pixels"}))
         image = shown_image(self.session, body)
         return {"image": image, **self._of(browser).look(image)}
+
+    def watch(self, browser: str, body: Body) -> Iterator[dict[str, Any]]:
+        """Return what `look` returns ten times a second, until the training pauses."""
+        check_fields(body, set(), frozenset({"image", "pixels"}))
+        image = shown_image(self.session, body)
+        return ({"image": image, **seen} for seen in self._of(browser).watch(image))
 
     def close(self) -> None:
         """End all trainings."""

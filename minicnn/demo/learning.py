@@ -5,7 +5,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,8 @@ from minicnn.demo.training import State, Training
 COMMANDS = ("play", "pause", "step", "epoch", "back")
 _FRESH = 0.03  # seconds that a look waits for the state after the step that runs
 _LAST = 5.0  # seconds that it waits for the step that ran when the training was told to pause
+_PERIOD = 0.092  # seconds from one picture to the next of those that watch: more than ten a second
+_WATCHERS = 4  # windows of one browser that watch at the same time
 _UNWATCHED = 30.0  # seconds without a look, after which the training pauses
 _MOST_BACK, _BACK_BYTES = 100, 16 << 20  # states that "back" returns to, and their memory
 
@@ -37,6 +39,7 @@ class Learning:
         self._past: deque[list[State]] = deque(maxlen=max(1, min(_MOST_BACK, _BACK_BYTES // max(size, 1))))
         self._takes_back = self._closed = self._marks = self._wanted = False
         self.busy = False  # whether a command is not done yet, or what it did is not published
+        self._watchers = 0  # so far
         self._change = threading.Condition()
         self._seen_at = time.monotonic()
         self._thread = threading.Thread(target=self._run, daemon=True, name="minicnn-demo-learning")
@@ -84,6 +87,24 @@ class Learning:
             "back": len(self._past),
             "nets": [training.look(image) for training in self.trainings],
         }
+
+    def watch(self, image: np.ndarray | None) -> Iterator[dict[str, Any]]:
+        """Return what `look` returns ten times a second, until the training pauses.
+
+        The oldest of more than `_WATCHERS` ends, too.
+        """
+        self._watchers += 1
+        return self._looks(image, self._watchers)
+
+    def _looks(self, image: np.ndarray | None, number: int) -> Iterator[dict[str, Any]]:
+        due = time.monotonic()
+        while number > self._watchers - _WATCHERS and not self._closed:
+            playing = self.playing  # before the look, so that the last one shows the pause
+            yield self.look(image)
+            if not playing:
+                return
+            due = max(due + _PERIOD, time.monotonic())
+            time.sleep(max(0.0, due - time.monotonic()))
 
     def close(self) -> None:
         """End the trainings."""

@@ -130,7 +130,7 @@ def _answer(classroom: Classroom, handler: Handler, browser: str, body: dict[str
             classroom.leave(browser)
 
 
-def _view(answer: Callable[[str, dict[str, Any]], dict[str, Any]], most: int) -> Callable[[], Response]:
+def _view(answer: Callable[[str, dict[str, Any]], Any], most: int) -> Callable[[], Response]:
     """Return the function that Flask calls: from a request of at most so many bytes to a response in JSON."""
 
     def view() -> Response:

@@ -190,3 +190,25 @@ def test_a_preset_provokes_what_it_promises(name, opened, monkeypatch):
                 training.publish()
         assert sentence in training.look(None)["advice"]
     assert name == "rescue" or preset.rival is None
+
+
+def test_who_watches_gets_pictures_until_the_training_pauses(learning, session):
+    learning.command("play")
+    steps = []
+    for seen in learning.watch(session.inputs.examples[0][0]):
+        steps.append(seen["nets"][0]["step"])
+        if len(steps) == 3:
+            learning.command("pause")
+    assert not seen["playing"]
+    assert seen["nets"][0]["probabilities"].shape == (2,)
+    assert 0 < steps[0] < steps[1] < steps[2] <= steps[-1] == do(learning, "pause")["step"]
+    assert len(list(learning.watch(None))) == 1  # nothing learns
+
+
+def test_the_oldest_of_many_who_watch_ends(learning):
+    learning.command("play")
+    first, *others = [learning.watch(None) for _ in range(5)]
+    assert next(first, None) is None
+    assert all(next(one)["playing"] for one in others)
+    learning.close()
+    assert [next(one, None) for one in others] == [None] * 4

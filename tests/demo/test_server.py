@@ -20,7 +20,7 @@ WINDOW = {"image": BLANK, "operation": "max", "size": 2, "stride": 2, "dilation"
 SETTINGS = {"optimizer": "sgd", "lr": "0.1", "batch_size": "128", "seed": "0"}
 NAN = base64.b64encode(np.full(28 * 28, np.nan, "<f4").tobytes()).decode()
 NAMES = ["net", "look", "picture", "cell", "backward", "step", "undo", "example", "slide", "without"]
-NAMES += ["learn/options", "learn/start", "learn/command", "learn/look"]
+NAMES += ["learn/options", "learn/start", "learn/command", "learn/look", "learn/watch"]
 
 
 @pytest.fixture(scope="module")
@@ -172,6 +172,9 @@ def test_our_own_page_is_answered(client, host):
         ("without", {"image": BLANK, "off": [[2, -1]]}, "off"),
         ("learn/look", {}, "start one"),
         ("learn/command", {"command": "play"}, "start one"),
+        ("learn/watch", {}, "start one"),
+        ("learn/watch", {"image": BLANK, "evil": 1}, "evil"),
+        ("learn/watch", {"pixels": 3}, "pixels"),
         ("learn/options", {"evil": 1}, "evil"),
         ("learn/start", {}, "missing or unknown: settings"),
         ("learn/start", {"settings": None}, "must be an object, got NoneType"),
@@ -323,3 +326,17 @@ def test_half_a_request_holds_up_nobody_and_is_given_up(session, monkeypatch, ca
         thread.join()
         server.server_close()
     assert caplog.records == []  # nothing is written over what the terminal shows
+
+
+def test_who_watches_a_network_gets_a_line_for_each_picture(opened):
+    app = make_app(opened, 8470)
+    client = app.test_client()
+    ask(client, "learn/start", {"settings": SETTINGS})
+    ask(client, "learn/command", {"command": "step"})
+    response = post(client, "learn/watch", json.dumps({"image": BLANK}))
+    assert response.mimetype == "application/x-ndjson"
+    assert response.headers["Content-Security-Policy"]
+    *_, last = [json.loads(line) for line in response.text.splitlines()]
+    assert (last["playing"], last["nets"][0]["step"]) == (False, 1)
+    assert unpack(last["nets"][0]["probabilities"]).sum() == pytest.approx(1)
+    app.extensions["learners"].close()

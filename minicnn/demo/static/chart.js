@@ -9,10 +9,22 @@ function roundUp(value) {
   return ROUND.find((factor) => factor * power >= value * 0.999) * power;
 }
 
+// The sizes of canvases. Asked for after each change of the page, the browser would lay it out for the answer alone.
+const boxes = new WeakMap();
+const observer = new ResizeObserver((entries) => { for (const { target, contentRect } of entries) boxes.set(target, contentRect); });
+
+function boxOf(canvas) {
+  if (!boxes.has(canvas)) {
+    boxes.set(canvas, canvas.getBoundingClientRect());
+    observer.observe(canvas);
+  }
+  return boxes.get(canvas);
+}
+
 // curves: [{points: [[epoch, value], ...], colour, dashed}], the colour a CSS variable; most: the end of the scale,
 // by default by the values.
 export function drawChart(canvas, curves, most = null) {
-  const box = canvas.getBoundingClientRect();
+  const box = boxOf(canvas);
   const ratio = devicePixelRatio || 1;
   const [width, height] = [box.width, box.height].map((length) => Math.round(length * ratio));
   if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height }); // which takes long

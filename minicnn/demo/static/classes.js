@@ -1,6 +1,6 @@
 // The classes, each with a bar for its probability.
 
-import { element } from "./format.js";
+import { element, write } from "./format.js";
 
 // wrap(parts, number) returns the element that holds the name, the bar and the share of a class.
 export function listClasses(list, names, wrap) {
@@ -15,6 +15,6 @@ export function listClasses(list, names, wrap) {
 export function showShares(list, shares) {
   [...list.children].forEach((item, number) => {
     item.querySelector("i").style.transform = `scaleX(${shares ? shares[number] : 0})`;
-    item.querySelector(".share").textContent = shares ? `${(100 * shares[number]).toFixed(1)} %` : "";
+    write(item.querySelector(".share"), shares ? `${(100 * shares[number]).toFixed(1)} %` : "");
   });
 }

@@ -24,3 +24,8 @@ export const amount = (value) => {
 export const percent = (share) => `${share > 0 && share < 5e-4 ? amount(100 * share) : (100 * share).toFixed(1)} %`;
 
 export const counted = (count, one, many = `${one}s`) => `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
+
+// Change the text of an element, if it is another one: each change makes the browser lay out and paint anew.
+export function write(place, text) {
+  if (place.textContent !== text) place.textContent = text;
+}

@@ -3,7 +3,7 @@
 import { unpack } from "./api.js";
 import { listClasses, showShares } from "./classes.js";
 import { largest, signed } from "./colours.js";
-import { amount, counted, element, percent } from "./format.js";
+import { amount, counted, element, percent, write } from "./format.js";
 import { Picture } from "./picture.js";
 
 const DECADES = [-7, 1]; // powers of ten that the bars of the gradients span
@@ -13,8 +13,8 @@ export class NetPanel {
   // name: "", or A or B in a race; described: what the server says of the network once.
   constructor(name, described, classes) {
     Object.assign(this, { name, described, classes, pictures: new Map(), last: [] });
-    this.status = element("p", { className: "status" });
-    this.advice = element("p");
+    this.status = element("p", { className: "status" }, this.title(""), element("span"));
+    this.advice = element("p", {}, this.title(""), element("span"));
     this.answer = element("output", { textContent: "–" });
     this.answer.setAttribute("aria-live", "off");
     this.list = element("ol", { className: "classes" });
@@ -44,11 +44,13 @@ export class NetPanel {
       !step ? "random weights" : loss === undefined ? "" : `loss ${amount(loss)}, accuracy ${percent(accuracy)}`,
       tested === undefined || !step ? "" : `${percent(tested)} of ${this.described.tests.toLocaleString("en")} test images`,
       playing && rate ? `${counted(Math.round(rate), "step")} a second` : ""].filter(Boolean).join("; ");
-    this.status.replaceChildren(this.title(""), `${text}.`);
-    this.advice.replaceChildren(...(seen.error || seen.advice ? [this.title(""), [seen.error, seen.advice].filter(Boolean).join(" ")] : []));
+    write(this.status.lastChild, `${text}.`);
+    const advice = [seen.error, seen.advice].filter(Boolean).join(" ");
+    this.advice.firstChild.hidden = !advice;
+    write(this.advice.lastChild, advice);
     this.showGradients(seen.gradients, seen.dead);
     const shares = seen.probabilities ? unpack(seen.probabilities).values : null;
-    this.answer.textContent = shares ? this.classes[shares.indexOf(Math.max(...shares))] ?? "not a number" : "–";
+    write(this.answer, shares ? this.classes[shares.indexOf(Math.max(...shares))] ?? "not a number" : "–");
     showShares(this.list, shares?.every(Number.isFinite) ? shares : null);
     const maps = (seen.maps ?? []).map(({ name, values }) => [name, `Output of ${name}`, values]);
     const all = seen.kernels ? [["kernels", "Kernels of the first layer", seen.kernels], ...maps] : maps;
@@ -76,10 +78,10 @@ export class NetPanel {
     layers.forEach(({ name, size }, i) => {
       const [title, track, value] = this.gradients.children[i].children;
       const share = size > 0 ? (Math.log10(size) - DECADES[0]) / (DECADES[1] - DECADES[0]) : 0;
-      track.firstChild.style.width = `${100 * Math.min(1, Math.max(0, share))}%`;
+      track.firstChild.style.transform = `scaleX(${Math.min(1, Math.max(0, share))})`;
       const units = dead.find((one) => one.name === name);
-      title.lastChild.textContent = units?.dead ? `${units.dead} of ${units.units} dead` : "";
-      value.textContent = size > 1e30 ? "∞" : amount(size);
+      write(title.lastChild, units?.dead ? `${units.dead} of ${units.units} dead` : "");
+      write(value, size > 1e30 ? "∞" : amount(size));
     });
     this.gradients.hidden = !layers.length;
   }
@@ -97,7 +99,7 @@ export class NetPanel {
     const most = largest(values);
     shown.picture.paint(values, (value) => signed(value, most));
     const dark = name === "kernels" ? 0 : countDark(values, shape[2]);
-    shown.scale.textContent = `largest ${amount(most)}${dark ? `; ${dark} of ${shape[2]} maps are 0 everywhere for this image` : ""}`;
+    write(shown.scale, `largest ${amount(most)}${dark ? `; ${dark} of ${shape[2]} maps are 0 everywhere for this image` : ""}`);
   }
 
   arrange() {
@@ -106,7 +108,7 @@ export class NetPanel {
 }
 
 function countDark(values, maps) {
-  const lit = new Set();
-  values.forEach((value, i) => { if (value !== 0) lit.add(i % maps); });
-  return maps - lit.size;
+  const lit = new Uint8Array(maps);
+  for (let i = 0, map = 0; i < values.length; i++, map = map + 1 === maps ? 0 : map + 1) if (values[i] !== 0) lit[map] = 1;
+  return lit.reduce((dark, one) => dark - one, maps);
 }

@@ -3,17 +3,19 @@
 import { ask, complaint, toBase64, unpack } from "./api.js";
 import { drawChart } from "./chart.js";
 import { onSchemeChange } from "./colours.js";
-import { counted, element } from "./format.js";
+import { counted, element, write } from "./format.js";
 import { offerLargeType } from "./large.js";
 import { Collection } from "./learn-drawings.js";
 import { NetPanel } from "./learn-net.js";
 import { SettingsForm } from "./learn-settings.js";
 import { Pad } from "./pad.js";
+import { streamed } from "./stream.js";
 
 const $ = (id) => document.getElementById(id);
-const PERIOD = 85; // milliseconds from one look to the next, for more than ten pictures a second
-const state = { image: null, version: 0, strokedAt: null, last: null, course: 0, panels: [], described: [] };
-let net, pad, form, collection, wake = () => {};
+const PERIOD = 92; // milliseconds from one look to the next while somebody draws, and twice that while nothing learns
+const STROKES = 300; // milliseconds without a stroke, after which nobody draws
+const state = { image: null, version: 0, strokedAt: null, drawnAt: -Infinity, last: null, course: 0, panels: [], described: [] };
+let net, pad, form, collection, stream = null, rested = () => {};
 
 // --- starting -------------------------------------------------------------------------------------------------
 
@@ -46,21 +48,39 @@ function layOut(nets) {
 
 // --- watching -------------------------------------------------------------------------------------------------
 
+const shown = () => (state.image ? { image: state.image } : pad.strokes.length ? { pixels: toBase64(pad.pixels()) } : {});
+
 async function look() {
   const { version, course, strokedAt } = state;
   state.strokedAt = null;
-  const given = state.image ? { image: state.image } : pad.strokes.length ? { pixels: toBase64(pad.pixels()) } : {};
-  const seen = await ask("learn/look", given);
+  take(await ask("learn/look", shown()), version, course);
+  if (strokedAt) document.body.dataset.milliseconds = performance.now() - strokedAt; // from the stroke to the answer
+}
+
+// While networks learn, the server sends pictures without being asked for each, until something is drawn.
+async function follow() {
+  const { version, course } = state;
+  stream = new AbortController();
+  try {
+    for await (const seen of streamed("learn/watch", shown(), stream.signal)) {
+      take(seen, version, course);
+      if (state.mute) quiet();
+    }
+  } catch (error) {
+    if (!stream.signal.aborted) throw error;
+  }
+}
+
+function take(seen, version, course) {
   if (course !== state.course) return;
   if (version === state.version && seen.image) state.image = seen.image.data;
   state.last = seen;
   show(seen);
-  if (strokedAt) document.body.dataset.milliseconds = performance.now() - strokedAt; // from the stroke to the answer
   document.body.dataset.pictures = 1 + Number(document.body.dataset.pictures ?? 0);
 }
 
 function show({ playing, back, error, nets }) {
-  $("play").textContent = playing ? "Pause" : "Play";
+  write($("play"), playing ? "Pause" : "Play");
   $("back").disabled = !back;
   nets.forEach((seen, i) => state.panels[i].show(seen, playing));
   if (error) $("problem").textContent = error;
@@ -84,14 +104,21 @@ const trying = (work) => async (...args) => {
 
 const rest = (milliseconds) => new Promise((done) => {
   const timer = setTimeout(done, milliseconds);
-  wake = () => { clearTimeout(timer); done(); };
+  rested = () => { clearTimeout(timer); done(); };
 });
+
+// Look at once, whatever the page waits for.
+function wake() {
+  stream?.abort();
+  rested();
+}
 
 async function watch() {
   for (;;) {
     const began = performance.now();
     const looks = state.panels.length > 0 && document.visibilityState === "visible";
-    const fine = looks ? await quietly(look) : true;
+    const draws = began - state.drawnAt < STROKES;
+    const fine = looks ? await quietly(state.last?.playing && !draws ? follow : look) : true;
     const period = fine ? (state.last?.playing ? PERIOD : 2 * PERIOD) : 1000;
     if (!looks || !fine || !state.strokedAt) await rest(Math.max(5, period - (performance.now() - began)));
   }
@@ -101,8 +128,7 @@ async function watch() {
 async function quietly(work) {
   try {
     await work();
-    if (state.mute) $("problem").textContent = "";
-    state.mute = false;
+    if (state.mute) quiet();
     return true;
   } catch (error) {
     state.mute = true;
@@ -111,12 +137,17 @@ async function quietly(work) {
   }
 }
 
+function quiet() {
+  $("problem").textContent = "";
+  state.mute = false;
+}
+
 // --- pad ------------------------------------------------------------------------------------------------------
 
 function padChanged() {
   state.version++;
   if (pad.strokes.length || !pad.image) state.image = null;
-  state.strokedAt = performance.now();
+  state.strokedAt = state.drawnAt = performance.now();
   wake();
 }
 
@@ -155,6 +186,7 @@ const begin = trying(async () => {
   $("random").addEventListener("click", trying(showExample));
   $("random").hidden = !net.examples;
   onSchemeChange(() => { pad.paint(); if (state.last) show(state.last); });
+  document.addEventListener("visibilitychange", wake);
   new ResizeObserver(() => { for (const panel of state.panels) panel.arrange(); }).observe($("nets"));
   const started = await restart();
   watch();
