@@ -9,7 +9,7 @@ const KEY = "minicnn-drawings";
 const SHOWN = 40; // small pictures of the latest
 
 export class Collection {
-  // part: the element; most: how many the server takes, 0 for none; image(): base64 of what the pad shows, or null;
+  // part: the element; most: how many the server takes, 0 for none; image(): promises base64 of what the pad shows, or null;
   // changed(added) after each change.
   constructor(part, most, net, image, changed) {
     Object.assign(this, { most, net, changed, size: net.input.reduce((product, length) => product * length) });
@@ -17,7 +17,7 @@ export class Collection {
     part.hidden = !most;
     this.drawings = this.read();
     net.classes.forEach((name, value) => this.$("label").append(element("option", { value, textContent: name })));
-    this.$("add").addEventListener("click", () => this.add(image()));
+    this.$("add").addEventListener("click", async () => this.add(await image()));
     this.$("forget").addEventListener("click", () => { this.drawings = []; this.keep(); });
     this.show();
   }

@@ -151,6 +151,12 @@ function padChanged() {
   wake();
 }
 
+// What the pad shows as the network gets it: the server makes that of a drawing.
+async function drawnImage() {
+  if (!state.image && pad.strokes.length) await quietly(look);
+  return state.image;
+}
+
 async function showExample() {
   const found = await ask("example", { wrong: false });
   pad.load(unpack(found.image).values, found.image.shape);
@@ -172,7 +178,7 @@ const begin = trying(async () => {
   pad = new Pad($("pad"), net.draws, padChanged);
   if (!net.draws) $("pad-help").textContent = "Choose a test image.";
   const restart = trying(start);
-  collection = new Collection($("collection"), options.drawings, net, () => state.image, (added) => {
+  collection = new Collection($("collection"), options.drawings, net, drawnImage, (added) => {
     if (added) pad.clear();
     if (form.learnsOwn()) restart();
   });

@@ -25,7 +25,8 @@ export class Picture {
 
   // Lay the maps out in rows that fit into so many CSS pixels.
   arrange(width) {
-    const least = this.flat ? Math.min(this.scale, Math.floor(width / this.columns)) : this.scale;
+    const room = width / this.columns;
+    const least = this.flat ? Math.min(this.scale, Math.floor(room) || room) : this.scale;
     const fit = Math.max(1, Math.floor((width / least + GAP) / (this.columns + GAP)));
     const lines = Math.ceil(this.channels / fit);
     this.across = Math.ceil(this.channels / lines);
