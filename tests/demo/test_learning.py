@@ -197,11 +197,12 @@ def test_who_watches_gets_pictures_until_the_training_pauses(learning, session):
     steps = []
     for seen in learning.watch(session.inputs.examples[0][0]):
         steps.append(seen["nets"][0]["step"])
-        if len(steps) == 3:
+        if len({*steps}) == 3:
             learning.command("pause")
     assert not seen["playing"]
     assert seen["nets"][0]["probabilities"].shape == (2,)
-    assert 0 < steps[0] < steps[1] < steps[2] <= steps[-1] == do(learning, "pause")["step"]
+    assert steps == sorted(steps)
+    assert steps[-1] == do(learning, "pause")["step"]
     assert len(list(learning.watch(None))) == 1  # nothing learns
 
 
