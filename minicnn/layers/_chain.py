@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minicnn.errors import LOCATED, with_place
-from minicnn.layers import _exchange
+from minicnn.layers import _exchange, _folding
 from minicnn.layers._freezing import require_gradients
 from minicnn.layers.base import Layer
 from minicnn.ops.underflow import HARMLESS
@@ -68,16 +68,26 @@ class Chain(Layer):
         x = x if self.layers else x.copy()
         layers = iter(enumerate(self.layers))
         for i, layer in layers:
-            if layer.commutes_with_max and 0 < i < len(self.layers) - 1:  # x of the first is the caller's
-                y = _exchange.forward(layer, self.layers[i + 1], x)
-                if y is not None:
-                    x, _ = y, next(layers)
-                    continue
+            y = self._with_next(i, x)
+            if y is not None:
+                x, _ = y, next(layers)
+                continue
             try:
                 x = layer(x)
             except LOCATED as error:
                 raise _located(error, i, layer, np.shape(x)) from error
         return x
+
+    def _with_next(self, i: int, x: np.ndarray) -> np.ndarray | None:
+        """Return the output of layer i and the next if they are faster together; None if they are not."""
+        if i == len(self.layers) - 1:
+            return None
+        layer, following = self.layers[i : i + 2]
+        if layer.commutes_with_max and i > 0:  # x of the first is the caller's
+            return _exchange.forward(layer, following, x)
+        if layer._scaled_forward is not None:
+            return _folding.forward(layer, following, x)
+        return None
 
     @HARMLESS
     def backward(self, dy: np.ndarray) -> np.ndarray | None:

@@ -99,15 +99,20 @@ def _may_exchange(function: Layer, maximum: Layer) -> bool:
     kinds: tuple[Any, Any] = type(function), type(maximum)
     return (
         function.training == maximum.training
-        and _METHODS.isdisjoint(vars(function))  # no method was replaced in the object, as a hook does
-        and _METHODS.isdisjoint(vars(maximum))
-        and _promises(kinds[0], "commutes_with_max")
-        and _promises(kinds[1], "takes_max")
+        and not has_own_methods(function)
+        and not has_own_methods(maximum)
+        and promises(kinds[0], "commutes_with_max")
+        and promises(kinds[1], "takes_max")
     )
 
 
+def has_own_methods(layer: Layer) -> bool:
+    """Return whether a method was replaced in the object itself, as a hook does."""
+    return not _METHODS.isdisjoint(vars(layer))
+
+
 @lru_cache(maxsize=256)
-def _promises(kind: Any, name: str) -> bool:
+def promises(kind: Any, name: str) -> bool:
     """Return whether a class makes the promise for the methods that it has."""
     for cls in kind.__mro__:
         if name in vars(cls):

@@ -15,6 +15,7 @@ from minicnn.batch_sums import sum_over_batch
 from minicnn.config.configurable import Configurable
 from minicnn.layers._building import build_layer, outer_dtype
 from minicnn.layers._exchange import Exchangeable, Exchanged
+from minicnn.layers._folding import Foldable
 from minicnn.layers._freezing import Freezable
 from minicnn.layers._prediction import detached_generators, predict_batches
 from minicnn.parameter_tree import find_objects
@@ -26,7 +27,7 @@ from minicnn.validation import check_examples, check_floats, check_input_shape, 
 _EMPTY: Any = (None, None)  # an empty cache: no value, no thread
 
 
-class Layer(Configurable, Exchangeable, Freezable):
+class Layer(Configurable, Exchangeable, Foldable, Freezable):
     """One step of a network: `forward` computes and caches, `backward` returns gradients.
 
     To write a layer, subclass and implement:

@@ -88,6 +88,11 @@ class Conv2D(Layer):
         bias = self.bias.value if self.bias is not None else None
         return conv2d(x, self.kernel.value, bias, *self._geometry)
 
+    def _scaled_forward(self, x: np.ndarray, scale: np.ndarray, shift: np.ndarray) -> np.ndarray:
+        """Return scale * forward(x) + shift, see `Foldable`."""
+        bias = shift if self.bias is None else scale * self.bias.value + shift
+        return conv2d(x, (scale * self.kernel.value).astype(x.dtype), bias, *self._geometry)
+
     def backward(self, dy: np.ndarray) -> np.ndarray | None:
         """Return dL/dx; add the gradients of kernel and bias, if they are trained."""
         x, kernel, bias = self.cache, self.kernel, self.bias

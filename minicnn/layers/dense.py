@@ -61,6 +61,13 @@ class Dense(Layer):
             y += self.bias.value
         return y
 
+    def _scaled_forward(self, x: np.ndarray, scale: np.ndarray, shift: np.ndarray) -> np.ndarray:
+        """Return scale * forward(x) + shift, see `Foldable`."""
+        bias = shift if self.bias is None else scale * self.bias.value + shift
+        y = x @ (scale * self.kernel.value).astype(x.dtype)
+        y += bias.astype(x.dtype)
+        return y
+
     def backward(self, dy: np.ndarray) -> np.ndarray | None:
         """Return dL/dx; add the gradients of kernel and bias, if they are trained."""
         x = self.cache

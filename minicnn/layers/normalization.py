@@ -109,6 +109,13 @@ class BatchNorm(_ScaleAndShift):
             running.value += (1 - self.momentum) * (new - running.value)
         return normalize(x, mean, var, gamma, beta, self.eps)
 
+    def _scale_and_shift(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return what evaluation mode applies to each channel, in float64, see `Foldable`."""
+        scale = 1 / np.sqrt(self.running_var.value.astype(np.float64) + self.eps)
+        scale = scale if self.gamma is None else scale * self.gamma.value
+        shift = -scale * self.running_mean.value
+        return scale, shift if self.beta is None else shift + self.beta.value
+
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """Return dL/dx, through the batch statistics too; add the gradients of gamma and beta."""
         x, mean, var, count = self.cache

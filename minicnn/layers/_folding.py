@@ -1,0 +1,56 @@
+"""In evaluation mode, a normalization after a convolution or dense layer costs nothing: it scales the weights.
+
+    scale * (kernel * x + bias) + shift  =  (scale * kernel) * x + (scale * bias + shift)
+
+A Chain computes the right side, which differs by rounding only. The weights of the layers do not change: the
+scaled kernel is made for each pass, which takes far less time than one more pass over the outputs. In
+training mode the statistics depend on the outputs, so nothing is folded.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from minicnn.layers._exchange import has_own_methods, promises
+from minicnn.safeguards.claims import check_thread
+
+Layer: TypeAlias = Any  # that of `minicnn.layers.base`
+
+
+class Foldable:
+    """What a layer promises, so that a Chain may compute it together with its neighbor in evaluation mode.
+
+    As those of `Exchangeable`, a promise holds for the methods of the class that makes it. It is for this
+    package's own layers.
+
+    Attributes
+    ----------
+    _scaled_forward : function or None
+        `_scaled_forward(x, scale, shift)` returns scale * forward(x) + shift, for one scale and shift for each
+        channel, both (C,).
+    _scale_and_shift : function or None
+        `_scale_and_shift()` returns the scale and the shift of each channel that `forward` applies in
+        evaluation mode.
+    """
+
+    _scaled_forward: Any = None
+    _scale_and_shift: Any = None
+
+
+def forward(first: Layer, second: Layer, x: np.ndarray) -> np.ndarray | None:
+    """Return the output of the two layers, computed by the first; None if that must not be."""
+    if first.training or second.training or second._scale_and_shift is None:
+        return None
+    if has_own_methods(first) or has_own_methods(second):
+        return None
+    if not (promises(type(first), "_scaled_forward") and promises(type(second), "_scale_and_shift")):
+        return None
+    try:
+        for layer in (first, second):
+            check_thread(layer)
+            layer._cache = None, None  # empty, as after a call
+        return first._scaled_forward(x, *second._scale_and_shift())
+    except Exception:  # computed one after the other, the message names the right layer
+        return None
