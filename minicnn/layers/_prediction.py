@@ -4,14 +4,33 @@ from __future__ import annotations
 
 import copy
 import itertools
+import math
 from typing import Any
 
 import numpy as np
 
 from minicnn.safeguards.claims import reading
 from minicnn.safeguards.inputs import input_batches
+from minicnn.validation import check_int
+
+FEWEST, MOST = 32, 256  # examples of a forward pass, by default
+MAX_VALUES = 1 << 21  # of a layer's output, by default: with more, arrays fall out of the caches
 
 _numbers = itertools.count()
+
+
+def prediction_batch(model: Any, batch_size: int | None, examples: int) -> int:
+    """Return the number of examples of a forward pass: `batch_size`, or by default a power of two.
+
+    The default depends on the model alone, by its largest output, so that equal examples get equal bits.
+    """
+    if batch_size is not None:
+        return check_int(batch_size, "batch_size", low=1)
+    if examples <= FEWEST:
+        return FEWEST
+    layers = [model, *(layer for _, layer in model.named_layers())]
+    largest = max(math.prod(layer.output_shape) for layer in layers)
+    return min(max(1 << (MAX_VALUES // max(largest, 1)).bit_length() >> 1, FEWEST), MOST)
 
 
 def detached_generators(generators: list[np.random.Generator]) -> dict[int, np.random.Generator]:

@@ -17,12 +17,12 @@ from minicnn.layers._building import build_layer, outer_dtype
 from minicnn.layers._exchange import Exchangeable, Exchanged
 from minicnn.layers._folding import Foldable
 from minicnn.layers._freezing import Freezable
-from minicnn.layers._prediction import detached_generators, predict_batches
+from minicnn.layers._prediction import detached_generators, predict_batches, prediction_batch
 from minicnn.parameter_tree import find_objects
 from minicnn.safeguards.claims import check_thread
 from minicnn.safeguards.inputs import input_batches
 from minicnn.safeguards.nonfinite import watched
-from minicnn.validation import check_examples, check_floats, check_input_shape, check_int, check_numbers
+from minicnn.validation import check_examples, check_floats, check_input_shape, check_numbers
 
 _EMPTY: Any = (None, None)  # an empty cache: no value, no thread
 
@@ -151,7 +151,7 @@ class Layer(Configurable, Exchangeable, Foldable, Freezable):
         self._cache = _EMPTY
         return self.forward(x)
 
-    def predict(self, x: np.ndarray, batch_size: int = 256) -> np.ndarray:
+    def predict(self, x: np.ndarray, batch_size: int | None = None) -> np.ndarray:
         """Return the outputs for all of `x`, computed in batches and in evaluation mode.
 
         Several threads may predict at once; while another one trains, with the weights between two steps.
@@ -161,8 +161,9 @@ class Layer(Configurable, Exchangeable, Foldable, Freezable):
         x : ndarray, shape (N, ...)
             uint8 images are scaled to [0, 1], batch by batch, unless a `Rescaling` at the start does so;
             anything else is cast to the weights' dtype.
-        batch_size : int
-            Examples per forward pass; it affects the memory needed, not the result.
+        batch_size : int, optional
+            Examples per forward pass; it affects time and memory, not the result but by rounding. By default
+            between 32 and 256, fewer the larger the maps of the model are.
 
         Returns
         -------
@@ -181,9 +182,9 @@ class Layer(Configurable, Exchangeable, Foldable, Freezable):
             If a number overflows, or a prediction is NaN; it names the layer. With `np.seterr(all="raise")`
             it is a FloatingPointError.
         """
-        batch_size = check_int(batch_size, "batch_size", low=1)
         x, input_shape = check_numbers(x, "x"), self._require_built()
         check_examples(x, input_shape)
+        batch_size = prediction_batch(self, batch_size, len(x))
         compute = functools.partial(predict_batches, self, x, batch_size)
         return watched(compute, self, functools.partial(input_batches, self, x, batch_size))
 

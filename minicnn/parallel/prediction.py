@@ -5,20 +5,21 @@ from typing import Any
 
 import numpy as np
 
+from minicnn.layers._prediction import prediction_batch
 from minicnn.layers.base import Layer
 from minicnn.parallel.threads import blas_threads, resolve_threads
 from minicnn.safeguards.claims import reading
 from minicnn.safeguards.inputs import input_batches, share_notes
 from minicnn.safeguards.nonfinite import watched
 from minicnn.safeguards.threads import current_thread, serve
-from minicnn.validation import check_int
 
 
 def parallel_predict(
-    model: Layer, x: np.ndarray, batch_size: int = 256, threads: int | None = None
+    model: Layer, x: np.ndarray, batch_size: int | None = None, threads: int | None = None
 ) -> np.ndarray:
     """Return `model.predict(x, batch_size)`, computed by several threads, by default one for each core."""
-    batch_size = check_int(batch_size, "batch_size", low=1)
+    x = np.asanyarray(x)
+    batch_size = prediction_batch(model, batch_size, len(x))
     compute = functools.partial(_predict, model, x, batch_size, resolve_threads(threads))
     return watched(compute, model, functools.partial(input_batches, model, x, batch_size))
 
@@ -26,7 +27,7 @@ def parallel_predict(
 def _predict(model: Layer, x: np.ndarray, batch_size: int, threads: int) -> np.ndarray:
     from concurrent.futures import ThreadPoolExecutor  # imported here to keep `import minicnn` fast
 
-    parts = np.array_split(np.asanyarray(x), min(threads, max(len(x) // batch_size, 1)))
+    parts = np.array_split(x, min(threads, max(len(x) // batch_size, 1)))
     # NumPy keeps these settings per thread; the caller's apply to all of them.
     errors: dict[str, Any] = {**np.geterr(), "call": np.geterrcall()}
 

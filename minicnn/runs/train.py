@@ -215,7 +215,7 @@ def evaluate(
 ) -> tuple[dict[str, float], np.ndarray]:
     """Return the `loss` and `accuracy` of a model on images, and its logits; `threads` as for `Trainer`."""
     with np.errstate(all="ignore"):  # a network that diverged shows it in these numbers
-        logits = parallel_predict(model, images, 256, threads)
+        logits = parallel_predict(model, images, threads=threads)
         loss, _ = softmax_cross_entropy(logits, labels)
         return {"loss": loss, "accuracy": accuracy(logits, labels)}, logits
 

@@ -23,22 +23,22 @@ class Predictor(Stepper):
         self,
         x: np.ndarray | ExampleSource,
         y: np.ndarray | None = None,
-        batch_size: int = 256,
+        batch_size: int | None = None,
         sample_weight: np.ndarray | None = None,
     ) -> dict[str, float]:
-        """Return loss and metrics over all of `x`, `batch_size` examples at a time, in evaluation mode."""
+        """Return loss and metrics over all of `x`, in evaluation mode; `batch_size` as of `Layer.predict`."""
         data = check_data(x, y, self.model)
         labels = labels_of(data)
         weights = None if sample_weight is None else check_sample_weight(sample_weight, len(labels))
         return score(self._predict(data, batch_size), labels, self.loss, self.metrics, weights)
 
-    def predict(self, x: np.ndarray | ExampleSource, batch_size: int = 256) -> np.ndarray:
+    def predict(self, x: np.ndarray | ExampleSource, batch_size: int | None = None) -> np.ndarray:
         """Return the model's outputs for all of `x`, see `Layer.predict`; the threads share the work."""
         if is_source(x):
             return self._predict(check_data(x, None, self.model), batch_size)
         return parallel_predict(self.model, cast(np.ndarray, x), batch_size, self.threads)
 
-    def _predict(self, data: ExampleSource | Examples, batch_size: int) -> np.ndarray:
+    def _predict(self, data: ExampleSource | Examples, batch_size: int | None) -> np.ndarray:
         with reading(self.model, copied=True) as (model, _):  # all parts are predicted with the same weights
             predict = functools.partial(parallel_predict, model, batch_size=batch_size, threads=self.threads)
             return predict_part(data, predict, slice(0, len(labels_of(data))))

@@ -21,7 +21,8 @@ from minicnn import (
     Softmax,
     Tanh,
 )
-from minicnn.layers._prediction import detached_generator
+from minicnn.layers._prediction import detached_generator, prediction_batch
+from minicnn.models import lenet5
 from minicnn.validation import check_examples
 
 
@@ -375,6 +376,27 @@ def test_predict_scales_uint8_and_does_not_depend_on_the_batch_size():
         model.predict(images, 0)
     with pytest.raises(RuntimeError, match=r"^Dense is not built yet: call build\(input_shape\) first"):
         Dense(1).predict(images)
+
+
+@pytest.mark.parametrize(
+    "model, shape, expected",
+    [
+        (Sequential([Dense(3)]), (2,), 256),
+        (lenet5(), (28, 28, 1), 256),  # 6 maps of 28x28
+        (Sequential([Sequential([Conv2D(32, 3, padding="same")]), Conv2D(3, 1)]), (32, 32, 3), 64),
+        (Conv2D(64, 3), (100, 100, 3), 32),
+    ],
+)
+def test_predict_takes_fewer_examples_at_a_time_the_larger_the_maps(model, shape, expected):
+    model.build(shape, rng=0)
+    assert prediction_batch(model, None, 1000) == expected
+    assert prediction_batch(model, None, 32) == 32
+    assert prediction_batch(model, 7, 1000) == 7
+    sizes = []
+    forward = model.forward
+    model.forward = lambda x: sizes.append(len(x)) or forward(x)
+    model.predict(np.zeros((expected + 1, *shape)))
+    assert sizes == [expected, 1]
 
 
 @pytest.mark.parametrize("given", [np.uint8, np.int64, np.float32, np.float64])
