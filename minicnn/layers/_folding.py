@@ -1,4 +1,4 @@
-"""In evaluation mode, a normalization after a convolution or dense layer costs nothing: it scales the weights.
+"""In evaluation mode, BatchNorm after a convolution or a dense layer costs nothing: it scales the weights.
 
     scale * (kernel * x + bias) + shift  =  (scale * kernel) * x + (scale * bias + shift)
 
@@ -28,8 +28,8 @@ class Foldable:
     Attributes
     ----------
     _scaled_forward : function or None
-        `_scaled_forward(x, scale, shift)` returns scale * forward(x) + shift, for one scale and shift for each
-        channel, both (C,).
+        `_scaled_forward(x, scale, shift)` returns scale * forward(x) + shift; scale and shift are (C,), one
+        for each channel.
     _scale_and_shift : function or None
         `_scale_and_shift()` returns the scale and the shift of each channel that `forward` applies in
         evaluation mode.
@@ -45,7 +45,8 @@ def forward(first: Layer, second: Layer, x: np.ndarray) -> np.ndarray | None:
         return None
     if has_own_methods(first) or has_own_methods(second):
         return None
-    if not (promises(type(first), "_scaled_forward") and promises(type(second), "_scale_and_shift")):
+    kinds: tuple[Any, Any] = type(first), type(second)
+    if not (promises(kinds[0], "_scaled_forward") and promises(kinds[1], "_scale_and_shift")):
         return None
     try:
         for layer in (first, second):

@@ -162,8 +162,7 @@ class Layer(Configurable, Exchangeable, Foldable, Freezable):
             uint8 images are scaled to [0, 1], batch by batch, unless a `Rescaling` at the start does so;
             anything else is cast to the weights' dtype.
         batch_size : int, optional
-            Examples per forward pass; it affects time and memory, not the result but by rounding. By default
-            between 32 and 256, fewer the larger the maps of the model are.
+            Examples per forward pass, for time and memory. By default 32 to 256, by the size of the maps.
 
         Returns
         -------
@@ -179,8 +178,7 @@ class Layer(Configurable, Exchangeable, Foldable, Freezable):
         Warns
         -----
         UserWarning
-            If a number overflows, or a prediction is NaN; it names the layer. With `np.seterr(all="raise")`
-            it is a FloatingPointError.
+            If a number overflows, or a prediction is NaN: FloatingPointError with `np.seterr(all="raise")`.
         """
         x, input_shape = check_numbers(x, "x"), self._require_built()
         check_examples(x, input_shape)
