@@ -2,9 +2,9 @@
 
 Each is one pass over the values, in blocks that stay in the cache. Rows are added by products with ones, and
 statistics are float64. What rounding to the values' dtype takes from a mean is part of the shift that is
-added at the end, so that a large mean costs no digits. Means near 0 are a part of that shift as a whole, which
-saves an operation of three or four. The normalized values are not stored: the backward pass computes them
-again from x, which is faster than reading one more array.
+added at the end, so that a large mean costs no digits. Means near 0 are a part of that shift as a whole,
+which saves an operation of three or four. The normalized values are not stored: the backward pass computes
+them again from x, which is faster than reading one more array.
 """
 
 from collections.abc import Iterator
@@ -114,7 +114,7 @@ def input_gradient(
 def _center(
     plan: NormPlan, mean: np.ndarray, inverse: np.ndarray, dtype: np.dtype
 ) -> tuple[np.ndarray | float, np.ndarray | None]:
-    """Return what to subtract from values before anything else, also along rows: 0 and None for near means."""
+    """Return what to subtract from values first, also along rows: 0 and None for means near 0."""
     if (abs(mean) * inverse <= NEAR).all():
         return 0.0, None
     center = mean.astype(dtype)
