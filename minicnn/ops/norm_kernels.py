@@ -16,7 +16,7 @@ from minicnn.ops.sums import MAX_PRODUCT_ROWS, sum_rows
 
 Statistics = tuple[np.ndarray, np.ndarray]  # mean and variance, in the plan's `statistics_shape`
 
-NEAR = 2.0  # standard deviations from 0, up to which a mean that is not subtracted costs a bit of precision
+NEAR = 4.0  # standard deviations from 0, up to which a mean that is not subtracted costs two bits at most
 
 
 def moments(values: np.ndarray, plan: NormPlan) -> Statistics:

@@ -379,7 +379,7 @@ def test_predict_scales_uint8_and_does_not_depend_on_the_batch_size():
 
 
 @pytest.mark.parametrize(
-    "model, shape, expected",
+    ("model", "shape", "expected"),
     [
         (Sequential([Dense(3)]), (2,), 256),
         (lenet5(), (28, 28, 1), 256),  # 6 maps of 28x28

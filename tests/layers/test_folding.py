@@ -75,7 +75,7 @@ class Recording(BatchNorm):
         return super().forward(x)
 
 
-@pytest.mark.parametrize("first, second", [(Doubled, BatchNorm), (Conv2D, Recording)])
+@pytest.mark.parametrize(("first", "second"), [(Doubled, BatchNorm), (Conv2D, Recording)])
 def test_layers_with_a_forward_of_their_own_are_called(first, second):
     model = pair_of(first(6, 3), second(), np.float64)
     x = np.random.default_rng(0).normal(size=(2, 5, 6, 3))

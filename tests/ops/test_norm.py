@@ -116,6 +116,7 @@ def test_results_have_the_layout_and_dtype_of_x(kind, last):
 IMAGES = {
     "offset": lambda rng, shape: rng.uniform(250, 320, shape),
     "large offset": lambda rng, shape: 1e4 + rng.standard_normal(shape),
+    "small offset": lambda rng, shape: 3.9 + rng.standard_normal(shape),
     "constant": lambda rng, shape: np.full(shape, 284.99481),
     "constant channels": lambda rng, shape: np.broadcast_to(rng.uniform(100, 300, shape[-1]), shape),
     "dark, then bright": lambda rng, shape: np.linspace(0, 1, shape[1])[:, None, None] ** 9 + np.zeros(shape),
