@@ -1,3 +1,4 @@
+import functools
 import io
 import sys
 import time
@@ -5,10 +6,14 @@ import time
 import numpy as np
 import pytest
 
-from minicnn import SGD, Callback, Dense, Flatten, Sequential, Trainer
+import minicnn
+from minicnn import SGD, Callback, Dense, Flatten, Sequential
 from minicnn.parallel.ranks import Ranks
 from minicnn.saving.fingerprint import data_digest
 from minicnn.training.batches import ArrayBatches, IterableBatches
+
+# Fits of toy data end before a worker process has started: these do without.
+Trainer = functools.partial(minicnn.Trainer, workers="threads")
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.integers(0, 200, (22, 3, 3, 1)).astype(np.uint8), RNG.integers(0, 2, 22)

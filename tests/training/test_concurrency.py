@@ -194,7 +194,7 @@ def test_predictions_of_several_threads_beside_a_fit_are_of_its_states():
             found.append(model.predict(X, 16))
         return found
 
-    trainer = Trainer(model, Adam())
+    trainer = Trainer(model, Adam(), workers="threads")
     with ThreadPoolExecutor(2) as pool:
         readers = [pool.submit(predict) for _ in range(2)]
         history = trainer.fit(X, Y, 4, 16, callbacks=[record], validation_data=(X, Y), verbose=0)
@@ -205,7 +205,7 @@ def test_predictions_of_several_threads_beside_a_fit_are_of_its_states():
         twin.set_weights(weights)
         possible.add(twin.predict(X, 16).tobytes())
     assert {prediction.tobytes() for prediction in found} <= possible
-    expected = Trainer(alone, Adam()).fit(X, Y, 4, 16, validation_data=(X, Y), verbose=0)
+    expected = Trainer(alone, Adam(), workers="threads").fit(X, Y, 4, 16, validation_data=(X, Y), verbose=0)
     assert history == expected
 
 
@@ -236,11 +236,11 @@ def test_two_fits_at_once_share_nothing(tmp_path, attempt, message):
                 self.error = pool.submit(attempt, model, hook, optimizer).exception(30)
 
     during = Attempt()
-    Trainer(model, optimizer).fit(X, Y, callbacks=[hook, during], verbose=0)
+    Trainer(model, optimizer, workers="threads").fit(X, Y, callbacks=[hook, during], verbose=0)
     assert isinstance(during.error, RuntimeError)
     assert message in str(during.error)
     alone = net()
-    Trainer(alone, SGD(0.1)).fit(X, Y, verbose=0)
+    Trainer(alone, SGD(0.1), workers="threads").fit(X, Y, verbose=0)
     np.testing.assert_array_equal(model.predict(X), alone.predict(X))
 
 

@@ -1,3 +1,4 @@
+import functools
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -5,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+import minicnn
 from minicnn import (
     SGD,
     Adam,
@@ -17,10 +19,12 @@ from minicnn import (
     Layer,
     ReLU,
     Sequential,
-    Trainer,
 )
 from minicnn.losses import softmax_cross_entropy
 from minicnn.optimizers import _memory
+
+# Fits of toy data end before a worker process has started: these do without.
+Trainer = functools.partial(minicnn.Trainer, workers="threads")
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.integers(0, 200, (64, 6, 6, 1)).astype(np.uint8), RNG.integers(0, 3, 64)

@@ -34,7 +34,7 @@ def test_lr_find_equals_a_loop_by_hand():
 
 
 def test_lr_find_changes_nothing():
-    one, other = (Trainer(net(), Adam(0.01), threads=2) for _ in range(2))
+    one, other = (Trainer(net(), Adam(0.01), threads=2, workers="threads") for _ in range(2))
     for trainer in (one, other):
         trainer.fit(X, Y, epochs=1, verbose=0)
     one.lr_find(X, Y, steps=20)
@@ -51,7 +51,9 @@ def test_lr_find_suggests_a_rate_at_which_a_parabola_converges():
     # above.
     x, y = np.ones((256, 1), np.float32), 3 + np.random.default_rng(0).normal(size=(256, 1))
     model = Dense(1, use_bias=False).build((1,), rng=0)
-    found = Trainer(model, SGD(0.1), mean_squared_error).lr_find(x, y, 16, low=1e-4, high=100, steps=100)
+    found = Trainer(model, SGD(0.1), mean_squared_error, workers="threads").lr_find(
+        x, y, 16, low=1e-4, high=100, steps=100
+    )
     assert 1.0 < found.rates[-1] < 10.0  # it ended when the loss had flown off
     assert 0.005 < found.suggestion < 0.2
 
@@ -84,7 +86,7 @@ def test_lr_find_takes_batches_and_augments():
 
 
 def test_lr_find_refuses_what_it_cannot_search():
-    trainer = Trainer(net(), SGD(0.1))
+    trainer = Trainer(net(), SGD(0.1), workers="threads")
     with pytest.raises(ValueError, match=r"`high` must be in \(1, inf\), got 0.1"):
         trainer.lr_find(X, Y, low=1.0, high=0.1)
     with pytest.raises(ValueError, match="`steps` must be at least 2, got 1"):

@@ -44,7 +44,7 @@ def make(layers=list, threads=1, bits=np.random.PCG64, seed=2, units=3, lr=1e-3)
     layers = [Flatten(), Dense(8), ReLU(), *layers(), Dense(units)]
     rng = np.random.Generator(bits(1))
     model = Sequential(layers).build((4, 4, 1), rng=rng)
-    return Trainer(model, Adam(lr), seed=seed, augment=distort, threads=threads)
+    return Trainer(model, Adam(lr), seed=seed, augment=distort, threads=threads, workers="threads")
 
 
 def fit(trainer, folder=None, every=None, callbacks=(), epochs=3, x=X, batch_size=16):
