@@ -239,10 +239,8 @@ def count_wrong(calls):
         sys.setswitchinterval(interval)
 
 
-def test_predict_is_right_in_four_threads_at_once():
-    assert count_wrong(400) == 0
-
-
-@pytest.mark.campaign
-def test_predict_is_right_in_four_threads_ten_thousand_times():
-    assert count_wrong(10_000) == 0
+@pytest.mark.parametrize(
+    "calls", [150, pytest.param(400, marks=pytest.mark.ci), pytest.param(10_000, marks=pytest.mark.campaign)]
+)
+def test_predict_is_right_in_four_threads_at_once(calls):
+    assert count_wrong(calls) == 0

@@ -446,7 +446,7 @@ def run_dying_of_each_kind(runs):
 
 
 def test_killed_at_random_moments_no_run_is_lost_or_different():
-    run_dying_of_each_kind(5)
+    run_dying_of_each_kind(3)
 
 
 @pytest.mark.campaign
