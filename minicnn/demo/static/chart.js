@@ -1,6 +1,9 @@
 // A chart of curves over epochs, drawn on a canvas.
 
-const PAD = { left: 40, right: 8, top: 6, bottom: 20 }; // CSS pixels
+import { enlargement } from "./large.js";
+
+const PAD = { left: 40, right: 8, top: 6, bottom: 20 }; // CSS pixels, for type of the usual size
+const TICK = 42; // of the numbers below
 const ROUND = [1, 2, 5, 10];
 
 // The least round number that is not below a value.
@@ -31,14 +34,16 @@ export function drawChart(canvas, curves, most = null) {
   const style = getComputedStyle(document.documentElement);
   const [muted, line] = ["--muted", "--line"].map((name) => style.getPropertyValue(name));
   const context = canvas.getContext("2d");
-  context.setTransform(ratio, 0, 0, ratio, 0, 0);
-  context.clearRect(0, 0, box.width, box.height);
+  const unit = enlargement();
+  context.setTransform(ratio * unit, 0, 0, ratio * unit, 0, 0);
+  const [wide, high] = [box.width / unit, box.height / unit];
+  context.clearRect(0, 0, wide, high);
   context.setLineDash([]);
   const points = curves.flatMap((curve) => curve.points);
   const last = Math.max(0.1, ...points.map(([epoch]) => epoch));
   const top = most ?? roundUp(Math.max(1e-3, ...points.map(([, value]) => value)));
-  const x = (epoch) => PAD.left + (epoch / last) * (box.width - PAD.left - PAD.right);
-  const y = (value) => box.height - PAD.bottom - (Math.min(value, top) / top) * (box.height - PAD.top - PAD.bottom);
+  const x = (epoch) => PAD.left + (epoch / last) * (wide - PAD.left - PAD.right);
+  const y = (value) => high - PAD.bottom - (Math.min(value, top) / top) * (high - PAD.top - PAD.bottom);
   Object.assign(context, { font: "11px system-ui, sans-serif", fillStyle: muted, strokeStyle: line, lineWidth: 1, textAlign: "right", textBaseline: "middle" });
   for (const share of [0, 0.5, 1]) {
     context.beginPath();
@@ -48,8 +53,8 @@ export function drawChart(canvas, curves, most = null) {
     context.fillText(most === 1 ? `${100 * share} %` : `${+(share * top).toPrecision(2)}`, PAD.left - 5, y(share * top));
   }
   Object.assign(context, { textAlign: "center", textBaseline: "alphabetic" });
-  const every = roundUp(last / Math.max(2, Math.floor((box.width - PAD.left) / 42)));
-  for (let tick = 1; tick * every <= last; tick++) context.fillText(`${+(tick * every).toPrecision(3)}`, x(tick * every), box.height - 5);
+  const every = roundUp(last / Math.max(2, Math.floor((wide - PAD.left) / TICK)));
+  for (let tick = 1; tick * every <= last; tick++) context.fillText(`${+(tick * every).toPrecision(3)}`, x(tick * every), high - 5);
   for (const { points: curve, colour, dashed } of curves) {
     const ink = style.getPropertyValue(colour);
     Object.assign(context, { strokeStyle: ink, fillStyle: ink, lineWidth: 1.8 });

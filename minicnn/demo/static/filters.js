@@ -2,14 +2,15 @@
 
 import { largest, signed } from "./colours.js";
 import { amount, counted, element } from "./format.js";
+import { enlargement } from "./large.js";
 import { Picture } from "./picture.js";
 
-const SIDE = 56; // CSS pixels of a map, about
+const SIDE = 56; // CSS pixels of a map, about, for type of the usual size
 
 export class Filters {
   // changed() is called when a filter goes on or off.
   constructor(place, changed) {
-    Object.assign(this, { place, changed, off: new Set(), rows: [] });
+    Object.assign(this, { place, changed, off: new Set(), rows: [], size: 1 });
   }
 
   // The filters that are off, as [stage, map].
@@ -24,7 +25,7 @@ export class Filters {
 
   // found: [{name, stage, values: {shape, values}}]
   show(found) {
-    if (this.rows.length !== found.length) this.build(found);
+    if (this.rows.length !== found.length || this.size !== enlargement()) this.build(found);
     found.forEach(({ stage, values: { shape, values } }, i) => {
       const { buttons, pictures, note } = this.rows[i];
       const most = largest(values);
@@ -38,9 +39,10 @@ export class Filters {
   }
 
   build(found) {
+    this.size = enlargement();
     this.rows = found.map(({ name, stage, values: { shape } }) => {
       const note = element("small");
-      const pictures = Array.from({ length: shape[2] }, () => new Picture([shape[0], shape[1], 1], "", null, Math.max(1, Math.round(SIDE / shape[0]))));
+      const pictures = Array.from({ length: shape[2] }, () => new Picture([shape[0], shape[1], 1], "", null, Math.max(1, Math.round((SIDE * this.size) / shape[0]))));
       const buttons = pictures.map((picture, map) => {
         picture.canvas.setAttribute("aria-hidden", "true");
         picture.canvas.removeAttribute("aria-label");

@@ -4,6 +4,10 @@ import { element } from "./format.js";
 import { listenToKeys } from "./keys.js";
 
 const HASH = "#lecture";
+const USUAL = 16; // CSS pixels of the root's type, where nobody has chosen another size
+
+// How much larger than usual the type is, for pictures that grow with it.
+export const enlargement = () => parseFloat(getComputedStyle(document.documentElement).fontSize) / USUAL;
 
 // changed() is called when the type has another size.
 export function offerLargeType(changed = () => {}) {

@@ -4,6 +4,7 @@ import { unpack } from "./api.js";
 import { listClasses, showShares } from "./classes.js";
 import { largest, signed } from "./colours.js";
 import { amount, counted, element, percent, write } from "./format.js";
+import { enlargement } from "./large.js";
 import { Picture } from "./picture.js";
 
 const DECADES = [-7, 1]; // powers of ten that the bars of the gradients span
@@ -93,7 +94,7 @@ export class NetPanel {
       const picture = new Picture(shape, `${title}${this.name && `, ${this.name}`}`);
       const item = element("div", { className: "layer" }, element("h3", { textContent: `${title} ` }, scale), picture.element);
       this.maps.append(item);
-      this.pictures.set(name, (shown = { scale, picture, item }));
+      this.pictures.set(name, (shown = { scale, picture, item, usual: picture.scale }));
       this.arrange();
     }
     const most = largest(values);
@@ -103,7 +104,10 @@ export class NetPanel {
   }
 
   arrange() {
-    for (const { picture } of this.pictures.values()) picture.arrange(this.maps.clientWidth || 200);
+    for (const { picture, usual } of this.pictures.values()) {
+      picture.scale = Math.round(usual * enlargement());
+      picture.arrange(this.maps.clientWidth || 200);
+    }
   }
 }
 

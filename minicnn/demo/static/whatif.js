@@ -109,7 +109,7 @@ const begin = trying(async () => {
   listenToCamera($("camera"), showPicture, complain);
   document.addEventListener("keydown", (event) => { if (event.key === "Escape") view.letGo(); });
   onSchemeChange(() => { pad.paint(); refresh(); form.kernel.colour(); });
-  offerLargeType(slide);
+  offerLargeType(refresh);
   if (example) load(example);
 });
 begin();
