@@ -28,12 +28,13 @@ _RATE_EVERY = 0.5  # seconds over which steps are counted
 
 
 class State(NamedTuple):
-    """What a training continues from; Dropout draws anew."""
+    """What a training continues from."""
 
     weights: list[np.ndarray]
     optimizer: dict[str, np.ndarray]
     step: int
     points: tuple[int, int]  # of the curves
+    generators: list[dict[str, Any]]  # of Dropout
 
 
 class Training:
@@ -148,14 +149,17 @@ class Training:
     def state(self) -> State:
         """Return the state of this moment."""
         optimizer = self.trainer.optimizer.state_dict()
-        return State(self.model.get_weights(), optimizer, self.step, self._curves.lengths)
+        generators = [generator.bit_generator.state for generator in self.trainer.generators()]
+        return State(self.model.get_weights(), optimizer, self.step, self._curves.lengths, generators)
 
     def restore(self, state: State) -> None:
         """Return to a state."""
-        weights, optimizer, self.step, points = state
+        weights, optimizer, self.step, points, generators = state
         self.goal, self.error = self.step, ""
         self.model.set_weights(weights)
         self.trainer.optimizer.load_state_dict(optimizer, self.step, self._parameters)
+        for generator, before in zip(self.trainer.generators(), generators, strict=True):
+            generator.bit_generator.state = before
         self._curves.cut(points)
         self._rest = iter(())
 

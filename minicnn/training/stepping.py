@@ -88,6 +88,10 @@ class Stepper:
         """The record of the present or the last fit, also if that was interrupted."""
         return self.state.history
 
+    def generators(self) -> list[np.random.Generator]:
+        """Return the random generators of the model's layers, such as Dropout's, and those of its replicas."""
+        return [generator for each in self._data_parallel.generators() for generator in each]
+
     def train_step(self, batch: Batch) -> Mapping[str, float]:
         """Make one step of `fit`, and return its loss and metrics: override it to make it in another way.
 

@@ -1,4 +1,5 @@
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -110,6 +111,23 @@ def test_back_returns_to_where_the_last_command_began(learning):
         last = do(learning, "back")
     assert (last["step"], last["train"], last["test"], last["back"]) == (0, [], [], 0)
     np.testing.assert_array_equal(weights_of(training)[0], make_model(SETTINGS.seed).get_weights()[0])
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_back_takes_back_the_random_numbers_of_dropout(session, threads):
+    settings = replace(SETTINGS, net="own", filters=(2,), units=(6,), dropout=0.5)
+    data = session.inputs.training, session.inputs.examples
+    learning = Learning([Training(session.model, session.inputs, settings, *data, threads=threads)])
+    (training,) = learning.trainings
+    do(learning, "step")
+    found = []
+    for _ in range(2):
+        do(learning, "epoch")
+        found.append([weight.copy() for weight in weights_of(training)])
+        do(learning, "back")
+    learning.close()
+    for first, second in zip(*found, strict=True):
+        np.testing.assert_array_equal(first, second)
 
 
 def test_play_goes_on_until_pause_or_until_nobody_watches(learning, monkeypatch):
