@@ -1,4 +1,4 @@
-"""Draw this chapter's pictures: a step of each function in numbers, and what typical mistakes do to a seven.
+"""Draw this chapter's pictures: a step of each function in numbers, what typical mistakes do, and LeNet-5.
 
 python examples/course/pictures.py [--out DIR]
 """
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from lenet5_picture import draw_lenet5
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
@@ -247,6 +248,7 @@ def main(argv: list[str] | None = None) -> None:
     for name, draw in zip(FUNCTIONS, steps, strict=True):
         figure_of(draw()).savefig(folder / f"{name}.png")
         figure_of(draw_mistakes(name)).savefig(folder / f"{name}_mistakes.png")
+    figure_of(draw_lenet5()).savefig(folder / "lenet5.png")
 
 
 if __name__ == "__main__":
