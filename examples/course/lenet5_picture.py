@@ -10,7 +10,7 @@ from matplotlib.patches import ConnectionPatch, Rectangle
 from minicnn.datasets import load_mnist
 from minicnn.insight import Trace
 from minicnn.models import lenet5
-from minicnn.ops.activations import softmax
+from minicnn.ops import softmax
 from minicnn.plots.style import FAINT, INK, MUTED, SIGNED, SMALL, TEXT, VERMILLION, figure_of, new_axes
 from minicnn.saving import load_weights
 

@@ -34,7 +34,7 @@ class State(NamedTuple):
     optimizer: dict[str, np.ndarray]
     step: int
     points: tuple[int, int]  # of the curves
-    generators: list[dict[str, Any]]  # of Dropout
+    generators: list[Any]  # of Dropout
 
 
 class Training:
