@@ -11,7 +11,8 @@ import numpy as np
 
 from minicnn.layers.base import Layer
 from minicnn.testing.adapters.adapted import Adapted
-from minicnn.testing.layer_under_test import LAYOUTS, Inputs, LayerUnderTest
+from minicnn.testing.inputs import Inputs
+from minicnn.testing.layer_under_test import LAYOUTS, LayerUnderTest
 from minicnn.testing.report import LayerCheckError, LayerCheckRemark
 from minicnn.testing.running import CheckReport, chosen_checks, one_line_repr, run_checks
 from minicnn.validation import check_int
@@ -41,8 +42,7 @@ def check_layer(
     rng : int or numpy.random.Generator
         Seed of all weights and inputs.
     batch_size : int, optional
-        Number of examples in a batch, at least 2. Default: 3, or 2 for a layer of more than a million
-        multiplications for an example.
+        Number of examples in a batch, at least 2. Default: 3, or 2 for a heavy layer (see Notes).
     inputs : callable, optional
         `f(rng, shape) -> array`, for a layer that is not defined for all inputs, such as a logarithm.
     reference : Layer or callable, optional
@@ -71,6 +71,11 @@ def check_layer(
 
     Notes
     -----
+    A layer is heavy from about a million multiplications, 16,384 input values or a thousand lines of Python
+    code on, for one example. If it can be built for smaller images with weights of the same shapes, most
+    checks run on those; shapes, float32 and the first kinds of inputs of the check of gradients keep the full
+    size.
+
     Finite differences that cross a kink, such as the zero of a ReLU, do not count as evidence: see
     `minicnn.testing.finite_differences`. The check `ties` skips layers with `ties="all"`, the textbook's rule
     for max pooling, which is not the derivative where values are tied.

@@ -7,7 +7,8 @@ import numpy as np
 from minicnn.layers.base import Layer
 from minicnn.parallel.sums import run_in_shards
 from minicnn.parallel.whole_batch import asks_for_sums
-from minicnn.testing.layer_under_test import LARGE_SHIFT, LayerUnderTest
+from minicnn.testing.inputs import LARGE_SHIFT
+from minicnn.testing.layer_under_test import LayerUnderTest
 from minicnn.testing.passes import Run, run
 from minicnn.testing.report import CheckFailed, fail_check, require_equal
 

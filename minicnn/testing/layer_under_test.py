@@ -7,7 +7,6 @@ BatchNorm starts from the same running statistics, and no run influences the nex
 import copy
 import math
 import zlib
-from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -16,16 +15,16 @@ from numpy.typing import DTypeLike
 
 from minicnn.layers.base import Layer
 from minicnn.testing.contents import reachable
+from minicnn.testing.inputs import Inputs, random_inputs, smaller_shapes
 from minicnn.testing.passes import trainable
 from minicnn.testing.report import Remark, note
+from minicnn.testing.tracing import count_lines
 
-# Wide inputs reach bounds such as that of a ReLU6, small ones reach thresholds close to zero.
-INPUT_SCALES = {"normal": 1.0, "wide": 8.0, "small": 0.1, "tens": 30.0, "hundreds": 300.0}
-LARGE_SHIFT = 1e4  # added to one example, large enough for exp to overflow or underflow
 LAYOUTS = ("NHWC", "NCHW")
-HEAVY = 1e6  # from so many multiplications on, for one example, some checks try less
+HEAVY = 1e6  # multiplications for one example, from which on some checks try less
+LARGE = 2**14  # the same, of input values
+SLOW = 1000  # the same, of lines of Python code
 GENERATORS = (np.random.Generator, np.random.RandomState)
-Inputs = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 
 
 class LayerUnderTest:
@@ -54,6 +53,7 @@ class LayerUnderTest:
         self.likely_layouts: list[str] = []  # found out by the check of geometry
         self.receptive_fields: dict[int, np.ndarray] = {}  # of each axis, found out by the same check
         self.drawn = ""  # what the last batch of inputs is like
+        self.of_shape = ""  # a note on the shape of the inputs, where it is not that of the caller
 
     def start(self, check: str) -> None:
         """Start a check: its random stream does not depend on which other checks run."""
@@ -119,7 +119,35 @@ class LayerUnderTest:
     @cached_property
     def batch_size(self) -> int:
         """Number of examples in a batch: that of the caller, or 3, or 2 for a heavy layer."""
-        return self.given_batch_size or (3 if self.work < HEAVY else 2)
+        return self.given_batch_size or (2 if self.heavy else 3)
+
+    @cached_property
+    def heavy(self) -> bool:
+        """Whether a forward takes long: many multiplications, large images, or loops in Python."""
+        if self.work >= HEAVY or math.prod(self.input_shape) >= LARGE:
+            return True
+        x, layer = self._inputs("normal", 1, np.random.default_rng(self.seed)), self.fresh().eval()
+        return count_lines(lambda: layer(x)) >= SLOW
+
+    @cached_property
+    def smaller(self) -> "LayerUnderTest":
+        """The layer with the same weights on smaller images, if it is heavy and can be built for them."""
+        shapes = smaller_shapes(self.input_shape) if self.heavy and self.inputs is None else ()
+        for shape in shapes:
+            small = LayerUnderTest(self.layer, shape, self.seed, self.given_batch_size, layout=self.layout)
+            if small._resembles(self):
+                small.remarks, small.of_shape = self.remarks, f" of shape {shape}, to save time"
+                return small
+        return self
+
+    def _resembles(self, other: "LayerUnderTest") -> bool:
+        """Return whether weights have the same shapes as those of another layer, and outputs as many axes."""
+        try:
+            weights = [[p.shape for p in each.built.parameters()] for each in (self, other)]
+        except Exception:
+            return False  # no size for this layer
+        one, two = (each.built.output_shape or () for each in (self, other))
+        return weights[0] == weights[1] and len(one) == len(two) > 1 and min(one) >= min(2, *two)
 
     @cached_property
     def steady(self) -> bool:
@@ -201,19 +229,12 @@ class LayerUnderTest:
     def draw(self, kind: str = "normal", examples: int | None = None) -> np.ndarray:
         """Return random float64 inputs of a kind in INPUT_SCALES, or all "negative" or all "positive"."""
         n = self.batch_size if examples is None else examples
-        self.drawn = f"{kind}, batch of {n}" if self.inputs is None else f"of `inputs`, batch of {n}"
+        self.drawn = f"{kind if self.inputs is None else 'of `inputs`'}, batch of {n}{self.of_shape}"
         note("inputs {}", self.drawn)
         return self._inputs(kind, n, self.rng)
 
     def _inputs(self, kind: str, n: int, rng: np.random.Generator) -> np.ndarray:
-        shape = (n, *self.input_shape)
-        if self.inputs is not None:
-            return _users_inputs(self.inputs, rng, shape)
-        x = rng.standard_normal(shape)
-        if kind in INPUT_SCALES:
-            return INPUT_SCALES[kind] * x
-        x = np.abs(x) + 0.1
-        return -x if kind == "negative" else x
+        return random_inputs(kind, (n, *self.input_shape), rng, self.inputs)
 
     def draw_dy(self, examples: int | None = None) -> np.ndarray:
         """Return a random dL/dy for a batch of that size."""
@@ -226,20 +247,6 @@ def unbuilt(layer: Layer) -> Layer:
     for part in (layer, *(held for _, held in layer.named_layers())):
         part.input_shape = None
     return layer
-
-
-class InputsError(ValueError):
-    """The function `inputs` of the caller raised, or returned an array of another shape."""
-
-
-def _users_inputs(function: Inputs, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    try:
-        x = np.asarray(function(rng, shape), np.float64)
-    except Exception as error:
-        raise InputsError(f"`inputs` raised {type(error).__name__} for shape {shape}: {error}") from error
-    if x.shape != shape:
-        raise InputsError(f"`inputs` must return an array of shape {shape}, got {x.shape}")
-    return x
 
 
 def _stream_state(stream: Any) -> str:

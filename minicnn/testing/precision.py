@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.testing.layer_under_test import INPUT_SCALES, LARGE_SHIFT, LayerUnderTest
+from minicnn.testing.inputs import INPUT_SCALES, LARGE_SHIFT
+from minicnn.testing.layer_under_test import LayerUnderTest
 from minicnn.testing.passes import run, trainable
 from minicnn.testing.report import fail_check, worst_index
 

@@ -9,7 +9,7 @@ import numpy as np
 from minicnn.layers.base import Layer
 from minicnn.testing.contents import class_values, global_values, reachable
 from minicnn.testing.finite_differences import Comparison, EvaluationPoint, random_direction
-from minicnn.testing.layer_under_test import HEAVY, LayerUnderTest
+from minicnn.testing.layer_under_test import LayerUnderTest
 from minicnn.testing.locate import locate
 from minicnn.testing.passes import INPUT, gradient_name, run
 from minicnn.testing.report import CheckFailed, Failure, fail_check, require_equal
@@ -26,7 +26,7 @@ _BATCH_HINT = "a limit on the batch size, or a sum in blocks whose rest is lost"
 
 def check_steps(target: LayerUnderTest) -> None:
     """Check that outputs and gradients are still right after some training steps."""
-    steps = STEPS if target.work < HEAVY else STEPS // 3
+    steps = STEPS // 3 if target.heavy else STEPS
     layer = _trained(target, steps)
     if not (target.random or target.has_statistics):
         x = target.draw()

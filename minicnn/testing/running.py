@@ -27,7 +27,8 @@ from minicnn.testing import (
     statistics,
 )
 from minicnn.testing.adapters.adapted import Adapted
-from minicnn.testing.layer_under_test import InputsError, LayerUnderTest
+from minicnn.testing.inputs import InputsError
+from minicnn.testing.layer_under_test import LayerUnderTest
 from minicnn.testing.presets import named_checks
 from minicnn.testing.reference import check_reference
 from minicnn.testing.report import CheckFailed, Failure, Remark, notes_of_a_check
@@ -67,6 +68,17 @@ CHECKS: dict[str, Check] = {
     "repr": replication.check_repr,
     "reference": check_reference,
 }
+# A heavy layer runs the other checks on smaller images; that of gradients begins with those of full size.
+AT_FULL_SIZE = {
+    "build",
+    "shapes",
+    "initialization",
+    "gradients",
+    "float32",
+    "pickling",
+    "repr",
+    "reference",
+}
 # A layer that fails the first check would fail the others for the same reason: these do not run then.
 IMPLIED: dict[str, Collection[str]] = {
     "build": CHECKS,
@@ -98,7 +110,7 @@ def run_checks(target: LayerUnderTest, names: Sequence[str], explain: bool = Fal
             continue
         done.append(name)
         with notes_of_a_check(explain) as notes:
-            failure = run_check(name, target)
+            failure = run_check(name, target if name in AT_FULL_SIZE else target.smaller)
         if explain:
             print("\n    ".join([f"{name}: {'failed' if failure else 'passed'}", *notes]))
         if failure is not None:
@@ -114,7 +126,8 @@ def run_check(name: str, target: LayerUnderTest) -> Failure | None:
         try:
             CHECKS[name](target)
         except CheckFailed as failed:
-            failed.failure.check, failed.failure.drawn = name, target.drawn
+            failed.failure.check = name
+            failed.failure.drawn = failed.failure.drawn or target.drawn
             return failed.failure
         except InputsError:
             raise

@@ -22,8 +22,10 @@ from minicnn import (
 )
 from minicnn.models import lenet5
 from minicnn.testing import CHECKS, ZOO, LayerCheckError, LayerCheckRemark, check_layer
+from minicnn.testing.check import make_target
 from minicnn.testing.correct_layers import Scale
-from minicnn.testing.finite_differences import EvaluationPoint
+from minicnn.testing.finite_differences import Comparison, EvaluationPoint
+from minicnn.testing.passes import INPUT
 
 
 class OffByFactor(Conv2D):
@@ -566,3 +568,51 @@ def test_a_wrong_input_gradient_of_a_large_layer_gets_a_cause_of_inputs():
     assert failure.array == "dx"
     assert "compared elements (2880 in total)" in failure.facts["wrong"]
     assert failure.hint.startswith("a flipped kernel, windows at another place")
+
+
+class ClipsDy(Conv2D):
+    """A heavy convolution whose backward is not linear."""
+
+    def backward(self, dy):
+        return super().backward(np.clip(dy, -2, 2))
+
+
+def test_a_heavy_layer_is_checked_on_smaller_images_too():
+    target = make_target(Conv2D(64, 3), (28, 28, 16))
+    assert target.smaller.input_shape == (10, 10, 16)
+    assert make_target(Conv2D(64, 3), (28, 28, 16), inputs=np.zeros).smaller.input_shape == (28, 28, 16)
+    dense = Sequential([Flatten(), Dense(64)])
+    assert make_target(dense, (28, 28, 32)).smaller.input_shape == (28, 28, 32)
+    with pytest.raises(LayerCheckError) as caught:
+        check_layer(ClipsDy(64, 3), (28, 28, 16), only=("linearity",))
+    assert "inputs       normal, batch of 2 of shape (10, 10, 16), to save time" in str(caught.value)
+
+
+class FastSine(Layer):
+    """sin(200 x): smooth, but not in large steps."""
+
+    def __init__(self, factor=1.0):
+        self.factor = factor
+
+    def forward(self, x):
+        self.cache = x
+        return np.sin(200 * x)
+
+    def backward(self, dy):
+        return self.factor * 200 * np.cos(200 * self.cache) * dy
+
+
+@pytest.mark.parametrize(
+    ("layer", "expected"),
+    [
+        (FastSine(), Comparison.MATCH),
+        (FastSine(1 + 1e-6), Comparison.MISMATCH),
+        (ReLU(), Comparison.KINK),
+    ],
+)
+def test_what_bends_quickly_is_told_from_a_kink(layer, expected):
+    rng = np.random.default_rng(0)
+    x, dy = rng.standard_normal((4, 6)), rng.standard_normal((4, 6))
+    x[0] = 0.0
+    point = EvaluationPoint(layer.build((6,)).train(), x, dy)
+    assert point.compare({INPUT: np.ones(x.shape)}) is expected
