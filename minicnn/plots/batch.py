@@ -27,7 +27,7 @@ def batch(
     Parameters
     ----------
     images : ndarray, shape (N, H, W, C)
-        uint8, or floats in [0, 1]; one or three channels.
+        uint8, or floats; those beyond [0, 1] are spread from black to white.
     labels : ndarray of int, shape (N,)
         Their classes.
     class_names : sequence of str, optional
@@ -51,7 +51,7 @@ def batch(
     title = f"{counted(len(images), 'image')} with their labels"
     if augment is not None:
         changed = augment(images, np.random.default_rng(rng))
-        white = 255 if images.dtype == np.uint8 else 1
+        white = 255 if images.dtype == np.uint8 else max(images.max(initial=1), changed.max(initial=1))
         line = np.full_like(images[:, : max(images.shape[1] // 14, 1)], white)
         images = np.concatenate([images, line, changed], axis=1)
         title += "; below, augmented"

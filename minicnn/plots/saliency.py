@@ -13,6 +13,7 @@ from minicnn.insight import class_gradient, grad_cam, occlusion, strongest_patch
 from minicnn.layers import Sequential
 from minicnn.ops.activations import softmax
 from minicnn.ops.scaling import to_float
+from minicnn.plots.pixels import to_pixels
 from minicnn.plots.style import (
     BLUE,
     FAINT,
@@ -79,13 +80,17 @@ def saliency(
 
 
 def _draw_pixels(ax: Axes, pixels: np.ndarray) -> AxesImage:
-    return ax.imshow(pixels[..., 0] if pixels.shape[-1] == 1 else pixels, cmap="gray", vmin=0, vmax=1)
+    if pixels.shape[-1] != 1:
+        return ax.imshow(to_pixels(pixels))
+    low, high = min(float(pixels.min()), 0.0), max(float(pixels.max()), 1.0)
+    return ax.imshow(pixels[..., 0], cmap="gray", vmin=low, vmax=high)
 
 
 def _draw_heat(ax: Axes, cam: np.ndarray, pixels: np.ndarray) -> AxesImage:
     """Draw a coarse map over a pale image."""
     height, width = pixels.shape[:2]
-    ax.imshow(pixels.mean(axis=-1), cmap="gray_r", vmin=0, vmax=1, alpha=0.35)
+    grey = to_pixels(pixels.mean(axis=-1, keepdims=True))
+    ax.imshow(grey, cmap="gray_r", vmin=0, vmax=1, alpha=0.35)
     extent = (-0.5, width - 0.5, height - 0.5, -0.5)
     largest = float(cam.max()) or 1.0  # an all-zero map stays transparent
     return ax.imshow(cam, cmap=_HEAT, vmin=0, vmax=largest, interpolation="bilinear", extent=extent)

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
+from minicnn.plots.pixels import to_pixels, white
 from minicnn.plots.style import FAINT, INK, SMALL, VERMILLION, new_axes
 
 _GAP = 0.12  # between tiles, in image widths
@@ -34,12 +35,10 @@ def draw_tiles(
     """
     across, down = _pitch(images)
     height = images.shape[1] / images.shape[2]
-    largest = 255 if images.dtype == np.uint8 else 1
-    for i, (image, (first, second)) in enumerate(zip(images, captions, strict=True)):
+    for i, (pixels, (first, second)) in enumerate(zip(to_pixels(images), captions, strict=True)):
         left, top = (i % columns) * across, (i // columns) * down
-        pixels = image[..., 0] if image.shape[-1] == 1 else image
         # extent is left, right, bottom, top: y grows downwards
-        ax.imshow(pixels, cmap="gray", vmin=0, vmax=largest, extent=(left, left + 1, top + height, top))
+        ax.imshow(pixels, cmap="gray", vmin=0, vmax=white(pixels), extent=(left, left + 1, top + height, top))
         ax.add_patch(Rectangle((left, top), 1, height, fill=False, edgecolor=FAINT, linewidth=0.8))
         for line, text, colour in ((0.6, first, accent), (1.6, second, INK)):
             y = top + height + line * _LINE
