@@ -19,6 +19,7 @@ from minicnn.validation import check_file
 
 _MAX_RATIO = 1032  # deflate cannot compress better than 1032:1
 _MAX_HEADER = 1 << 14  # bytes
+_FEW = 4  # channels of images
 _ARCHIVE_ERRORS = (
     OSError,
     EOFError,
@@ -56,14 +57,17 @@ def load_npz(path: str | os.PathLike[str]) -> tuple[Split, Split]:
     >>> x_train.shape, y_test
     ((5, 8, 8, 1), array([0, 1]))
     """
-    splits = read_npz(path)
+    splits, _ = read_npz(path)
     if "test" not in splits:
         raise FileFormatError(f"{shown(path)} has no arrays x_test and y_test")
     return splits["train"], splits["test"]
 
 
-def read_npz(path: str | os.PathLike[str]) -> dict[str, Split]:
-    """Return the part "train" of a file, and "val" and "test" if it has them; raises as `load_npz`."""
+def read_npz(path: str | os.PathLike[str]) -> tuple[dict[str, Split], list[str] | None]:
+    """Return the parts of a file, "train", and "val" and "test" if it has them, and its class names, if any.
+
+    Raises as `load_npz`.
+    """
     file = check_file(path, "an .npz file")
     try:
         with zipfile.ZipFile(file) as archive:
@@ -74,20 +78,30 @@ def read_npz(path: str | os.PathLike[str]) -> dict[str, Split]:
                 has = ", ".join(sorted(map(ascii, names))) or "none"
                 raise FileFormatError(f"it has no array {', '.join(missing)}; its arrays are {has:.300}")
             splits = {part: (_images(archive, f"x_{part}"), _labels(archive, f"y_{part}")) for part in parts}
-        _check_shapes(splits)
+            class_names = _class_names(archive) if "class_names" in names else None
+        _check_shapes(splits, class_names)
     except (*_ARCHIVE_ERRORS, *_HEADER_ERRORS) as error:
         reason = str(error) if isinstance(error, FileFormatError) else f"its content is damaged ({error})"
         raise FileFormatError(f"{shown(file)} is not a data set of arrays (.npz): {reason}") from error
-    return splits
+    return splits, class_names
 
 
-def _check_shapes(splits: dict[str, Split]) -> None:
+def _check_shapes(splits: dict[str, Split], class_names: list[str] | None) -> None:
     shape = splits["train"][0].shape[1:]
+    if shape[0] in (1, 3) and shape[1] == shape[2] > _FEW:
+        raise FileFormatError(
+            f"images must be (N, H, W, C), but x_train, {splits['train'][0].shape}, looks like (N, C, H, W): "
+            f"transpose it by `x.transpose(0, 2, 3, 1)`"
+        )
     for part, (x, y) in splits.items():
         if len(x) != len(y):
             raise FileFormatError(f"x_{part} has {len(x)} images, but y_{part} {len(y)} labels")
         if x.shape[1:] != shape:
             raise FileFormatError(f"images of x_train have shape {shape}, those of x_{part} {x.shape[1:]}")
+        if class_names is not None and len(y) and y.max() >= len(class_names):
+            raise FileFormatError(
+                f"y_{part} has the label {y.max()}, but there are {len(class_names)} class_names"
+            )
 
 
 def _images(archive: zipfile.ZipFile, name: str) -> np.ndarray:
@@ -113,10 +127,22 @@ def _labels(archive: zipfile.ZipFile, name: str) -> np.ndarray:
         labels = labels[:, 0]
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         hint = "; give one-hot labels as class indices, `y.argmax(axis=1)`" if labels.ndim == 2 else ""
+        if labels.dtype.kind in "US":
+            hint = "; `class_names, y = np.unique(labels, return_inverse=True)` makes both arrays of them"
         raise FileFormatError(f"{name} must be integers (N,), got {labels.dtype} {labels.shape}{hint}")
     if labels.min(initial=0) < 0:
         raise FileFormatError(f"{name} must be labels of at least 0, got {labels.min()}")
     return labels
+
+
+def _class_names(archive: zipfile.ZipFile) -> list[str]:
+    names = _array(archive, "class_names")
+    if names.ndim != 1 or names.dtype.kind != "U":
+        raise FileFormatError(f"class_names must be text (classes,), got {names.dtype} {names.shape}")
+    listed = names.tolist()
+    if len(set(listed)) < len(listed) or not all(name and name.isprintable() for name in listed):
+        raise FileFormatError("class_names must be printable, and each a different one")
+    return listed
 
 
 def _array(archive: zipfile.ZipFile, name: str) -> np.ndarray:

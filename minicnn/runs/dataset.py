@@ -88,7 +88,8 @@ def find_dataset(
         own = (len(train[1]), len(test[1])) not in _PUBLISHED
         return Dataset({"train": train, "test": test}, kind, _listed(entry.class_names), own=own)
     if path.is_file():
-        return Dataset(read_npz(path), "an archive of arrays", own=True)
+        splits, names = read_npz(path)
+        return Dataset(splits, "an archive of arrays", names, own=True)
     known = ", ".join((*DATASETS, *FOLDER_FORMATS))
     rest = did_you_mean(dataset, DATASETS)
     if path.is_absolute():  # of a run that was carried here

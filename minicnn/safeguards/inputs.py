@@ -18,6 +18,7 @@ from minicnn.validation import check_numbers
 
 _FEWEST = 64  # values of an example that may be an image
 _UNSCALED = 32  # images whose values are at least 0 and reach this have not been scaled
+_FEW_CHANNELS = 4  # of images
 _SAMPLE = 32  # examples that are looked at
 
 
@@ -65,6 +66,13 @@ def check_scale(model: Any, x: np.ndarray, name: str, training: bool = False) ->
     if x.size < _FEWEST * len(x) or not x.size or x.dtype.kind not in "iuf":
         return
     notes, wants_bytes = _notes(model), takes_bytes(model)
+    if training and x.ndim == 4 and x.shape[1] in (1, 3) and x.shape[2] == x.shape[3] > _FEW_CHANNELS:
+        _warn(
+            notes,
+            "channels first",
+            f"{name} has the shape {x.shape}, which looks like (N, C, H, W), but images are (N, H, W, C): "
+            f"transpose them by `x.transpose(0, 2, 3, 1)`",
+        )
     values = _range(x, wants_bytes)
     if problem := _problem(name, x.dtype, values, wants_bytes, None if training else notes.trained_on):
         _warn(notes, *problem)

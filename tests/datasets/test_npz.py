@@ -44,9 +44,9 @@ def test_load_npz_leaves_floats_as_they_are(tmp_path):
 def test_read_npz_takes_sets_without_test(tmp_path):
     path = tmp_path / "set.npz"
     np.savez(path, x_train=X, y_train=Y)
-    assert list(read_npz(path)) == ["train"]
+    assert [*read_npz(path)[0]] == ["train"]
     np.savez(path, x_train=X, y_train=Y, x_val=X, y_val=Y)
-    assert list(read_npz(path)) == ["train", "val"]
+    assert [*read_npz(path)[0]] == ["train", "val"]
     with pytest.raises(FileFormatError, match="has no arrays x_test and y_test"):
         load_npz(path)
 
@@ -71,6 +71,36 @@ def test_read_npz_takes_sets_without_test(tmp_path):
 def test_load_npz_says_what_is_wrong(tmp_path, arrays, message):
     with pytest.raises(FileFormatError, match=message):
         load_npz(saved(tmp_path, **arrays))
+
+
+def test_an_archive_may_name_its_classes(tmp_path):
+    arrays, path = {"x_train": X, "y_train": Y}, tmp_path / "set.npz"
+    np.savez(path, **arrays)
+    assert read_npz(path)[1] is None
+    names = [f"class {number}" for number in range(Y.max() + 1)]
+    np.savez(path, **arrays, class_names=names)
+    assert read_npz(path)[1] == names
+    for wrong, message in (
+        (names[:-1], rf"y_train has the label {Y.max()}, but there are {Y.max()} class_names"),
+        ([names[0], *names[:-1]], "must be printable, and each a different one"),
+        ([*names[:-1], "a\nb"], "must be printable"),
+        ([*names[:-1], ""], "must be printable"),
+        (range(len(names)), r"class_names must be text \(classes,\), got int64"),
+        ([names], r"class_names must be text \(classes,\)"),
+    ):
+        np.savez(path, **arrays, class_names=wrong)
+        with pytest.raises(FileFormatError, match=message):
+            read_npz(path)
+
+
+def test_images_with_channels_first_are_refused(tmp_path):
+    for shape in ((6, 3, 8, 8), (6, 1, 28, 28)):
+        np.savez(tmp_path / "set.npz", x_train=np.zeros(shape, np.uint8), y_train=np.arange(6) % 2)
+        with pytest.raises(FileFormatError, match=r"looks like \(N, C, H, W\): transpose it by"):
+            read_npz(tmp_path / "set.npz")
+    for shape in ((6, 3, 8, 4), (6, 1, 4, 4), (6, 8, 8, 3)):
+        np.savez(tmp_path / "set.npz", x_train=np.zeros(shape, np.uint8), y_train=np.arange(6) % 2)
+        assert read_npz(tmp_path / "set.npz")[0]["train"][0].shape == shape
 
 
 def test_load_npz_names_the_arrays_that_are_there(tmp_path):

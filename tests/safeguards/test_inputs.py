@@ -139,3 +139,15 @@ def test_nothing_is_kept_of_models_that_are_gone():
     del model
     gc.collect()
     assert len(inputs._noted) <= before
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_with_channels_first_are_told_once(channels):
+    x = RNG.normal(size=(12, channels, 8, 8)).astype(np.float32)
+    own = Trainer(Sequential([Flatten(), Dense(3)]).build(x.shape[1:], rng=0), SGD(1e-4), threads=1)
+    with pytest.warns(
+        UserWarning, match=r"looks like \(N, C, H, W\), .* `x.transpose\(0, 2, 3, 1\)`"
+    ) as told:
+        fit(own, x)
+    assert len(told) == 1
+    fit(own, x)
