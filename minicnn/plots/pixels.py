@@ -6,8 +6,9 @@ import numpy as np
 def to_pixels(images: np.ndarray) -> np.ndarray:
     """Return images (..., H, W, C) as (..., H, W) if they are grey, or (..., H, W, 3): uint8, or from 0 to 1.
 
-    Integers in [0, 255] and floats in [0, 1] keep their values, which are black to white; other values are spread from the
-    lowest to the highest of all. Of four channels the first three are drawn, of any other number the mean.
+    Integers in [0, 255] and floats in [0, 1] keep their values, which are black to white; other values are
+    spread from the lowest to the highest of all. Of four channels the first three are drawn, of any other
+    number the mean.
 
     Examples
     --------
