@@ -88,8 +88,8 @@ def find_dataset(
         own = (len(train[1]), len(test[1])) not in _PUBLISHED
         return Dataset({"train": train, "test": test}, kind, _listed(entry.class_names), own=own)
     if path.is_file():
-        splits, names = read_npz(path)
-        return Dataset(splits, "an archive of arrays", names, own=True)
+        splits, class_names = read_npz(path)
+        return Dataset(splits, "an archive of arrays", class_names, own=True)
     known = ", ".join((*DATASETS, *FOLDER_FORMATS))
     rest = did_you_mean(dataset, DATASETS)
     if path.is_absolute():  # of a run that was carried here
