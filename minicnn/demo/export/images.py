@@ -60,7 +60,8 @@ def choose(session: Session, most: int | None = None) -> Chosen:
         If the data set no longer exists, or a model file does not name one.
     """
     images, labels = session.inputs.examples
-    wrong = session.model.predict(images).argmax(axis=1) != labels
+    with np.errstate(all="ignore"):  # weights that are not finite are refused when they are written
+        wrong = session.model.predict(images).argmax(axis=1) != labels
     limit = max(1, min(most or len(images), _BYTES // max(1, images[0].nbytes)))
     some = _of_each_class(labels)[:limit]
     more = np.setdiff1d(np.flatnonzero(wrong), some)[: min(_MISCLASSIFIED, limit // 4)]
