@@ -83,7 +83,7 @@ def add_to(commands: Commands) -> None:
     add("weight-decay", "RATE", f"decoupled weight decay (default: {decays}, others 0)", float)
     schedules = f"schedule of the learning rate: {', '.join(SCHEDULES)} (default: {new.schedule})"
     add("schedule", "NAME", schedules, str, choices=SCHEDULES)
-    distort = "distort the training images at random"
+    distort = "distort the training images at random; those of fashion-mnist are moved and mirrored only"
     parser.add_argument("--augment", action="store_true", default=None, help=distort)
     add("seed", "N", f"random seed (default: {new.seed})")
     add("limit", "N", "use only N training images: the first N; of your own data, N drawn by the seed")

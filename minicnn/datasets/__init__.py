@@ -41,6 +41,7 @@ class NamedDataset(NamedTuple):
     load: Callable[..., tuple[Split, Split]]
     takes_folder: bool = False  # whether `load` accepts the folder of the files
     class_names: tuple[str, ...] | None = None  # None: the labels themselves
+    augment: Augment = Augment()  # distortions that change no class
 
 
 class FolderFormat(NamedTuple):
@@ -53,7 +54,12 @@ class FolderFormat(NamedTuple):
 
 DATASETS = {
     "mnist": NamedDataset(load_mnist),
-    "fashion-mnist": NamedDataset(load_fashion_mnist, takes_folder=True, class_names=FASHION_MNIST_CLASSES),
+    "fashion-mnist": NamedDataset(
+        load_fashion_mnist,
+        takes_folder=True,
+        class_names=FASHION_MNIST_CLASSES,
+        augment=Augment(shift=1.0, rotation=0.0, shear=0.0, scale=0.0, flip=True),
+    ),
 }
 # By description. The first that matches reads the folder; if none does, the first says what is missing.
 FOLDER_FORMATS = {

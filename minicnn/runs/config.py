@@ -26,8 +26,7 @@ from minicnn.validation import check_int, check_real
 
 WARMUP = 0.05  # share of the steps in which the learning rate of the cosine schedule rises
 
-AUGMENT = Augment(shift=2.0, rotation=10.0, shear=0.1, scale=0.1)
-_AUGMENT_GREY = Augment(shift=2.0, rotation=10.0, shear=0.1, scale=0.1, background="edge")
+_AUGMENT_GREY = Augment(background="edge")
 
 _MAX_SIDE, _MAX_CHANNELS, _MAX_CLASSES = 256, 64, 10_000  # keep the models of the registry under a gigabyte
 _MAX_THREADS, _MAX_NUMBER = 64, 10**9  # each thread takes a copy of the model
@@ -203,7 +202,7 @@ class TrainConfig:
         if not self.augment:
             return None
         if not own:
-            return AUGMENT
+            return DATASETS[self.dataset].augment if self.dataset in DATASETS else Augment()
         return AugmentPhotos() if input_shape[2] == 3 else _AUGMENT_GREY
 
     def make_schedule(self, steps: int) -> Schedule:

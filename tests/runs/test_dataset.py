@@ -169,7 +169,10 @@ def test_own_pictures_are_distorted_over_their_own_ground():
     config = TrainConfig(augment=True)
     assert isinstance(config.make_augment((8, 8, 3), True), AugmentPhotos)
     assert config.make_augment((8, 8, 1), True).background == "edge"
-    assert config.make_augment((8, 8, 1), False) == Augment()
+    assert config.make_augment((8, 8, 1), False) == Augment(shift=2.0, rotation=10.0, shear=0.1, scale=0.1)
+    clothes = TrainConfig(dataset="fashion-mnist", augment=True).make_augment((28, 28, 1), False)
+    assert clothes == Augment(shift=1.0, rotation=0.0, shear=0.0, scale=0.0, flip=True)
+    assert TrainConfig(dataset="/data/kmnist", augment=True).make_augment((28, 28, 1), False) == Augment()
     assert TrainConfig().make_augment((8, 8, 3), True) is None
 
 
