@@ -22,6 +22,8 @@ _REFUSALS = (TypeError, ValueError, ArithmeticError, AttributeError, LookupError
 
 def classes_by_name(custom_layers: Iterable[type[Any]]) -> dict[str, type[Any]]:
     """Return the classes of layers that a caller passes, by their names; raise unless they are such."""
+    if isinstance(custom_layers, str | bytes) or not isinstance(custom_layers, Iterable):
+        raise TypeError(f"`custom_layers` must be a list of layer classes, got {custom_layers!r:.80}")
     found: dict[str, type[Any]] = {}
     for cls in custom_layers:
         if not (isinstance(cls, type) and issubclass(cls, ParameterTree)):

@@ -190,6 +190,9 @@ def test_an_own_layer_may_have_the_name_of_one_of_the_package(tmp_path):
 
 def test_custom_layers_must_be_classes_of_layers_each_name_once(tmp_path):
     save_model(net(), tmp_path / "net.safetensors")
+    for wrong in (Scale, "Scale", None):  # in place of a list
+        with pytest.raises(TypeError, match="`custom_layers` must be a list of layer classes, got "):
+            load_model(tmp_path / "net.safetensors", wrong)
     with pytest.raises(TypeError, match="must contain layer classes, got Scale"):
         load_model(tmp_path / "net.safetensors", [Scale()])
     with pytest.raises(ValueError, match="got two Scale"):
