@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from minicnn.errors import located
 from minicnn.layers.base import Layer
 from minicnn.training.sources import Examples, ExampleSource, is_source
 from minicnn.validation import check_examples, check_numbers, check_sample_weight, check_shape
@@ -28,12 +29,13 @@ def check_validation(data: Any, model: Layer) -> ExampleSource | Examples | None
     """Return validation data as a source or arrays x, y and perhaps weights, None for None."""
     if data is None:
         return None
-    if is_source(data):
-        return check_source(data, None, model)
-    if not isinstance(data, tuple | list) or len(data) not in (2, 3):
+    if not is_source(data) and (not isinstance(data, tuple | list) or len(data) not in (2, 3)):
         raise TypeError("`validation_data` must be a pair (x, y), or (x, y, sample_weight)")
-    pair = check_pairs(data[0], data[1], model)
-    return pair if len(data) == 2 else (*pair, check_sample_weight(data[2], len(pair[0])))
+    with located("`validation_data`: "):
+        if is_source(data):
+            return check_source(data, None, model)
+        pair = check_pairs(data[0], data[1], model)
+        return pair if len(data) == 2 else (*pair, check_sample_weight(data[2], len(pair[0])))
 
 
 def check_pairs(x: Any, y: Any, model: Layer) -> tuple[np.ndarray, np.ndarray]:

@@ -79,8 +79,11 @@ def check_class_weight(class_weight: Any) -> dict[int, float]:
     """Return the weights by class index; raise unless they are numbers that are not negative."""
     if not isinstance(class_weight, Mapping):
         raise TypeError(f"`class_weight` must be a dict from class index to weight, got {class_weight!r:.80}")
+    for index in class_weight:
+        if not isinstance(index, int | np.integer):
+            raise TypeError(f"the keys of `class_weight` must be class indices, got {index!r:.80}")
     return {
-        check_int(index, "class index"): check_real(weight, "class_weight")
+        check_int(index, "class_weight"): check_real(weight, "class_weight")
         for index, weight in class_weight.items()
     }
 

@@ -352,6 +352,9 @@ def test_fit_says_what_validation_data_and_callbacks_must_be():
     x, y = toy()
     with pytest.raises(TypeError, match=r"`validation_data` must be a pair \(x, y\)"):
         Trainer(net(), SGD()).fit(x, y, validation_data=x)
+    for wrong in ((x[..., 0], y), (x, y[1:]), (x, y, np.ones(3))):
+        with pytest.raises(ValueError, match=r"^`validation_data`: "):
+            Trainer(net(), SGD()).fit(x, y, validation_data=wrong)
     with pytest.raises(TypeError, match="`callbacks` must be a list of Callback objects"):
         Trainer(net(), SGD()).fit(x, y, callbacks=[Callback])
     with pytest.raises(ValueError, match="`batch_size` must be at least 1, got 0"):

@@ -108,6 +108,11 @@ def test_weights_reach_the_loss_of_the_user_and_the_validation():
         ({"sample_weight": W[:3]}, ValueError, r"`sample_weight` must have shape \(30,\), got \(3,\)"),
         ({"sample_weight": -W}, ValueError, "`sample_weight` must be finite and not negative"),
         ({"class_weight": [1, 2]}, TypeError, "`class_weight` must be a dict"),
+        (
+            {"class_weight": {"cat": 2.0}},
+            TypeError,
+            "the keys of `class_weight` must be class indices, got 'cat'",
+        ),
         ({"class_weight": {0: -1}}, ValueError, "`class_weight` must be"),
         ({"class_weight": {0: 0, 1: 0.0, 2: 0}}, ValueError, "`class_weight` gives weight 0 to each example"),
         ({"sample_weight": np.zeros(30)}, ValueError, "`sample_weight` must have a weight above 0"),
