@@ -42,6 +42,7 @@ class Memory:
         if len({dtype for _, _, dtype in layout}) != 1:
             raise ValueError(
                 f"an optimizer needs trainable parameters of one dtype, got {describe_layout(layout)}"
+                + ("" if layout else ": the model has no weights, or all are frozen by `trainable = False`")
             )
         sizes, dtype = [math.prod(shape) for _, shape, _ in layout], layout[0][2]
         self.layout, self.groups = layout, groups

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from minicnn.errors import noted
 from minicnn.parallel.ranks import Ranks
 from minicnn.training.sources import ExampleSource
 from minicnn.training.weighting import class_weights
@@ -131,7 +132,7 @@ class Batches:
         """Return a part with augmented examples, and with the weights of their classes."""
         x, y, weights = part
         if self.augment is not None and len(x):
-            x = self.augment(x, np.random.default_rng(seeds))
+            x = _augmented(self.augment, x, np.random.default_rng(seeds))
         if self.class_weight is not None:
             by_class = class_weights(y, self.class_weight)
             weights = by_class if weights is None else weights * by_class
@@ -144,6 +145,20 @@ class Batches:
     def is_possible(self, step: int, seen: int) -> bool:
         """Return whether the first `step` batches of an epoch can have `seen` examples."""
         return step <= seen
+
+
+def _augmented(augment: Augmentation, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return what `augment` makes of images, if these are as many of the same shape."""
+    with noted("in `augment`"):
+        images = augment(x, rng)
+    if not isinstance(images, np.ndarray) or images.dtype.kind not in "biuf":
+        got = getattr(images, "dtype", type(images).__name__)
+        raise TypeError(f"`augment` must return an array of numbers, got {got}")
+    if images.shape != x.shape:
+        raise ValueError(
+            f"`augment` must return images of the shape {x.shape} that it was given, got {images.shape}"
+        )
+    return images
 
 
 def _join_few(parts: list[tuple], count: int) -> list[tuple]:

@@ -130,6 +130,12 @@ class IterableBatches(Batches):
         first = next(iter(source), None) if again else None  # type: ignore[arg-type]
         self.is_weighted = self.class_weight is not None or _has_weights(first)
 
+    def _prepared(self, part: Any, seeds: list[int]) -> Part:
+        x, y, weights = part
+        if self.augment is not None:  # which may write into its argument, and this one belongs to the user
+            x = x.copy()
+        return super()._prepared((x, y, weights), seeds)
+
     def peek(self, epoch: int) -> None:
         """Look at the first batch of a function of the epoch, which is not called again for this epoch."""
         if callable(self.batch_source):

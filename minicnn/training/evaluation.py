@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 
 from minicnn.batch_sums import summing
-from minicnn.layers import Layer, Sigmoid, Softmax
+from minicnn.layers import Layer, ReLU, Sigmoid, Softmax
 from minicnn.losses import LOSSES, binary_cross_entropy_with_logits, softmax_cross_entropy
 from minicnn.metrics import METRICS, accuracy
 from minicnn.parallel.ranks import Ranks
@@ -66,8 +66,11 @@ def find_loss(loss: Any) -> Loss:
     return LOSSES[check_name(loss, LOSSES, "loss")] if isinstance(loss, str) else loss
 
 
-def warn_of_double_activation(model: Layer, loss: Loss) -> None:
-    """Warn if the model ends with the activation that the loss has, too: it would learn slowly and badly."""
+def warn_of_last_activation(model: Layer, loss: Loss) -> None:
+    """Warn if the model ends with the activation that the loss has, too, or with one that limits the logits.
+
+    It would learn slowly and badly.
+    """
     last = model
     while layers := getattr(last, "layers", None):
         last = layers[-1]
@@ -77,6 +80,12 @@ def warn_of_double_activation(model: Layer, loss: Loss) -> None:
         warnings.warn(
             f"the model ends with {name}, which {plain_function(loss).__name__} includes already: remove the "
             f"layer {name}, so that the loss gets logits",
+            stacklevel=3,
+        )
+    elif kind is not None and type(last) is ReLU:
+        warnings.warn(
+            f"the model ends with ReLU, so that no logit can be negative: remove this layer, since "
+            f"{plain_function(loss).__name__} takes any numbers",
             stacklevel=3,
         )
 

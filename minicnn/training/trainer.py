@@ -22,7 +22,7 @@ from minicnn.training.evaluation import (
     Validation,
     check_metrics,
     find_loss,
-    warn_of_double_activation,
+    warn_of_last_activation,
 )
 from minicnn.training.history import History
 from minicnn.training.loop import TrainingLoop
@@ -115,7 +115,7 @@ class Trainer(Predictor):
         self.callbacks = check_callbacks(callbacks)
         state.metrics = check_metrics(metrics, loss)
         super().__init__(state, Ranks(comm, rank_timeout), threads, workers)
-        warn_of_double_activation(model, loss)
+        warn_of_last_activation(model, loss)
 
     def fit(
         self,

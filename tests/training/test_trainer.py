@@ -208,6 +208,61 @@ def test_a_batch_that_is_not_finite_is_named():
         Trainer(Dense(2).build((2,)), SGD()).fit(x, np.zeros(4, int))
 
 
+@pytest.mark.parametrize("weight", [None, np.ones(4)])
+def test_labels_that_are_not_finite_are_named(weight):
+    trainer = Trainer(Dense(2).build((2,)), SGD(), mean_squared_error)
+    with pytest.raises(FloatingPointError, match=r"the labels of the batch have non-finite values$"):
+        trainer.fit(np.ones((4, 2)), np.full((4, 2), np.nan), sample_weight=weight, verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("augment", "error", "message"),
+    [
+        (lambda x, rng: x[1:], ValueError, r"the shape \(32, 6, 6, 1\) that it was given, got \(31, "),
+        (lambda x, rng: x[:, :1], ValueError, r"images of the shape \(32, 6, 6, 1\)"),
+        (lambda x, rng: None, TypeError, "`augment` must return an array of numbers, got NoneType"),
+        (lambda x, rng: x.tolist(), TypeError, "`augment` must return an array of numbers, got list"),
+        (lambda x, rng: x.astype(str), TypeError, "`augment` must return an array of numbers, got <U"),
+    ],
+)
+def test_augment_must_return_such_images_as_it_was_given(augment, error, message):
+    with pytest.raises(error, match=message):
+        Trainer(net(), SGD(), augment=augment, threads=1).fit(*toy(), batch_size=32, verbose=0)
+
+
+def test_an_error_in_augment_says_where_it_was():
+    with pytest.raises(TypeError, match="takes 1 positional argument") as caught:
+        Trainer(net(), SGD(), augment=lambda x: x, threads=1).fit(*toy(), verbose=0)
+    assert caught.value.__notes__ == ["in `augment`"]
+
+
+def test_an_augment_that_writes_into_its_argument_leaves_the_users_arrays_alone():
+    def double(x, rng):
+        x *= 2
+        return x
+
+    x, y = toy()
+    before, batches = x.copy(), [(x[:20], y[:20]), (x[20:40], y[20:40])]
+    Trainer(net(), SGD(), augment=double, threads=1).fit(batches, epochs=2, verbose=0)
+    Trainer(net(), SGD(), augment=double, threads=1).fit(x, y, epochs=2, verbose=0)
+    np.testing.assert_array_equal(x, before)
+
+
+@pytest.mark.parametrize("loss", ["softmax_cross_entropy", "binary_cross_entropy_with_logits"])
+def test_a_relu_at_the_end_is_warned_of(loss):
+    model = Sequential([Dense(4), ReLU(), Sequential([Dense(2), ReLU()])]).build((2,), rng=0)
+    with pytest.warns(UserWarning, match="ends with ReLU, so that no logit can be negative: remove"):
+        Trainer(model, SGD(), loss)
+    Trainer(model, SGD(), "mean_squared_error")  # which may be right
+
+
+def test_a_model_that_is_frozen_as_a_whole_is_refused():
+    model = net()
+    model.trainable = False
+    with pytest.raises(ValueError, match="has no weights, or all are frozen by `trainable = False`"):
+        Trainer(model, SGD(), threads=1).fit(*toy(), verbose=0)
+
+
 def test_an_exception_in_a_shard_reaches_the_caller_and_nothing_is_updated():
     class Fails(Layer):
         def forward(self, x):

@@ -13,6 +13,8 @@ from minicnn.training.batch import Batch
 from minicnn.training.state import Loss, TrainingState
 from minicnn.training.weighting import labels_for_loss
 
+_OF_DATA = "the batch itself", "the labels of the batch"  # causes for which a smaller rate is no remedy
+
 
 class _FoundError(Exception):
     """Ends the pass at the first non-finite value, which it describes."""
@@ -26,7 +28,7 @@ def nonfinite_error(
     found = [clause for clause in ranks.all_gather(find_nonfinite(state.model, x, labels, loss)) if clause]
     cause = found[0] if found else "a copy of the model that repeated the step found nothing non-finite"
     what = "a gradient became non-finite" if math.isfinite(value) else f"loss became {value:g}"
-    advice = "" if "batch itself" in cause else ". Try a smaller learning rate."
+    advice = "" if cause.startswith(_OF_DATA) else ". Try a smaller learning rate."
     return ranks.raised_everywhere(
         FloatingPointError(f"{what} in epoch {state.epoch}, step {state.step}: {cause}{advice}")
     )
@@ -39,7 +41,9 @@ def find_nonfinite(model: Layer, x: np.ndarray, y: np.ndarray, loss: Loss) -> st
     then backwards dL/dx and the weights' gradients of each layer. A copy of the model repeats the step.
     """
     if not is_finite(x):
-        return "the batch itself has non-finite values"
+        return f"{_OF_DATA[0]} has non-finite values"
+    if y.dtype.kind == "f" and not is_finite(y):
+        return f"{_OF_DATA[1]} have non-finite values"
     if name := nonfinite_weights(model):
         return f"the weights {name!r} are not finite"
     model = copy.deepcopy(model).train()
