@@ -4,21 +4,21 @@ The range test of Smith, "Cyclical learning rates for training neural networks" 
 exponentially, as in fastai. It trains copies, so that the trainer does not change.
 """
 
+import contextlib
 import copy
 import functools
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from minicnn.parallel.data_parallel import DataParallel
 from minicnn.parallel.ranks import Ranks
 from minicnn.safeguards.claims import reading
-from minicnn.safeguards.nonfinite import is_finite
 from minicnn.training.batch import Batches
 from minicnn.training.state import TrainingState
-from minicnn.training.weighting import WeightedLoss, labels_for_loss
+from minicnn.training.stepping import Stepper
 from minicnn.validation import check_int, check_real
 
 _SMOOTHING = 0.9  # weight of the mean loss so far: about ten steps count
@@ -100,22 +100,28 @@ def _losses(
         model, optimizer = copy.deepcopy((state.model, state.optimizer))
     epochs = (batches.epoch(epoch, 0, Ranks()) for epoch in itertools.count(state.epoch))
     batches.peek(state.epoch)
-    criterion = WeightedLoss(state.loss) if batches.is_weighted else state.loss
-    with DataParallel(model.train(), criterion, threads, workers=workers) as data_parallel:
-        named, varied = list(model.named_parameters()), False
+    copied = TrainingState(model, optimizer, state.loss, metrics={"varied": _vary})
+    stepper, varied = Stepper(copied, Ranks(), threads, workers), False
+    with stepper.session(batches.is_weighted), contextlib.suppress(FloatingPointError):
         for rate, batch in zip(rates, itertools.chain.from_iterable(epochs), strict=False):
-            labels = labels_for_loss(batch.y, batch.sample_weight)
-            loss, outputs = data_parallel.forward_backward(batch.x, labels)
-            finite = is_finite(*(parameter.grad for _, parameter in named if parameter.trainable))
-            is_constant = bool((outputs == outputs[:1]).all())
-            varied = varied or not is_constant
-            if not finite or (is_constant and varied and len(outputs) > 1):
-                yield float("nan")
-                return
-            yield float(loss)
+            results = stepper.compute(batch)
+            if varied and not results["varied"] and batch.size > 1:
+                break
+            varied = varied or bool(results["varied"])
+            yield results["loss"]
             optimizer.lr = rate
-            with np.errstate(all="ignore"):  # weights that overflow show in the next loss
-                optimizer.step(named if optimizer.groups else [parameter for _, parameter in named])
+            stepper.apply_gradients()
+        else:
+            return
+    yield math.nan
+
+
+def _vary(outputs: np.ndarray, labels: np.ndarray) -> float:
+    """Return 1 if some outputs differ, a metric."""
+    return float((outputs != outputs[:1]).any())
+
+
+_vary.mean_over_examples = True  # type: ignore[attr-defined]
 
 
 def _falls(losses: Sequence[float]) -> bool:
