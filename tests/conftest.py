@@ -38,6 +38,12 @@ settings.register_profile(
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file():
+    """Look for no doctests in the tests: there are none."""
+    return [collector for collector in (yield) if type(collector) is pytest.Module]
+
+
 def pytest_collection_finish():
     """Let the garbage collector pass over what all imports have made, millions of objects with TensorFlow's.
 
