@@ -35,7 +35,7 @@ def relu(lab: Lab, out: Path) -> dict:
     chosen: dict[str, float] = {}
     never = 0  # runs that did not come so far
     (ax,) = new_axes(7, 3.6)
-    for activation, colour, style in (("relu", BLUE, "-"), ("tanh", VERMILLION, "--")):
+    for activation, name, colour, style in (("relu", "ReLU", BLUE, "-"), ("tanh", "tanh", VERMILLION, "--")):
         tried = [_with(base, activation=activation, rate=rate) for rate in rates]
         # The rate is chosen with a seed that is not reported.
         trials = [_reached(rows[0], target) for rows in lab.results(*tried, seeds=[99])]
@@ -47,9 +47,9 @@ def relu(lab: Lab, out: Path) -> dict:
         epochs[activation] = [min(time, base.epochs) for time in times]
         x = [seen for seen, _ in results[0]["fast"]]
         curves = [[error for _, error in result["fast"]] for result in results]
-        band(ax, x, curves, colour, f"{activation}, rate {best.rate:g}", style)
+        band(ax, x, curves, colour, f"{name}, learning rate {best.rate:g}", style)
     ax.axhline(target, color=MUTED, linewidth=0.8, linestyle=":")
-    dress(ax, "ReLU and tanh", "epochs", "wrong answers on training images (%)")
+    dress(ax, "ReLU and tanh", "epochs", "training error (%)")
     _save(ax, out / "relu.png")
     ratios = [slow / fast for fast, slow in zip(epochs["relu"], epochs["tanh"], strict=True)]
     # "Several times" (Figure 1's caption) is taken as at least twice.
