@@ -10,7 +10,7 @@ from minicnn.parameter import Parameter
 from minicnn.plural import counted
 from minicnn.testing.contents import class_values, reachable
 from minicnn.testing.layer_under_test import GENERATORS, LayerUnderTest
-from minicnn.testing.passes import Run, run
+from minicnn.testing.passes import Run, run, trainable
 from minicnn.testing.report import fail_check
 
 
@@ -101,8 +101,11 @@ def check_dtypes(target: LayerUnderTest) -> None:
         changed = target.fresh()(x * (1 + 2.0**-20))
         if not np.array_equal(changed, single.y):
             fail_check("in float64, x is rounded to float32 before it is used", "y", hint=hint)
-    if not target.random and sum(_is_coarse(target) for _ in range(3)) > 1:
-        fail_check("in float64, small changes of x are lost to rounding in float32", "y", hint=hint)
+    arrays = ("x", "the weights") if trainable(target.built) else ("x",)
+    for moved in arrays if not target.random else ():
+        if sum(_is_coarse(target, moved) for _ in range(3)) > 1:
+            what = f"in float64, small changes of {moved} are lost to rounding in float32"
+            fail_check(what, "y", hint=hint)
 
 
 def _looks_single(array: np.ndarray) -> bool:
@@ -117,21 +120,29 @@ def _looks_single(array: np.ndarray) -> bool:
     return bool(digits.mean() > 0.25)
 
 
-def _is_coarse(target: LayerUnderTest) -> bool:
+def _is_coarse(target: LayerUnderTest, moved: str = "x") -> bool:
     """Return whether most outputs are smooth for large steps, but change in jumps for small ones.
 
-    Kinks and steps of the function itself affect few outputs, and rarely at two of three points.
+    The steps are in x or in the weights. Kinks and steps of the function itself affect few outputs, and
+    rarely at two of three points.
     """
     n = target.smallest_batch
-    x, d = target.draw(examples=n), target.draw(examples=n)
+    x, dx = target.draw(examples=n), target.draw(examples=n)
+    weights = [p.value for _, p in trainable(target.built)]
+    steps = [target.rng.standard_normal(value.shape) * np.std(value) for value in weights]
     far, near = 2.0**-17, 2.0**-30
 
-    def evaluate(x: np.ndarray) -> np.ndarray:
-        return target.fresh().eval()(x)
+    def evaluate(h: float) -> np.ndarray:
+        layer = target.fresh().eval()
+        if moved == "x":
+            return layer(x + h * dx)
+        for (_, p), step in zip(trainable(layer), steps, strict=True):
+            p.value += h * step
+        return layer(x)
 
-    coarse, fine = ((evaluate(x + h * d) - evaluate(x - h * d)) / (2 * h) for h in (far, near))
+    coarse, fine = ((evaluate(h) - evaluate(-h)) / (2 * h) for h in (far, near))
     rounding = 2.0**12 * np.finfo(np.float64).eps / near  # a generous bound for float64; float32: 2**29
-    tolerance = 0.01 * np.abs(coarse) + rounding * np.abs(evaluate(x))
+    tolerance = 0.01 * np.abs(coarse) + rounding * np.abs(evaluate(0.0))
     jumps = np.abs(fine) > 1000 * np.abs(coarse)  # of the function itself
     moving = ((coarse != 0) | (fine != 0)) & ~jumps
     return bool((np.abs(fine - coarse) > tolerance)[moving].sum() > 0.5 * moving.sum())

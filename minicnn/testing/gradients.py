@@ -155,6 +155,7 @@ def check_ties(target: LayerUnderTest) -> None:
     for _ in range(2 if target.heavy else 4):
         x, levels = _tied_inputs(target)
         point = EvaluationPoint.of(target, x, target.draw_dy())
+        _require_finite(point.run, "inputs are tied")
         d = rng.standard_normal(levels.max() + 1)[levels]
         if point.compare({INPUT: d}) in (Comparison.MISMATCH, Comparison.OUTSIDE):
             analytic, numeric, _ = point.directional_derivatives({INPUT: d})

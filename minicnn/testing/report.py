@@ -122,6 +122,7 @@ FOLLOWS: dict[str, tuple[str, ...]] = {
     "gradients": ("needs_dx", "float32", "batches", "kinks", "ties", "examples"),
     "kinks": ("finite",),
     "ties": ("kinks",),
+    "statistics": ("modes",),
     "modes": ("weights", "examples"),
     "examples": ("finite", "batches", "steps"),
     "finite": ("padding",),

@@ -10,6 +10,8 @@ from minicnn.testing.layer_under_test import LAYOUTS, LayerUnderTest
 from minicnn.testing.report import CheckFailed, require_equal
 from minicnn.testing.windows import rows_columns
 
+MANY = 64  # examples of a batch that a layer may divide
+
 
 def check_statistics(target: LayerUnderTest) -> None:
     """Check that batch statistics of images are over examples, rows and columns, not pixel by pixel.
@@ -41,8 +43,31 @@ def check_statistics(target: LayerUnderTest) -> None:
             return
         except CheckFailed as failed:
             failure = failure or failed
-    if failure is not None:
-        raise failure
+    if failure is None:
+        return
+    mixed = mixed_examples(target)
+    if mixed == "some":
+        target.remark("training mode normalizes parts of the batch, each by itself")
+        return
+    if mixed == "none":
+        failure.failure.hint = (
+            "statistics of each image in training mode, and running ones of all in eval mode: wrong for a "
+            "batch normalization"
+        )
+    raise failure
+
+
+def mixed_examples(target: LayerUnderTest) -> str:
+    """Return with which other examples one is mixed in training mode: "none", "some" or "all"."""
+    drawn = target.drawn
+    x, target.drawn = target.draw(examples=MANY), drawn  # reports are about the inputs before
+    first = target.fresh()(x.copy())[0]
+    for which, examples in (("none", slice(1, None)), ("some", slice(MANY - 1, None))):
+        changed = x.copy()
+        changed[examples] += 1.0 + np.abs(x[examples])
+        if np.allclose(target.fresh()(changed)[0], first):
+            return which
+    return "all"
 
 
 def _shuffles(target: LayerUnderTest) -> Iterator[Callable[[np.ndarray], np.ndarray]]:

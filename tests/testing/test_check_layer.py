@@ -23,7 +23,7 @@ from minicnn import (
 from minicnn.models import lenet5
 from minicnn.testing import CHECKS, ZOO, LayerCheckError, LayerCheckRemark, check_layer
 from minicnn.testing.check import make_target
-from minicnn.testing.correct_layers import Scale
+from minicnn.testing.correct_layers import LayerNorm, Scale
 from minicnn.testing.finite_differences import Comparison, EvaluationPoint
 from minicnn.testing.passes import INPUT
 
@@ -616,3 +616,7 @@ def test_what_bends_quickly_is_told_from_a_kink(layer, expected):
     x[0] = 0.0
     point = EvaluationPoint(layer.build((6,)).train(), x, dy)
     assert point.compare({INPUT: np.ones(x.shape)}) is expected
+
+
+def test_the_rounded_mean_of_two_features_far_from_zero_is_no_error():
+    check_layer(LayerNorm(1e-6), (2,), rng=26, only=("float32",))

@@ -3,6 +3,7 @@
 import numpy as np
 
 from minicnn.layers.base import Layer
+from minicnn.parameter import Parameter
 from minicnn.testing.styles.chance import WithStream
 from minicnn.testing.styles.style import right
 
@@ -105,3 +106,46 @@ class DiagonalMax(Layer):
         for i in range(self.size):
             dx[:, i : i + dy.shape[1], i : i + dy.shape[2]] += dy * (chosen == i)
         return dx
+
+
+@right((4, 3, 2), 4)
+@right((5,), 4)
+class GhostBatches(Layer):
+    """Batch normalization in ghost batches of a few examples, with averages of all (Hoffer et al. 2017)."""
+
+    batch_dependent = True
+
+    def __init__(self, size):
+        self.size = size
+
+    def init_params(self, input_shape, rng):
+        c = input_shape[-1]
+        self.gamma, self.beta = Parameter(np.ones(c)), Parameter(np.zeros(c))
+        self.mean, self.var = (Parameter(start(c), trainable=False) for start in (np.zeros, np.ones))
+
+    def _parts(self, array):
+        return [array[i : i + self.size] for i in range(0, len(array), self.size)]
+
+    def forward(self, x):
+        axes, gamma, beta = tuple(range(x.ndim - 1)), self.gamma.value, self.beta.value
+        if not self.training:
+            return gamma * (x - self.mean.value) / np.sqrt(self.var.value + 1e-3) + beta
+        means, variances = (
+            np.array([f(part, axis=axes) for part in self._parts(x)]) for f in (np.mean, np.var)
+        )
+        scales = np.sqrt(variances + 1e-3)
+        shares = np.array([[len(part) / len(x)] for part in self._parts(x)], x.dtype)
+        for running, new in ((self.mean, means), (self.var, variances)):
+            running.value += 0.1 * ((shares * new).sum(axis=0) - running.value)
+        z = [(part - m) / s for part, m, s in zip(self._parts(x), means, scales, strict=True)]
+        self.cache = z, scales
+        return gamma * np.concatenate(z) + beta
+
+    def backward(self, dy):
+        axes, dx = tuple(range(dy.ndim - 1)), []
+        for part, z, scale in zip(self._parts(dy), *self.cache, strict=True):
+            self.gamma.add_grad((part * z).sum(axis=axes))
+            self.beta.add_grad(part.sum(axis=axes))
+            d = part * self.gamma.value
+            dx.append((d - d.mean(axis=axes) - z * (d * z).mean(axis=axes)) / scale)
+        return np.concatenate(dx)

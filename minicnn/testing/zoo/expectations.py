@@ -72,3 +72,18 @@ class ChildrenWithASeed(Layer):
         for part in reversed(list(self.parts.values())):
             dy = part.backward(dy)
         return dy
+
+
+@broken("modes", (4, 4, 3), cause="scale|mean")
+class GainsBelowOne(WithStream):
+    """Each channel is multiplied by a random gain, whose mean is 0.75."""
+
+    def forward(self, x):
+        if not self.training:
+            return x.copy()
+        gain = self.rng.uniform(0, 1.5, (len(x), *[1] * (x.ndim - 2), x.shape[-1])).astype(x.dtype)
+        self.cache = gain
+        return x * gain
+
+    def backward(self, dy):
+        return dy * self.cache

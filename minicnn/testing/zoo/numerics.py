@@ -3,7 +3,7 @@
 import numpy as np
 
 from minicnn.layers.base import Layer
-from minicnn.testing.zoo.specimen import broken
+from minicnn.testing.zoo.specimen import WithMatrix, broken
 
 
 @broken("finite", (7,), cause="overflow")
@@ -197,3 +197,22 @@ class CubeRootOfCubes(Layer):
     def backward(self, dy):
         x, m = self.cache
         return dy + dy.sum(axis=-1, keepdims=True) * m ** (0.05 - 1) * x**19 / x.shape[-1]
+
+
+@broken("dtypes", (5,), cause="float32")
+class KernelInSingle(WithMatrix):
+    """The kernel is rounded to float32 before the product, in a work array of that dtype."""
+
+    def _kernel(self):
+        work = np.zeros(self.kernel.shape, np.float32)
+        work[...] = self.kernel.value
+        return work
+
+    def forward(self, x):
+        self.cache = x
+        return x @ self._kernel().astype(x.dtype) + self.bias.value
+
+    def backward(self, dy):
+        self.kernel.add_grad(self.cache.T @ dy)
+        self.bias.add_grad(dy.sum(axis=0))
+        return dy @ self._kernel().astype(dy.dtype).T

@@ -174,3 +174,35 @@ class ScaleOfTheLastStep(Layer):
     def backward(self, dy):
         self.scale.add_grad((dy * self.cache)[:, -1].sum(axis=0))
         return dy * self.scale.value
+
+
+@broken("statistics", (4, 4, 3), cause="statistics of each image")
+class ImageStatistics(Layer):
+    """A batch normalization whose mean and variance in training are those of each image."""
+
+    batch_dependent = True
+
+    def init_params(self, input_shape, rng):
+        c = input_shape[-1]
+        self.gamma, self.beta = Parameter(np.ones(c)), Parameter(np.zeros(c))
+        self.mean, self.var = (Parameter(start(c), trainable=False) for start in (np.zeros, np.ones))
+
+    def forward(self, x):
+        mean, var = self.mean.value, self.var.value
+        if self.training:
+            mean, var = x.mean(axis=(1, 2), keepdims=True), x.var(axis=(1, 2), keepdims=True)
+            self.mean.value += 0.1 * (mean.mean(axis=(0, 1, 2)) - self.mean.value)
+            self.var.value += 0.1 * (var.mean(axis=(0, 1, 2)) - self.var.value)
+        std = np.sqrt(var + 1e-3)
+        z = (x - mean) / std
+        self.cache = z, std
+        return self.gamma.value * z + self.beta.value
+
+    def backward(self, dy):
+        z, std = self.cache
+        self.gamma.add_grad((dy * z).sum(axis=(0, 1, 2)))
+        self.beta.add_grad(dy.sum(axis=(0, 1, 2)))
+        d = dy * self.gamma.value
+        if self.training:
+            d = d - d.mean(axis=(1, 2), keepdims=True) - z * (d * z).mean(axis=(1, 2), keepdims=True)
+        return d / std
