@@ -1,12 +1,13 @@
 """The part of the API that lets networks learn from nothing: one for each browser, or the two of a race."""
 
+import math
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import numpy as np
 
-from minicnn.demo.checks import check_fields, read_image, read_integer
+from minicnn.demo.checks import MAX_PICTURE, check_fields, read_image, read_integer
 from minicnn.demo.handlers import Body, shown_image
 from minicnn.demo.learning import Learning
 from minicnn.demo.options import Pick
@@ -61,7 +62,7 @@ class Learners:
                 {"name": name, "usual": usual[name]} | one.describe() for name, one in described.items()
             ],
             "presets": {name: preset.describe() for name, preset in PRESETS.items()},
-            "drawings": MOST_DRAWINGS if self.session.inputs.drawn else 0,
+            "drawings": self._most_drawings,
         }
 
     def start(self, browser: str, body: Body) -> dict[str, Any]:
@@ -117,8 +118,16 @@ class Learners:
                 learning.close()
             self._learning.clear()
 
+    @property
+    def _most_drawings(self) -> int:
+        """How many drawings and pictures of one's own may be learned: they must fit into a request."""
+        inputs = self.session.inputs
+        if not inputs.are_bytes:
+            return 0
+        return min(MOST_DRAWINGS, MAX_PICTURE // (3 * math.prod(inputs.shape) // 2 + 100))
+
     def _read_drawings(self, given: Any) -> Examples:
-        """Return the images and labels of a browser's own drawings."""
+        """Return the images and labels of a browser's own drawings and pictures."""
         if not isinstance(given, list) or not all(isinstance(one, dict) for one in given):
             raise TypeError("`drawings` must be a list of objects")
         if len(given) > MOST_DRAWINGS:
@@ -138,7 +147,10 @@ class Learners:
         if settings.data == "run":
             return inputs.training, inputs.examples
         if not len(drawings[0]):
-            raise ValueError("there are no drawings of your own yet: draw one, say what it is, and add it")
+            raise ValueError(
+                "there are no images of your own yet: draw one or choose a picture, say what it is, "
+                "and add it"
+            )
         return drawings, inputs.examples if inputs.has_examples else None
 
     def _of(self, browser: str) -> Learning:

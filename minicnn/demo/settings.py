@@ -23,9 +23,9 @@ GROUPS = {"training": "Training", "network": "Network", "data": "Data"}
 _OWN = {"net": "own"}
 _DATA = Pick(
     "Images",
-    "Your own drawings are tested with the test images, which others drew.",
+    "Your own images are tested with the test images, which others made.",
     "data",
-    {"run": "the data set", "own": "my own drawings"},
+    {"run": "the data set", "own": "my own images"},
 )
 _IMAGES = Pick(
     "Number of images",

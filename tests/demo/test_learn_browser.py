@@ -123,7 +123,7 @@ def test_a_preset_provokes_a_dead_network_and_explains_it(place):
             *("?net=own&filters=64&pooling=none", "weights, and this page allows"),
             marks=pytest.mark.campaign,
         ),
-        ("?data=own", "there are no drawings of your own yet"),
+        ("?data=own", "there are no images of your own yet"),
     ],
 )
 def test_what_the_server_refuses_is_said_and_can_be_mended(place, query, sentence):
@@ -144,18 +144,18 @@ def test_drawings_are_collected_learned_and_kept(place):
     find(browser, "#clear").click()
     wait(browser, lambda: text_of(browser, "#answers output") == "\N{EN DASH}")
     find(browser, "#add").click()
-    assert text_of(browser, "#collected") == "Draw something first."
+    assert text_of(browser, "#collected") == "Draw something first, or choose a picture."
     draw(browser, drive["SEVEN"])
     wait(browser, lambda: text_of(browser, "#answers output") != "\N{EN DASH}")
     browser.execute_script("document.getElementById('label').value = 7")
     find(browser, "#add").click()
-    wait(browser, lambda: text_of(browser, "#collected") == "1 drawing (7: 1)")
+    wait(browser, lambda: text_of(browser, "#collected") == "1 image (7: 1)")
     choose(browser, "data", "own")
     wait(browser, lambda: text_of(browser, "#net") == "1 image of your own.")
     find(browser, "#epoch").click()
     step_is(browser, 1)
     browser = open_page(place, "?data=own")
-    assert text_of(browser, "#collected") == "1 drawing (7: 1)"
+    assert text_of(browser, "#collected") == "1 image (7: 1)"
     find(browser, "#collection summary").click()
     find(browser, "#forget").click()
     wait(browser, lambda: text_of(browser, "#collected") == "None yet.")

@@ -72,7 +72,7 @@ def test_a_race_has_two_networks_each_with_its_number_of_weights(learners):
 
 def test_ones_own_drawings_are_learned_and_tested_on_those_of_others(learners):
     own = {"settings": {"data": "own"}}
-    with pytest.raises(ValueError, match="no drawings of your own yet"):
+    with pytest.raises(ValueError, match="no images of your own yet"):
         learners.start("a", own)
     found = learners.start("a", own | {"drawings": [SEVEN, SEVEN | {"label": 1}]})["nets"][0]
     assert (found["images"], found["tests"], found["steps_per_epoch"]) == (2, 1000, 1)

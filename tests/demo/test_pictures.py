@@ -109,3 +109,27 @@ def test_what_if_of_a_colour_picture(coloured):
     wait(browser, lambda: text_of(browser, "#arithmetic h2").startswith("Output: map 1, row 0, column 0"))
     assert find_all(browser, "#filters .layer:first-child button span")[3].text == "filter 3"
     assert browser.get_log("browser") == []
+
+
+@pytest.mark.ci
+def test_ones_own_pictures_are_learned(coloured):
+    browser, address, _ = coloured
+    browser.get(f"{address}learn?data=own")
+    wait(browser, lambda: "no images of your own yet" in text_of(browser, "#problem"))
+    find(browser, "#collection summary").click()
+    find(browser, "#add").click()
+    wait(browser, lambda: text_of(browser, "#collected") == "Choose a picture first.")
+    for label in (0, 2):
+        browser.execute_script(GIVE, "drop", base64.b64encode(picture(label)[0]).decode())
+        browser.execute_script(f"document.getElementById('label').value = {label}")
+        find(browser, "#add").click()
+        wait(browser, lambda n=label: f"{NAMES[n]}: 1" in text_of(browser, "#collected"))
+    wait(browser, lambda: text_of(browser, "#net") == "2 images of your own.")
+    browser.execute_script(GIVE, "drop", base64.b64encode(picture(0)[0]).decode())
+    browser.get_log("browser")  # without images the server refuses to start
+    find(browser, "#epoch").click()
+    wait(browser, lambda: "Step 1" in text_of(browser, "#status"))
+    wait(browser, lambda: text_of(browser, "#answers output") in NAMES)
+    assert browser.get_log("browser") == []
+    browser.execute_script("localStorage.clear()")
+    browser.get("about:blank")  # it would go on asking the server, which ends

@@ -1,4 +1,4 @@
-// A user's own drawings with what they are, kept in the browser, as images for a network to learn.
+// A user's own drawings and pictures with what they are, kept in the browser, for a network to learn.
 
 import { unpack } from "./api.js";
 import { inked, largest } from "./colours.js";
@@ -6,7 +6,8 @@ import { counted, element } from "./format.js";
 import { Picture } from "./picture.js";
 
 const KEY = "minicnn-drawings";
-const SHOWN = 40; // small pictures of the latest
+const SHOWN = 40; // small pictures of the latest, fewer of larger ones
+const SIDE = 28; // of a small one
 
 export class Collection {
   // part: the element; most: how many the server takes, 0 for none; image(): promises base64 of what the pad shows, or null;
@@ -34,8 +35,8 @@ export class Collection {
   }
 
   add(image) {
-    if (!image) this.say("Draw something first.");
-    else if (this.drawings.length >= this.most) this.say(`There is room for ${this.most} drawings.`);
+    if (!image) this.say(this.net.draws ? "Draw something first, or choose a picture." : "Choose a picture first.");
+    else if (this.drawings.length >= this.most) this.say(`There is room for ${this.most} images.`);
     else {
       this.drawings.push({ image, label: Number(this.$("label").value) });
       this.keep(true);
@@ -57,17 +58,19 @@ export class Collection {
   show() {
     const counts = this.net.classes.map((name, label) => [name, this.drawings.filter((one) => one.label === label).length]);
     const each = counts.filter(([, count]) => count).map(([name, count]) => `${name}: ${count}`).join(", ");
-    this.say(this.drawings.length ? `${counted(this.drawings.length, "drawing")} (${each})` : "None yet.");
+    this.say(this.drawings.length ? `${counted(this.drawings.length, "image")} (${each})` : "None yet.");
     this.$("forget").disabled = !this.drawings.length;
     this.$("thumbnails").replaceChildren(...(this.drawings.length ? [this.picture()] : []));
   }
 
+  // Their grey values, as maps of one picture.
   picture() {
-    const [rows, columns] = this.net.input;
-    const latest = this.drawings.slice(-SHOWN).map(({ image }) => unpack({ shape: this.net.input, dtype: "uint8", data: image }).values);
+    const [rows, columns, channels] = this.net.input;
+    const count = Math.max(1, Math.floor(SHOWN * Math.min(1, SIDE ** 2 / (rows * columns))));
+    const latest = this.drawings.slice(-count).map(({ image }) => unpack({ shape: this.net.input, dtype: "uint8", data: image }).values);
     const values = new Float32Array(rows * columns * latest.length);
-    latest.forEach((pixels, map) => pixels.forEach((value, i) => { values[i * latest.length + map] = value; }));
-    const picture = new Picture([rows, columns, latest.length], `The latest ${counted(latest.length, "drawing")}`, null, 1);
+    latest.forEach((pixels, map) => pixels.forEach((value, i) => { values[Math.floor(i / channels) * latest.length + map] += value / channels; }));
+    const picture = new Picture([rows, columns, latest.length], `The latest ${counted(latest.length, "image")}`, null, 1);
     picture.arrange(230);
     const most = largest(values);
     picture.paint(values, (value) => inked(value, most));

@@ -1,6 +1,7 @@
 // The second page: networks with random weights learn, and everything changes live.
 
 import { ask, complaint, toBase64, unpack } from "./api.js";
+import { listenToCamera } from "./camera.js";
 import { drawChart } from "./chart.js";
 import { onSchemeChange } from "./colours.js";
 import { counted, element, write } from "./format.js";
@@ -9,6 +10,7 @@ import { Collection } from "./learn-drawings.js";
 import { NetPanel } from "./learn-net.js";
 import { SettingsForm } from "./learn-settings.js";
 import { Pad } from "./pad.js";
+import { listenForPictures } from "./pictures.js";
 import { streamed } from "./stream.js";
 
 const $ = (id) => document.getElementById(id);
@@ -157,11 +159,12 @@ async function drawnImage() {
   return state.image;
 }
 
-async function showExample() {
-  const found = await ask("example", { wrong: false });
-  pad.load(unpack(found.image).values, found.image.shape);
-  state.image = found.image.data;
+function load(image) {
+  pad.load(unpack(image).values, image.shape);
+  state.image = image.data;
 }
+
+const showExample = async () => load((await ask("example", { wrong: false })).image);
 
 // --- start ----------------------------------------------------------------------------------------------------
 
@@ -176,7 +179,7 @@ const begin = trying(async () => {
   const [described, options] = await Promise.all([ask("net"), ask("learn/options")]);
   net = described;
   pad = new Pad($("pad"), net.draws, padChanged);
-  if (!net.draws) $("pad-help").textContent = "Choose a test image.";
+  if (!net.draws) $("pad-help").textContent = "Drop a picture anywhere, paste one, choose a file, or use the camera.";
   const restart = trying(start);
   collection = new Collection($("collection"), options.drawings, net, drawnImage, (added) => {
     if (added) pad.clear();
@@ -191,6 +194,10 @@ const begin = trying(async () => {
   $("clear").addEventListener("click", () => pad.clear());
   $("random").addEventListener("click", trying(showExample));
   $("random").hidden = !net.examples;
+  const showPicture = trying(async (file) => load((await ask("picture", { file })).image));
+  const complain = (text) => { $("problem").textContent = text; };
+  listenForPictures($("open"), $("file"), showPicture, complain);
+  listenToCamera($("camera"), showPicture, complain);
   onSchemeChange(() => { pad.paint(); if (state.last) show(state.last); });
   document.addEventListener("visibilitychange", wake);
   new ResizeObserver(() => { for (const panel of state.panels) panel.arrange(); }).observe($("nets"));
