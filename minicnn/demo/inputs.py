@@ -39,8 +39,9 @@ class Inputs:
         self.digits = model.preprocessing == DIGIT or (small and config.dataset == "mnist")
         self.drawn = self.digits or (small and config.dataset in _DRAWN)
         self.has_examples = bool(config.dataset)
-        own_scale = {"scale", "offset"} & (model.preprocessing or {}).keys() and not self.digits
-        self.are_bytes = not own_scale  # whether drawings and pictures become bytes, not floats
+        given = model.preprocessing
+        scaled = isinstance(given, dict) and {"scale", "offset"} & given.keys()
+        self.are_bytes = self.digits or not scaled  # whether drawings and pictures become bytes, not floats
 
     def from_drawing(self, pixels: np.ndarray) -> np.ndarray | None:
         """Return a drawing, uint8 (H, W), as an input, or None if it is empty."""
