@@ -111,6 +111,9 @@ def test_what_if_of_a_colour_picture(coloured):
     assert browser.get_log("browser") == []
 
 
+PAD = "return document.getElementById('pad').toDataURL()"
+
+
 @pytest.mark.ci
 def test_ones_own_pictures_are_learned(coloured):
     browser, address, _ = coloured
@@ -119,8 +122,10 @@ def test_ones_own_pictures_are_learned(coloured):
     find(browser, "#collection summary").click()
     find(browser, "#add").click()
     wait(browser, lambda: text_of(browser, "#collected") == "Choose a picture first.")
+    blank = browser.execute_script(PAD)
     for label in (0, 2):
         browser.execute_script(GIVE, "drop", base64.b64encode(picture(label)[0]).decode())
+        wait(browser, lambda: browser.execute_script(PAD) != blank)
         browser.execute_script(f"document.getElementById('label').value = {label}")
         find(browser, "#add").click()
         wait(browser, lambda n=label: f"{NAMES[n]}: 1" in text_of(browser, "#collected"))
