@@ -9,6 +9,8 @@ import numpy as np
 from minicnn.parameter import Parameter
 from minicnn.safeguards.claims import changing, reading
 
+_CONTAINERS = (dict, list, tuple)
+
 
 class ParameterTree:
     """An object whose attributes hold parameters and other such objects, also in lists, tuples and dicts."""
@@ -77,8 +79,9 @@ class ParameterTree:
             names.add(name)
 
     def __getstate__(self) -> dict[str, Any]:
-        # Neither pickled nor copied: the cache. A list, since another thread may add an attribute meanwhile.
-        return {name: value for name, value in list(vars(self).items()) if name != "_cache"}
+        state = vars(self).copy()
+        state.pop("_cache", None)  # neither pickled nor copied
+        return state
 
     def __repr__(self) -> str:
         arguments = []
@@ -101,9 +104,8 @@ def find_objects(value: Any, *kinds: type, path: str = "") -> Iterator[tuple[str
     """Yield (path, object) for the objects of these kinds: `value` itself, or in its lists, tuples, dicts."""
     if isinstance(value, kinds):
         yield path, value
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield from find_objects(item, *kinds, path=f"{path}.{key}" if path else str(key))
-    elif isinstance(value, list | tuple):
-        for i, item in enumerate(value):
-            yield from find_objects(item, *kinds, path=f"{path}.{i}")
+    elif isinstance(value, _CONTAINERS):
+        wanted = (*_CONTAINERS, *kinds)  # a generator for each number would take long
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            if isinstance(item, wanted):
+                yield from find_objects(item, *kinds, path=f"{path}.{key}" if path else str(key))
