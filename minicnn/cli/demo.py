@@ -22,7 +22,8 @@ machines cannot reach the page without --host. Each browser trains a network of 
 
 With --export nothing is opened: the page is written into a folder that any web server shows, without Python,
 such as that of a course. In it the browser computes everything but training steps, by onnxruntime-web, which
-npm fetches, or --runtime names. Where it cannot be had, the folder has recorded test images."""
+npm fetches, or --runtime names. Where it cannot be had, the page computes small networks of the usual layers
+by itself, and of others it has recorded test images."""
 _EXAMPLE = """\
 minicnn demo runs/first --port 8000
 minicnn demo runs/first --export site/lenet5"""
@@ -47,7 +48,7 @@ def add_to(commands: Commands) -> None:
         "--runtime",
         metavar="PATH|none",
         help="with --export: folder of onnxruntime-web, or the file that `npm pack onnxruntime-web` writes; "
-        "none records test images instead (default: npm fetches it)",
+        "none goes without it (default: npm fetches it)",
     )
 
 
@@ -84,6 +85,8 @@ def _export(args: argparse.Namespace) -> int:
     engine = sum(size for name, size in sizes.items() if name.startswith("copy/ort."))
     whole = f"{counted(len(sizes), 'file')}, {(sum(sizes.values()) - engine) / 1e6:.1f} MB"
     with_engine = f" and {engine / 1e6:.1f} MB of {PACKAGE} {runtime.version}" if runtime else ""
+    if any(name.startswith("copy/recorded/") for name in sizes):
+        with_engine = ", with recorded images"
     print(fill(f"written to {args.export}: {whole}{with_engine}"))
     print(f"to look at it: python -m http.server --directory {shlex.quote(args.export)}")
     return 0
@@ -101,5 +104,5 @@ def _runtime(given: str | None) -> Runtime | None:
     try:
         return fetch_runtime()
     except RuntimeError as error:
-        print(fill(f"exporting recorded images, since {error}: --runtime names {PACKAGE} if you have it"))
+        print(fill(f"exporting without {PACKAGE}, since {error}: --runtime names it if you have it"))
         return None

@@ -130,6 +130,7 @@ def steps_of(browser, count):
     wait(browser, lambda: find(browser, "#sweep").get_attribute("data-of") == str(count))
 
 
+@pytest.mark.ci
 def test_the_sum_of_a_dense_is_formed_from_its_strongest_products(drawn):
     find_all(drawn, ".layer canvas")[9].send_keys(*[Keys.ARROW_RIGHT] * 17)
     wait(drawn, lambda: text_of(drawn, "#inspector h2") == "7 Dense: number 17")
@@ -167,6 +168,7 @@ def test_the_backward_pass_of_pooling_forms_the_gradient(drawn):
     np.testing.assert_allclose(formed, known, rtol=1e-6)
 
 
+@pytest.mark.ci
 def test_the_backward_pass_of_a_convolution_forms_the_gradient(drawn):
     drawn.execute_script("document.getElementById('label').value = 2")
     point_at(drawn, 3, 0, 0, 0)  # the ReLU, whose gradient the convolution gets as its own stage has it

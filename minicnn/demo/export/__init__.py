@@ -3,10 +3,11 @@
 The page is the same, but for the view of a network that learns. Its requests are answered in the browser
 by the JavaScript in `page/`: onnxruntime-web computes the outputs of all layers, `page/gradient.js` their
 gradients, and `page/whatif.js` what a window of the user's own or a network without some filters gives.
-Where onnxruntime-web cannot be had, the copy has recorded outputs of some test images. `rules`, `curves` and
-`views` say how each layer computes a cell and what it sees, `weights` is the file of their arrays, `images`
-chooses test images, `recording` writes what the layers computed for them, `runtime` finds onnxruntime-web,
-and `files` has the contents of the copy.
+Where onnxruntime-web cannot be had, `page/forward.js` computes the outputs, too; of networks that are large
+or have other layers, the copy then has recorded outputs of some test images. `rules`, `curves` and `views`
+say how each layer computes a cell and what it sees, `weights` is the file of their arrays, `images` chooses
+test images, `recording` writes what the layers computed for them, `runtime` finds onnxruntime-web, and
+`files` has the contents of the copy.
 """
 
 import os
@@ -41,7 +42,8 @@ def export_page(
     folder : path
         It is made if it does not exist.
     runtime : Runtime, optional
-        Computes in the browser. Without it the copy shows recorded images, of which there must be some.
+        Computes in the browser. Without it the page's own JavaScript does; if the network is large or has
+        layers that it does not know, the copy shows recorded images, of which there must be some.
 
     Raises
     ------

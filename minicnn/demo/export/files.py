@@ -11,7 +11,7 @@ import numpy as np
 
 from minicnn.demo.export.images import Chosen, choose
 from minicnn.demo.export.notice import notice
-from minicnn.demo.export.recording import record
+from minicnn.demo.export.recording import NOT_FINITE, record
 from minicnn.demo.export.rules import are_known, rules_of
 from minicnn.demo.export.runtime import PACKAGE, Runtime
 from minicnn.demo.session import Session
@@ -47,6 +47,7 @@ def copy_files(session: Session, runtime: Runtime | None) -> dict[str, bytes]:
     net = session.describe() | {"dataset": dataset, "model": model}
     net["filters"] = [asdict(one) for one in filters(session)]
     found: dict[str, Any] = {
+        "engine": "onnxruntime" if runtime else "script" if known else "recorded",
         "net": net,
         "input": _input_of(session),
         "arithmetic": rules,
@@ -54,14 +55,17 @@ def copy_files(session: Session, runtime: Runtime | None) -> dict[str, bytes]:
         "largest": None,
     }
     chosen: Chosen | None
-    if runtime is None:
+    if runtime is None and not known:
         chosen, recorded, found["largest"] = _recorded(session)
         files |= recorded
         net |= {"draws": False, "notice": _STILL, "offers": offers}
     else:
+        if runtime is not None:
+            files |= _computing(session.model, runtime)
+            found["outputs"] = _outputs_of(session.model)
+        elif not weights.are_finite:
+            raise ValueError(NOT_FINITE)
         chosen = _examples(session)
-        files |= _computing(session.model, runtime)
-        found["outputs"] = _outputs_of(session.model)
         offers += ["picture", *(["gradient", "backward"] if known else [])]
         net |= {"notice": _ALIVE if known else _NO_GRADIENT, "offers": offers}
         net["examples"] = chosen is not None
@@ -102,7 +106,8 @@ def _recorded(session: Session) -> tuple[Chosen, dict[str, bytes], list[list[flo
         images, _ = session.inputs.examples
     except (ValueError, OSError) as error:
         raise ValueError(
-            f"without {PACKAGE} a copy shows recorded test images, but there are none: {error}"
+            f"without {PACKAGE}, a copy of this network shows recorded test images, "
+            f"but there are none: {error}"
         ) from error
     size = len(record(session, images[0])[0])
     chosen = choose(session, max(1, min(_MOST_RECORDED, _RECORDED_BYTES // size)))

@@ -7,6 +7,7 @@ import numpy as np
 from minicnn.demo.session import Session
 from minicnn.insight import Trace
 
+NOT_FINITE = "the network's numbers are not finite, so there is nothing to show"
 _WHOLE = 32767  # of two bytes
 
 
@@ -17,7 +18,7 @@ def record(session: Session, image: np.ndarray) -> tuple[bytes, list[float]]:
     """
     trace = Trace(session.model, session.inputs.to_batch(image))
     if not all(np.isfinite(output).all() for output in trace.outputs):
-        raise ValueError("the network's numbers are not finite, so there is nothing to show")
+        raise ValueError(NOT_FINITE)
     largest = [float(abs(output).max(initial=0.0)) for output in trace.outputs]
     steps = [
         np.rint(output.ravel() * (_WHOLE / size)) if size else output.ravel()

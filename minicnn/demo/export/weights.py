@@ -17,6 +17,11 @@ class Weights:
         self.size += array.size
         return start
 
+    @property
+    def are_finite(self) -> bool:
+        """Whether all values are."""
+        return all(np.isfinite(array).all() for array in self.arrays)
+
     def to_bytes(self) -> bytes:
         """Return all values, little-endian."""
         return b"".join(array.tobytes() for array in self.arrays)

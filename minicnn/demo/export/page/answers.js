@@ -10,16 +10,18 @@ import * as whatif from "./whatif.js";
 const NEEDS_SERVER = "This is a static copy of the page: what you asked for needs `minicnn demo`, on a computer with Python.";
 const MISSING = "A file of this page could not be loaded: reload the page.";
 
+const MADE_BY = { onnxruntime: "./network.js", script: "./computed.js", recorded: "./recorded.js" };
+
 const sizeOf = (shape) => shape.reduce((product, length) => product * length, 1);
 const once = (make) => { let made; return (...args) => (made ??= make(...args)); };
 
 const copy = once(async () => {
   const found = await fetchJson("net.json");
-  const { makeNetwork } = await import(found.outputs ? "./network.js" : "./recorded.js");
+  const { makeNetwork } = await import(MADE_BY[found.engine]);
   const images = once(() => fetchBytes("images.bin"));
   const weights = once(async () => new Float32Array(await fetchBytes("weights.bin")));
-  const whole = { ...found, network: makeNetwork(found, images), images, weights };
-  if (found.outputs) warmUp(whole).catch(() => {}); // errors are reported when something is asked
+  const whole = { ...found, network: makeNetwork(found, images, weights), images, weights };
+  if (found.engine !== "recorded") warmUp(whole).catch(() => {}); // errors are reported when something is asked
   else whole.network.catch(() => {});
   return whole;
 });

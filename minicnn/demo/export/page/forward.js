@@ -1,5 +1,5 @@
-// The outputs of layers for one image, by plain arithmetic. Pictures of the network itself come from onnxruntime-web:
-// this is for what it was not made for, a network without some filters, and the inside of a layer with branches.
+// The outputs of layers for one image, by plain arithmetic: of a network without some filters, of what is inside of a
+// layer with branches, and of the whole network where there is no onnxruntime-web.
 
 import { curveOf } from "./curves.js";
 import { eachTap, placesNear, placesUnder } from "./windows.js";
