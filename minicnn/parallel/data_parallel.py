@@ -19,7 +19,7 @@ import numpy as np
 
 from minicnn.layers._freezing import share_frozen
 from minicnn.layers.base import Layer
-from minicnn.parallel.pickling import structure_digest
+from minicnn.parallel.pickling import is_builtin, structure_digest
 from minicnn.parallel.ranks import Ranks
 from minicnn.parallel.shard import ShardResult, compute_shard, interleave
 from minicnn.parallel.sharded_batch import ShardedBatch
@@ -96,6 +96,7 @@ class DataParallel:
         if self.is_parallel:
             self.worker_pool.update()
         self.statistics: dict[int, np.ndarray] = {}  # of the first model, before the step
+        self.splits = False  # whether one shard alone is computed in microbatches
         self.compares_next = False  # whether to compare the next batch, whole and in shards
         self.pool: ShardThreads | None = None
         self._open = contextlib.ExitStack()
@@ -143,6 +144,7 @@ class DataParallel:
             self.worker_pool.update()
         elif digest is not None:
             self.worker_pool.update_code()
+        self.splits = not (self.is_parallel or self.needs_sums) and is_builtin(self.model, self.loss)
         self.streams = self.generators()
 
     def _modes(self) -> list[tuple[bool, bool]]:
@@ -177,7 +179,7 @@ class DataParallel:
         """
         if self.is_parallel:
             return self._in_shards
-        return functools.partial(compute_shard, self.model, self.parameters[0], self.loss)
+        return functools.partial(compute_shard, self.model, self.parameters[0], self.loss, split=self.splits)
 
     def _in_shards(self, x: np.ndarray, y: np.ndarray, batch: int | None = None) -> ShardResult:
         """Compute a batch in several shards, see `forward_backward`.

@@ -41,6 +41,11 @@ class PickledModel(NamedTuple):
     is_builtin: bool
 
 
+def is_builtin(model: Layer, loss: Callable) -> bool:
+    """Return whether model and loss are this package's own code."""
+    return bool(builtin_pickle(model) and builtin_pickle(loss))
+
+
 def pickled_model(model: Layer, loss: Callable) -> PickledModel:
     """Return the pickles of model and loss.
 

@@ -8,6 +8,7 @@ from minicnn import (
     SGD,
     BatchNorm,
     Callback,
+    Conv2D,
     Dense,
     Dropout,
     Flatten,
@@ -77,6 +78,42 @@ def test_ranks_and_threads_use_microbatches_unless_there_is_code_of_the_user():
     assert not DataParallel(
         model, lambda p, labels: softmax_cross_entropy(p, labels), 2
     ).worker_pool.is_builtin
+
+
+class Seen(Layer):
+    """A user's layer that notes the sizes of its batches."""
+
+    def __init__(self):
+        self.sizes = []
+
+    def forward(self, x):
+        self.sizes.append(len(x))
+        return x
+
+    def backward(self, dy):
+        return dy
+
+
+@pytest.mark.parametrize("kind", ["package", "statistics", "layer", "loss"])
+def test_one_thread_uses_microbatches_unless_there_is_code_of_the_user(kind):
+    rng = np.random.default_rng(0)
+    added = {"statistics": [BatchNorm()], "layer": [Seen()]}.get(kind, [])
+    model = Sequential([Conv2D(2, 3), *added, Flatten(), Dense(3)]).build((30, 30, 1), rng=0, dtype=np.float64)
+    loss = (lambda p, labels: softmax_cross_entropy(p, labels)) if kind == "loss" else softmax_cross_entropy
+    x, y, sizes = rng.random((200, 30, 30, 1)), rng.integers(0, 3, 200), []
+    expected = loss(model.train()(x), y)
+    model.backward(expected[1])
+    gradients = [parameter.grad.copy() for parameter in model.parameters()]
+    with DataParallel(model, loss, 1) as parallel:
+        compute = parallel.forward_backward
+        forward = model[0].forward
+        model[0].forward = lambda x: sizes.append(len(x)) or forward(x)
+        value, predictions = compute(x, y)
+    assert sizes == ([66, 67, 67] if kind == "package" else [200])
+    np.testing.assert_allclose(value, expected[0], rtol=1e-12)
+    assert predictions.shape == (200, 3)
+    for parameter, gradient in zip(model.parameters(), gradients, strict=True):
+        np.testing.assert_allclose(parameter.grad, gradient, rtol=1e-9, atol=1e-13)
 
 
 class Times(Layer):
