@@ -98,7 +98,9 @@ class Seen(Layer):
 def test_one_thread_uses_microbatches_unless_there_is_code_of_the_user(kind):
     rng = np.random.default_rng(0)
     added = {"statistics": [BatchNorm()], "layer": [Seen()]}.get(kind, [])
-    model = Sequential([Conv2D(2, 3), *added, Flatten(), Dense(3)]).build((30, 30, 1), rng=0, dtype=np.float64)
+    model = Sequential([Conv2D(2, 3), *added, Flatten(), Dense(3)]).build(
+        (30, 30, 1), rng=0, dtype=np.float64
+    )
     loss = (lambda p, labels: softmax_cross_entropy(p, labels)) if kind == "loss" else softmax_cross_entropy
     x, y, sizes = rng.random((200, 30, 30, 1)), rng.integers(0, 3, 200), []
     expected = loss(model.train()(x), y)
