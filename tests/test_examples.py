@@ -1,7 +1,12 @@
 import runpy
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from minicnn import load_model, save_model
+from minicnn.datasets.class_folders import list_images
+from minicnn.testing import check_layer
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -47,3 +52,16 @@ def test_a_net_of_ones_own_comes_back_from_its_file(capsys):
     assert float(accuracy.split()[2]) > 20
     assert "classes digit 0, digit 1, digit 2" in size
     assert same.endswith("bit for bit: True")
+
+
+def test_the_net_of_the_chapter_on_own_nets(tmp_path):
+    run("your_own_net/letters.py", str(tmp_path / "letters"), "--count", "1")
+    listing = list_images(tmp_path / "letters", "test")
+    assert (len(listing.files), listing.names) == (10, list("ABCDEFGHIJ"))
+    nets = runpy.run_path(str(EXAMPLES / "your_own_net" / "nets.py"))
+    check_layer(nets["ChannelGate"](2), (3, 2, 4), only=["gradients"])
+    model = nets["gated"](3).build((16, 12, 3), rng=0)
+    save_model(model, tmp_path / "net.safetensors")
+    loaded = load_model(tmp_path / "net.safetensors", [nets["ChannelGate"]])
+    x = np.random.default_rng(0).normal(size=(2, 16, 12, 3)).astype(np.float32)
+    np.testing.assert_array_equal(loaded.predict(x), model.predict(x))

@@ -65,5 +65,6 @@ def one_line(error: BaseException) -> str:
     if isinstance(error, MemoryError):
         return f"out of memory: {error}" if str(error) else "out of memory"
     if is_thread_limit(error):
-        return "cannot start another thread: raise the limit of processes (ulimit -u), or use --threads 1"
+        limits = "raise the limit of processes (ulimit -u) or of memory (ulimit -v)"
+        return f"cannot start another thread: {limits}, or use --threads 1"
     return " ".join(str(error).split()) or type(error).__name__

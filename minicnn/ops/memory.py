@@ -1,5 +1,7 @@
 """Alignment of arrays, and the reuse of freed memory."""
 
+import contextlib
+
 import numpy as np
 from numpy.typing import DTypeLike
 
@@ -16,9 +18,10 @@ def retain_freed_memory() -> None:
     again, page by page, with each page cleared, takes a fifth of the time of a training step of LeNet-5.
     When a larger array is freed, glibc raises that threshold to its size, and keeps up to twice as much free
     memory. So one array is allocated and freed here, without touching its pages. Other C libraries are not
-    affected.
+    affected, nor is a process whose memory is limited to less.
     """
-    np.empty(LARGEST, np.uint8)
+    with contextlib.suppress(MemoryError):
+        np.empty(LARGEST, np.uint8)
 
 
 def aligned_zeros(size: int, dtype: DTypeLike) -> np.ndarray:

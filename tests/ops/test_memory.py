@@ -48,3 +48,10 @@ def test_aligned_zeros_begin_at_a_multiple_of_64_bytes(size, dtype):
         assert (zeros.shape, zeros.dtype) == ((size,), dtype)
         assert size == 0 or zeros.ctypes.data % 64 == 0
         assert not zeros.any()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are those of Linux")
+def test_a_limit_of_memory_is_no_error_of_the_import():
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_AS, (1 << 24, 1 << 24))"
+    program = f"from minicnn.ops.memory import retain_freed_memory\n{limit}\nretain_freed_memory()"
+    subprocess.run([sys.executable, "-c", program], check=True)
