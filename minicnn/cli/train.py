@@ -76,10 +76,10 @@ def add_to(commands: Commands) -> None:
     few = f"of less than {STEPS_PER_EPOCH * BATCH_SIZE:,} images of your own fewer, down to {SMALLEST_BATCH}"
     add("batch-size", "N", f"images per step (default: {new.batch_size}; {few})")
     slower = ", ".join(name for name, entry in OPTIMIZERS.items() if entry.lr_per_image)
-    slower += " less for smaller batches of your own images, in proportion"
+    slower += " needs less for smaller batches, and gets it by default for your own images"
     optimizers = f"{', '.join(OPTIMIZERS)} (default: {new.optimizer})"
     add("optimizer", "NAME", optimizers, str, choices=OPTIMIZERS)
-    add("lr", "RATE", f"highest learning rate (default: {lrs}; {slower})", float)
+    add("lr", "RATE", f"highest learning rate; {slower} (default: {lrs})", float)
     add("weight-decay", "RATE", f"decoupled weight decay (default: {decays}, others 0)", float)
     schedules = f"schedule of the learning rate: {', '.join(SCHEDULES)} (default: {new.schedule})"
     add("schedule", "NAME", schedules, str, choices=SCHEDULES)

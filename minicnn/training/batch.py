@@ -153,10 +153,10 @@ def _augmented(augment: Augmentation, x: np.ndarray, rng: np.random.Generator) -
         images = augment(x, rng)
     if not isinstance(images, np.ndarray) or images.dtype.kind not in "biuf":
         got = getattr(images, "dtype", type(images).__name__)
-        raise TypeError(f"`augment` must return an array of numbers, got {got}")
+        raise TypeError(f"what `augment` returns must be an array of numbers, got {got}")
     if images.shape != x.shape:
         raise ValueError(
-            f"`augment` must return images of the shape {x.shape} that it was given, got {images.shape}"
+            f"what `augment` returns must have the shape {x.shape} of what it was given, got {images.shape}"
         )
     return images
 

@@ -218,11 +218,19 @@ def test_labels_that_are_not_finite_are_named(weight):
 @pytest.mark.parametrize(
     ("augment", "error", "message"),
     [
-        (lambda x, rng: x[1:], ValueError, r"the shape \(32, 6, 6, 1\) that it was given, got \(31, "),
-        (lambda x, rng: x[:, :1], ValueError, r"images of the shape \(32, 6, 6, 1\)"),
-        (lambda x, rng: None, TypeError, "`augment` must return an array of numbers, got NoneType"),
-        (lambda x, rng: x.tolist(), TypeError, "`augment` must return an array of numbers, got list"),
-        (lambda x, rng: x.astype(str), TypeError, "`augment` must return an array of numbers, got <U"),
+        (lambda x, rng: x[1:], ValueError, r"the shape \(32, 6, 6, 1\) of what it was given, got \(31, "),
+        (lambda x, rng: x[:, :1], ValueError, r"must have the shape \(32, 6, 6, 1\)"),
+        (lambda x, rng: None, TypeError, "what `augment` returns must be an array of numbers, got NoneType"),
+        (
+            lambda x, rng: x.tolist(),
+            TypeError,
+            "what `augment` returns must be an array of numbers, got list",
+        ),
+        (
+            lambda x, rng: x.astype(str),
+            TypeError,
+            "what `augment` returns must be an array of numbers, got <U",
+        ),
     ],
 )
 def test_augment_must_return_such_images_as_it_was_given(augment, error, message):
