@@ -99,15 +99,27 @@ class BatchNorm(_ScaleAndShift):
             mean, var = (p.value.astype(x.dtype, copy=False) for p in (self.running_mean, self.running_var))
             self.cache = x, mean, var, 0
             return normalize(x, mean, var, gamma, beta, self.eps)
-        own_mean, own_var = moments(x)
-        count = self.sum_over_batch(x.size // self.channels)
-        share = x.size // self.channels / count
-        mean = self.sum_over_batch(share * own_mean)
-        var = self.sum_over_batch(share * (own_var + (own_mean - mean) ** 2))
+        mean, var, count = self._batch_statistics(x)
         self.cache = x, mean, var, count
         for running, new in ((self.running_mean, mean), (self.running_var, var)):
             running.value += (1 - self.momentum) * (new - running.value)
         return normalize(x, mean, var, gamma, beta, self.eps)
+
+    def _batch_statistics(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+        """Return mean and variance of each channel over the whole batch, and the number of values in each.
+
+        One sum over the shards has the moments about the running mean, which all of them share: they are
+        float64, so that it costs no digits even where that mean is far off.
+        """
+        mean, var = moments(x)
+        own, origin = x.size // self.channels, self.running_mean.value.astype(np.float64)
+        distance = mean - origin
+        powers = np.stack([np.ones_like(mean), distance, var + distance**2])
+        (count, *_), first, second = self.sum_over_batch(own * powers)
+        if count == own:  # the batch is in one place
+            return mean, var, own
+        distance = first / count
+        return origin + distance, np.maximum(second / count - distance**2, 0), int(count)
 
     def _scale_and_shift(self) -> tuple[np.ndarray, np.ndarray]:
         """Return what evaluation mode applies to each channel, in float64, see `Foldable`."""
