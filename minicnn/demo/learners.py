@@ -51,7 +51,7 @@ class Learners:
         """Return what can be chosen: the form of the page."""
         check_fields(body, set())
         config, usual = self.session.config, Settings().to_texts()
-        opened = {"net": f"{config.model}, as opened", "data": config.dataset}
+        opened = {"net": f"{self.session.name}, as opened", "data": config.dataset}
         described = {
             name: cast(Pick, option).with_label("run", opened[name]) if name in opened else option
             for name, option in OPTIONS.items()

@@ -59,6 +59,7 @@ class Session:
         self.model = _flattened(model)
         self.config = config
         self.names = model.class_names or class_names(config.dataset, outputs[0])
+        self.name = config.model.removesuffix(":model")  # a model file is FILE:model in its configuration
         self.inputs = Inputs(model, config)
         self.steps = 0
         self._start = self.model.get_weights()
@@ -80,7 +81,7 @@ class Session:
     def describe(self) -> dict[str, Any]:
         """Return the layers, classes and settings that the page shows."""
         return {
-            "model": self.config.model,
+            "model": self.name,
             "dataset": self.config.dataset,
             "input": self.model.input_shape,
             "layers": [

@@ -43,7 +43,7 @@ def copy_files(session: Session, runtime: Runtime | None) -> dict[str, bytes]:
     offers = [*_OFFERS, *(["without"] if known else [])]
     files = {"copy/weights.bin": weights.to_bytes()}
     # Names only: the copy is public, and where files lie on this machine is nobody's business.
-    dataset, model = Path(session.config.dataset).name, Path(session.config.model).name
+    dataset, model = Path(session.config.dataset).name, Path(session.name).name
     net = session.describe() | {"dataset": dataset, "model": model}
     net["filters"] = [asdict(one) for one in filters(session)]
     found: dict[str, Any] = {

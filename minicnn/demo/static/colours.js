@@ -3,7 +3,7 @@
 
 const STEPS = 255;
 const table = { signed: new Uint32Array(2 * STEPS + 1), ink: new Uint32Array(STEPS + 1) };
-let inkColour;
+let inkColour, cardColour;
 
 const pack = ([r, g, b]) => ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0;
 const parts = (colour) => [colour & 255, (colour >> 8) & 255, (colour >> 16) & 255];
@@ -11,7 +11,7 @@ const mix = (from, to, share) => from.map((value, i) => Math.round(value + (to[i
 
 function read() {
   const style = getComputedStyle(document.documentElement);
-  const [zero, positive, negative, ink] = ["zero", "positive", "negative", "ink"].map((name) => {
+  const [zero, positive, negative, ink, card] = ["zero", "positive", "negative", "ink", "card"].map((name) => {
     const hex = style.getPropertyValue(`--${name}`).trim();
     return [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
   });
@@ -22,6 +22,7 @@ function read() {
     table.ink[i] = pack(mix(zero, ink, i / STEPS));
   }
   inkColour = ink;
+  cardColour = pack(card);
 }
 read();
 
@@ -33,6 +34,9 @@ export const signed = (value, largest) =>
   table.signed[STEPS + (largest > 0 ? Math.round(Math.max(-1, Math.min(1, value / largest)) * STEPS) : 0)];
 
 export const inked = (value, largest) => table.ink[largest > 0 ? Math.round((value / largest) * STEPS) : 0];
+
+// That of what the pictures lie on.
+export const card = () => cardColour;
 
 // A colour with ink, from 0 to 1, shining through.
 export const under = (colour, ink) => (ink ? pack(mix(parts(colour), inkColour, 0.55 * ink)) : colour);

@@ -19,6 +19,7 @@ export class Picture {
     this.canvas.setAttribute("aria-label", label);
     this.canvas.setAttribute("role", chosen ? "application" : "img");
     this.cell = this.vector ? [0] : [0, 0, 0];
+    this.between = 0;
     if (chosen) this.listen(chosen);
     this.arrange(600);
   }
@@ -38,12 +39,13 @@ export class Picture {
     if (this.marked) this.mark(this.marked);
   }
 
-  // colour(value, index) -> a colour of colours.js
-  paint(values, colour) {
-    Object.assign(this, { values, colour });
+  // colour(value, index) -> a colour of colours.js; between: that of the gaps between maps, by default transparent.
+  paint(values, colour, between = this.between) {
+    Object.assign(this, { values, colour, between });
     const context = this.canvas.getContext("2d");
     const image = context.createImageData(this.canvas.width, this.canvas.height);
     const pixels = new Uint32Array(image.data.buffer);
+    if (between) pixels.fill(between);
     for (let channel = 0; channel < this.channels; channel++) {
       const [x, y] = this.corner(channel);
       for (let i = channel, place = 0; i < values.length; i += this.channels, place++) {

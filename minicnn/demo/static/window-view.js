@@ -1,7 +1,7 @@
 // A window over the image: the size of its output by the formula, both pictures, and the arithmetic of a cell.
 
 import { ask, latest, unpack } from "./api.js";
-import { inked, largest, signed } from "./colours.js";
+import { card, inked, largest, signed } from "./colours.js";
 import { amount, counted, element, number as digits } from "./format.js";
 import { show } from "./inspector.js";
 import { Picture } from "./picture.js";
@@ -76,7 +76,7 @@ export class WindowView {
     const most = largest(x.values);
     const shade = channels === 1 ? inked : signed;
     const picture = this.pictureOf("image", [tall, wide, channels], "The image with its padding");
-    picture.paint(padded, (value) => (Number.isNaN(value) ? 0 : shade(value, most)));
+    picture.paint(padded, (value) => (Number.isNaN(value) ? 0 : shade(value, most)), card()); // padding is hatched, gaps are not
     picture.offset = [rows.before, columns.before];
     const output = this.pictureOf("output", y.shape, "The output. Arrow keys move from cell to cell.", (where) => { this.cell = where; this.explain(); });
     const strongest = largest(y.values);
