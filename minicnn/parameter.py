@@ -10,7 +10,10 @@ import numpy as np
 
 
 class ForeignSwitch:
-    """An attribute that freezes weights in another framework: setting it warns that it does nothing here."""
+    """An attribute of another framework: setting it warns that it does nothing here, and says what does."""
+
+    def __init__(self, remedy: str = "set `trainable = False` to freeze a {kind}") -> None:
+        self.remedy = remedy
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
@@ -22,8 +25,7 @@ class ForeignSwitch:
 
     def __set__(self, obj: Any, value: Any) -> None:
         warnings.warn(
-            f"`{self.name}` has no effect in minicnn: set `trainable = False` to freeze a "
-            f"{type(obj).__name__}",
+            f"`{self.name}` has no effect in minicnn: {self.remedy.format(kind=type(obj).__name__)}",
             stacklevel=2,
         )
         vars(obj)[self.name] = value  # a layer of the user may have an argument of this name

@@ -18,6 +18,7 @@ class Freezable(ParameterTree):
     needs_backward: bool = True
     requires_grad = ForeignSwitch()
     stop_gradient = ForeignSwitch()
+    stop_training = ForeignSwitch("a callback ends the fit by `self.state.stop = True`")
     _trainable: bool = True
 
     @property

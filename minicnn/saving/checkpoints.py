@@ -52,7 +52,7 @@ class CheckpointFolder:
 
     def __init__(self, folder: str | os.PathLike[str], every: int | None = None) -> None:
         self.folder = Path(folder)
-        self.every = None if every is None else check_int(every, "every", low=1)
+        self.every = None if every is None else check_int(every, "checkpoint_every", low=1)
         self._lock = contextlib.ExitStack()
         self._require_folder: Callable[[], None] | None = None  # while it is locked
 

@@ -11,6 +11,7 @@ from minicnn.layers.base import Layer
 from minicnn.losses import softmax_cross_entropy
 from minicnn.optimizers import Optimizer
 from minicnn.parallel.ranks import Ranks
+from minicnn.parameter import ForeignSwitch
 from minicnn.training.history import History
 
 _PLAIN = ("epoch", "first_epoch", "step", "seen", "sums", "stop")  # what JSON can hold as it is
@@ -68,6 +69,8 @@ class TrainingState:
     stop: bool = False
     interrupted: bool = False
     agreed_to_stop: bool = False  # of several ranks, none may stop alone
+
+    stop_training = ForeignSwitch("set `stop = True` to end the fit after this step")
 
     def __post_init__(self) -> None:
         if not isinstance(self.model, Layer):

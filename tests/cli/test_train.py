@@ -208,7 +208,7 @@ def test_resume_reports_a_broken_checkpoint_in_a_line(dataset, tmp_path, monkeyp
         (["--dataset", "mnist"], "--dataset must be /"),
         (["--batch-size", "128"], "--batch-size must be 50, as in the resumed run, or omitted, got 128"),
         (["--out", "elsewhere"], "--out must be the folder of the resumed run"),
-        (["--checkpoint-every", "0"], "`every` must be at least 1, got 0"),
+        (["--checkpoint-every", "0"], "--checkpoint-every must be at least 1, got 0"),
     ],
 )
 def test_resume_refuses_what_contradicts_the_run(dataset, tmp_path, monkeypatch, capsys, arguments, message):

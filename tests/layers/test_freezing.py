@@ -271,6 +271,9 @@ def test_switches_of_other_frameworks_warn(switch):
             setattr(part, switch, False)
     assert not hasattr(Dense(2), switch)
 
+    with pytest.warns(UserWarning, match=r"`stop_training` has no effect.* `self.state.stop = True`"):
+        layer.stop_training = True
+
     class Own(Layer):
         def __init__(self, requires_grad=True):
             with warnings.catch_warnings():

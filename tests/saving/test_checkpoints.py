@@ -210,5 +210,5 @@ def test_a_fault_at_any_system_call_of_a_save_leaves_a_whole_checkpoint(tmp_path
 
 
 def test_every_must_be_a_number_of_steps(tmp_path):
-    with pytest.raises(ValueError, match="`every` must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="`checkpoint_every` must be at least 1, got 0"):
         CheckpointFolder(tmp_path, every=0)

@@ -291,3 +291,13 @@ def test_csv_logger_says_which_file_cannot_be_written_and_what_to_do():
     logger.on_train_begin()  # nothing to write yet
     with pytest.raises(OSError, match="No space left on device; free some disk space: '/dev/full'"):
         logger.on_epoch_end(0, {"loss": 1.0})
+
+
+def test_the_switch_of_keras_that_stops_a_fit_warns_in_place_of_doing_nothing():
+    class Stop(Callback):
+        def on_epoch_end(self, epoch, logs):
+            self.state.stop_training = True
+
+    x, y = np.ones((4, 2), np.float32), np.arange(4) % 2
+    with pytest.warns(UserWarning, match=r"`stop_training` has no effect in minicnn: set `stop = True`"):
+        Trainer(Dense(2).build((2,), rng=0), SGD(), threads=1).fit(x, y, callbacks=[Stop()], verbose=0)

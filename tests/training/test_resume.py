@@ -603,3 +603,10 @@ def test_a_callback_with_a_state_of_its_own_is_refused():
 
     with pytest.raises(TypeError, match=r"Counts.state is set by the trainer: use another name"):
         fit(make(), callbacks=[Counts()])
+
+
+def test_a_fit_with_another_optimizer_is_told_so(folder):
+    fit(make(), folder, epochs=1)
+    other = Trainer(make().model, SGD(0.1), seed=2, augment=distort, threads=1)
+    with pytest.raises(ValueError, match="belongs to another fit: its optimizer is 'Adam', and here it is"):
+        fit(other, folder, epochs=2)

@@ -158,7 +158,16 @@ class Checkpointer(Callback):
         state, values = self.state, checkpoint.state
         means = [name for name, metric in state.metrics.items() if is_mean(metric)]
         generators = self._check(checkpoint)
-        state.load(checkpoint.arrays, values)
+        try:
+            state.load(checkpoint.arrays, values)
+        except ValueError as error:
+            then, now = values["fingerprint"].get("optimizer"), self.fingerprint["optimizer"]
+            if then == now:
+                raise
+            raise ValueError(
+                f"{checkpoint.path} belongs to another fit: its optimizer is {then!r:.50}, "
+                f"and here it is {now}; use another checkpoint folder"
+            ) from error
         if values["fingerprint"].get("lr") != self.fingerprint["lr"]:  # the user asks for this rate now
             state.optimizer.lr_scale = 1.0
         if _OUTPUTS[0] in checkpoint.arrays:
