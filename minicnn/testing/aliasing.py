@@ -3,10 +3,11 @@
 import numpy as np
 
 from minicnn.layers.base import Layer
+from minicnn.testing.adapters.adapted import Adapted
 from minicnn.testing.contract import call
 from minicnn.testing.layer_under_test import LayerUnderTest
 from minicnn.testing.passes import Run, gradients_of, run, run_backward
-from minicnn.testing.report import fail_check, require_all_equal, require_equal
+from minicnn.testing.report import CheckFailed, fail_check, require_all_equal, require_equal
 
 _ORDER_HINT = "the order of the elements in memory is used, as by ravel(order='K') or by strides"
 
@@ -64,7 +65,13 @@ def _check_writes_by_the_caller(target: LayerUnderTest, x: np.ndarray, dy: np.nd
     hint = "the cache holds the returned array or a view of it; cache a copy"
     for written in ("y", "dx"):
         message = f"writing into the returned {written} changes what backward returns"
-        require_all_equal(gradients_of(layer, dy), expected.arrays(), message, hint)
+        try:
+            require_all_equal(gradients_of(layer, dy), expected.arrays(), message, hint)
+        except CheckFailed:
+            if written != "y" or not isinstance(target.layer, Adapted):
+                raise
+            target.remark(f"{message}: right where nobody else writes into it")
+            return
         layer.zero_grad()
         run_backward(layer, dy.copy())[...] = 1e3
         layer.zero_grad()

@@ -111,7 +111,16 @@ class LayerCheckError(AssertionError):
 
 # Checks whose failures usually follow from that of another one.
 FOLLOWS: dict[str, tuple[str, ...]] = {
-    "determinism": ("replicas", "accumulation", "weights", "modes"),
+    "determinism": (
+        "replicas",
+        "accumulation",
+        "weights",
+        "modes",
+        "borrowed",
+        "aliasing",
+        "cache",
+        "linearity",
+    ),
     "dtypes": ("float32", "finite"),
     "borrowed": ("aliasing", "modes", "cache", "examples", "accumulation", "linearity", "gradients"),
     "accumulation": ("cache", "replicas", "steps", "gradients", "aliasing", "linearity"),

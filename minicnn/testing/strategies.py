@@ -186,6 +186,20 @@ ARGUMENTS: dict[str, Callable[[], st.SearchStrategy[Any]]] = {
 }
 
 
+# The same where they are no pairs.
+ONE_NUMBER: dict[str, st.SearchStrategy[int]] = {
+    "kernel_size": st.integers(1, 3),
+    "pool_size": st.integers(1, 3),
+    "strides": st.integers(1, 3),
+    "dilation": st.integers(1, 2),
+    "padding": st.integers(0, 2),
+}
+
+
+def _is_one_number(argument: inspect.Parameter) -> bool:
+    return type(argument.default) is int and argument.annotation in (argument.empty, int, "int")
+
+
 @st.composite
 def layer_cases(
     draw: Callable[..., Any],
@@ -205,6 +219,7 @@ def layer_cases(
     **arguments : strategy
         Strategies for arguments of the layer. Other arguments with a name that this package uses (`filters`,
         `kernel_size`, `strides`, `padding`, ...) have a default strategy; the rest keep their default values.
+        Sizes and paddings whose default is an integer, without another annotation, stay integers.
 
     Returns
     -------
@@ -218,9 +233,10 @@ def layer_cases(
 
     Examples
     --------
-    >>> from hypothesis import given
+    >>> from hypothesis import given, settings
     >>> from minicnn import Conv2D
-    >>> @given(case=layer_cases(Conv2D))
+    >>> @settings(deadline=None)  # 200 ms by default, which a layer with loops in Python may need
+    ... @given(case=layer_cases(Conv2D))
     ... def test_conv(case):
     ...     case.check()
     """
@@ -233,6 +249,8 @@ def layer_cases(
     for name, argument in known.items():
         if name in arguments:
             chosen[name] = draw(arguments[name])
+        elif name in ONE_NUMBER and _is_one_number(argument):
+            chosen[name] = draw(ONE_NUMBER[name])
         elif name in ARGUMENTS:
             chosen[name] = draw(ARGUMENTS[name]())
         elif argument.default is argument.empty and not str(argument).startswith("*"):

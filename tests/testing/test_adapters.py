@@ -1,5 +1,7 @@
 """Functions and objects as layers: right ones pass, wrong ones are found, by each of the conventions."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from testing.affine import affine_backward, affine_backward_wrong, affine_forward
@@ -189,13 +191,13 @@ def test_a_forgotten_gradient_does_not_pass_silently():
 
     class Nested:
         def __init__(self):
-            self.inner = Pairs()
+            self.inner = SimpleNamespace(part=Pairs())
 
         def forward(self, x):
-            return self.inner.forward(x)
+            return self.inner.part.forward(x)
 
         def backward(self, dy):
-            return self.inner.backward(dy)
+            return self.inner.part.backward(dy)
 
     with pytest.warns(LayerCheckRemark, match="no gradient is known of the array `b`"):
         from_object(NoBias()).build((5,))
@@ -292,3 +294,48 @@ def test_the_call_that_repeats_a_failure_names_the_adapted_code():
         check_layer(layer, (5,), only="gradients")
     call = "check_layer(layer, (5,), rng=0, only=('gradients',))  # layer: from_functions(affine_forward)"
     assert caught.value.repeat == f"    from minicnn.testing import check_layer\n    {call}"
+
+
+class Squash:
+    """tanh, whose cache is the returned array."""
+
+    def forward(self, x):
+        self.y = np.tanh(x)
+        return self.y
+
+    def backward(self, dy):
+        return dy * (1 - self.y**2)
+
+
+class Network:
+    """Objects in a list, a dict and an attribute, each with weights of its own."""
+
+    def __init__(self, scale=1.0):
+        self.body, self.last = [Pairs(), Squash()], {"norm": RunningNorm(), "scaled": Pairs(scale)}
+        self.body[0].w, self.body[0].b = np.eye(5, 4) - 0.3, np.ones(4)
+        self.last["scaled"].w, self.last["scaled"].b = np.ones((4, 2)), np.ones(2)
+
+    def forward(self, x):
+        for part in [*self.body, *self.last.values()]:
+            x = part.forward(x)
+        return x
+
+    def backward(self, dy):
+        for part in reversed([*self.body, *self.last.values()]):
+            dy = part.backward(dy)
+        return dy
+
+
+def test_weights_and_modes_of_objects_within_an_object_are_found():
+    layer = from_object(Network(), batch_dependent=True).build((5,), rng=0)
+    names = [name for name, _ in layer.named_parameters()]
+    inner = ["body.0.w", "body.0.b", "last.norm.gamma", "last.norm.beta", "last.scaled.w", "last.scaled.b"]
+    assert names == [*inner, "last.norm.running_mean", "last.norm.running_var"]
+    check_layer(from_object(Network(), batch_dependent=True), (5,))
+    with pytest.raises(LayerCheckError, match=r"weight 'last.scaled.b'"):
+        check_layer(from_object(Network(0.5), batch_dependent=True), (5,), only="gradients")
+
+
+def test_a_returned_array_in_the_cache_is_a_remark_elsewhere():
+    with pytest.warns(LayerCheckRemark, match="right where nobody else writes into it"):
+        check_layer(from_object(Squash()), (6,))

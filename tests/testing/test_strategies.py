@@ -134,3 +134,25 @@ def test_dtypes_and_layouts_are_what_layers_and_checks_take(dtype, layout, seed)
     layer = Conv2D(1, 2).build((3, 3, 1), rng=seed, dtype=dtype)
     assert layer(np.ones((1, 3, 3, 1), dtype)).dtype == dtype
     check_layer(ReLU(), (3, 3, 1), only=("shapes",), layout=layout)
+
+
+class WithIntegers(ReLU):
+    def __init__(self, kernel_size=3, padding=0, strides: int = 1, pool_size=(2, 2)):
+        self.kernel_size, self.padding, self.strides, self.pool_size = (
+            kernel_size,
+            padding,
+            strides,
+            pool_size,
+        )
+
+
+@settings(max_examples=20, deadline=None)
+@given(case=layer_cases(WithIntegers, input_shape=(3, 3, 1)))
+def test_sizes_that_are_integers_by_default_stay_integers(case):
+    layer = case.layer
+    assert all(type(size) is int for size in (layer.kernel_size, layer.padding, layer.strides))
+    assert layer.padding <= 2
+
+
+def test_sizes_that_are_pairs_by_default_may_be_pairs():
+    find(layer_cases(WithIntegers, input_shape=(3, 3, 1)), lambda case: type(case.layer.pool_size) is tuple)

@@ -41,25 +41,58 @@ def find_weights(made: Any, used: Any, module: ArrayModule) -> list[tuple[str, P
         ]
         if objects:
             return objects
-    return [
+    own: list[tuple[str, Path, Path]] = [
         (name, (name,), (pattern.format(name),))
         for name, array in getattr(made, "__dict__", {}).items()
         for pattern in GRADIENT_NAMES
         if module.is_float(array) and module.is_float(grad := follow(used, (pattern.format(name),)))
         if grad.shape == array.shape
     ]
+    for path, part in direct_parts(made):
+        found = find_weights(part, follow(used, path), module)
+        own += [(f"{_label(path)}.{name}", path + value, path + grad) for name, value, grad in found]
+    return own
+
+
+def direct_parts(made: Any) -> list[tuple[Path, Any]]:
+    """Return (path, object) of what an object holds, in attributes or lists, and that has a backward."""
+    found: list[tuple[Path, Any]] = []
+    for name, held in getattr(made, "__dict__", {}).items():
+        found.append(((name,), held))
+        found += [((name, [key]), held[key]) for key in _keys(held)]
+    return [(path, part) for path, part in found if hasattr(part, "backward") and hasattr(part, "__dict__")]
+
+
+def all_parts(made: Any) -> list[tuple[Path, Any]]:
+    """Return (path, object) of an object itself, and of all that it holds and that have a backward."""
+    inner = [(path + below, p) for path, part in direct_parts(made) for below, p in all_parts(part)]
+    return [((), made), *inner]
+
+
+def _label(path: Path) -> str:
+    return ".".join(str(step[0]) if isinstance(step, list) else step for step in path)
+
+
+def find_statistics(made: Any, module: ArrayModule) -> list[tuple[str, Path]]:
+    """Return (name, path) of each array of running statistics."""
+    return [
+        (_label((*path, name)), (*path, name))
+        for path, part in all_parts(made)
+        for name, array in vars(part).items()
+        if name.startswith(STATE_PREFIXES) and module.is_float(array)
+    ]
 
 
 def warn_of_arrays(made: Any, weights: list[tuple[str, Path, Path]], module: ArrayModule) -> None:
     """Warn of an array that may be a weight, but has no gradient: a bug in it would not be found."""
     known = {id(follow(made, path)) for _, *paths in weights for path in paths}
-    gradients = {pattern.format(name) for name in vars(made) for pattern in GRADIENT_NAMES}
     arrays = [
         name
-        for name, array in vars(made).items()
+        for _, part in all_parts(made)
+        for name, array in vars(part).items()
         if module.is_float(array)
         and id(array) not in known
-        and name not in gradients
+        and name not in {pattern.format(other) for other in vars(part) for pattern in GRADIENT_NAMES}
         and not name.startswith(STATE_PREFIXES)
     ]
     if arrays:
@@ -95,11 +128,14 @@ def after_a_step(made: Any, input_shape: tuple[int, ...], module: ArrayModule) -
 
 
 def set_mode(made: Any, training: bool) -> None:
-    """Tell an object the mode, by `train()` and `eval()` or by `training`, if it has these."""
+    """Tell an object, and those that it holds, the mode, by `train()` and `eval()` or by `training`."""
     if callable(getattr(made, "train", None)) and callable(getattr(made, "eval", None)):
         made.train() if training else made.eval()
-    elif hasattr(made, "training"):
+        return
+    if hasattr(made, "training"):
         made.training = training
+    for _, part in direct_parts(made):
+        set_mode(part, training)
 
 
 def follow(found: Any, path: Path) -> Any:

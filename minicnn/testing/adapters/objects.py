@@ -9,9 +9,9 @@ import numpy as np
 from minicnn.layers.base import Layer
 from minicnn.testing.adapters.adapted import Adapted, to_numpy
 from minicnn.testing.adapters.discovery import (
-    STATE_PREFIXES,
     Path,
     after_a_step,
+    find_statistics,
     find_weights,
     follow,
     set_mode,
@@ -34,7 +34,8 @@ def from_object(
 
     - `params` and `grads` (or `parameters` and `gradients`, `weights` and `grads`): two dicts, or two lists;
     - `parameters()` or `params`: objects with `value` or `data`, and `grad`;
-    - pairs of attributes: `W` and `dW`, `grad_W`, `W_grad`, `d_W` or `gW`.
+    - pairs of attributes: `W` and `dW`, `grad_W`, `W_grad`, `d_W` or `gW`; also those of the objects with a
+      backward that it holds, in attributes, lists or dicts.
 
     Gradients are set to zero before each backward, so it may store or add them. Arrays named `running_...`
     or `moving_...` are running statistics. If the object has `train()` and `eval()`, or `training`, it is
@@ -91,7 +92,7 @@ class FromObject(Adapted):
         self.object: Any = None
         self.bound: list[Any] = []  # the arrays that the object holds
         self.gradients: list[Path] = []  # of the weights
-        self.state: list[str] = []  # names of running statistics
+        self.state: list[Path] = []  # of the running statistics
 
     def init_params(self, input_shape: tuple[int, ...], rng: np.random.Generator) -> None:
         """Make the object or copy it, and hold its weights and running statistics."""
@@ -105,12 +106,9 @@ class FromObject(Adapted):
             warn_of_arrays(self.object, weights, self.module)
         values = {name: follow(self.object, path) for name, path, _ in weights}
         self.gradients = [gradient for _, _, gradient in weights]
-        self.state = [
-            name
-            for name, array in vars(self.object).items()
-            if name.startswith(STATE_PREFIXES) and self.module.is_float(array)
-        ]
-        statistics = {name: getattr(self.object, name) for name in self.state}
+        found = find_statistics(self.object, self.module)
+        self.state = [path for _, path in found]
+        statistics = {name: follow(self.object, path) for name, path in found}
         self.bound = [*values.values(), *statistics.values()]
         self.hold(values)
         self.hold(statistics, trainable=False)
@@ -121,12 +119,12 @@ class FromObject(Adapted):
         set_mode(self.object, self.training)
         y = getattr(self.object, "forward", self.object)(self.module.give(x))
         first = len(self.gradients)
-        for i, (name, parameter) in enumerate(zip(self.state, self.held()[first:], strict=True), start=first):
-            new = getattr(self.object, name)
+        for i, (path, parameter) in enumerate(zip(self.state, self.held()[first:], strict=True), start=first):
+            new = follow(self.object, path)
             if new is not self.bound[i]:
                 parameter.value = self.module.take(new)
                 self.bound[i] = new if self.module.asarray else parameter.value
-                setattr(self.object, name, self.bound[i])
+                setattr(follow(self.object, path[:-1]), path[-1], self.bound[i])
         self._read_back()
         self.cache = True
         return self.module.take(y)
