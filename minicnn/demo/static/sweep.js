@@ -4,6 +4,7 @@
 import { element } from "./format.js";
 import { SumPanel } from "./sweep-panel.js";
 import { Scene } from "./sweep-scene.js";
+import { Windows } from "./sweep-windows.js";
 import { hasTerms, termsOf } from "./terms.js";
 
 const SPEEDS = { "each step": { wait: 300, whole: false }, "each window": { wait: 500, whole: true }, "fast": { wait: 25, whole: true } };
@@ -53,10 +54,12 @@ export class Sweep {
     const gradients = backward ? await page.gradients() : null;
     const names = { from: page.stages.find(found.source).name, to: page.stages.find(number).name };
     const channel = cell.at(-1);
-    Object.assign(this, { backward, terms: null, founds: new Map(), kind: found.kind, map: `${names.to}, map ${channel}` });
+    Object.assign(this, { backward, terms: null, kind: found.kind, map: `${names.to}, map ${channel}` });
     const alone = found.kind === "conv" ? `, from map ${channel} alone` : "";
     const labels = backward ? { from: `Gradient of ${names.from}${alone}: forms here`, to: `Gradient of ${names.to}: known` } : names;
     this.scene.build({ number, channel, backward, gradients, source: { number: found.source, channels: found.channels }, labels });
+    const askFor = async (index) => (await page.cellArithmetic(number, this.scene.cellAt(index))).found;
+    this.windows = new Windows(askFor, this.scene.shape, backward && found.kind === "conv");
     [this.left.textContent, this.right.textContent] = [labels.from, labels.to];
     const { flat, columns } = page.stages.find(number).picture;
     this.title.textContent = `${names.to}${flat ? "" : `: map ${channel}`}${backward ? ", backward pass" : ""}`;
@@ -80,37 +83,17 @@ export class Sweep {
     return this.scene.cells;
   }
 
-  // The arithmetic of a window. In the backward pass of a convolution they differ only in their places.
-  async load(index) {
-    const moved = this.backward && this.kind === "conv" && index && index < this.cells - 1;
-    if (!moved && !this.founds.has(index)) {
-      const { found } = await this.page.cellArithmetic(this.scene.number, this.scene.cellAt(index));
-      this.founds.set(index, found);
-    }
-    return this.before(index);
-  }
-
-  // That of a window which is known.
-  before(index) {
-    if (this.founds.has(index)) return this.founds.get(index);
-    const [first, last] = [this.founds.get(0), this.founds.get(this.cells - 1)];
-    const [rows, columns] = this.scene.shape;
-    const between = (from, to, step, count) => from + (count > 1 ? (step * (to - from)) / (count - 1) : 0);
-    return { ...first, top: between(first.top, last.top, Math.floor(index / columns), rows), left: between(first.left, last.left, index % columns, columns) };
-  }
-
   // Go to the start of a window.
   async jump(index, term = 0) {
     if (index < 0 || index >= this.cells) return;
-    if (this.backward && this.kind === "conv") await Promise.all([this.load(0), this.load(this.cells - 1)]);
-    for (let i = this.backward ? 0 : index; i < index; i++) await this.load(i);
-    const found = await this.load(index);
+    for (let i = this.backward ? 0 : index; i < index; i++) await this.windows.load(i);
+    const found = await this.windows.load(index);
     const gradient = this.backward ? this.scene.gradientAt(index) : null;
     Object.assign(this, { index, found, gradient, whole: false, terms: termsOf(found, this.backward, gradient) });
     this.term = term < 0 ? this.terms.length : Math.min(term, this.terms.length);
     this.panel.fill(this);
     this.draw();
-    if (index + 1 < this.cells) this.load(index + 1).catch(() => {}); // asked for again, when it is needed
+    if (index + 1 < this.cells) this.windows.load(index + 1).catch(() => {}); // asked for again, when it is needed
   }
 
   // One term forwards or backwards, across the borders of windows; false at the end.
@@ -175,7 +158,7 @@ export class Sweep {
     const { found, terms, term, index, backward, gradient, whole, cells } = this;
     const place = (channel) => `${this.kind === "dense" ? "Output" : "Window"} ${index + 1} of ${cells}${terms.some((one) => one.channel) ? `, map ${found.channels[channel]}` : ""}`;
     const wholeText = backward && this.kind === "conv" ? `What ${this.map} passes back; the gradient is the sum over all maps.` : "All outputs, as the layer computes them.";
-    const run = { found, terms, term, index, backward, gradient, whole, place, wholeText, before: (i) => this.before(i) };
+    const run = { found, terms, term, index, backward, gradient, whole, place, wholeText, before: (i) => this.windows.at(i) };
     this.panel.draw(run);
     this.scene.draw(run);
     Object.assign(this.dialog.dataset, { index, term, of: terms.length });
