@@ -160,6 +160,8 @@ sweep.jump(sweep.cells - 1, -1).then(() => done([[...sweep.scene.sums], [...swee
 def test_the_backward_pass_of_pooling_forms_the_gradient(drawn):
     drawn.execute_script("document.getElementById('label').value = 2")
     point_at(drawn, 7, 0, 0, 3)
+    press(drawn, "z")
+    wait(drawn, lambda: text_of(drawn, "#enlarged .panel h2"))
     press(drawn, "b")
     steps_of(drawn, 4)
     press(drawn, Keys.ARROW_RIGHT)

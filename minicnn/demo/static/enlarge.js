@@ -43,7 +43,8 @@ export class Enlarged {
     this.panel.setAttribute("aria-label", "How the cell was computed");
     const make = (textContent, onclick) => element("button", { textContent, onclick });
     const bar = element("div", { className: "buttons" }, make("Previous map", () => this.turn(-1)), make("Next map", () => this.turn(1)),
-      make("Animate (A)", () => this.startAnimation()), make("Close (Esc)", () => this.dialog.close()));
+      make("Animate (A)", () => this.startAnimation(false)), ...(page.offered("backward") ? [make("Animate backward (B)", () => this.startAnimation(true))] : []),
+      make("Close (Esc)", () => this.dialog.close()));
     this.dialog = element("dialog", { id: "enlarged", className: "theatre" },
       element("header", {}, this.title, this.note, bar), element("div", { className: "scene" }, this.place, this.panel));
     this.dialog.setAttribute("aria-labelledby", "enlarged-title");
@@ -130,17 +131,18 @@ export class Enlarged {
     this.panel.querySelector(".close").remove();
   }
 
-  startAnimation() {
+  startAnimation(backward) {
     const { number, cell } = this;
     if (!number) return;
     this.dialog.close();
-    this.animate(number, cell);
+    this.animate(number, cell, backward);
   }
 
   key(event) {
     event.stopPropagation();
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const works = { PageUp: () => this.turn(-1), PageDown: () => this.turn(1), a: () => this.startAnimation() };
+    const works = { PageUp: () => this.turn(-1), PageDown: () => this.turn(1), a: () => this.startAnimation(false) };
+    if (this.page.offered("backward")) works.b = () => this.startAnimation(true);
     const work = works[event.key.length === 1 ? event.key.toLowerCase() : event.key];
     if (!work) return;
     event.preventDefault();

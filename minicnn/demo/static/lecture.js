@@ -18,7 +18,7 @@ const root = document.documentElement;
 export class Lecture {
   constructor(page) {
     this.page = page;
-    this.enlarged = new Enlarged(page, (number, cell) => this.sweep.open(number, cell));
+    this.enlarged = new Enlarged(page, (number, cell, backward) => this.sweep.open(number, cell, backward));
     this.sweep = new Sweep(page);
     this.scales = page.stages.pictures.map(({ scale }) => scale);
     const toggle = () => this.set(!this.on);
