@@ -1,8 +1,10 @@
 """The argument `threads`, and a limit on the number of BLAS threads."""
 
 import contextlib
+import functools
 import importlib
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -61,10 +63,19 @@ def blas_threads(count: int) -> Iterator[None]:
 
 def _set_limit(count: int) -> Any:
     """Set the limit of the process; return what restores the limits before."""
-    from threadpoolctl import threadpool_limits  # imported here to keep `import minicnn` fast
-
     _release_blas()
-    return threadpool_limits(count, "blas")
+    return _find_blas(len(sys.modules)).limit(limits=count)
+
+
+@functools.lru_cache(maxsize=1)
+def _find_blas(modules: int) -> Any:
+    """Return what controls the BLAS libraries of this process, which can be more after further imports.
+
+    To look for them takes as long as many a prediction.
+    """
+    from threadpoolctl import ThreadpoolController  # imported here to keep `import minicnn` fast
+
+    return ThreadpoolController().select(user_api="blas")
 
 
 def _release_blas() -> None:
