@@ -2,6 +2,7 @@
 
 import argparse
 import textwrap
+from pathlib import Path
 
 from minicnn.cli.parser import Commands, add_command
 from minicnn.plural import counted
@@ -56,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
     if args.memory < 256:
         raise ValueError(f"--memory must be at least 256 (MB), got {args.memory}")
     memory, passed = args.memory << 20, []
+    if args.csv is not None and Path(args.csv).suffix != ".csv":  # rather one of the files to grade
+        raise ValueError(f"--csv must end in .csv, got {args.csv}")
     with csv_table(args.csv) as write:
         for grade in grade_all(args.path, args.timeout, memory):
             print(grade, end="\n\n", flush=True)

@@ -20,7 +20,7 @@ from minicnn.datasets.image_folder import (
     report_refused,
 )
 from minicnn.datasets.image_reader import ImageReader, check_colour, check_size
-from minicnn.datasets.picture_cache import CacheWriter, PictureCache, cache_key, read_cache
+from minicnn.datasets.picture_cache import CacheWriter, PictureCache, cache_key, read_cache, require_own_file
 from minicnn.validation import check_int
 
 _SAMPLE = 256  # files whose content counts for the digest
@@ -61,6 +61,8 @@ class ImageFolder:
     ------
     ImportError, FileNotFoundError, FileFormatError
         As `load_image_folder`; without a cache, a file that cannot be read is found when it is needed.
+    FileExistsError
+        If `cache` is a file or folder that is no cache.
 
     Examples
     --------
@@ -149,6 +151,7 @@ class ImageFolder:
 
         shape = (len(self.listing.files), *self.reader.size, self.reader.channels)
         key = cache_key(self.listing, self.reader)
+        require_own_file(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_name(f".{path.name}.lock")):  # of several ranks, one makes it
             found = read_cache(path, key, shape)

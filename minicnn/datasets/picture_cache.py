@@ -1,5 +1,6 @@
 """A cache of decoded pictures: an ``.npy`` file, and behind its array what it was made from, as JSON."""
 
+import errno
 import hashlib
 import json
 import os
@@ -57,6 +58,30 @@ def read_cache(path: Path, key: str, shape: tuple[int, ...]) -> tuple[PictureCac
             return PictureCache(path, shape, offset), {int(k): str(v) for k, v in trailer["refused"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # it is made again
+
+
+def require_own_file(path: Path) -> None:
+    """Raise FileExistsError if there is something else than a cache, which a new one would overwrite.
+
+    A cache may be damaged; an empty file may be one that was cut off.
+    """
+    if not os.path.lexists(path) or (path.is_file() and (not path.stat().st_size or _is_cache(path))):
+        return
+    text = "it is not a cache of pictures, and is not overwritten; give `cache` another name"
+    raise FileExistsError(errno.EEXIST, text, os.fspath(path))
+
+
+def _is_cache(path: Path) -> bool:
+    """Return whether a file is an array of pictures with something behind it, as only caches are."""
+    try:
+        with path.open("rb") as file:
+            if np.lib.format.read_magic(file) != (1, 0):
+                return False
+            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+            end = file.tell() + int(np.prod(shape, dtype=np.int64))
+            return len(shape) == 4 and dtype == np.uint8 and os.fstat(file.fileno()).st_size > end
+    except ValueError:
+        return False
 
 
 class CacheWriter:

@@ -58,3 +58,11 @@ def test_help_says_what_is_protected_on_this_system(capsys):
     with pytest.raises(SystemExit):
         main(["grade", "--help"])
     assert "Not protected" in " ".join(capsys.readouterr().out.partition("On this system:")[2].split())
+
+
+def test_a_file_to_grade_is_not_overwritten_by_the_table(tmp_path, capsys):
+    for name in ("a.py", "b.py"):
+        (tmp_path / name).write_text("x = 1\n")
+    assert main(["grade", "--csv", *(str(tmp_path / name) for name in ("a.py", "b.py"))]) == 2
+    assert "--csv must end in .csv, got" in capsys.readouterr().err
+    assert (tmp_path / "a.py").read_text() == "x = 1\n"

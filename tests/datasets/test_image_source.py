@@ -1,6 +1,7 @@
 import os
 import signal
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -140,10 +141,33 @@ def test_the_cache_is_made_once_and_again_when_the_pictures_change(letters, tmp_
     assert first.shape == second.shape
     assert ImageFolder(pictures, 8, 1, cache=cache).shape == (8, 8, 8, 1)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".cache.npy.lock", "cache.npy", "letters"]
-    for damage in (b"", cache.read_bytes()[:-9], b"x" * 5000, cache.read_bytes() + b"}"):
+    for damage in (b"", cache.read_bytes()[:-9], cache.read_bytes() + b"}"):
         cache.write_bytes(damage)
         ((grey, _),) = ImageFolder(pictures, 8, 1, cache=cache).batches([np.array([0])])
         assert grey[0, 0, 0].tolist() == [76]
+
+
+def text(path):
+    path.write_bytes(b"x" * 5000)
+
+
+def array_of_somebody(path):
+    np.save(path, np.zeros((4, 2, 2, 3), np.uint8))
+
+
+@pytest.mark.parametrize(
+    "make", [text, array_of_somebody, Path.mkdir, os.mkfifo, lambda path: path.symlink_to("x")]
+)
+def test_a_cache_overwrites_nothing_but_caches(tmp_path, make):
+    pictures, cache = write_letters(tmp_path / "letters", "AB", count=2), tmp_path / "cache.npy"
+    make(cache)
+    before = cache.read_bytes() if cache.is_file() else cache.lstat()
+    with pytest.raises(FileExistsError, match="is not a cache of pictures, and is not overwritten"):
+        ImageFolder(pictures, 8, cache=cache)
+    assert before == (cache.read_bytes() if cache.is_file() else cache.lstat())
+    with pytest.raises(FileExistsError, match="is not a cache of pictures"):
+        ImageFolder(pictures, 8, cache=pictures / "A" / "000.png")  # one of the user's pictures
+    assert ImageFolder(pictures, 8).shape == (4, 8, 8, 3)
 
 
 def test_files_that_cannot_be_read_are_named_when_they_are_needed(tmp_path):
