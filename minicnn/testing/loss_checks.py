@@ -1,5 +1,6 @@
 """`check_loss`: the gradient of a loss, its mean, and large predictions."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from minicnn.testing.trials import (
 STEP = 2.0**-17  # of central differences: their error is of the order of STEP**2
 SCALES = {"normal": 1.0, "wide": 8.0, "small": 0.1}
 LARGE = (1e4, -1e4)
+MANY_EXAMPLES = 1030  # of a large batch
 
 
 def check_loss(
@@ -35,7 +37,7 @@ def check_loss(
 
     Checked are the types of the results; that arguments stay as they are; the gradient against central
     differences, element by element; that the value is the mean over the examples, and the gradient that of
-    the mean; finite results for predictions of 10,000; and float32 against float64.
+    the mean, also in a large batch; finite results for predictions of 10,000; and float32 against float64.
 
     Parameters
     ----------
@@ -68,7 +70,7 @@ def check_loss(
     __tracebackhide__ = True
     shape, draw_labels = checked_shape(predictions_shape, batch_size), label_source(labels)
     trial = _LossTrial(loss, shape, draw_labels, predictions, mean, rng)
-    checks = ["results", "borrowed", "gradient", "mean", "finite", "float32"]
+    checks = ["results", "borrowed", "gradient", "mean", "batches", "finite", "float32"]
     run_trials(name_of(loss), shape, {check: getattr(trial, check) for check in checks})
 
 
@@ -146,14 +148,34 @@ class _LossTrial:
             turned[order], gradient, "the gradient depends on the order of the examples", "dpredictions"
         )
 
+    def batches(self) -> None:
+        p, labels = self.draw()
+        value, gradient = self.loss(p, labels)
+        copies = -(-MANY_EXAMPLES // len(p))
+        many = self.loss(*(np.concatenate([array] * copies) for array in (p, labels)))
+        what = (
+            f"of a batch of {len(many[1])} examples differs from that of {len(p)}, although examples repeat"
+        )
+        hint = "a limit on the batch size, or a sum in blocks whose rest is lost"
+        expected = value if self.mean_of_examples else value * copies
+        require_close(many[0], expected, f"the value {what}", hint)
+        share = gradient / copies if self.mean_of_examples else gradient
+        tiled = np.concatenate([share] * copies)
+        require_equal(many[1], tiled, f"the gradient {what}", "dpredictions", hint, scale=1e-3 / copies)
+
     def finite(self) -> None:
-        for size in LARGE if self.predictions is None else ():
+        examples = {"a prediction": slice(None), "a prediction of one example": slice(1)}
+        for size, (where, some) in itertools.product(LARGE, examples.items()):
+            if self.predictions is not None:
+                return
             p, labels = self.draw()
-            p[np.arange(len(p)), ..., 0] += size
+            p[some, ..., 0] += size
             value, gradient = self.loss(p, labels)
             if not (np.isfinite(value) and np.isfinite(gradient).all()):
                 hint = "exp overflows or a logarithm of 0: subtract the maximum, combine log and softmax"
-                fail_check(f"value or gradient is not finite for a prediction of {size:g}", hint=hint)
+                if some != slice(None):
+                    hint = "a maximum over the batch in place of each example, or a logarithm of 0"
+                fail_check(f"value or gradient is not finite for {where} of {size:g}", hint=hint)
 
     def float32(self) -> None:
         p, labels = self.draw()

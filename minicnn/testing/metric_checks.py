@@ -16,6 +16,8 @@ from minicnn.testing.trials import (
     run_trials,
 )
 
+COPIES = 206  # of each example, for a large batch
+
 
 def check_metric(
     metric: Callable[[np.ndarray, Any], float],
@@ -98,6 +100,9 @@ def _check_examples(metric: Any, p: np.ndarray, labels: np.ndarray) -> None:
     twice = metric(np.concatenate([p, p]), np.concatenate([labels, labels]))
     hint = "a sum or a count in place of a mean" if np.isclose(twice, 2 * value) else ""
     require_close(twice, value, "the value changes if each example is there twice", hint)
+    many = metric(*(np.concatenate([array] * COPIES) for array in (p, labels)))
+    hint = "a limit on the batch size, or a sum in blocks whose rest is lost"
+    require_close(many, value, f"the value changes if each example is there {COPIES} times", hint)
     single = p.astype(np.float32)
     got, expected = metric(single, labels), metric(single.astype(np.float64), labels)
     require_close(got, expected, "the value in float32 is inaccurate", rtol=1e-4)

@@ -60,6 +60,14 @@ def softmax_that_overflows(p, y):
     return -float(np.log(q[np.arange(len(p)), y]).mean()), gradient / len(p)
 
 
+def one_maximum_for_the_batch(p, y):
+    z, own = p - p.max(), (np.arange(len(p)), y)
+    sums = np.exp(z).sum(axis=1, keepdims=True)
+    gradient = np.exp(z) / sums
+    gradient[own] -= 1
+    return float((np.log(sums)[:, 0] - z[own]).mean()), gradient / len(p)
+
+
 def squares_in_place(p, y):
     p -= y
     return float((p**2).sum() / len(p)), 2 * p / len(p)
@@ -83,6 +91,13 @@ def squares_in_place(p, y):
         ),
         (squares_in_place, "values", "borrowed", "`predictions` is changed"),
         (softmax_that_overflows, "classes", "finite", "subtract the maximum"),
+        (one_maximum_for_the_batch, "classes", "finite", "a maximum over the batch"),
+        (
+            lambda p, y: (squares(p[:64], y[:64])[0], squares(p, y)[1]),
+            "values",
+            "batches",
+            "a limit on the batch size",
+        ),
     ],
 )
 def test_wrong_losses_are_found(loss, labels, check, text):
