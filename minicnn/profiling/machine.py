@@ -1,5 +1,6 @@
 """The speed of this machine: BLAS and its kernel, the measured peak, and limiting environment variables."""
 
+import functools
 import json
 import os
 import subprocess
@@ -36,6 +37,8 @@ _CHILD = "import json; from minicnn.saving.fingerprint import environment as e; 
 def describe_machine(threads: int = 1) -> dict[str, Any]:
     """Return `cores`, `threads`, `blas` (each library's kernel), `gemm_gflops` and `warnings`.
 
+    The peak is measured once in a process for each number of threads.
+
     Parameters
     ----------
     threads : int
@@ -48,9 +51,14 @@ def describe_machine(threads: int = 1) -> dict[str, Any]:
         "cores": available_threads(),
         "blas": found["blas"],
         "threads": threads,
-        "gemm_gflops": gemm_peak(threads),
+        "gemm_gflops": _known_peak(threads),
         "warnings": limiting_variables(),
     }
+
+
+@functools.cache
+def _known_peak(threads: int) -> float:
+    return gemm_peak(threads)
 
 
 def gemm_peak(threads: int = 1, seconds: float = 0.5) -> float:
@@ -86,22 +94,27 @@ def limiting_variables() -> list[str]:
     }
     if not limiting:
         return []
-    free = {name: value for name, value in os.environ.items() if name not in limiting}
-    child = subprocess.run([sys.executable, "-c", _CHILD], env=free, capture_output=True, text=True)
     effects = [f"environment variables limit the speed: {' '.join(map('='.join, limiting.items()))}"]
-    if not child.returncode:
-        for ours, free_one in zip(environment()["blas"], json.loads(child.stdout)["blas"], strict=False):
-            if ours["architecture"] != free_one["architecture"]:
-                effects.append(
-                    f"BLAS uses the kernel {ours['architecture']} instead of {free_one['architecture']}, "
-                    f"its own choice for this processor"
-                )
-            if ours["num_threads"] < free_one["num_threads"]:
-                effects.append(
-                    f"BLAS starts with {counted(ours['num_threads'], 'thread')} instead of "
-                    f"{free_one['num_threads']}"
-                )
+    for ours, free_one in zip(environment()["blas"], _blas_without(*limiting), strict=False):
+        if ours["architecture"] != free_one["architecture"]:
+            effects.append(
+                f"BLAS uses the kernel {ours['architecture']} instead of {free_one['architecture']}, "
+                f"its own choice for this processor"
+            )
+        if ours["num_threads"] < free_one["num_threads"]:
+            effects.append(
+                f"BLAS starts with {counted(ours['num_threads'], 'thread')} instead of "
+                f"{free_one['num_threads']}"
+            )
     return ["; ".join(effects)]
+
+
+@functools.cache
+def _blas_without(*variables: str) -> list[dict[str, Any]]:
+    """Return the BLAS libraries of a process without these variables; none if it fails."""
+    free = {name: value for name, value in os.environ.items() if name not in variables}
+    child = subprocess.run([sys.executable, "-c", _CHILD], env=free, capture_output=True, text=True)
+    return [] if child.returncode else json.loads(child.stdout)["blas"]
 
 
 def machine_text(machine: dict[str, Any]) -> str:
