@@ -10,6 +10,7 @@ from minicnn.layers import Concatenate, Conv2D, Layer, Pool2D, Residual, Sequent
 from minicnn.layers.resize import zero_pads
 from minicnn.ops.padding import pair, resolve_padding
 from minicnn.ops.scaling import to_float
+from minicnn.safeguards.nonfinite import explained
 from minicnn.validation import check_int
 
 _BATCH = 256  # images per batch: the outputs of all layers are in memory
@@ -63,6 +64,7 @@ def receptive_field(model: Sequential, layer: int, row: int, column: int) -> Win
     return _seen_by(layers[: layer + 1], (slice(row, row + 1), slice(column, column + 1)))
 
 
+@explained
 def strongest_patches(
     model: Sequential, images: np.ndarray, layer: int, channel: int, count: int = 9
 ) -> Patches:

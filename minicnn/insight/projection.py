@@ -4,11 +4,13 @@ import numpy as np
 
 from minicnn.insight.trace import Trace, blocks
 from minicnn.layers import Sequential
+from minicnn.safeguards.nonfinite import explained, is_finite
 from minicnn.validation import check_int
 
 _BATCH = 256  # images per batch: the outputs of all layers are in memory
 
 
+@explained
 def last_hidden(model: Sequential, images: np.ndarray) -> np.ndarray:
     """Return the input of the last layer with weights: the features of each image.
 
@@ -57,6 +59,8 @@ def principal_components(features: np.ndarray, count: int = 2) -> tuple[np.ndarr
     ([-5.0, 0.0, 5.0], [1.0])
     """
     features = np.asarray(features, np.float64)
+    if not is_finite(features):
+        raise ValueError("`features` must be finite, got NaN or infinite values, as of a net that diverged")
     count = check_int(count, "count", low=1)
     if features.ndim != 2 or min(features.shape) < count:
         raise ValueError(f"`features` must be (N, D) with N and D at least {count}, got {features.shape}")

@@ -12,9 +12,11 @@ from minicnn.insight.trace import Trace, blocks
 from minicnn.layers import Sequential
 from minicnn.safeguards.claims import reading
 from minicnn.safeguards.inputs import to_input
+from minicnn.safeguards.nonfinite import explained
 from minicnn.validation import check_class_indices, check_int
 
 
+@explained
 def class_gradient(model: Sequential, image: np.ndarray, label: int) -> np.ndarray:
     """Return the gradient of a class's logit with respect to the image in [0, 1].
 
@@ -39,6 +41,7 @@ def class_gradient(model: Sequential, image: np.ndarray, label: int) -> np.ndarr
     return trace.dx[0]
 
 
+@explained
 def occlusion(
     model: Sequential, image: np.ndarray, label: int, size: int = 5, background: float = 0.0
 ) -> np.ndarray:
@@ -80,6 +83,7 @@ def occlusion(
     return decrease / size**2  # the number of squares that covered each pixel
 
 
+@explained
 def grad_cam(model: Sequential, image: np.ndarray, label: int, layer: int | None = None) -> np.ndarray:
     """Return the positive part of a layer's maps, weighted by the mean gradients of a class's logit.
 

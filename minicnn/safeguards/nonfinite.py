@@ -4,15 +4,18 @@ NumPy's own warnings and errors would name a line of this package. What the user
 warning filters applies to the sentence: it is a warning, an error, or nothing.
 """
 
+import functools
 import math
 import sys
 import warnings
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
 from minicnn.safeguards.claims import reading
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class _FoundError(Exception):
@@ -59,11 +62,33 @@ def watched(
         with np.errstate(under="ignore"):
             return compute()
     seen: list[str] = []
-    with np.errstate(over="call", invalid="call", under="ignore", call=lambda kind, flag: seen.append(kind)):
+    with _collected(seen):
         outputs = compute()
     if seen or _has_nan(outputs):
         tell(when + _cause(model, inputs, is_finite(outputs), advice(when)))
     return outputs
+
+
+def _collected(seen: list[str]) -> np.errstate:
+    """Return a context in which NumPy notes overflows in a list; underflows are harmless."""
+    return np.errstate(over="call", invalid="call", under="ignore", call=lambda kind, flag: seen.append(kind))
+
+
+def explained(function: F) -> F:
+    """Decorate a function that looks into a model, its first argument: overflows are told in one sentence."""
+
+    @functools.wraps(function)
+    def told(model: Any, *args: Any, **kwargs: Any) -> Any:
+        if np.geterr()["over"] == "call":
+            return function(model, *args, **kwargs)
+        seen: list[str] = []
+        with _collected(seen):
+            result = function(model, *args, **kwargs)
+        if seen or nonfinite_weights(model):
+            tell(f"{function.__name__} found numbers in the model that are not finite. {advice('')}")
+        return result
+
+    return cast(F, told)
 
 
 def advice(when: str) -> str:

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-from minicnn import SGD, Conv2D, Dense, Flatten, GroupNorm, Layer, ReLU, Sequential, Trainer
+from minicnn import SGD, Conv2D, Dense, Flatten, GroupNorm, Layer, ReLU, Sequential, Trainer, insight
 from minicnn.losses import mean_squared_error
 
 RNG = np.random.default_rng(0)
@@ -123,6 +123,30 @@ def test_weights_that_overflow_in_the_last_step_are_an_error(errors):
             Trainer(model, SGD(lr=3e38, momentum=0.9, nesterov=True), threads=1).fit(
                 *(X * np.float32(1e3), Y), batch_size=12, verbose=0
             )
+
+
+LOOKS = {
+    "class_gradient": lambda model: insight.class_gradient(model, X[0], 0),
+    "grad_cam": lambda model: insight.grad_cam(model, X[0], 0),
+    "occlusion": lambda model: insight.occlusion(model, X[0], 0),
+    "last_hidden": lambda model: insight.last_hidden(model, X),
+    "strongest_patches": lambda model: insight.strongest_patches(model, X, 0, 1),
+}
+
+
+@pytest.mark.parametrize(("name", "look"), LOOKS.items(), ids=LOOKS)
+@pytest.mark.filterwarnings("error")
+def test_looking_into_a_net_that_diverged_says_so_once(name, look):
+    message = f"^{name} found numbers in the model that are not finite. If the model was trained"
+    model = diverged()
+    model[3].bias.value[...] = np.nan
+    with pytest.warns(UserWarning, match=message) as told:
+        look(model)
+    assert len(told) == 1
+    with np.errstate(all="raise"), pytest.raises(FloatingPointError, match=message):
+        look(model)
+    with pytest.raises(ValueError, match="`features` must be finite, got NaN or infinite values"):
+        insight.principal_components(np.array([[0.0, np.inf], [1.0, 2.0]]))
 
 
 def test_the_own_function_of_a_user_gets_the_overflows():
