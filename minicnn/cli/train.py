@@ -135,6 +135,7 @@ def _run(args: argparse.Namespace, ranks: Ranks) -> int:
         return 0
     data = prepared[2] or load_data(run.config, args.cache)
     say(describe(run, data, ranks.size))
+    ranks.stage = "the training"
     result = train(run, data, comm=ranks.comm, rank_timeout=ranks.timeout)
     if ranks.rank:
         return 128 + result.signal if result.signal else 0
