@@ -294,7 +294,7 @@ def change_mode(folders, mode):
         folder.chmod(mode)
 
 
-@pytest.mark.parametrize("step", [1, 3, 5, 6])
+@pytest.mark.parametrize("step", [3, *(pytest.param(step, marks=pytest.mark.ci) for step in (1, 5, 6))])
 @pytest.mark.parametrize("parts", [[""], ["checkpoints"], ["checkpoints", ""]], ids="+".join)
 def test_a_run_whose_folder_becomes_read_only_loses_nothing(tmp_path, small, capsys, step, parts):
     config, data, expected = small
