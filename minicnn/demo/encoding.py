@@ -3,10 +3,15 @@
 import base64
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from flask import Response
+
+_LARGE = 1 << 18  # values
+_WHOLE = 32767  # of two bytes
+_INFINITE = 1e38
 
 
 def to_response(value: dict[str, Any] | Iterator[dict[str, Any]], status: int = 200) -> Response:
@@ -24,13 +29,33 @@ def to_response(value: dict[str, Any] | Iterator[dict[str, Any]], status: int = 
 def _to_json(value: dict[str, Any]) -> tuple[str, bool]:
     """Return JSON, or that of an error if numbers are not finite; and whether they are."""
     try:
-        return json.dumps(value, default=_encode_array, allow_nan=False), True
+        return json.dumps(value, default=_encode, allow_nan=False), True
     except ValueError:
         return json.dumps({"error": "the network's numbers are not finite"}), False
 
 
-def _encode_array(array: np.ndarray) -> dict[str, Any]:
-    """Return an array in the page's encoding: shape, dtype (uint8 or float32) and base64 of its bytes."""
+@dataclass(frozen=True)
+class Shown:
+    """An array of floats that is looked at as a picture: of a large one, two bytes a value are enough."""
+
+    values: np.ndarray
+
+
+def _encode(value: np.ndarray | Shown) -> dict[str, Any]:
+    """Return an array in the page's encoding: shape, dtype (uint8, float32 or int16) and base64 of its bytes.
+
+    Those of int16 are steps of a 32,767th of the largest number.
+    """
+    array = value.values if isinstance(value, Shown) else value
+    if isinstance(value, Shown) and array.size > _LARGE:
+        largest = float(abs(array).max())
+        if 0 < largest < _INFINITE:
+            steps = np.rint(array * (_WHOLE / largest)).astype("<i2")
+            return {"shape": array.shape, "dtype": "int16", "step": largest / _WHOLE, "data": _base64(steps)}
     kind = np.uint8 if array.dtype == np.uint8 else np.dtype("<f4")
-    data = base64.b64encode(np.ascontiguousarray(array, kind).tobytes()).decode()
+    data = _base64(array.astype(kind, copy=False))
     return {"shape": array.shape, "dtype": np.dtype(kind).name, "data": data}
+
+
+def _base64(array: np.ndarray) -> str:
+    return base64.b64encode(np.ascontiguousarray(array)).decode()

@@ -16,6 +16,7 @@ from minicnn.demo.checks import (
     read_integer,
     read_pixels,
 )
+from minicnn.demo.encoding import Shown
 from minicnn.demo.session import Session
 from minicnn.demo.whatif import Window, slide, without
 
@@ -45,7 +46,7 @@ def _look(session: Session, body: Body) -> dict[str, Any]:
     image = shown_image(session, body)
     if image is None:
         return {"image": None}
-    return {"image": image, **session.look(image, number)}
+    return {"image": image, **_with_shown(session.look(image, number))}
 
 
 def _picture(session: Session, body: Body) -> dict[str, Any]:
@@ -60,7 +61,11 @@ def _cell(session: Session, body: Body) -> dict[str, Any]:
 
 
 def _backward(session: Session, body: Body) -> dict[str, Any]:
-    return session.backward(*_labelled(session, body))
+    return _with_shown(session.backward(*_labelled(session, body)))
+
+
+def _with_shown(found: Body) -> Body:
+    return found | {"stages": [Shown(stage) for stage in found["stages"]]}
 
 
 def _step(session: Session, body: Body) -> dict[str, Any]:

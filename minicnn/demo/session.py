@@ -26,6 +26,7 @@ from minicnn.saving import load_weights
 WEIGHTS = Path(__file__).parent / "weights.safetensors"
 RATE = 3e-4  # learning rate: a few steps correct a wrong prediction; a rate 30 times as large overshoots
 _MAX_UNDO = 100  # steps; LeNet-5's weights take 250 KB each
+_TRACE_BYTES = 8 << 20  # of the outputs of all layers for the last image
 _UNDO_BYTES = 32 << 20  # of the weights that are kept for undoing single steps
 
 
@@ -68,6 +69,7 @@ class Session:
             maxlen=min(_MAX_UNDO, max(1, _UNDO_BYTES // max(size, 1)))
         )
         self._misread: np.ndarray | None = None
+        self._traced: tuple[tuple[str, bytes], Trace] | None = None  # the last image
         self._rng = np.random.default_rng()
         self._lock = threading.Lock()
 
@@ -134,7 +136,10 @@ class Session:
         if len(cell) != len(shape) or not all(0 <= i < n for i, n in zip(cell, shape, strict=True)):
             raise ValueError(f"`cell` must lie within {list(shape)}, got {list(cell)}")
         with self._lock:
-            return inside.explain(self._trace(image), stage, cell)
+            # One cell after the other of an image is asked for: each would need all layers' outputs again.
+            kept = self._traced
+            trace = kept[1] if kept and kept[0] == _key(image) else self._trace(image)
+            return inside.explain(trace, stage, cell)
 
     def backward(self, image: np.ndarray, label: int) -> dict[str, Any]:
         """Return the loss of an image, and its gradient with respect to each stage."""
@@ -151,7 +156,7 @@ class Session:
         BatchNorm keeps its statistics.
         """
         with self._lock:
-            trace = self._trace(image)
+            trace = self._new_trace(image)
             before, dlogits = softmax_cross_entropy(trace.outputs[-1], [label])
             trace.backward(dlogits)
             self._undo.append(self.model.get_weights())
@@ -160,7 +165,7 @@ class Session:
             for parameter, gradient in zip(self.model.parameters(), gradients, strict=True):
                 parameter.add_grad(gradient)
             SGD(RATE).step(self.model.parameters())
-            self.steps, self._misread = self.steps + 1, None
+            self._changed(self.steps + 1)
             logits = self._trace(image).outputs[-1]
             after, _ = softmax_cross_entropy(logits, [label])
         answers = {"was": softmax(trace.outputs[-1])[0], "now": softmax(logits)[0]}
@@ -171,7 +176,7 @@ class Session:
         with self._lock:
             if self._undo:
                 self.model.set_weights(self._undo.pop())
-                self.steps, self._misread = self.steps - 1, None
+                self._changed(self.steps - 1)
             return self._taught()
 
     def undo_all(self) -> dict[str, Any]:
@@ -180,7 +185,7 @@ class Session:
             if self.steps:
                 self.model.set_weights(self._start)
                 self._undo.clear()
-                self.steps, self._misread = 0, None
+                self._changed(0)
             return self._taught()
 
     def example(self, wrong: bool = False) -> dict[str, Any]:
@@ -211,10 +216,28 @@ class Session:
     def trace(self, image: np.ndarray) -> Trace:
         """Return the trace of an image through a copy of the network."""
         with self._lock:
-            return self._trace(image)
+            return self._new_trace(image)
+
+    def _new_trace(self, image: np.ndarray) -> Trace:
+        return Trace(self.model, self.inputs.to_batch(image))
 
     def _trace(self, image: np.ndarray) -> Trace:
-        return Trace(self.model, self.inputs.to_batch(image))
+        """Return a trace that computes no gradients of weights, and keep it for `explain`."""
+        trace = self._new_trace(image)
+        for layer in trace.layers:
+            layer.trainable = False
+        # Every browser that teaches has a network of its own: large ones do not keep a trace each.
+        keeps = not self.steps or sum(output.nbytes for output in trace.outputs) <= _TRACE_BYTES
+        self._traced = (_key(image), trace) if keeps else None
+        return trace
+
+    def _changed(self, steps: int) -> None:
+        """Take note that the weights are others, after so many steps."""
+        self.steps, self._misread, self._traced = steps, None, None
+
+
+def _key(image: np.ndarray) -> tuple[str, bytes]:
+    return image.dtype.str, image.tobytes()
 
 
 def _flattened(model: Sequential) -> Sequential:

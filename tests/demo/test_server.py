@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from minicnn.datasets import load_mnist
 from minicnn.demo import open_session
+from minicnn.demo.encoding import Shown, to_response
 from minicnn.demo.server import listen, make_app
 
 HOST = "127.0.0.1:8470"
@@ -340,3 +341,18 @@ def test_who_watches_a_network_gets_a_line_for_each_picture(opened):
     assert (last["playing"], last["nets"][0]["step"]) == (False, 1)
     assert unpack(last["nets"][0]["probabilities"]).sum() == pytest.approx(1)
     app.extensions["learners"].close()
+
+
+def test_large_pictures_take_two_bytes_a_value():
+    values = np.random.default_rng(0).normal(size=(300, 300, 3)).astype(np.float32)
+    broken = np.full((300, 300, 3), np.inf, np.float32)
+    found = to_response({"shown": Shown(values), "whole": values, "broken": Shown(broken)}).get_json()
+    shown = found["shown"]
+    assert (shown["dtype"], found["whole"]["dtype"], found["broken"]["dtype"]) == (
+        "int16",
+        "float32",
+        "float32",
+    )
+    steps = np.frombuffer(base64.b64decode(shown["data"]), "<i2").reshape(shown["shape"])
+    np.testing.assert_allclose(steps * shown["step"], values, rtol=0, atol=2e-5 * abs(values).max())
+    np.testing.assert_array_equal(unpack(found["whole"]), values)

@@ -207,3 +207,20 @@ def test_gradients_are_the_slopes_of_loss_and_logit():
     assert [g.shape for g in seen["stages"]] == [s.shape for s in precise.look(image)["stages"]]
     gradient = precise.look(image, 7)["gradient"]
     assert (gradient * direction).sum() == pytest.approx(slope(lambda images: model(images)[0, 7]), rel=1e-5)
+
+
+def test_what_is_kept_of_the_last_image_is_not_seen(few):
+    session = few.fork()
+    first, second = session.inputs.examples[0][:2]
+    before = session.backward(first, 3)
+    for _ in range(2):
+        session.look(first, 7)
+        session.explain(first, 4, (2, 3, 5))
+        again = session.backward(first, 3)
+        session.look(second)
+        for one, other in zip(before["stages"], again["stages"], strict=True):
+            np.testing.assert_array_equal(one, other)
+    taught = session.step(first, 3)
+    assert session.backward(first, 3)["loss"] == pytest.approx(taught["after"], rel=1e-5)
+    session.undo()
+    np.testing.assert_array_equal(session.backward(first, 3)["stages"][0], before["stages"][0])

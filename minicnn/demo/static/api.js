@@ -2,13 +2,22 @@
 
 export { ask, complaint } from "./server.js";
 
-// An array as {shape, values}, from its shape and the base64 of its bytes (little-endian), unless it has its values.
-export function unpack({ shape, dtype, data, values }) {
-  if (values) return { shape, values };
+function fromBase64(data) {
+  if (Uint8Array.fromBase64) return Uint8Array.fromBase64(data); // browsers of 2025 on
   const text = atob(data);
   const bytes = new Uint8Array(text.length);
   for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
-  return { shape, values: dtype === "uint8" ? bytes : new Float32Array(bytes.buffer) };
+  return bytes;
+}
+
+// An array as {shape, values}, from its shape and the base64 of its bytes (little-endian), unless it has its values.
+// Bytes stay bytes; int16 are steps of a size, and become floats.
+export function unpack({ shape, dtype, data, values, step }) {
+  if (values) return { shape, values };
+  const bytes = fromBase64(data);
+  if (dtype === "uint8") return { shape, values: bytes };
+  if (dtype === "int16") return { shape, values: Float32Array.from(new Int16Array(bytes.buffer), (value) => value * step) };
+  return { shape, values: new Float32Array(bytes.buffer) };
 }
 
 export function toBase64(bytes) {
