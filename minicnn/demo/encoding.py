@@ -58,4 +58,4 @@ def _encode(value: np.ndarray | Shown) -> dict[str, Any]:
 
 
 def _base64(array: np.ndarray) -> str:
-    return base64.b64encode(np.ascontiguousarray(array)).decode()
+    return base64.b64encode(array.tobytes()).decode()
