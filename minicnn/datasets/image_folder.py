@@ -17,6 +17,7 @@ from minicnn.plural import counted
 
 _MOST_SHOWN = 10  # sentences in one error
 ROWS = 1024  # read at a time
+_FLAT = 8  # of 255: a whole data set of so few levels shows nothing
 _DARK = 32  # of 255: if no value of a whole data set reaches this, its range is hardly meant
 
 
@@ -186,11 +187,15 @@ def report_refused(listing: Listing, sentences: dict[int, str], skip: bool) -> n
 
 
 def check_brightness(x: np.ndarray) -> None:
-    """Warn if all pictures are nearly black: their values use a small part of their type's range."""
-    top = max(int(x[start : start + ROWS].max(initial=0)) for start in range(0, len(x), ROWS))
-    if 0 < top < _DARK:
+    """Warn if all pictures are nearly black, or of one grey: their values use a small part of the range."""
+    starts = range(0, len(x), ROWS)
+    top = max(int(x[start : start + ROWS].max(initial=0)) for start in starts)
+    span = top - min(int(x[start : start + ROWS].min(initial=255)) for start in starts)
+    dark = 0 < top < _DARK
+    if dark or 0 < span < _FLAT:
+        what, used = ("nearly black", top) if dark else ("nearly of one brightness", span)
         warnings.warn(
-            f"all pictures are nearly black: their values use {100 * top / 255:.1f} % of the range of their "
+            f"all pictures are {what}: their values use {100 * used / 255:.1f} % of the range of their "
             f"files. Pass `value_range=(black, white)`, such as 0 and 4095 for 12 bits in files of 16.",
             stacklevel=3,
         )

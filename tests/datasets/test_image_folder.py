@@ -182,6 +182,15 @@ def test_a_set_that_uses_a_small_part_of_its_range_is_found_out(tmp_path, dtype,
     assert x.min() == 255
 
 
+def test_a_set_that_uses_a_small_part_in_the_middle_of_its_range_is_found_out(tmp_path):
+    for name, values in {"a": [30_000, 30_200], "b": [30_100, 30_900]}.items():
+        write(tmp_path, f"{name}/1.png", Image.fromarray(np.array([values], np.uint16)))
+    with pytest.warns(UserWarning, match=r"nearly of one brightness: their values use 1\.\d % of the range"):
+        load_image_folder(tmp_path)
+    with warnings.catch_warnings(action="error"):
+        load_image_folder(tmp_path, value_range=(30_000, 31_000))
+
+
 @settings(max_examples=30)
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 20), st.integers(1, 20))
 def test_sizes_are_those_of_pillow(tmp_path_factory, width, height, new_width, new_height):
