@@ -3,14 +3,15 @@
 import { ask, complaint, latest, offersOf, toBase64, unpack } from "./api.js";
 import { listenToCamera } from "./camera.js";
 import { listClasses, showShares } from "./classes.js";
-import { largest, onSchemeChange } from "./colours.js";
-import { counted, element, number as digits } from "./format.js";
+import { onSchemeChange } from "./colours.js";
+import { element } from "./format.js";
 import { hide, show } from "./inspector.js";
 import { Lecture } from "./lecture.js";
 import { Pad } from "./pad.js";
 import { listenForPictures } from "./pictures.js";
-import { answerPicture, gradientPicture, hideResult, lossPicture, showResult } from "./result.js";
+import { hideResult } from "./result.js";
 import { Stages } from "./stages.js";
+import { Teaching } from "./teaching.js";
 
 const $ = (id) => document.getElementById(id);
 const panel = $("inspector");
@@ -203,65 +204,6 @@ function letGo() {
   hide(panel);
 }
 
-// --- training -----------------------------------------------------------------------------------------------
-
-function setView(view) {
-  state.view = view;
-  document.querySelector(`[name=view][value=${view}]`).checked = true;
-}
-
-// Show the gradient stage by stage, from the output to the drawing.
-const flow = trying(async () => {
-  if (!demandDrawing()) return;
-  setView("forward");
-  paint();
-  await getGradients();
-  setView("backward");
-  const { gradients, seen } = state;
-  const sizes = gradients.stages.map(({ values }) => largest(values));
-  showResult(`The loss, −log of the probability of ${net.classes[label()]}, is ${digits(gradients.loss)}.`,
-    gradientPicture(sizes, stages.all.map(({ name }) => name)));
-  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  for (const stage of stages.all.toReversed()) {
-    if (state.gradients !== gradients) return; // something new was drawn
-    stages.paintStage(stage, seen, gradients.stages[stage.number]);
-    stage.item.classList.add("lit");
-    if (!still) await new Promise((done) => { setTimeout(done, 180); });
-    stage.item.classList.remove("lit");
-  }
-  paint();
-  if (state.cell) inspect();
-});
-
-const step = trying(async () => {
-  if (!demandDrawing()) return;
-  const wanted = label();
-  const { before, after, was, now, ...taught } = await ask("step", asked());
-  showTaught(taught);
-  showResult(`One step towards ${net.classes[wanted]}, with learning rate ${net.rate}: the loss went from ${digits(before)} to ${digits(after)}.`,
-    lossPicture(before, after), answerPicture(unpack(was).values, unpack(now).values, net.classes, wanted));
-  look();
-});
-
-const undoSteps = (all) => trying(async () => {
-  const taught = await ask("undo", { all });
-  showTaught(taught);
-  showResult(taught.steps ? `Undone; ${counted(taught.steps, "step")} left.` : "Undone: the network is as it was.");
-  look();
-});
-
-// The header says for how long the network is no longer the one that was opened.
-function showTaught({ steps, undoable }) {
-  $("unstep").disabled = !undoable;
-  $("taught").hidden = !steps;
-  $("count").textContent = `You taught this network ${counted(steps, "step")}.`;
-}
-
-function demandDrawing() {
-  if (!state.seen) showResult(net.draws ? "Draw something first." : "Show a picture first.");
-  return state.seen;
-}
-
 // --- start --------------------------------------------------------------------------------------------------
 
 const begin = trying(async () => {
@@ -269,12 +211,12 @@ const begin = trying(async () => {
   offered = offersOf(net);
   layOut();
   hide(panel);
-  lecture = new Lecture({ stages, list: $("layers"), state, cellArithmetic, complain, say, offered, drawn: demandDrawing,
+  const teaching = new Teaching({ net, state, stages, trying, label, asked, getGradients, paint, look, inspect });
+  lecture = new Lecture({ stages, list: $("layers"), state, cellArithmetic, complain, say, offered, drawn: () => teaching.demandDrawing(),
     gradients: async () => { await getGradients(); return state.gradients; } });
   pad = new Pad($("pad"), net.draws, padChanged);
-  showTaught(net);
   const clicks = { undo: () => pad.undo(), clear: () => pad.clear(), random: () => showExample(false),
-    wrong: () => showExample(true), flow, step, unstep: undoSteps(false), forget: undoSteps(true), dismiss: hideResult };
+    wrong: () => showExample(true), dismiss: hideResult };
   for (const [id, work] of Object.entries(clicks)) $(id).addEventListener("click", work);
   listenForPictures($("open"), $("file"), showPicture, (text) => { $("problem").textContent = text; });
   listenToCamera($("camera"), showPicture, complain);
