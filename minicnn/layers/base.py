@@ -183,8 +183,8 @@ class Layer(Configurable, Exchangeable, Foldable, Freezable):
         x, input_shape = check_numbers(x, "x"), self._require_built()
         check_examples(x, input_shape)
         batch_size = prediction_batch(self, batch_size, len(x))
-        compute = functools.partial(predict_batches, self, x, batch_size)
-        return watched(compute, self, functools.partial(input_batches, self, x, batch_size))
+        inputs = functools.partial(input_batches, self, x, batch_size)
+        return watched(lambda: predict_batches(self, x, batch_size), self, inputs)
 
     def _require_built(self) -> tuple[int, ...]:
         if self.input_shape is None:
