@@ -29,6 +29,7 @@ LEVELS = (
     9,
     14,
 )  # of the steps of an extrapolation: large ones are more accurate, small ones cross fewer kinks
+DRAWS = 6  # of a random layer, at different points
 AT_ONCE = 2**20  # number of input values in a batch of shifted examples
 Direction = Mapping[str, np.ndarray]  # a step for each of some arrays
 
@@ -62,8 +63,16 @@ class EvaluationPoint:
 
     @classmethod
     def of(cls, target: LayerUnderTest, x: np.ndarray, dy: np.ndarray) -> "EvaluationPoint":
-        """Return the point at `x` and `dy` of the layer under test."""
-        return cls(target.fresh(), x, dy, target.steady, target.independent)
+        """Return the point at `x` and `dy` of the layer under test.
+
+        Copies of a random layer draw the same numbers, so at each point some are drawn before.
+        """
+        layer = target.fresh()
+        if target.random:
+            for _ in range(target.points % DRAWS):
+                layer(x.copy())
+            target.points += 1
+        return cls(layer, x, dy, target.steady, target.independent)
 
     @property
     def finite(self) -> bool:

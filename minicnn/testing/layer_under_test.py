@@ -53,11 +53,12 @@ class LayerUnderTest:
         self.likely_layouts: list[str] = []  # found out by the check of geometry
         self.receptive_fields: dict[int, np.ndarray] = {}  # of each axis, found out by the same check
         self.drawn = ""  # what the last batch of inputs is like
+        self.points = 0  # at which a random layer was looked at in this check
         self.of_shape = ""  # a note on the shape of the inputs, where it is not that of the caller
 
     def start(self, check: str) -> None:
         """Start a check: its random stream does not depend on which other checks run."""
-        self.check, self.drawn = check, ""
+        self.check, self.drawn, self.points = check, "", 0
         self.rng = np.random.default_rng([self.seed, zlib.crc32(check.encode())])
 
     def remark(self, what: str) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 
 from minicnn.layers.base import Layer
 from minicnn.layers.dense import Dense
-from minicnn.testing.styles.choices import StochasticPool, windows
+from minicnn.testing.styles.choices import RandomGridPool, StochasticPool, windows
 from minicnn.testing.zoo.normalizations import WithStream
 from minicnn.testing.zoo.specimen import broken
 
@@ -87,3 +87,15 @@ class GainsBelowOne(WithStream):
 
     def backward(self, dy):
         return dy * self.cache
+
+
+@broken("gradients", (6, 4, 2), cause="only some of the terms count")
+class OneOfTwoRandomWindows(RandomGridPool):
+    """Two random windows may share their maximum, which then gets the gradient of one of them only."""
+
+    def backward(self, dy):
+        chosen, (n, rows, columns, c), shape = self.cache
+        dx = np.zeros(shape, dy.dtype)
+        row, column = rows + chosen // 2, columns + chosen % 2
+        dx[n, np.minimum(row, shape[1] - 1), np.minimum(column, shape[2] - 1), c] = dy
+        return dx
