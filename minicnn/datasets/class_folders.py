@@ -198,6 +198,8 @@ def _table(folder: Path, path: str | os.PathLike[str]) -> list[tuple[str, str]]:
                 if name in pairs:
                     raise ValueError(f"{name!a} is listed twice")
                 pairs[name] = label
+    except UnicodeDecodeError as error:
+        raise FileFormatError(f"{shown(table)} is not text in UTF-8: save it as such") from error
     except (ValueError, csv.Error) as error:
         line = f", line {rows.line_num}" if "rows" in locals() else ""
         raise FileFormatError(f"{shown(table)}{line}: {error}") from error
@@ -208,7 +210,9 @@ def _table(folder: Path, path: str | os.PathLike[str]) -> list[tuple[str, str]]:
 
 def _row(folder: Path, row: list[str]) -> tuple[str, str]:
     if len(row) < 2 or not row[0].strip() or not row[1].strip():
-        raise ValueError(f"a line must be FILE,CLASS, got {','.join(row)!a:.100}")
+        other = [mark for mark in ";\t|" if len(row) == 1 and mark in row[0]]
+        hint = f"; it must be divided by a comma, not by {other[0]!r}" if other else ""
+        raise ValueError(f"a line must be FILE,CLASS, got {','.join(row)!a:.100}{hint}")
     name, label = row[0].strip(), _normal(row[1].strip())
     place = PurePosixPath(name.replace("\\", "/") if os.sep == "\\" else name)
     if place.is_absolute() or ".." in place.parts or "\0" in name:

@@ -412,6 +412,7 @@ def test_a_table_names_the_classes(tmp_path):
         "/etc/passwd,a": "is outside the picture folder",
         "x/9.png,a": "no such file in",
         "x/1.png": "a line must be FILE,CLASS, got 'x/1.png'",
+        "x/1.png;a": "a line must be FILE,CLASS, got 'x/1.png;a'; it must be divided by a comma, not by ';'",
         "x/1.png,a\nx/1.png,b": "line 2: 'x/1.png' is listed twice",
         'x/1.png,"a': "unexpected end of data",
         "": "names no pictures",
@@ -422,7 +423,7 @@ def test_a_table_names_the_classes(tmp_path):
         with pytest.raises(FileFormatError, match=message):
             load_image_folder(folder, labels=table)
     table.write_bytes(b"x/1.png,\xff")
-    with pytest.raises(FileFormatError, match=r"labels\.csv"):
+    with pytest.raises(FileFormatError, match=r"labels\.csv is not text in UTF-8: save it as such"):
         load_image_folder(folder, labels=table)
     with pytest.raises(ValueError, match="`split` is for class folders, not for `labels`"):
         load_image_folder(folder, labels=table, split="train")
