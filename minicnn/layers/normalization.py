@@ -108,8 +108,8 @@ class BatchNorm(_ScaleAndShift):
     def _batch_statistics(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
         """Return mean and variance of each channel over the whole batch, and the number of values in each.
 
-        One sum over the shards has the moments about the running mean, which all of them share: they are
-        float64, so that it costs no digits even where that mean is far off.
+        One sum over the shards has the moments about the running mean, which all of them share. Where that
+        mean is far off, digits are lost, but those of float64: fewer than rounding to float32 takes from x.
         """
         mean, var = moments(x)
         own, origin = x.size // self.channels, self.running_mean.value.astype(np.float64)

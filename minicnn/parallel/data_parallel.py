@@ -133,6 +133,7 @@ class DataParallel:
                 "make a new Trainer, with a new optimizer"
             )
         self.modes = self._modes()
+        self.needs_sums = bool(batch_dependent_parts(self.model, self.loss))  # a thawed BatchNorm does
         self.model.needs_dx = self.model.needs_dx  # finds again which layers need no backward pass
         for i in self.replicas:
             share_frozen(self.model, self.models[i])

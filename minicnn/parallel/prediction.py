@@ -12,13 +12,15 @@ from minicnn.safeguards.claims import reading
 from minicnn.safeguards.inputs import input_batches, share_notes
 from minicnn.safeguards.nonfinite import watched
 from minicnn.safeguards.threads import current_thread, serve
+from minicnn.validation import check_examples, check_numbers
 
 
 def parallel_predict(
     model: Layer, x: np.ndarray, batch_size: int | None = None, threads: int | None = None
 ) -> np.ndarray:
     """Return `model.predict(x, batch_size)`, computed by several threads, by default one for each core."""
-    x = np.asanyarray(x)
+    x = check_numbers(x, "x")
+    check_examples(x, model._require_built())
     batch_size = prediction_batch(model, batch_size, len(x))
     compute = functools.partial(_predict, model, x, batch_size, resolve_threads(threads))
     return watched(compute, model, functools.partial(input_batches, model, x, batch_size))

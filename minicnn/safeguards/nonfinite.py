@@ -35,12 +35,9 @@ def is_finite(*arrays: np.ndarray) -> bool:
         return math.isfinite(products) or all(bool(np.isfinite(flat).all()) for flat in flats)
 
 
-def nonfinite_weights(model: Any) -> str | None:
-    """Return the name of the first weights with a value that is not finite, if there are any."""
-    for name, parameter in model.named_parameters():
-        if not is_finite(parameter.value):
-            return name
-    return None
+def nonfinite_weights(model: Any) -> list[str]:
+    """Return the names of the weights with a value that is not finite."""
+    return [name for name, parameter in model.named_parameters() if not is_finite(parameter.value)]
 
 
 def watched(
@@ -124,8 +121,8 @@ def _cause(model: Any, inputs: Callable[[], Iterable[np.ndarray]], harmless: boo
 
     If that was `harmless`, all predictions are finite.
     """
-    if name := nonfinite_weights(model):
-        return f"predictions are not finite, since the weights {name!r} are not. {remedy}"
+    if names := nonfinite_weights(model):
+        return f"predictions are not finite, since the weights {names[0]!r} are not. {remedy}"
     with reading(model, copied=True) as (readable, _):
         model = readable.eval_replica()
     for name, layer in (("the model", model), *model.named_layers()):

@@ -50,6 +50,7 @@ class TrainingLoop:
 
     def __post_init__(self) -> None:
         self.ranks = self.data_parallel.ranks
+        self.nonfinite_before = nonfinite_weights(self.state.model)  # a frozen -inf may exclude a class
 
     def run(self, epochs: int) -> History:
         """Train until the fit has `epochs` epochs, or a callback or a signal stops it."""
@@ -105,10 +106,11 @@ class TrainingLoop:
     def _end_epoch(self) -> None:
         """Check the weights, validate, and close the epoch."""
         state, ranks = self.state, self.ranks
-        if name := nonfinite_weights(state.model):  # the last step may have been too large
+        # The last step may have been too large.
+        if new := [name for name in nonfinite_weights(state.model) if name not in self.nonfinite_before]:
             raise FloatingPointError(
-                f"the weights {name!r} became non-finite in epoch {state.epoch}, by step {state.step - 1}. "
-                f"Try a smaller learning rate."
+                f"the weights {new[0]!r} became non-finite in epoch {state.epoch}, by step {state.step - 1}"
+                f". Try a smaller learning rate."
             )
         logs = state.means() | metrics_of_epoch(state, ranks)
         names = dict.fromkeys(("loss", *state.metrics, *logs))

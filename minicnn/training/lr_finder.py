@@ -4,7 +4,6 @@ The range test of Smith, "Cyclical learning rates for training neural networks" 
 exponentially, as in fastai. It trains copies, so that the trainer does not change.
 """
 
-import contextlib
 import copy
 import functools
 import itertools
@@ -102,9 +101,12 @@ def _losses(
     batches.peek(state.epoch)
     copied = TrainingState(model, optimizer, state.loss, metrics={"varied": _vary})
     stepper, varied = Stepper(copied, Ranks(), threads, workers), False
-    with stepper.session(batches.is_weighted), contextlib.suppress(FloatingPointError):
+    with stepper.session(batches.is_weighted):
         for rate, batch in zip(rates, itertools.chain.from_iterable(epochs), strict=False):
-            results = stepper.compute(batch)
+            try:
+                results = stepper.compute(batch)
+            except FloatingPointError:
+                break
             if varied and not results["varied"] and batch.size > 1:
                 break
             varied = varied or bool(results["varied"])

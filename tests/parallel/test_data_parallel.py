@@ -22,6 +22,7 @@ from minicnn.losses import softmax_cross_entropy
 from minicnn.parallel import data_parallel
 from minicnn.parallel.data_parallel import DataParallel
 from minicnn.parallel.shard import compute_shard
+from minicnn.training import Batch
 
 
 @pytest.mark.parametrize(
@@ -116,6 +117,20 @@ def test_one_thread_uses_microbatches_unless_there_is_code_of_the_user(kind):
     assert predictions.shape == (200, 3)
     for parameter, gradient in zip(model.parameters(), gradients, strict=True):
         np.testing.assert_allclose(parameter.grad, gradient, rtol=1e-9, atol=1e-13)
+
+
+def test_one_thread_gives_a_thawed_batch_norm_the_whole_batch():
+    rng = np.random.default_rng(0)
+    x, y = rng.random((200, 30, 30, 1), np.float32), rng.integers(0, 3, 200)
+    model = Sequential([BatchNorm(momentum=0), Flatten(), Dense(3)]).build((30, 30, 1), rng=0)
+    model[0].trainable = False
+    trainer = Trainer(model, SGD(0.01), threads=1)
+    with trainer.session():
+        trainer.train_step(Batch.of(x, y))
+        model[0].trainable = True
+        trainer.train_step(Batch.of(x, y))
+    np.testing.assert_allclose(model[0].running_mean.value, x.mean(dtype=np.float64), rtol=1e-6)
+    np.testing.assert_allclose(model[0].running_var.value, x.var(dtype=np.float64), rtol=1e-5)
 
 
 class Times(Layer):

@@ -125,6 +125,16 @@ def test_weights_that_overflow_in_the_last_step_are_an_error(errors):
             )
 
 
+def test_a_frozen_weight_may_be_infinite_from_the_start():
+    """A bias of -inf excludes a class."""
+    model = net()
+    bias = model.parameters()[-1]
+    bias.value = np.array([0, 0, -np.inf], np.float32)
+    bias.trainable = False
+    losses = Trainer(model, SGD(lr=0.01), threads=1).fit(X, Y % 2, epochs=2, verbose=0).history["loss"]
+    assert losses[1] < losses[0] < np.inf
+
+
 LOOKS = {
     "class_gradient": lambda model: insight.class_gradient(model, X[0], 0),
     "grad_cam": lambda model: insight.grad_cam(model, X[0], 0),

@@ -85,6 +85,16 @@ def test_lr_find_takes_batches_and_augments():
     ]
 
 
+def test_an_error_of_augment_does_not_end_lr_find_as_a_divergence():
+    def augment(images, rng):
+        with np.errstate(divide="raise"):
+            return images / np.zeros_like(images)
+
+    trainer = Trainer(net(), SGD(0.1), augment=augment, threads=1)
+    with pytest.raises(FloatingPointError, match="divide by zero"):
+        trainer.lr_find(X, Y, steps=3)
+
+
 def test_lr_find_refuses_what_it_cannot_search():
     trainer = Trainer(net(), SGD(0.1), workers="threads")
     with pytest.raises(ValueError, match=r"`high` must be in \(1, inf\), got 0.1"):

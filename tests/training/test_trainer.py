@@ -99,6 +99,16 @@ def test_history_has_keras_names_and_validation_is_evaluation():
     np.testing.assert_allclose(trainer.predict(x[:0]), model.predict(x[:0]))
 
 
+@pytest.mark.parametrize("x", [None, 3.0, np.zeros((4, 4, 1)), np.ma.masked_less(toy()[0], 1)])
+def test_trainer_predict_refuses_what_predict_refuses(x):
+    model = net()
+    with pytest.raises((TypeError, ValueError), match="must") as expected:
+        model.predict(x)
+    with pytest.raises(type(expected.value)) as found:
+        Trainer(model, Adam(), threads=2).predict(x)
+    assert str(found.value) == str(expected.value)
+
+
 def test_a_second_fit_goes_on_counting_and_shuffles_anew():
     x, y = toy()
     once, twice = net(), net()

@@ -44,8 +44,8 @@ def find_nonfinite(model: Layer, x: np.ndarray, y: np.ndarray, loss: Loss) -> st
         return f"{_OF_DATA[0]} has non-finite values"
     if y.dtype.kind == "f" and not is_finite(y):
         return f"{_OF_DATA[1]} have non-finite values"
-    if name := nonfinite_weights(model):
-        return f"the weights {name!r} are not finite"
+    if names := nonfinite_weights(model):
+        return f"the weights {names[0]!r} are not finite"
     model = copy.deepcopy(model).train()
     model.zero_grad()  # the failed step has left its own
     for name, layer in (("the model", model), *model.named_layers()):
