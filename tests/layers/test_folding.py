@@ -39,13 +39,12 @@ def test_a_folded_normalization_is_the_one_of_the_two_layers(first, scale, cente
     model = pair_of(FIRST[first](), BatchNorm(scale=scale, center=center), dtype, seed)
     x = np.random.default_rng(seed).normal(size=(images, 5, 6, 3)).astype(dtype)
     weights = [parameter.value.copy() for parameter in model.parameters()]
-    folded = _folding.forward(*model, x)
-    assert folded is not None
+    folded = model[0]._scaled_forward(x, *model[1]._scale_and_shift())
     assert folded.dtype == dtype
     expected = model[1](model[0](x))
     largest = abs(expected).max()
     np.testing.assert_allclose(folded, expected, rtol=0, atol=largest * 20 * np.finfo(dtype).eps)
-    np.testing.assert_array_equal(model(x), folded)
+    np.testing.assert_array_equal(model(x), folded if _folding.saves_time(model[0], x) else expected)
     for parameter, value in zip(model.parameters(), weights, strict=True):
         np.testing.assert_array_equal(parameter.value, value)
 
@@ -78,18 +77,43 @@ class Recording(BatchNorm):
 @pytest.mark.parametrize(("first", "second"), [(Doubled, BatchNorm), (Conv2D, Recording)])
 def test_layers_with_a_forward_of_their_own_are_called(first, second):
     model = pair_of(first(6, 3), second(), np.float64)
-    x = np.random.default_rng(0).normal(size=(2, 5, 6, 3))
+    x = np.random.default_rng(0).normal(size=(20, 5, 6, 3))
+    assert _folding.saves_time(model[0], x)
     assert _folding.forward(*model, x) is None
     np.testing.assert_array_equal(model(x), model[1](model[0](x)))
-    assert getattr(model[1], "seen", (2, 3, 4, 6)) == (2, 3, 4, 6)
+    assert getattr(model[1], "seen", (20, 3, 4, 6)) == (20, 3, 4, 6)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "images", "expected"),
+    [
+        (Dense(512), (512,), 1, False),
+        (Dense(8), (8,), 8, True),
+        (Conv2D(32, 3), (3, 3, 32), 32, False),  # one output of each filter
+        (Conv2D(4, 3, padding="same"), (6, 6, 4), 1, True),
+        (Conv2D(4, 3, padding="same"), (6, 6, 4), 0, False),
+    ],
+)
+def test_a_kernel_is_scaled_where_that_takes_less_time_than_the_outputs(layer, shape, images, expected):
+    """Scaling that of Dense(512) takes ten times as long as the whole pass of one example."""
+    layer.build(shape, rng=0)
+    assert _folding.saves_time(layer, np.zeros((images, *shape), np.float32)) is expected
+
+
+def test_few_outputs_of_a_large_kernel_are_normalized_apart():
+    model = Sequential([Dense(64), BatchNorm()]).build((64,), rng=0)
+    x = np.random.default_rng(0).normal(size=(64, 64)).astype(np.float32)
+    assert _folding.forward(*model, x[:63]) is None
+    np.testing.assert_array_equal(model(x[:63]), model[1](model[0](x[:63])))
+    np.testing.assert_array_equal(model(x), _folding.forward(*model, x))
 
 
 def test_a_hook_on_a_layer_is_called():
     model, seen = pair_of(Conv2D(6, 3), BatchNorm(), np.float64), []
     forward = model[0].forward
     model[0].forward = lambda x: seen.append(x.shape) or forward(x)
-    model(np.ones((2, 5, 6, 3)))
-    assert seen == [(2, 5, 6, 3)]
+    model(np.ones((20, 5, 6, 3)))
+    assert seen == [(20, 5, 6, 3)]
 
 
 def test_training_mode_uses_the_statistics_of_the_batch():
@@ -100,7 +124,7 @@ def test_training_mode_uses_the_statistics_of_the_batch():
 
 def test_a_pass_in_evaluation_mode_leaves_nothing_to_go_back_to():
     model = pair_of(Conv2D(6, 3), BatchNorm(), np.float64)
-    x = np.ones((2, 5, 6, 3))
+    x = np.ones((20, 5, 6, 3))
     y = model.train()(x)
     model.eval()(x)
     for layer in (model, *model):
@@ -110,8 +134,8 @@ def test_a_pass_in_evaluation_mode_leaves_nothing_to_go_back_to():
 
 def test_errors_name_the_layer():
     model = pair_of(Conv2D(6, 3), BatchNorm(), np.float64)
-    with pytest.raises(ValueError, match=r"layer 0 \(Conv2D\), given \(2, 5, 6, 4\)"):
-        model.forward(np.ones((2, 5, 6, 4)))
+    with pytest.raises(ValueError, match=r"layer 0 \(Conv2D\), given \(20, 5, 6, 4\)"):
+        model.forward(np.ones((20, 5, 6, 4)))
 
 
 def test_residual_branches_fold_too():
