@@ -50,7 +50,6 @@ class TrainingLoop:
 
     def __post_init__(self) -> None:
         self.ranks = self.data_parallel.ranks
-        self.nonfinite_before = nonfinite_weights(self.state.model)  # a frozen -inf may exclude a class
 
     def run(self, epochs: int) -> History:
         """Train until the fit has `epochs` epochs, or a callback or a signal stops it."""
@@ -60,6 +59,7 @@ class TrainingLoop:
             self._notify("on_train_begin")
         is_done = self.checkpointer is not None and self.checkpointer.is_other_fit_finished(epochs)
         state.sync_stop(ranks)
+        state.nonfinite_before = nonfinite_weights(state.model)
         while state.epoch < state.first_epoch + epochs and not self.stopping:
             self._notify("on_epoch_begin", state.epoch)
             self.data_parallel.sync_replicas()
@@ -107,7 +107,7 @@ class TrainingLoop:
         """Check the weights, validate, and close the epoch."""
         state, ranks = self.state, self.ranks
         # The last step may have been too large.
-        if new := [name for name in nonfinite_weights(state.model) if name not in self.nonfinite_before]:
+        if new := state.newly_nonfinite():
             raise FloatingPointError(
                 f"the weights {new[0]!r} became non-finite in epoch {state.epoch}, by step {state.step - 1}"
                 f". Try a smaller learning rate."

@@ -12,6 +12,7 @@ from minicnn.losses import softmax_cross_entropy
 from minicnn.optimizers import Optimizer
 from minicnn.parallel.ranks import Ranks
 from minicnn.parameter import ForeignSwitch
+from minicnn.safeguards.nonfinite import nonfinite_weights
 from minicnn.training.history import History
 
 _PLAIN = ("epoch", "first_epoch", "step", "seen", "sums", "stop")  # what JSON can hold as it is
@@ -44,6 +45,8 @@ class TrainingState:
         Of these steps, if a metric is no mean over examples.
     output : (predictions, labels), optional
         Those of the step that runs.
+    nonfinite_before : list of str
+        Weights that are infinite or NaN before the first step of the fit: a frozen -inf may exclude a class.
     metrics : dict of str to callable
         The trainer's.
     history : History
@@ -64,6 +67,7 @@ class TrainingState:
     sums: dict[str, float] = field(default_factory=dict)
     outputs: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
     output: tuple[np.ndarray, np.ndarray] | None = None
+    nonfinite_before: list[str] = field(default_factory=list)
     metrics: Mapping[str, Callable] = field(default_factory=dict)
     history: History = field(default_factory=History)
     stop: bool = False
@@ -99,6 +103,10 @@ class TrainingState:
         self.first_epoch, self.history = self.epoch, History()
         self.step, self.seen, self.sums, self.outputs = 0, 0, {}, []
         self.output, self.stop, self.interrupted, self.agreed_to_stop = None, False, False, False
+
+    def newly_nonfinite(self) -> list[str]:
+        """Return the weights that have become infinite or NaN during the fit."""
+        return [name for name in nonfinite_weights(self.model) if name not in self.nonfinite_before]
 
     def agree(self, stop: float, interrupted: float) -> None:
         """Take over what the ranks together want."""

@@ -184,7 +184,7 @@ class Trainer(Predictor):
         ------
         FloatingPointError
             If a loss or gradient is not finite; it names the layer. The weights are those before the step.
-            Also if weights are not finite at the end of an epoch.
+            Also if weights have become infinite or NaN by the end of an epoch.
         OSError, ValueError, FileFormatError
             If a checkpoint cannot be written, or another process trains into its folder; if it is of another
             fit (other examples, batch size, seed, or weights); if none is whole or can come from such a fit.

@@ -14,7 +14,6 @@ import numpy as np
 from minicnn.errors import FileFormatError
 from minicnn.parallel.data_parallel import DataParallel
 from minicnn.plural import counted
-from minicnn.safeguards.nonfinite import is_finite
 from minicnn.saving.checkpoints import CheckpointFolder, Snapshot
 from minicnn.saving.fingerprint import differences
 from minicnn.saving.weights import check_weights
@@ -99,17 +98,16 @@ class Checkpointer(Callback):
         return True
 
     def save(self) -> None:
-        """Write a checkpoint of the state between two steps; all weights must be finite."""
+        """Write a checkpoint of the state between two steps; no weights may have become infinite or NaN."""
         state = self.state
         if state.optimizer.lr != self.lr:
             message = f"a callback changed `optimizer.lr` from {self.lr!r} to {state.optimizer.lr!r}, which "
             message += "checkpoints do not hold; change `optimizer.lr_scale` instead"
             raise self.ranks.raised_everywhere(ValueError(message))
-        for name, parameter in state.model.named_parameters():
-            if not is_finite(parameter.value):
-                message = f"the weights {name!r} became non-finite in step {state.optimizer.steps}, not saved"
-                error = FloatingPointError(f"{message}. Try a smaller learning rate.")
-                raise self.ranks.raised_everywhere(error)
+        if new := state.newly_nonfinite():
+            message = f"the weights {new[0]!r} became non-finite in step {state.optimizer.steps}, not saved"
+            error = FloatingPointError(f"{message}. Try a smaller learning rate.")
+            raise self.ranks.raised_everywhere(error)
         own = [[g.bit_generator.state for g in each] for each in self.data_parallel.generators()]
         generators = [states for rank in self.ranks.all_gather(own) for states in rank]
         state.sync_stop(self.ranks)
