@@ -11,6 +11,7 @@ import numpy as np
 
 from minicnn.batch_sums import summing
 from minicnn.layers import Layer, ReLU, Sigmoid, Softmax
+from minicnn.layers._prediction import prediction_batch
 from minicnn.losses import LOSSES, binary_cross_entropy_with_logits, softmax_cross_entropy
 from minicnn.metrics import METRICS, accuracy
 from minicnn.parallel.ranks import Ranks
@@ -213,4 +214,5 @@ class Validation:
     def _inputs(self, rows: slice) -> Iterator[np.ndarray]:
         """Yield what the model computes some of the predictions from."""
         for x in parts_of(cast(ExampleSource | Examples, self.data), rows):
-            yield from input_batches(self.state.model, x, 256)
+            batch_size = prediction_batch(self.state.model, None, len(x))
+            yield from input_batches(self.state.model, x, batch_size)

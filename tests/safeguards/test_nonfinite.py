@@ -1,6 +1,7 @@
 """Numbers that overflow in predictions and validations: one sentence, as NumPy's settings want it."""
 
 import warnings
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -103,6 +104,31 @@ def test_an_overflow_is_told_by_one_sentence(attempt, message):
         attempt()
     with np.errstate(all="ignore"):
         attempt()
+
+
+class Wide(Layer):
+    """72,000 values of each example."""
+
+    sizes: ClassVar[list] = []  # of the batches, also of those that copies of the layer get
+
+    def forward(self, x):
+        self.sizes.append(len(x))
+        return np.repeat(x, 2000, axis=3)
+
+
+class Narrow(Layer):
+    """The way back."""
+
+    def forward(self, x):
+        return x[..., ::2000].copy()
+
+
+def test_the_layer_that_overflows_is_found_in_batches_as_small_as_those_of_the_prediction():
+    model = Sequential([Wide(), Narrow(), *net().layers]).build((6, 6, 1), rng=0)
+    Wide.sizes.clear()
+    with pytest.warns(UserWarning, match=r"overflow encountered in matmul in layers\.5 \(Dense\)"):
+        fit(model, (np.concatenate([X, X, X]), np.arange(36) % 3))
+    assert Wide.sizes == [12, 32, 4, 32]  # the training, the prediction, the search
 
 
 @pytest.mark.filterwarnings("error")
