@@ -62,7 +62,7 @@ def watched(
     with _collected(seen):
         outputs = compute()
     if seen or _has_nan(outputs):
-        tell(when + _cause(model, inputs, is_finite(outputs), advice(when)))
+        tell(when + _cause(model, inputs, _all_finite(outputs), advice(when)))
     return outputs
 
 
@@ -113,7 +113,14 @@ def _frames_inside() -> int:
 
 def _has_nan(array: np.ndarray) -> bool:
     """Return whether a value is NaN; infinite ones may be meant, as logits that exclude a class."""
-    return bool(array.size) and math.isnan(array.max())  # the maximum is NaN if a value is
+    if array.dtype.kind not in "fc":  # a layer of the user may return names
+        return False
+    return bool(array.size) and bool(np.isnan(array.max()))  # the maximum is NaN if a value is
+
+
+def _all_finite(array: np.ndarray) -> bool:
+    """Return whether no output is NaN or infinite, of whatever dtype they are."""
+    return array.dtype.kind not in "fc" or bool(np.isfinite(array).all())
 
 
 def _cause(model: Any, inputs: Callable[[], Iterable[np.ndarray]], harmless: bool, remedy: str) -> str:

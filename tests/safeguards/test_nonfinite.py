@@ -138,6 +138,33 @@ def test_excluded_classes_are_no_overflow():
     assert np.isfinite(logits[:, 1:]).all()
 
 
+class Names(Layer):
+    """The name of the class of each example."""
+
+    def forward(self, x):
+        return np.array(["cat", "dog", "owl"])[x.argmax(axis=1)]
+
+
+class Spectrum(Layer):
+    """Complex outputs."""
+
+    def forward(self, x):
+        return np.fft.fft(x)
+
+
+@pytest.mark.filterwarnings("error")
+def test_outputs_need_not_be_real_numbers():
+    logits = net().predict(X)
+    names = net(Names()).predict(X)
+    np.testing.assert_array_equal(names, np.array(["cat", "dog", "owl"])[logits.argmax(axis=1)])
+    np.testing.assert_allclose(net(Spectrum()).predict(X), np.fft.fft(logits), rtol=1e-5)
+    model = net(Names())
+    for parameter in model.parameters():
+        parameter.value[...] = 1e30
+    with pytest.raises(UserWarning, match=r"\(Dense\); the predictions are finite, but may be wrong"):
+        model.predict(X)
+
+
 @pytest.mark.parametrize("errors", ["warn", "raise"])
 def test_weights_that_overflow_in_the_last_step_are_an_error(errors):
     model = net()
