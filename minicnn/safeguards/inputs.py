@@ -35,9 +35,13 @@ _noted: dict[int, _Noted] = {}  # by the id of a model, which need not be hashab
 
 def takes_bytes(model: Any) -> bool:
     """Return whether a model begins with a `Rescaling` of values from 0 to 255."""
+    return bool(getattr(_first_layer(model), "takes_bytes", False))
+
+
+def _first_layer(model: Any) -> Any:
     while isinstance(getattr(model, "layers", None), list) and model.layers:
         model = model.layers[0]
-    return bool(getattr(model, "takes_bytes", False))
+    return model
 
 
 def to_input(model: Any, x: np.ndarray) -> np.ndarray:
@@ -66,7 +70,7 @@ def check_scale(model: Any, x: np.ndarray, name: str, training: bool = False) ->
     if x.size < _FEWEST * len(x) or not x.size or x.dtype.kind not in "iuf":
         return
     notes, wants_bytes = _notes(model), takes_bytes(model)
-    if training and x.ndim == 4 and x.shape[1] in (1, 3) and x.shape[2] == x.shape[3] > _FEW_CHANNELS:
+    if training and _looks_channels_first(x.shape) and not _begins_with_user_code(model):
         _warn(
             notes,
             "channels first",
@@ -78,6 +82,15 @@ def check_scale(model: Any, x: np.ndarray, name: str, training: bool = False) ->
         _warn(notes, *problem)
     if training:
         notes.trained_on = values
+
+
+def _looks_channels_first(shape: tuple[int, ...]) -> bool:
+    return len(shape) == 4 and shape[1] in (1, 3) and shape[2] == shape[3] > _FEW_CHANNELS
+
+
+def _begins_with_user_code(model: Any) -> bool:
+    """Return whether the first layer is a user's, which may move the channels to the end."""
+    return not type(_first_layer(model)).__module__.startswith("minicnn.")
 
 
 def _problem(

@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pytest
 
-from minicnn import SGD, Conv2D, Dense, Flatten, GlobalAveragePool2D, Rescaling, Sequential, Trainer
+from minicnn import SGD, Conv2D, Dense, Flatten, GlobalAveragePool2D, Layer, Rescaling, Sequential, Trainer
 from minicnn.safeguards import inputs
 
 RNG = np.random.default_rng(0)
@@ -151,3 +151,17 @@ def test_images_with_channels_first_are_told_once(channels):
         fit(own, x)
     assert len(told) == 1
     fit(own, x)
+
+
+class ChannelsLast(Layer):
+    """Moves the channels to the end."""
+
+    def forward(self, x):
+        return x.transpose(0, 2, 3, 1)
+
+
+@pytest.mark.filterwarnings("error")
+def test_channels_first_are_right_where_the_first_layer_moves_them():
+    model = Sequential([Sequential([ChannelsLast(), Conv2D(2, 3)]), Flatten(), Dense(3)])
+    model.build((1, 8, 8), rng=0)
+    fit(Trainer(model, SGD(1e-4), threads=1), UNIT.transpose(0, 3, 1, 2))
