@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 
 from minicnn.batch_sums import summing
-from minicnn.layers import Layer, ReLU, Sigmoid, Softmax
+from minicnn.layers import Layer, ReLU, Residual, Sigmoid, Softmax
 from minicnn.layers._prediction import prediction_batch
 from minicnn.losses import LOSSES, binary_cross_entropy_with_logits, softmax_cross_entropy
 from minicnn.metrics import METRICS, accuracy
@@ -73,7 +73,7 @@ def warn_of_last_activation(model: Layer, loss: Loss) -> None:
     It would learn slowly and badly.
     """
     last = model
-    while layers := getattr(last, "layers", None):
+    while (layers := getattr(last, "layers", None)) and not isinstance(last, Residual):  # which adds x
         last = layers[-1]
     kind = _IN_THE_LOSS.get(plain_function(loss))
     if kind is not None and type(last) is kind:

@@ -17,7 +17,10 @@ from minicnn import (
     Flatten,
     Layer,
     ReLU,
+    Residual,
     Sequential,
+    Sigmoid,
+    Softmax,
 )
 from minicnn.losses import mean_squared_error, softmax_cross_entropy
 
@@ -272,6 +275,14 @@ def test_a_relu_at_the_end_is_warned_of(loss):
     with pytest.warns(UserWarning, match="ends with ReLU, so that no logit can be negative: remove"):
         Trainer(model, SGD(), loss)
     Trainer(model, SGD(), "mean_squared_error")  # which may be right
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("last", [ReLU(), Softmax(), Sigmoid()])
+def test_an_activation_beside_a_shortcut_is_not_the_end(last):
+    model = Sequential([Residual([Dense(2), last])]).build((2,), rng=0)
+    Trainer(model, SGD(), "softmax_cross_entropy")
+    Trainer(model, SGD(), "binary_cross_entropy_with_logits")
 
 
 def test_a_model_that_is_frozen_as_a_whole_is_refused():
