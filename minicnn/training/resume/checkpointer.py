@@ -164,7 +164,7 @@ class Checkpointer(Callback):
                 raise
             raise ValueError(
                 f"{checkpoint.path} belongs to another fit: its optimizer is {then!r:.50}, "
-                f"and here it is {now}; use another checkpoint folder"
+                f"and here it is {now!r:.50}; use another checkpoint folder"
             ) from error
         if values["fingerprint"].get("lr") != self.fingerprint["lr"]:  # the user asks for this rate now
             state.optimizer.lr_scale = 1.0
