@@ -22,7 +22,8 @@ _numbers = itertools.count()
 def prediction_batch(model: Any, batch_size: int | None, examples: int) -> int:
     """Return the number of examples of a forward pass: `batch_size`, or by default a power of two.
 
-    The default depends on the model alone, by its largest output, so that equal examples get equal bits.
+    The default depends on the model alone, by its largest output, not on the number of examples; few make a
+    single pass anyway.
     """
     if batch_size is not None:
         return check_int(batch_size, "batch_size", low=1)
