@@ -1,5 +1,7 @@
 """Normalization computed by the layer before it, in evaluation mode."""
 
+import functools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -114,6 +116,22 @@ def test_a_hook_on_a_layer_is_called():
     model[0].forward = lambda x: seen.append(x.shape) or forward(x)
     model(np.ones((20, 5, 6, 3)))
     assert seen == [(20, 5, 6, 3)]
+
+
+@pytest.mark.parametrize("kind", [Conv2D, BatchNorm])
+def test_a_forward_that_replaces_that_of_the_class_is_called(monkeypatch, kind):
+    forward, seen = kind.forward, []
+
+    @functools.wraps(forward)
+    def counted(layer, x):
+        seen.append(x.shape)
+        return forward(layer, x)
+
+    model = pair_of(Conv2D(6, 3), BatchNorm(), np.float64)
+    model(np.ones((20, 5, 6, 3)))
+    monkeypatch.setattr(kind, "forward", counted)
+    model(np.ones((20, 5, 6, 3)))
+    assert len(seen) == 1
 
 
 def test_training_mode_uses_the_statistics_of_the_batch():
