@@ -21,7 +21,7 @@ from minicnn.layers._freezing import share_frozen
 from minicnn.layers.base import Layer
 from minicnn.parallel.pickling import is_builtin, structure_digest
 from minicnn.parallel.ranks import Ranks
-from minicnn.parallel.shard import ShardResult, compute_shard, interleave
+from minicnn.parallel.shard import ShardResult, compute_shard, has_large_maps, interleave
 from minicnn.parallel.sharded_batch import ShardedBatch
 from minicnn.parallel.threads import blas_threads
 from minicnn.parallel.whole_batch import (
@@ -145,7 +145,8 @@ class DataParallel:
             self.worker_pool.update()
         elif digest is not None:
             self.worker_pool.update_code()
-        self.splits = not (self.is_parallel or self.needs_sums) and is_builtin(self.model, self.loss)
+        alone = not (self.is_parallel or self.needs_sums)
+        self.splits = alone and has_large_maps(self.model) and is_builtin(self.model, self.loss)
         self.streams = self.generators()
 
     def _modes(self) -> list[tuple[bool, bool]]:

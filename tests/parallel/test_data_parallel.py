@@ -95,10 +95,11 @@ class Seen(Layer):
         return dy
 
 
-@pytest.mark.parametrize("kind", ["package", "statistics", "layer", "loss"])
-def test_one_thread_uses_microbatches_unless_there_is_code_of_the_user(kind):
+@pytest.mark.parametrize("kind", ["package", "statistics", "layer", "dense", "loss"])
+def test_one_thread_uses_microbatches_for_maps_without_code_of_the_user(kind):
+    """Large Dense layers are faster with the whole batch."""
     rng = np.random.default_rng(0)
-    added = {"statistics": [BatchNorm()], "layer": [Seen()]}.get(kind, [])
+    added = {"statistics": [BatchNorm()], "layer": [Seen()], "dense": [Flatten(), Dense(50)]}.get(kind, [])
     model = Sequential([Conv2D(2, 3), *added, Flatten(), Dense(3)]).build(
         (30, 30, 1), rng=0, dtype=np.float64
     )
