@@ -8,6 +8,17 @@ import pytest
 from minicnn.demo import Session, open_session
 from minicnn.runs import TrainConfig
 
+_browsers = []  # that are running
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_page_stays_open():
+    """Leave the last page of a module: it would ask its server, which has ended, while other tests run."""
+    yield
+    for browser in _browsers:
+        browser.get("about:blank")
+        browser.get_log("browser")  # forgets what that page has written
+
 
 @pytest.fixture(scope="session")
 def opened():
@@ -39,7 +50,9 @@ def place(opened):
     thread.start()
     try:
         with drive["chromium"]() as browser:
+            _browsers.append(browser)
             yield browser, f"http://127.0.0.1:{server.port}/"
+            _browsers.remove(browser)
     finally:
         server.shutdown()
         thread.join()

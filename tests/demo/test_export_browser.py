@@ -324,6 +324,7 @@ def test_a_copy_turns_filters_off(site, few):
     off = [(2, 1), (2, 4), (5, 7)]
     assert [one.stage for one in filters(few)] == [2, 5]
     for copy in ["script", *(["course/alive"] if RUNTIME else [])]:
+        browser.get(f"{address}{copy}/")
         found = call(browser, WITHOUT, f"{address}{copy}/", off)
         image = np.array(found["image"], np.uint8).reshape(few.inputs.shape)
         expected = without(few, image, off)
@@ -355,6 +356,7 @@ def test_the_view_what_if_works_in_a_copy(site, copy):
     assert find(browser, "#open").is_displayed() == (copy != "still")
     assert "static copy" in find(browser, "#net").text
     if copy != "still":
+        find(browser, "#clear").click()  # the pad shows a test image
         draw(browser, drive["SEVEN"])
         answer_is(browser, "7")
     find(browser, "nav a[href='./']").click()
