@@ -113,11 +113,11 @@ def _adapt(layer: Layer, shape: tuple[int, ...]) -> None:
 @contextmanager
 def _unbuild_on_error(layer: Layer) -> Iterator[None]:
     """Leave all layers as they were, built or not, if an exception leaves the block."""
-    before = [(part, part.input_shape, part.output_shape) for part in _all_layers(layer)]
+    before = [(part, part.input_shape, part.output_shape) for part in all_layers(layer)]
     try:
         yield
     except BaseException:
-        for part in _all_layers(layer):
+        for part in all_layers(layer):
             part.input_shape = None
         for part, input_shape, output_shape in before:
             part.input_shape, part.output_shape = input_shape, output_shape
@@ -129,5 +129,6 @@ def _own_parameters(layer: Layer) -> list[Parameter]:
     return [parameter for _, parameter in find_objects(layer.__getstate__(), Parameter)]
 
 
-def _all_layers(layer: Layer) -> list[Layer]:
+def all_layers(layer: Layer) -> list[Layer]:
+    """Return the layer and all layers in it."""
     return [layer, *(part for _, part in layer.named_layers())]

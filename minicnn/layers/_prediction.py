@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from minicnn.layers._building import all_layers
 from minicnn.safeguards.claims import reading
 from minicnn.safeguards.inputs import input_batches
 from minicnn.validation import check_int
@@ -29,8 +30,7 @@ def prediction_batch(model: Any, batch_size: int | None, examples: int) -> int:
         return check_int(batch_size, "batch_size", low=1)
     if examples <= FEWEST:
         return FEWEST
-    layers = [model, *(layer for _, layer in model.named_layers())]
-    largest = max(math.prod(layer.output_shape) for layer in layers)
+    largest = max(math.prod(layer.output_shape) for layer in all_layers(model))
     return min(max(1 << (MAX_VALUES // max(largest, 1)).bit_length() >> 1, FEWEST), MOST)
 
 

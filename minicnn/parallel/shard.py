@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from minicnn.errors import noted
+from minicnn.layers._building import all_layers
 from minicnn.layers.base import Layer
 from minicnn.parameter import Parameter
 from minicnn.safeguards.inputs import to_input
@@ -59,8 +60,7 @@ def has_large_maps(model: Layer) -> bool:
     For each microbatch, the weights are read once more, and so are their gradients: a net of Dense layers
     would take 1.5 times as long.
     """
-    layers = [model, *(layer for _, layer in model.named_layers())]
-    outputs = sum(math.prod(layer.output_shape) for layer in layers)
+    outputs = sum(math.prod(layer.output_shape) for layer in all_layers(model))
     return LARGE_MAPS * outputs >= sum(parameter.size for parameter in model.parameters())
 
 

@@ -18,8 +18,8 @@ from minicnn.safeguards.claims import reading
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class _FoundError(Exception):
-    """Ends the pass at the first layer that overflows, which it describes."""
+class FoundError(Exception):
+    """Ends a pass through a model at the first number that is not finite, which it describes."""
 
 
 def is_finite(*arrays: np.ndarray) -> bool:
@@ -140,7 +140,7 @@ def _cause(model: Any, inputs: Callable[[], Iterable[np.ndarray]], harmless: boo
             if not is_finite(x):
                 return "predictions are not finite, since some inputs are not"
             model(x)
-    except _FoundError as error:
+    except FoundError as error:
         found = str(error)
     if harmless:
         return f"{found}; the predictions are finite, but may be wrong"
@@ -157,9 +157,9 @@ def _watch(layer: Any, name: str) -> None:
             with np.errstate(over="raise", invalid="raise", under="ignore"):
                 y = forward(x)
         except FloatingPointError as error:
-            raise _FoundError(f"{error} in {label}") from None
+            raise FoundError(f"{error} in {label}") from None
         if _has_nan(y):
-            raise _FoundError(f"the output of {label} is the first that is NaN")
+            raise FoundError(f"the output of {label} is the first that is NaN")
         return y
 
     layer.forward = watched_forward

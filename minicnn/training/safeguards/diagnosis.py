@@ -8,16 +8,12 @@ import numpy as np
 from minicnn.layers.base import Layer
 from minicnn.parallel.ranks import Ranks
 from minicnn.safeguards.inputs import to_input
-from minicnn.safeguards.nonfinite import is_finite, nonfinite_weights
+from minicnn.safeguards.nonfinite import FoundError, is_finite, nonfinite_weights
 from minicnn.training.batch import Batch
 from minicnn.training.state import Loss, TrainingState
 from minicnn.training.weighting import labels_for_loss
 
 _OF_DATA = "the batch itself", "the labels of the batch"  # causes for which a smaller rate is no remedy
-
-
-class _FoundError(Exception):
-    """Ends the pass at the first non-finite value, which it describes."""
 
 
 def nonfinite_error(
@@ -57,7 +53,7 @@ def find_nonfinite(model: Layer, x: np.ndarray, y: np.ndarray, loss: Loss) -> st
             if not (math.isfinite(value) and is_finite(dpredictions)):
                 return "the loss is not finite, but every layer's output is"
             model.backward(dpredictions)
-    except _FoundError as found:
+    except FoundError as found:
         return str(found)
     return None
 
@@ -70,7 +66,7 @@ def _watch(layer: Layer, name: str) -> None:
     def watched_forward(x: np.ndarray) -> np.ndarray:
         y = forward(x)
         if not is_finite(y):
-            raise _FoundError(f"the output of {label} is the first non-finite value")
+            raise FoundError(f"the output of {label} is the first non-finite value")
         return y
 
     def watched_backward(dy: np.ndarray) -> np.ndarray | None:
@@ -78,7 +74,7 @@ def _watch(layer: Layer, name: str) -> None:
         arrays = {"dx": dx} | {f"gradient of {n!r}": p.grad for n, p in layer.named_parameters()}
         for kind, array in arrays.items():
             if array is not None and not is_finite(array):
-                raise _FoundError(f"the {kind} of {label} is the first non-finite value")
+                raise FoundError(f"the {kind} of {label} is the first non-finite value")
         return dx
 
     layer.forward, layer.backward = watched_forward, watched_backward  # type: ignore[method-assign]
