@@ -203,6 +203,45 @@ class BatchNormEinsum(Layer):
         return ((d - d.mean(axis=0) - z * np.einsum("nc,nc->c", d, z) / len(z)) / std).reshape(dy.shape)
 
 
+@right((4, 3, 2), (1, 2), remark="instance normalization")
+@right((2, 3, 3), (2, 3), remark="instance normalization")
+@right((4, 4, 6), (1, 2, 3), remark="instance normalization")
+@right((5, 2), (1,), remark="instance normalization")
+@right((6,), (1,), remark="instance normalization")
+class RunningInstanceNorm(Layer):
+    """Statistics of each example in training mode, and their averages in eval mode (as in PyTorch)."""
+
+    batch_dependent = True
+
+    def __init__(self, axes):
+        self.axes = axes
+
+    def init_params(self, input_shape, rng):
+        shape = [1 if axis in self.axes else size for axis, size in enumerate(input_shape, 1)]
+        self.gamma, self.beta = Parameter(np.ones(shape)), Parameter(np.zeros(shape))
+        self.mean, self.var = (Parameter(start(shape), trainable=False) for start in (np.zeros, np.ones))
+
+    def forward(self, x):
+        mean, var = self.mean.value, self.var.value
+        if self.training:
+            mean, var = x.mean(axis=self.axes, keepdims=True), x.var(axis=self.axes, keepdims=True)
+            values = x[0].size / mean[0].size
+            self.mean.value = 0.9 * self.mean.value + 0.1 * mean.mean(axis=0)
+            self.var.value = 0.9 * self.var.value + 0.1 * var.mean(axis=0) * values / (values - 1)
+        std = np.sqrt(var + 1e-5)
+        z = (x - mean) / std
+        self.cache = z, std
+        return z * self.gamma.value + self.beta.value
+
+    def backward(self, dy):
+        z, std = self.cache
+        for weight, d in ((self.gamma, dy * z), (self.beta, dy)):
+            weight.add_grad(d.sum(axis=0).sum(axis=tuple(a - 1 for a in self.axes), keepdims=True))
+        d = dy * self.gamma.value
+        along = z * (d * z).mean(axis=self.axes, keepdims=True)
+        return (d - d.mean(axis=self.axes, keepdims=True) - along) / std
+
+
 @right((3, 3, 5))
 class ChannelRatio(Layer):
     """Local response normalization over three channels, in a simple form."""

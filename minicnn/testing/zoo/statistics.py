@@ -178,7 +178,7 @@ class ScaleOfTheLastStep(Layer):
 
 @broken("statistics", (4, 4, 3), cause="statistics of each image")
 class ImageStatistics(Layer):
-    """A batch normalization whose mean and variance in training are those of each image."""
+    """A batch normalization whose mean and variance in training mode only are those of each image."""
 
     batch_dependent = True
 
@@ -191,8 +191,8 @@ class ImageStatistics(Layer):
         mean, var = self.mean.value, self.var.value
         if self.training:
             mean, var = x.mean(axis=(1, 2), keepdims=True), x.var(axis=(1, 2), keepdims=True)
-            self.mean.value += 0.1 * (mean.mean(axis=(0, 1, 2)) - self.mean.value)
-            self.var.value += 0.1 * (var.mean(axis=(0, 1, 2)) - self.var.value)
+            self.mean.value += 0.1 * (x.mean(axis=(0, 1, 2)) - self.mean.value)
+            self.var.value += 0.1 * (x.var(axis=(0, 1, 2)) - self.var.value)
         std = np.sqrt(var + 1e-3)
         z = (x - mean) / std
         self.cache = z, std
@@ -206,3 +206,55 @@ class ImageStatistics(Layer):
         if self.training:
             d = d - d.mean(axis=(1, 2), keepdims=True) - z * (d * z).mean(axis=(1, 2), keepdims=True)
         return d / std
+
+
+@broken("modes", (6,), cause="statistics of each example")
+class FeatureStatistics(Layer):
+    """A layer normalization whose running variance is that of all values of the batch."""
+
+    batch_dependent = True
+
+    def init_params(self, input_shape, rng):
+        self.mean, self.var = (Parameter(start(1), trainable=False) for start in (np.zeros, np.ones))
+
+    def forward(self, x):
+        mean, var = self.mean.value, self.var.value
+        if self.training:
+            mean, var = x.mean(axis=-1, keepdims=True), x.var(axis=-1, keepdims=True)
+            self.mean.value += 0.1 * (x.mean() - self.mean.value)
+            self.var.value += 0.1 * (x.var() - self.var.value)
+        std = np.sqrt(var + 1e-3)
+        z = (x - mean) / std
+        self.cache = z, std
+        return z.copy()
+
+    def backward(self, dy):
+        z, std = self.cache
+        return (dy - dy.mean(axis=-1, keepdims=True) - z * (dy * z).mean(axis=-1, keepdims=True)) / std
+
+
+@broken("modes", (4, 3, 2), cause="running statistics")
+class InstanceDeviation(Layer):
+    """An instance normalization whose running variance is an average of standard deviations."""
+
+    batch_dependent = True
+
+    def init_params(self, input_shape, rng):
+        c = input_shape[-1]
+        self.mean, self.var = (Parameter(start(c), trainable=False) for start in (np.zeros, np.ones))
+
+    def forward(self, x):
+        mean, var = self.mean.value, self.var.value
+        if self.training:
+            mean, var = x.mean(axis=(1, 2), keepdims=True), x.var(axis=(1, 2), keepdims=True)
+            self.mean.value += 0.1 * (mean.mean(axis=(0, 1, 2)) - self.mean.value)
+            self.var.value += 0.1 * (np.sqrt(var).mean(axis=(0, 1, 2)) - self.var.value)
+        std = np.sqrt(var + 1e-3)
+        z = (x - mean) / std
+        self.cache = z, std
+        return z.copy()
+
+    def backward(self, dy):
+        z, std = self.cache
+        inner = dy - dy.mean(axis=(1, 2), keepdims=True) - z * (dy * z).mean(axis=(1, 2), keepdims=True)
+        return inner / std
