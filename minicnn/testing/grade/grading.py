@@ -41,7 +41,8 @@ def grade(path: str, timeout: float = 60.0, memory: int = MEMORY) -> Grade:
     path : str
         A Python file with any of `conv_forward`, `pool_forward`, `conv_backward`, `pool_backward`, `lenet5`.
     timeout : float
-        Time limit in seconds for running the file, and for testing each function.
+        Time limit in seconds for running the file, and for testing each function; on Linux, without the
+        time in which the file waits for a core that others use.
     memory : int
         Limit of memory in bytes.
 
@@ -151,7 +152,7 @@ def _verdict(solution: Solution, name: str, parameters: list[str]) -> Verdict:
         return solution.call(name, named)
 
     try:
-        verdict = grade_function(name, call, solution.timeout)
+        verdict = grade_function(name, call, solution.timeout, solution.stopwatch.elapsed)
     except EndedError as error:
         raise EndedError(case_text(name, last, str(error))) from error
     signature = "" if verdict.passed else wrong_signature(name, parameters)

@@ -7,11 +7,11 @@ import queue
 import signal
 import subprocess
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
 from minicnn.testing.grade.isolation import Isolation
+from minicnn.testing.grade.stopwatch import Stopwatch
 from minicnn.testing.grade.wire import NoArrayError, Reply, read_reply, request
 
 STARTUP_SECONDS = 60.0  # that starting Python may take on a busy machine
@@ -41,7 +41,8 @@ class Solution:
     isolation : Isolation
         How the process is confined.
     timeout : float
-        Time limit in seconds for importing the file, and for all calls until `renew`.
+        Time limit in seconds for importing the file, and for all calls until `renew`; without those in
+        which the process waits for a core.
     libraries : tuple of Path
         What the process runs beside `child.py`.
     """
@@ -55,7 +56,6 @@ class Solution:
         libraries: tuple[Path, ...] = (),
     ) -> None:
         self.timeout = timeout
-        self.deadline = time.monotonic() + STARTUP_SECONDS
         self.replies: queue.SimpleQueue[Reply | BaseException] = queue.SimpleQueue()
         self.requests: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self.process = subprocess.Popen(
@@ -70,15 +70,14 @@ class Solution:
         self.file = file
         self.ended = False
         self.confined: list[int] = []  # process ids; empty where the process above is the learner's
+        self.stopwatch = Stopwatch(self._processes)
         threading.Thread(target=self._exchange, daemon=True).start()
         try:
-            self._reply("")
+            self._reply(STARTUP_SECONDS, "")
         except EndedError:
             self.close()
             raise EndedError("could not be run: its process did not start; it may need more memory") from None
-        with contextlib.suppress(OSError):
-            children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
-            self.confined = [int(child) for child in children.split()]
+        self.confined = self._children()
 
     def load(self, names: tuple[str, ...]) -> Reply:
         """Import the file; the results are "name(parameters)" for each function that it defines."""
@@ -91,7 +90,7 @@ class Solution:
 
     def renew(self) -> None:
         """Begin the time limit again."""
-        self.deadline = time.monotonic() + self.timeout
+        self.stopwatch.restart()
 
     def close(self) -> None:
         """Stop the process, and those that it started."""
@@ -105,22 +104,36 @@ class Solution:
 
     def _ask(self, data: bytes) -> Reply:
         self.requests.put(data)
-        return self._reply(f"did not finish within {self.timeout:g} s")
+        return self._reply(self.timeout, f"did not finish within {self.timeout:g} s")
 
-    def _reply(self, late: str) -> Reply:
+    def _reply(self, seconds: float, late: str) -> Reply:
         self.ended = True  # unless a reply comes
-        try:
-            reply = self.replies.get(timeout=max(self.deadline - time.monotonic(), 0.001))
-        except queue.Empty:
-            raise EndedError(late) from None
+        reply: Reply | BaseException | None = None
+        while reply is None:
+            try:
+                reply = self.replies.get(timeout=max(seconds - self.stopwatch.elapsed(), 0.001))
+            except queue.Empty:
+                if self.stopwatch.elapsed() >= seconds:
+                    raise EndedError(late) from None
         if isinstance(reply, Reply):
             self.ended = False
             return reply
         if isinstance(reply, NoArrayError):
             raise EndedError("wrote into the channel of its results")
         with contextlib.suppress(subprocess.TimeoutExpired):  # it closed the channel, and goes on
-            raise EndedError(f"ended the process (status {self.process.wait(1)})")
+            status = self.process.wait(5)
+            killed = ": it was killed; if by the system, for lack of memory, grade it again" * (status == -9)
+            raise EndedError(f"ended the process (status {status}){killed}")
         raise EndedError("closed the channel of its results")
+
+    def _processes(self) -> list[int]:
+        return [self.process.pid, *(self.confined or self._children())]
+
+    def _children(self) -> list[int]:
+        with contextlib.suppress(OSError):  # another system, or it has ended
+            children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+            return [int(child) for child in children.split()]
+        return []
 
     def _exchange(self) -> None:
         """Write requests and read replies; a thread, since both block if the process hangs."""

@@ -6,13 +6,17 @@ import pytest
 from testing.grade.lenet5_solutions import KERAS, TENSORFLOW, TENSORFLOW_BY_HAND, graded
 from testing.grade.solutions import write
 
-from minicnn import initializers
+from minicnn import Adam, initializers
 from minicnn.initializers import he_normal
+from minicnn.losses import softmax_cross_entropy
+from minicnn.models import lenet5
+from minicnn.ops import softmax
 from minicnn.testing.grade import grade, grade_all
-from minicnn.testing.grade.lenet5 import needs_tensorflow
+from minicnn.testing.grade.lenet5 import grade_lenet5, needs_tensorflow
 from minicnn.testing.grade.lenet5.causes import cause_of_shapes
 from minicnn.testing.grade.lenet5.initial import wrong_kernels
 from minicnn.testing.grade.lenet5.reference import shapes
+from minicnn.testing.grade.wire import Reply
 
 
 @pytest.mark.parametrize(
@@ -125,9 +129,67 @@ def test_other_parameters_are_told_with_those_of_the_exercises():
     assert verdict.case.startswith("lenet5(x, y, z) has other parameters: the exercises want lenet5(x, y)")
 
 
-def drawn(initializer, seed):
+class NetOfOurs:
+    """A right solution in float32, without TensorFlow; `rates` are those of Adam, a build each."""
+
+    def __init__(self, rates):
+        self.rates = iter(rates)
+
+    def __call__(self, named):
+        method = named.pop("method")
+        if method == "build":
+            self.model, self.optimizer = lenet5().build((*named["size"], 1), rng=0), Adam(next(self.rates))
+            self.model.set_weights(drawn(he_normal, 0, named["size"]))
+            table = np.array([[*p.shape, 0, 0, 0][:4] for p in self.model.parameters()])
+            return Reply(results=[table])
+        if method == "weights":
+            return Reply(results=self.model.get_weights())
+        logits = self.model.train()(named["x"])
+        if method == "predict":
+            return Reply(results=[softmax(logits)])
+        loss, dlogits = softmax_cross_entropy(logits, named["y"])
+        if method == "evaluate":
+            return Reply(results=[np.array(loss), (logits.argmax(axis=1) == named["y"]).mean()])
+        self.model.zero_grad()
+        self.model.backward(dlogits)
+        self.optimizer.step(self.model.parameters())
+        return Reply(results=self.model.get_weights())
+
+
+def test_steps_that_are_wrong_once_are_those_of_rounding():
+    assert grade_lenet5(NetOfOurs([1e-3] * 3), ["X"]).passed
+    assert grade_lenet5(NetOfOurs([2e-3, 1e-3, 1e-3]), ["X"]).passed
+    wrong = grade_lenet5(NetOfOurs([2e-3] * 4), ["X"])
+    assert "does not make the steps of Adam" in wrong.case
+    assert "learning rate 0.002" in wrong.cause
+
+
+def test_a_net_that_cannot_be_built_again_keeps_what_was_wrong_before():
+    net = NetOfOurs([2e-3] * 9)
+    built = []
+
+    def once(named):
+        built.append(named["method"])
+        return Reply(problem="raised it") if built.count("build") > 1 else net(named)
+
+    assert "does not make the steps of Adam" in grade_lenet5(once, ["X"]).case
+
+
+def test_a_table_of_the_answers_of_a_right_net_does_not_pass():
+    net, answers = NetOfOurs([1e-3] * 3), []
+
+    def record(named):
+        answers.append(net(named))
+        return answers[-1]
+
+    assert grade_lenet5(record, ["X"]).passed
+    again = iter(answers)
+    assert not grade_lenet5(lambda named: next(again), ["X"]).passed
+
+
+def drawn(initializer, seed, size=(28, 28)):
     rng = np.random.default_rng(seed)
-    return [initializer(s, rng) if len(s) > 1 else np.zeros(s) for s in shapes((28, 28))]
+    return [initializer(s, rng) if len(s) > 1 else np.zeros(s) for s in shapes(size)]
 
 
 @pytest.mark.parametrize("seeds", [20, pytest.param(20_000, marks=pytest.mark.campaign)])
