@@ -41,7 +41,8 @@ def add_to(commands: Commands) -> None:
         type=float,
         default=60,
         metavar="SECONDS",
-        help="time limit for running the file, and for each function, without waiting for cores (default: 60)",
+        help="time limit for running the file, and for each function (default: 60); waiting for a busy "
+        "core does not count",
     )
     parser.add_argument(
         "--memory", type=int, default=_MEMORY, metavar="MB", help=f"memory limit (default: {_MEMORY})"
