@@ -34,6 +34,7 @@ from minicnn.runs import (
     open_unfinished_run,
     prolong,
     redraw,
+    relocate,
     train,
 )
 from minicnn.runs.config import SCHEDULES
@@ -110,7 +111,10 @@ def add_to(commands: Commands) -> None:
     add("rank-timeout", "SECONDS", wait, float, default=TIMEOUT)
     add("out", "DIR", "run folder (default: runs/MODEL-DATASET-NUMBER)", str)
     add("checkpoint-every", "STEPS", "steps between checkpoints (default: one epoch)")
-    again = "continue the run in this folder with its own configuration; with --epochs, for more epochs"
+    again = (
+        "continue the run in this folder with its own configuration; with --epochs, for more epochs; with "
+    )
+    again += "--dataset, if its data are in another place now"
     add("resume", "RUN", again, str)
 
 
@@ -183,8 +187,8 @@ def _prepare(args: argparse.Namespace, layers: list[type[Layer]]) -> tuple[Run, 
         if choices.get(name) not in (None, *DATASETS) and Path(choices[name]).exists():
             choices[name] = str(Path(choices[name]).absolute())
     if args.resume is not None:
-        resumed = _resumed(args, choices, layers)
-        return resumed, is_finished(resumed.folder, resumed.config.epochs or 0), None
+        resumed, moved = _resumed(args, choices, layers)
+        return resumed, is_finished(resumed.folder, resumed.config.epochs or 0), moved
     config = TrainConfig(**choices)
     _check_cache(args.cache, config)
     data = load_data(config, args.cache)
@@ -196,21 +200,29 @@ def _check_cache(cache: str | None, config: TrainConfig) -> None:
         raise ValueError("--cache must be omitted without --stream: it is for pictures larger than memory")
 
 
-def _resumed(args: argparse.Namespace, choices: dict[str, Any], layers: list[type[Layer]]) -> Run:
-    """Return the run to resume, if no option contradicts it."""
+def _resumed(
+    args: argparse.Namespace, choices: dict[str, Any], layers: list[type[Layer]]
+) -> tuple[Run, Data | None]:
+    """Return the run to resume, if no option contradicts it; and the data if they are in another place."""
+    place = {name: choices.pop(name, None) for name in ("dataset", "data")}
     try:
-        run = open_unfinished_run(args.resume, layers)
+        run = open_unfinished_run(args.resume, layers, **place)
     except FileFormatError as error:
         raise for_command_line(error) from error
     if args.out is not None and Path(args.out).absolute() != run.folder.absolute():
         raise ValueError(f"--out must be the folder of the resumed run, or omitted, got {args.out}")
     _check_cache(args.cache, run.config)
-    if (epochs := choices.pop("epochs", None)) not in (None, run.config.epochs):
-        run = prolong(run, epochs)
+    epochs = choices.pop("epochs", None)
     for name, value in choices.items():
         if value != (own := getattr(run.config, name)):
             option = f"--{name.replace('_', '-')}"
             raise ValueError(f"{option} must be {own}, as in the resumed run, or omitted, got {value}")
-    if args.checkpoint_every is None:
-        return run
-    return dataclasses.replace(run, checkpoint_every=args.checkpoint_every)
+    data = None
+    if any(place.values()):
+        data = load_data(run.config, args.cache)
+        relocate(run, data)
+    if epochs not in (None, run.config.epochs):
+        run = prolong(run, epochs)
+    if args.checkpoint_every is not None:
+        run = dataclasses.replace(run, checkpoint_every=args.checkpoint_every)
+    return run, data

@@ -1,8 +1,9 @@
 """Runs: one training from its config to its folder, and back from the folder to the trained model."""
 
 from minicnn.runs.config import TrainConfig
-from minicnn.runs.create import create_run, prolong
-from minicnn.runs.data import Data, load_data, load_evaluation_data, load_test_data
+from minicnn.runs.create import create_run, prolong, relocate
+from minicnn.runs.data import Data, load_data
+from minicnn.runs.evaluation_data import load_evaluation_data, load_test_data
 from minicnn.runs.folder import Run, open_run, open_unfinished_run
 from minicnn.runs.pictures import draw, has_pictures, redraw
 from minicnn.runs.records import is_finished, read_history, read_result
@@ -31,6 +32,7 @@ __all__ = [
     "read_history",
     "read_result",
     "redraw",
+    "relocate",
     "report",
     "train",
 ]

@@ -1,4 +1,4 @@
-"""Making the folder of a run, and prolonging a run."""
+"""Making the folder of a run, and changing what it records: more epochs, another place of the data."""
 
 import contextlib
 import os
@@ -137,7 +137,30 @@ def prolong(run: Run, epochs: int) -> Run:
     done = len(read_history(run.folder).epoch) if (run.folder / HISTORY).exists() else 0
     if epochs < done:
         raise ValueError(f"`epochs` must be at least {done}, which the run has already, got {epochs}")
-    config = replace(run.config, epochs=epochs)
+    run = replace(run, config=replace(run.config, epochs=epochs))
+    _record(run)
+    return run
+
+
+def relocate(run: Run, data: Data) -> None:
+    """Record in a run's folder the place of its data set, which the run has and from which it was loaded.
+
+    Raises
+    ------
+    ValueError
+        If the images or classes are not like those of the run.
+    """
+    found = data.train[0].shape[1:], data.num_classes
+    wanted = run.model.input_shape, run.model.output_shape[-1]
+    if found != wanted:
+        raise ValueError(
+            f"`dataset` must be that of the run, images {wanted[0]} of {wanted[1]} classes, got images "
+            f"{found[0]} of {found[1]} classes"
+        )
+    _record(run)
+
+
+def _record(run: Run) -> None:
+    """Write a run's configuration into its folder, in place of the one there."""
     content = read_json(run.folder / CONFIG)
-    write_json(run.folder / CONFIG, content | {"train": config.to_dict()})
-    return replace(run, config=config)
+    write_json(run.folder / CONFIG, content | {"train": run.config.to_dict()})

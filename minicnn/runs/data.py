@@ -1,7 +1,7 @@
 """The data of a run: a data set, by name or folder, split and padded for the model."""
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,6 @@ import numpy as np
 
 from minicnn.datasets import DATASETS, FOLDER_FORMATS
 from minicnn.datasets.folder import Split
-from minicnn.layers import Layer
 from minicnn.models import MODELS
 from minicnn.runs.config import TrainConfig
 from minicnn.runs.dataset import (
@@ -18,10 +17,9 @@ from minicnn.runs.dataset import (
     Part,
     find_dataset,
     hold_out,
-    is_class_folders,
-    rename,
 )
-from minicnn.runs.inputs import image_reader, pad_to, scaled
+from minicnn.runs.inputs import pad_to
+from minicnn.saving.fingerprint import data_digest
 from minicnn.training.sources import is_source
 from minicnn.training.splitting import SourceRows
 
@@ -106,11 +104,11 @@ def load_data(config: TrainConfig, cache: str | os.PathLike[str] | None = None) 
     images, labels = found.splits["train"]
     if not len(images):
         raise ValueError(f"{config.dataset} has no training images")
-    kept, held_out = _held_out(config, found, labels)
-    train = (images, labels) if len(kept) == len(images) else _rows(images, labels, kept)
+    kept, held_out = choose_rows(config, found, labels)
+    train = select_rows((images, labels), kept)
     parts = {"train": train} | {name: part for name, part in found.splits.items() if name != "train"}
     if len(held_out):
-        parts["val"] = in_memory(_rows(images, labels, held_out))
+        parts["val"] = in_memory(select_rows((images, labels), held_out))
     padded = {name: (pad_images(x, config.model), y) for name, (x, y) in parts.items() if len(x)}
     rest = found.class_names, found.preprocessing, found.kind, found.own
     data = Data(padded["train"], padded.get("val"), padded.get("test"), *rest)
@@ -122,8 +120,11 @@ def load_data(config: TrainConfig, cache: str | os.PathLike[str] | None = None) 
     return data
 
 
-def _rows(images: Any, labels: np.ndarray, rows: np.ndarray) -> Part:
-    """Return some of the images, or of a source of them."""
+def select_rows(part: Part, rows: np.ndarray) -> Part:
+    """Return some images of a part, arrays or a source; the part itself if these are all."""
+    images, labels = part
+    if len(rows) == len(images):
+        return part
     return (SourceRows(images, rows) if is_source(images) else images[rows]), labels[rows]
 
 
@@ -137,8 +138,12 @@ def in_memory(split: Part, limit: int | None = None) -> Split:
     return np.concatenate([x for x, _ in images.batches(blocks)]), labels[rows]
 
 
-def _held_out(config: TrainConfig, found: Dataset, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the indices of the training images to keep, within the limit, and to hold out."""
+def choose_rows(config: TrainConfig, found: Dataset, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the indices of the training images to keep, within the limit, and to hold out.
+
+    They depend on nothing but the config and the labels. Raises ValueError if the config's share cannot be
+    held out.
+    """
     share = config.val_split
     if share is None:
         share = OWN_VAL_SPLIT if found.own and "val" not in found.splits else 0.0
@@ -164,45 +169,10 @@ def _held_out(config: TrainConfig, found: Dataset, labels: np.ndarray) -> tuple[
     return rows[kept], rows[held_out]
 
 
-def load_evaluation_data(
-    config: TrainConfig, model: Layer, dataset: str | None = None, data: str | None = None
-) -> tuple[str, Split]:
-    """Load the part to evaluate a trained model on: its name, images and labels.
-
-    Of another data set than the config's it is the test part, or all images if the set is not divided; their
-    classes are found by their names, and pictures are prepared as for the training.
-
-    Raises
-    ------
-    FileNotFoundError, FileFormatError, ValueError
-        As `load_data`; also if the model does not know a class.
-    """
-    if dataset is None:
-        config = config if data is None else replace(config, data=data)
-        return load_data(config).evaluation
-    config = replace(
-        config, dataset=dataset, data=data, size=None, channels=None, value_range=None, stream=False
-    )
-    pictures = is_class_folders(dataset)
-    found = find_dataset(config, image_reader(model) if pictures else None)
-    part = "test" if "test" in found.splits else "train"
-    images, labels = found.splits[part]
-    if not len(images):
-        raise ValueError(f"{dataset} has no test images")
-    if found.own and found.class_names and model.class_names:
-        labels = rename(labels, found.class_names, model.class_names, dataset)
-    if pictures:
-        images = scaled(images, model)
-    return part.replace("train", ""), (pad_images(images, config.model), labels)
-
-
-def load_test_data(dataset: str, data: str | None, model: str) -> Split:
-    """Load only the test images of a data set, padded for the model of this name."""
-    splits = find_dataset(TrainConfig(dataset=dataset, data=data)).splits
-    if "test" not in splits or not len(splits["test"][0]):
-        raise ValueError(f"{dataset} has no test images")
-    images, labels = splits["test"]
-    return pad_images(images, model), labels
+def digest(part: Part) -> str:
+    """Return a SHA-256 of images and labels; model files hold that of their training images."""
+    images, labels = part
+    return images.digest() if is_source(images) else data_digest(images, labels)
 
 
 def pad_images(images: np.ndarray, model: str) -> np.ndarray:

@@ -90,13 +90,14 @@ def find_dataset(
     if path.is_file():
         splits, class_names = read_npz(path)
         return Dataset(splits, "an archive of arrays", class_names, own=True)
+    if path.is_absolute():  # perhaps of a run that was carried here
+        raise FileNotFoundError(
+            f"the data set {dataset!r} is not on this machine: pass its location as `dataset`"
+        )
     known = ", ".join((*DATASETS, *FOLDER_FORMATS))
-    rest = did_you_mean(dataset, DATASETS)
-    if path.is_absolute():  # of a run that was carried here
-        rest = ", which is not on this machine: pass its location as `dataset`"
     raise FileNotFoundError(
         f"the data set must be {known}, a folder with a folder of pictures for each class, or a file .npz "
-        f"with x_train, y_train, x_test and y_test, got {dataset!r}{rest}"
+        f"with x_train, y_train, x_test and y_test, got {dataset!r}{did_you_mean(dataset, DATASETS)}"
     )
 
 

@@ -8,9 +8,10 @@ and none of it makes the reader run code.
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from minicnn.datasets import DATASETS
 from minicnn.errors import FileFormatError
 from minicnn.layers import Layer, Sequential
 from minicnn.models import MODELS
@@ -89,18 +90,31 @@ def open_run(folder: str | os.PathLike[str], custom_layers: Iterable[type[Layer]
     return run
 
 
-def open_unfinished_run(folder: str | os.PathLike[str], custom_layers: Iterable[type[Layer]] = ()) -> Run:
-    """Return a run to resume, with a new model as from `create_run`; raises as `open_run`."""
+def open_unfinished_run(
+    folder: str | os.PathLike[str],
+    custom_layers: Iterable[type[Layer]] = (),
+    dataset: str | None = None,
+    data: str | None = None,
+) -> Run:
+    """Return a run to resume, with a new model as from `create_run`; raises as `open_run`.
+
+    `dataset` and `data` are where its data set is now, if that was moved.
+    """
     path, config, sizes, classes, every = _read_config(folder)
+    if dataset not in (None, config.dataset) and {dataset, config.dataset} & DATASETS.keys():
+        raise ValueError(
+            f"`dataset` must be {config.dataset}, as in the resumed run, or omitted, got {dataset}"
+        )
+    config = replace(config, dataset=dataset or config.dataset, data=data or config.data)
     if config.model not in MODELS:
         return Run(path, config, read_model(path / INITIAL, custom_layers, config.seed), every)
     checkpoints = [file.stat().st_size for file in (path / CHECKPOINTS).glob("step-*")]
     if max(checkpoints, default=0) < config.min_bytes(sizes, classes):  # the data must justify the size
-        data = load_data(config)
-        if (data.train[0].shape[1:], data.num_classes) != (sizes, classes):
+        found = load_data(config)
+        if (found.train[0].shape[1:], found.num_classes) != (sizes, classes):
             raise FileFormatError(
                 f"{path / CONFIG} must have the image shape and the number of classes of "
-                f"{config.dataset!r:.100}: {data.train[0].shape[1:]}, {data.num_classes}"
+                f"{config.dataset!r:.100}: {found.train[0].shape[1:]}, {found.num_classes}"
             )
     return Run(path, config, _build(path, config, sizes, classes), every)
 

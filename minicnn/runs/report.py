@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from minicnn.runs.data import load_evaluation_data
 from minicnn.runs.evaluation import Evaluation
+from minicnn.runs.evaluation_data import load_evaluation_data
 from minicnn.runs.folder import Run
 from minicnn.runs.page import page
 from minicnn.runs.train import check_outputs, evaluate

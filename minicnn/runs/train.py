@@ -19,13 +19,13 @@ from minicnn.parallel.prediction import parallel_predict
 from minicnn.parallel.ranks import TIMEOUT
 from minicnn.parallel.threads import resolve_threads
 from minicnn.profiling import peak_memory_mb
-from minicnn.runs.data import Data
+from minicnn.runs.data import Data, digest
 from minicnn.runs.folder import CHECKPOINTS, MODEL, Run
 from minicnn.runs.interrupt import StopOnSignal
 from minicnn.runs.records import HISTORY, RESULT, write_json
 from minicnn.saving import save_model
 from minicnn.saving.files import locked, remove_temporaries
-from minicnn.saving.fingerprint import data_digest, environment
+from minicnn.saving.fingerprint import environment
 from minicnn.training import Callback, CSVLogger, History, Trainer
 from minicnn.training.sources import is_source
 from minicnn.validation import check_real
@@ -154,9 +154,7 @@ def _made_by(run: Run, data: Data) -> dict[str, Any]:
     if settings["dataset"] not in DATASETS:
         settings["dataset"] = Path(settings["dataset"]).name
     settings["model"] = Path(settings["model"]).name
-    images, labels = data.train
-    digest = images.digest() if is_source(images) else data_digest(images, labels)
-    return {"settings": settings, "data_sha256": digest}
+    return {"settings": settings, "data_sha256": digest(data.train)}
 
 
 def _costs(run: Run, trainer: Trainer, images: int, seconds: float) -> dict[str, Any]:

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 from toy_data import write_folder
 
+from minicnn import Dense, Flatten, Sequential
 from minicnn.datasets import load_idx_folder, write_idx
-from minicnn.runs import TrainConfig, load_data, load_test_data
-from minicnn.runs.data import class_names, pad_images
+from minicnn.runs import TrainConfig, load_data, load_evaluation_data, load_test_data
+from minicnn.runs.data import class_names, digest, pad_images
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +118,39 @@ def test_load_test_data_pads_for_the_model(folder):
     images, labels = load_test_data(str(folder), None, "lenet5-1998")
     assert np.array_equal(images[:, 2:-2, 2:-2], load_idx_folder(folder)[1][0])
     assert labels[:3].tolist() == [0, 1, 2]
+
+
+@pytest.fixture(scope="module")
+def archives(tmp_path_factory):
+    """Archives of one set, with and without a part for validation."""
+    place, rng = tmp_path_factory.mktemp("archives"), np.random.default_rng(0)
+    x, y = rng.integers(0, 256, (120, 6, 5, 1), dtype=np.uint8), np.arange(120) % 3
+    np.savez(place / "whole.npz", x_train=x, y_train=y)
+    np.savez(place / "parts.npz", x_train=x[20:], y_train=y[20:], x_val=x[:20], y_val=y[:20])
+    return place
+
+
+@pytest.mark.parametrize("settings", [{}, {"limit": 60, "seed": 3}, {"val_split": 0.25}])
+def test_evaluation_takes_what_was_held_out_of_the_same_data_elsewhere(archives, settings):
+    data = load_data(TrainConfig(dataset=str(archives / "whole.npz"), **settings))
+    model, config = Sequential([Flatten(), Dense(3)]).build((6, 5, 1)), TrainConfig(dataset="", **settings)
+    for name, (part, count) in {"whole": ("", 120), "parts": ("validation", 20)}.items():
+        found, (images, _) = load_evaluation_data(config, model, str(archives / f"{name}.npz"))
+        assert (found, len(images)) == (part, count)
+    model.made_by = {"data_sha256": digest(data.train)}
+    part, found = load_evaluation_data(config, model, str(archives / "whole.npz"))
+    assert part == "validation"
+    assert all(map(np.array_equal, found, data.validation))
+
+
+def test_evaluation_takes_all_of_the_same_data_if_nothing_was_held_out(archives):
+    with np.load(archives / "whole.npz") as arrays:
+        everything = arrays["x_train"], arrays["y_train"]
+    model = Sequential([Flatten(), Dense(3)]).build((6, 5, 1))
+    model.made_by = {"data_sha256": digest(everything)}
+    config = TrainConfig(dataset="", val_split=0.0)
+    part, (images, _) = load_evaluation_data(config, model, str(archives / "whole.npz"))
+    assert (part, len(images)) == ("", 120)
 
 
 def test_class_names_are_numbers_or_the_authors_words():

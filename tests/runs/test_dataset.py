@@ -144,7 +144,7 @@ def test_settings_of_pictures_are_for_pictures():
 
 def test_a_set_that_is_not_here_is_told_with_what_to_do():
     with pytest.raises(
-        FileNotFoundError, match=r"got '/nowhere/letters', which is not on this machine: pass"
+        FileNotFoundError, match="data set '/nowhere/letters' is not on this machine: pass its location as"
     ):
         load("/nowhere/letters")
 
