@@ -4,6 +4,7 @@ A scenario is a function of this module; FILE gets a pickled dict with its resul
 None instead of a communicator, it runs in one process.
 """
 
+import functools
 import os
 import pickle
 import signal
@@ -17,6 +18,8 @@ import numpy as np
 from minicnn import (
     SGD,
     Adam,
+    AdamW,
+    AverageWeights,
     BatchNorm,
     Callback,
     CSVLogger,
@@ -30,7 +33,7 @@ from minicnn import (
     Trainer,
     sum_over_batch,
 )
-from minicnn.losses import mean_squared_error
+from minicnn.losses import mean_squared_error, softmax_cross_entropy
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.integers(0, 200, (70, 4, 4, 1)).astype(np.uint8), RNG.integers(0, 3, 70)
@@ -142,6 +145,19 @@ def weighted_loss_and_metrics(comm, threads=1):
         trainer = Trainer(model, Adam(1e-2), metrics=metrics, seed=2, comm=comm, threads=threads)
         found.append(outcome(trainer, trainer.fit(x, labels, 2, batch_size=8, verbose=0, **each)))
     return found
+
+
+def fine_tuned(comm, threads=1):
+    """Label smoothing, groups, an average of the weights, frozen layers, and weights of examples."""
+    model = net(BatchNorm(), dtype=np.float64)
+    model[3].set_weights([np.full(8, value) for value in (1.5, 0.25, 0.5, 2.0)])
+    model[1].trainable = model[3].trainable = False
+    optimizer = AdamW(1e-2, weight_decay=0.1).set_group("*.bias", weight_decay=0.0, lr_scale=2.0)
+    loss = functools.partial(softmax_cross_entropy, label_smoothing=0.125)
+    average = AverageWeights(0.75)
+    trainer = Trainer(model, optimizer, loss, seed=2, comm=comm, threads=threads, callbacks=[average])
+    weights = np.random.default_rng(5).uniform(0, 2, 57)
+    return outcome(trainer, trainer.fit(X[:57], Y[:57], 2, batch_size=8, sample_weight=weights, verbose=0))
 
 
 def augmented(comm):

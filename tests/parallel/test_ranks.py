@@ -23,7 +23,7 @@ SCENARIOS = [
     *("plain", "double", "dropout", "empty_shards", "threads_in_ranks", "augmented", "memory_mapped"),
     *("given_batches", "regression", "which_callbacks", "stop_requests", "early_stopping", "interrupted"),
     *("refused", "logged", "stop_at_checkpoint", "batch_sums", "batch_sums_in_threads"),
-    "weighted_loss_and_metrics",
+    *("weighted_loss_and_metrics", "fine_tuned"),
 ]
 
 
@@ -55,7 +55,10 @@ def three(tmp_path_factory):
     return results(
         tmp_path_factory.mktemp("three"),
         3,
-        ["plain", "double", "empty_shards", "interrupted", "batch_sums", "weighted_loss_and_metrics"],
+        [
+            *("plain", "double", "empty_shards", "interrupted", "batch_sums"),
+            *("weighted_loss_and_metrics", "fine_tuned"),
+        ],
     )
 
 
@@ -105,6 +108,12 @@ def test_weights_accumulation_splits_and_metrics_of_an_epoch_do_not_depend_on_th
         for each in found["weighted_loss_and_metrics"]:
             for own, expected in zip(each, alone, strict=True):
                 same(own, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_what_fine_tuning_uses_does_not_depend_on_the_ranks_or_threads(two, three):
+    alone = together.fine_tuned(None)
+    for each in (*two["fine_tuned"], *three["fine_tuned"], together.fine_tuned(None, threads=2)):
+        same(each, alone, rtol=1e-10, atol=1e-13)
 
 
 @pytest.mark.parametrize("name", ["plain", "regression", "early_stopping"])

@@ -34,6 +34,13 @@ OPTIONS = [
     pytest.param({"threads": 2, "workers": "threads"}, marks=LONG),
     {"threads": 3, "workers": "processes"},
 ]
+ALONE_BY_DEFAULT = [
+    {"threads": 1},
+    *(
+        pytest.param(each, marks=LONG)
+        for each in ({"threads": 2, "workers": "threads"}, {"threads": 3, "workers": "processes"})
+    ),
+]
 
 
 @functools.cache
@@ -120,7 +127,8 @@ def test_sample_weights(options):
     assert history.history["loss"][0] == pytest.approx(np.mean(losses), rel=1e-10)
 
 
-def test_sample_weights_of_arrays_class_weights_and_their_product():
+@pytest.mark.parametrize("options", ALONE_BY_DEFAULT, ids=str)
+def test_sample_weights_of_arrays_class_weights_and_their_product(options):
     theirs, model = frozen_twins()
     weights = {0: 2.0, 2: 0.25}
     theirs.compile(keras.optimizers.SGD(2**-5), cross_entropy(), run_eagerly=True)
@@ -131,7 +139,7 @@ def test_sample_weights_of_arrays_class_weights_and_their_product():
         for w in (product, None)
     ]
     theirs.fit(x, y, batch_size=36, verbose=0, class_weight=weights)
-    trainer = Trainer(model, SGD(2**-5), threads=1)
+    trainer = Trainer(model, SGD(2**-5), **options)
     ours = [
         trainer.fit(x, y, batch_size=36, verbose=0, **more).history["loss"][0]
         for more in ({"sample_weight": by_example, "class_weight": weights}, {}, {"class_weight": weights})
@@ -140,7 +148,8 @@ def test_sample_weights_of_arrays_class_weights_and_their_product():
     assert_equal_weights(model, theirs)
 
 
-def test_label_smoothing():
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_label_smoothing(options):
     theirs, model = frozen_twins()
     rows = np.eye(3)[Y]
     theirs.compile(
@@ -151,13 +160,14 @@ def test_label_smoothing():
     for i in range(3):
         theirs.train_on_batch(X[i], rows[i])
     loss = functools.partial(softmax_cross_entropy, label_smoothing=2**-3)
-    trainer = Trainer(model, SGD(2**-5), loss, threads=2, workers="processes")
+    trainer = Trainer(model, SGD(2**-5), loss, **options)
     assert list(trainer.metrics) == ["accuracy"]
     trainer.fit(batches(), verbose=0)
     assert_equal_weights(model, theirs)
 
 
-def test_no_decay_of_biases_and_batch_norm():
+@pytest.mark.parametrize("options", ALONE_BY_DEFAULT, ids=str)
+def test_no_decay_of_biases_and_batch_norm(options):
     theirs, model = twins()
     optimizer = keras.optimizers.AdamW(*NUMBERS)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
@@ -165,11 +175,12 @@ def test_no_decay_of_biases_and_batch_norm():
     ours = AdamW(*NUMBERS)
     for name in ("bias", "gamma", "beta"):
         ours.set_group(f"*.{name}", weight_decay=0.0)
-    Trainer(model, ours, threads=1).fit(batches(), epochs=2, verbose=0)
+    Trainer(model, ours, **options).fit(batches(), epochs=2, verbose=0)
     assert_equal_weights(model, theirs)
 
 
-def test_rates_of_groups_are_those_of_several_optimizers():
+@pytest.mark.parametrize("options", ALONE_BY_DEFAULT, ids=str)
+def test_rates_of_groups_are_those_of_several_optimizers(options):
     theirs, model = twins()
     trunk, head = theirs.layers[0].trainable_variables, theirs.trainable_variables[2:]
     low, high = keras.optimizers.Adam(2**-9, *NUMBERS[2:]), keras.optimizers.Adam(2**-6, *NUMBERS[2:])
@@ -180,7 +191,7 @@ def test_rates_of_groups_are_those_of_several_optimizers():
         low.apply(gradients[: len(trunk)], trunk)
         high.apply(gradients[len(trunk) :], head)
     ours = Adam(2**-6, *NUMBERS[2:])
-    Trainer(model, ours.set_group("layers.0.*", lr_scale=2**-3), threads=1).fit(batches(), verbose=0)
+    Trainer(model, ours.set_group("layers.0.*", lr_scale=2**-3), **options).fit(batches(), verbose=0)
     assert_equal_weights(model, theirs)
 
 
