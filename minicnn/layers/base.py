@@ -40,7 +40,7 @@ class Layer(Configurable, Exchangeable, Foldable, Freezable):
     Nothing else is needed: no `super().__init__()`, no registration, no shape method. Parameters and layers
     held in an attribute, or in a list or dict in one, are found in assignment order. `__init__` stores its
     arguments under their own names, which gives the layer its `repr`. Neither method may write into its
-    argument, or return an array that a later call overwrites.
+    argument, or return an array that the cache holds or a later call overwrites.
 
     Attributes
     ----------

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from minicnn.layers.base import Layer
 from minicnn.testing.layer_under_test import LayerUnderTest
 from minicnn.testing.passes import gradient_name, gradients_of, run, run_backward, trainable
 from minicnn.testing.report import fail_check, require_all_equal, require_equal
@@ -68,6 +69,7 @@ def check_cache(target: LayerUnderTest) -> None:
             # For a random layer in eval mode, the earlier forwards differ in what they draw.
             for _ in range(count if target.random and not mode else 1):
                 layer(target.draw())
+            _reset_averages(layer, target)
             layer.train(mode)(second.copy())
             try:
                 found.append(gradients_of(layer, dy))
@@ -81,9 +83,16 @@ def check_cache(target: LayerUnderTest) -> None:
     if not target.random:
         layer, x, dy = target.fresh(), target.draw(examples=2), target.draw_dy(examples=2)
         layer(target.draw(examples=5))
+        _reset_averages(layer, target)
         got, expected = run(layer, x, dy), run(target.fresh(), x, dy)
         message = "results depend on an earlier forward with another batch size"
         require_all_equal(got.arrays(), expected.arrays(), message, hint)
+
+
+def _reset_averages(layer: Layer, target: LayerUnderTest) -> None:
+    """Undo what forwards changed in weights, such as a running average that the output may depend on."""
+    for p, before in zip(layer.parameters(), target.fresh().parameters(), strict=True):
+        p.value = before.value
 
 
 def check_needs_dx(target: LayerUnderTest) -> None:

@@ -20,6 +20,8 @@ def check_replicas(target: LayerUnderTest) -> None:
     (x, other_x), (dy, other_dy) = ((draw(), draw()) for draw in (target.draw, target.draw_dy))
     expected, other_expected = run(target.fresh(), x, dy), run(target.fresh(), other_x, other_dy)
     hint = "a list, dict or array in the class body, or a closure that holds the layer"
+    if target.has_statistics:
+        hint += "; or backward reads a running average, which a forward changes: keep its value in self.cache"
     for kind in ("replica", "second instance"):
         layer = target.fresh()
         other = layer.replica() if kind == "replica" else target.fresh()

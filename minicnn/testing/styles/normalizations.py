@@ -242,6 +242,58 @@ class RunningInstanceNorm(Layer):
         return (d - d.mean(axis=self.axes, keepdims=True) - along) / std
 
 
+@right((5,))
+@right((4, 4, 3))
+class RunningScale(Layer):
+    """Division by the root of a running mean square in both modes, before it is updated."""
+
+    batch_dependent = True
+
+    def init_params(self, input_shape, rng):
+        self.square = Parameter(np.ones(input_shape[-1]), trainable=False)
+
+    def forward(self, x):
+        scale = 1 / np.sqrt(self.square.value + 1e-5)
+        if self.training:
+            square = (x * x).reshape(-1, x.shape[-1]).mean(axis=0)
+            self.square.value = 0.9 * self.square.value + 0.1 * square
+        self.cache = scale
+        return x * scale
+
+    def backward(self, dy):
+        return dy * self.cache
+
+
+@right((5,))
+class SpectralDense(Layer):
+    """A dense layer divided by its spectral norm, by one power iteration a step (Miyato et al. 2018)."""
+
+    batch_dependent = True  # forward changes `u`
+
+    def init_params(self, input_shape, rng):
+        self.kernel = Parameter(rng.normal(size=(input_shape[0], 3)))
+        u = rng.normal(size=input_shape[0])
+        self.u = Parameter(u / np.linalg.norm(u), trainable=False)
+
+    def forward(self, x):
+        kernel, u = self.kernel.value, self.u.value.copy()
+        v = u @ kernel
+        sigma = np.linalg.norm(v)
+        v = v / sigma
+        if self.training:
+            new = kernel @ v
+            self.u.value = new / np.linalg.norm(new)
+        self.cache = x, u, v, sigma
+        return x @ kernel / sigma
+
+    def backward(self, dy):
+        x, u, v, sigma = self.cache
+        kernel = self.kernel.value
+        dkernel = x.T @ dy / sigma
+        self.kernel.add_grad(dkernel - np.outer(u, v) * (dkernel * kernel).sum() / sigma)
+        return dy @ kernel.T / sigma
+
+
 @right((3, 3, 5))
 class ChannelRatio(Layer):
     """Local response normalization over three channels, in a simple form."""

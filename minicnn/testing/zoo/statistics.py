@@ -258,3 +258,43 @@ class InstanceDeviation(Layer):
         z, std = self.cache
         inner = dy - dy.mean(axis=(1, 2), keepdims=True) - z * (dy * z).mean(axis=(1, 2), keepdims=True)
         return inner / std
+
+
+class RunningScale(Layer):
+    """Base class: division by the root of a running mean square, which forward updates afterwards."""
+
+    batch_dependent = True
+
+    def init_params(self, input_shape, rng):
+        """Start at 1."""
+        self.square = Parameter(np.ones(input_shape[-1]), trainable=False)
+
+    def forward(self, x):
+        """Return x divided by the root of the average so far."""
+        self.cache = scale = 1 / np.sqrt(self.square.value + EPS)
+        if self.training:
+            self.square.value = 0.9 * self.square.value + 0.1 * (x * x).mean(axis=0)
+        return x * scale
+
+
+@broken("replicas", (5,), cause="backward reads a running average")
+class ScaleAfterTheUpdate(RunningScale):
+    """Backward divides by the running mean square after its update, forward by the one before."""
+
+    def backward(self, dy):
+        return dy / np.sqrt(self.square.value + EPS)
+
+
+@broken("cache", (5,), cause="values of an earlier forward")
+class ScaledByTheFirstBatch(RunningScale):
+    """Squares its input, divided by a running scale; backward keeps the values of the first batch."""
+
+    kept = None
+
+    def forward(self, x):
+        if self.kept is None or self.kept.shape != x.shape:
+            self.kept = x.copy()
+        return super().forward(x) * x
+
+    def backward(self, dy):
+        return 2 * dy * self.cache * self.kept
