@@ -1,15 +1,12 @@
-"""Hypothesis strategies for layers, images and geometries.
-
-They draw shapes, arguments and a seed, and NumPy generates the values from it. So failures shrink to the
-smallest shape. They need hypothesis: `pip install 'minicnn-numpy[testing]'`.
-"""
+"""Strategies for layers with their arguments, and for small nets."""
 
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
+from hypothesis import assume
+from hypothesis import strategies as st
 
 from minicnn.layers import (
     BatchNorm,
@@ -25,33 +22,16 @@ from minicnn.layers import (
 )
 from minicnn.layers.base import Layer
 from minicnn.testing.check import check_layer
-from minicnn.testing.layer_under_test import LAYOUTS
-
-try:
-    from hypothesis import assume
-    from hypothesis import strategies as st
-except ImportError as error:
-    raise ImportError("strategies need hypothesis: pip install 'minicnn-numpy[testing]'") from error
-
-__all__ = [
-    "LayerCase",
-    "dtypes",
-    "image_shapes",
-    "images",
-    "input_shapes",
-    "layer_cases",
-    "layouts",
-    "nets",
-    "paddings",
-    "pairs",
-    "seeds",
-    "strides",
-]
-
-MAX_SIDE = 6  # of an image
-MAX_CHANNELS = 3
-# The first is the one that failures shrink to.
-IMAGE_KINDS = ("constant", "ties", "regions", "negative", *["generic"] * 10)
+from minicnn.testing.strategies.values import (
+    MAX_CHANNELS,
+    MAX_SIDE,
+    image_shapes,
+    input_shapes,
+    paddings,
+    pairs,
+    seeds,
+    strides,
+)
 
 
 @dataclass(frozen=True)
@@ -66,75 +46,6 @@ class LayerCase:
     def check(self, **options: Any) -> None:
         """Run `check_layer` on this case, with further options of it."""
         check_layer(self.layer, self.input_shape, rng=self.seed, batch_size=self.batch_size, **options)
-
-
-def seeds() -> st.SearchStrategy[int]:
-    """Draw a seed."""
-    return st.integers(0, 2**16)
-
-
-def pairs(low: int = 1, high: int = 3) -> st.SearchStrategy[Any]:
-    """Draw an integer, or a pair for rows and columns: kernel sizes, strides, dilations."""
-    numbers = st.integers(low, high)
-    return st.one_of(numbers, st.tuples(numbers, numbers))
-
-
-def dtypes() -> st.SearchStrategy[Any]:
-    """Draw float64 or float32, the dtypes of weights."""
-    return st.sampled_from([np.float64, np.float32])
-
-
-def layouts() -> st.SearchStrategy[str]:
-    """Draw "NHWC" or "NCHW", as `check_layer` takes it."""
-    return st.sampled_from(LAYOUTS)
-
-
-def strides() -> st.SearchStrategy[Any]:
-    """Draw the strides of a window."""
-    return pairs(1, 3)
-
-
-def paddings(high: int = 2) -> st.SearchStrategy[Any]:
-    """Draw "valid", "same" or explicit padding of up to `high` rows and columns on each side."""
-    side = st.integers(0, high)
-    both = st.tuples(side, side)
-    return st.one_of(st.sampled_from(["valid", "same"]), st.tuples(both, both))
-
-
-def image_shapes(channels: int = MAX_CHANNELS) -> st.SearchStrategy[tuple[int, ...]]:
-    """Draw an image shape (H, W, C) with up to `channels` channels."""
-    side = st.integers(1, MAX_SIDE)
-    return st.tuples(side, side, st.integers(1, channels))
-
-
-def input_shapes() -> st.SearchStrategy[tuple[int, ...]]:
-    """Draw the shape of one example: a feature vector or an image."""
-    return st.one_of(st.tuples(st.integers(1, 8)), image_shapes())
-
-
-@st.composite
-def images(
-    draw: Callable[..., Any], shape: tuple[int, ...] | None = None, dtype: Any = np.float64
-) -> np.ndarray:
-    """Draw a batch of images (N, H, W, C): mostly generic, else constant, with ties, or all negative.
-
-    Ties and constant regions are common in practice, because the background of an image is often constant.
-    """
-    if shape is None:
-        shape = (draw(st.integers(1, 3)), *draw(image_shapes()))
-    rng = np.random.default_rng(draw(seeds()))
-    kind = draw(st.sampled_from(IMAGE_KINDS))
-    if kind == "constant":
-        x = np.full(shape, rng.integers(-2, 3), dtype=np.float64)
-    elif kind == "ties":
-        x = rng.integers(-2, 3, shape).astype(np.float64)
-    elif kind == "regions":
-        coarse = rng.integers(-2, 3, (shape[0], -(-shape[1] // 3), -(-shape[2] // 3), shape[3]))
-        x = coarse.repeat(3, axis=1).repeat(3, axis=2)[:, : shape[1], : shape[2]].astype(np.float64)
-    else:
-        x = rng.standard_normal(shape)
-        x = x if kind == "generic" else -np.abs(x)
-    return x.astype(dtype)
 
 
 BODIES: dict[str, Callable[[], Layer]] = {
