@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     trained = opened(args)
     config = trained.config
     dataset = args.dataset or config.dataset
-    part, (images, labels) = load_evaluation_data(config, trained.model, args.dataset, args.data)
+    part, (images, labels) = load_evaluation_data(config, trained.model, args.dataset, args.data, args.labels)
     scores, logits = evaluate(trained.model, images, labels)
     check_outputs(logits)
     matrix = confusion_matrix(labels, logits)

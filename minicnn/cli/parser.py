@@ -106,7 +106,7 @@ def add_model(parser: argparse.ArgumentParser, default: str, *others: str) -> No
 
 
 def add_dataset(parser: argparse.ArgumentParser, default: str | None, shown: str) -> None:
-    """Add --dataset and --data."""
+    """Add --dataset, --data and --labels."""
     parser.add_argument(
         "--dataset",
         metavar="NAME|DIR|FILE",
@@ -117,3 +117,6 @@ def add_dataset(parser: argparse.ArgumentParser, default: str | None, shown: str
     names = " and ".join(name for name, entry in DATASETS.items() if entry.takes_folder)
     help_data = f"folder with the files of {names} (default: searched in the usual places)"
     parser.add_argument("--data", metavar="DIR", help=help_data)
+    table = "table of the pictures in the folder --dataset and their classes, in place of class folders: a "
+    table += "line FILE,CLASS for each"
+    parser.add_argument("--labels", metavar="FILE.csv", help=table)

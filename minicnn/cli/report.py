@@ -32,6 +32,7 @@ def run(args: argparse.Namespace) -> int:
     path = beside if args.out is None else Path(args.out)
     if path.suffix != ".html":
         raise ValueError(f"--out must end in .html, got {path}")
-    write_atomically(path, report(opened(args), args.limit, args.dataset, args.data).encode())
+    page = report(opened(args), args.limit, args.dataset, args.data, args.labels)
+    write_atomically(path, page.encode())
     print(f"written to {path}, {path.stat().st_size / 1e6:.1f} MB")
     return 0

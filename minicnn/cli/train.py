@@ -183,7 +183,7 @@ def _prepare(args: argparse.Namespace, layers: list[type[Layer]]) -> tuple[Run, 
     """Return the run, new or resumed; whether it is finished; and the data if they were loaded."""
     names = [field.name for field in dataclasses.fields(TrainConfig)]
     choices = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-    for name in ("dataset", "data"):  # absolute, so that the run can be evaluated from elsewhere
+    for name in ("dataset", "data", "labels"):  # absolute, so that the run can be evaluated from elsewhere
         if choices.get(name) not in (None, *DATASETS) and Path(choices[name]).exists():
             choices[name] = str(Path(choices[name]).absolute())
     if args.resume is not None:
@@ -204,7 +204,7 @@ def _resumed(
     args: argparse.Namespace, choices: dict[str, Any], layers: list[type[Layer]]
 ) -> tuple[Run, Data | None]:
     """Return the run to resume, if no option contradicts it; and the data if they are in another place."""
-    place = {name: choices.pop(name, None) for name in ("dataset", "data")}
+    place = {name: choices.pop(name, None) for name in ("dataset", "data", "labels")}
     try:
         run = open_unfinished_run(args.resume, layers, **place)
     except FileFormatError as error:

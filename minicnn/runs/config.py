@@ -57,6 +57,8 @@ class TrainConfig:
         of `FOLDER_FORMATS` reads, or of a file .npz.
     data : str, optional
         Folder with the files of a named data set, for those that take one.
+    labels : str, optional
+        A CSV table of the pictures in the folder `dataset` and their classes, see `load_image_folder`.
     epochs, batch_size : int, optional
         See `Trainer.fit`. By default 15 and 128 for data sets by name; for others the largest power of two
         from 8 to 128 that makes at least 50 steps an epoch, and at least 500 steps.
@@ -109,6 +111,7 @@ class TrainConfig:
     model: str = "lenet5"
     dataset: str = "mnist"
     data: str | None = None
+    labels: str | None = None
     epochs: int | None = None
     batch_size: int | None = None
     optimizer: str = "adamw"

@@ -13,6 +13,7 @@ from minicnn.datasets.class_folders import SPLITS, Listing, find_splits, list_im
 from minicnn.datasets.image_folder import find_channels, load_image_folder
 from minicnn.datasets.image_reader import picture_sizes
 from minicnn.datasets.npz import read_npz
+from minicnn.errors import FileFormatError
 from minicnn.models import MODELS
 from minicnn.runs.config import TrainConfig, parse_range, parse_size
 from minicnn.runs.suggestions import did_you_mean
@@ -74,7 +75,8 @@ def find_dataset(
         raise ValueError(f"`data` is only for {names}, not for {dataset}")
     if is_class_folders(dataset):
         return _class_folders(path, config, reader, cache)
-    given = [name for name in ("size", "channels", "value_range") if getattr(config, name) is not None]
+    of_pictures = ("labels", "size", "channels", "value_range")
+    given = [name for name in of_pictures if getattr(config, name) is not None]
     given += ["stream"] * config.stream
     if given:
         raise ValueError(f"`{given[0]}` is for folders of pictures, not for {dataset}")
@@ -90,6 +92,8 @@ def find_dataset(
     if path.is_file():
         splits, class_names = read_npz(path)
         return Dataset(splits, "an archive of arrays", class_names, own=True)
+    if path.exists():
+        raise FileFormatError(f"{dataset} is a pipe or a device, not a data set")
     if path.is_absolute():  # perhaps of a run that was carried here
         raise FileNotFoundError(
             f"the data set {dataset!r} is not on this machine: pass its location as `dataset`"
@@ -119,24 +123,28 @@ def _class_folders(
     """Load class folders, each part in the same way: that of the training pictures."""
     if config.stream and config.skip_unreadable:
         raise ValueError("`skip_unreadable` must be omitted with `stream`: remove the pictures that it names")
-    listing = list_images(path)
+    listing = list_images(path, labels=config.labels)
     reader = reader or _reader(listing, config)
-    parts: list[str | None] = [*(split for split in SPLITS if split in find_splits(path))] or [None]
+    found = {} if config.labels is not None else find_splits(path)
+    parts: list[str | None] = [*(split for split in SPLITS if split in found)] or [None]
     settings: dict[str, Any] = reader.to_dict()
+    labels = config.labels
     skip = config.skip_unreadable
     splits: dict[str, Part] = {}
     for part in parts:
         if config.stream and part in (None, "train"):
-            folder = ImageFolder(path, split=part, cache=cache, **settings)
+            folder = ImageFolder(path, split=part, labels=labels, cache=cache, **settings)
             splits["train"] = folder, folder.y
         else:
             _check_memory(listing, reader)
-            splits[part or "train"], _ = load_image_folder(path, split=part, skip_unreadable=skip, **settings)
+            loaded, _ = load_image_folder(path, split=part, labels=labels, skip_unreadable=skip, **settings)
+            splits[part or "train"] = loaded
     low, high = picture_sizes(listing.paths)
     sizes = f"{low[0]}x{low[1]}" + (f" to {high[0]}x{high[1]}" if low != high else "")
     how = {"crop": "cropped", "pad": "padded"}[reader.resize]
     height, width = reader.size
-    kind = f"class folders; pictures of {sizes} pixels (width x height), {how} to {width}x{height}"
+    source = "class folders" if labels is None else f"classes of {Path(labels).name}"
+    kind = f"{source}; pictures of {sizes} pixels (width x height), {how} to {width}x{height}"
     preprocessing = {name: value for name, value in settings.items() if value is not None}
     return Dataset(splits, kind, listing.names, preprocessing, own=True)
 

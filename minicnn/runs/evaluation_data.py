@@ -15,7 +15,11 @@ _PARTS = {"test": "test", "val": "validation", "train": ""}  # the first that th
 
 
 def load_evaluation_data(
-    config: TrainConfig, model: Layer, dataset: str | None = None, data: str | None = None
+    config: TrainConfig,
+    model: Layer,
+    dataset: str | None = None,
+    data: str | None = None,
+    labels: str | None = None,
 ) -> tuple[str, Split]:
     """Load the part to evaluate a trained model on: its name, images and labels.
 
@@ -28,25 +32,27 @@ def load_evaluation_data(
     FileNotFoundError, FileFormatError, ValueError
         As `load_data`; also if the model does not know a class.
     """
-    if dataset is None:
+    if dataset is None and labels is None:
         config = config if data is None else replace(config, data=data)
         return load_data(config).evaluation
+    dataset = dataset or config.dataset
     pictures = is_class_folders(dataset)
-    config = replace(config, dataset=dataset, data=data, stream=config.stream and pictures)
+    stream = config.stream and pictures
+    config = replace(config, dataset=dataset, data=data, labels=labels, stream=stream)
     unsized = replace(config, size=None, channels=None, value_range=None)
     found = find_dataset(unsized, image_reader(model) if pictures else None)
     key = next(key for key in _PARTS if key in found.splits)
-    name, (images, labels) = _PARTS[key], found.splits[key]
-    if not len(images):
+    name, chosen = _PARTS[key], found.splits[key]
+    if not len(chosen[0]):
         raise ValueError(f"{dataset} has no test images")
     if key == "train" and (rows := _held_out_rows(config, found, model)) is not None:
-        name, (images, labels) = "validation", select_rows((images, labels), rows)
-    images, labels = in_memory((images, labels))
+        name, chosen = "validation", select_rows(chosen, rows)
+    images, classes = in_memory(chosen)
     if found.own and found.class_names and model.class_names:
-        labels = rename(labels, found.class_names, model.class_names, dataset)
+        classes = rename(classes, found.class_names, model.class_names, dataset)
     if pictures:
         images = scaled(images, model)
-    return name, (pad_images(images, config.model), labels)
+    return name, (pad_images(images, config.model), classes)
 
 
 def _held_out_rows(config: TrainConfig, found: Dataset, model: Layer) -> np.ndarray | None:

@@ -95,17 +95,23 @@ def open_unfinished_run(
     custom_layers: Iterable[type[Layer]] = (),
     dataset: str | None = None,
     data: str | None = None,
+    labels: str | None = None,
 ) -> Run:
     """Return a run to resume, with a new model as from `create_run`; raises as `open_run`.
 
-    `dataset` and `data` are where its data set is now, if that was moved.
+    `dataset`, `data` and `labels` are where its data set is now, if that was moved.
     """
     path, config, sizes, classes, every = _read_config(folder)
     if dataset not in (None, config.dataset) and {dataset, config.dataset} & DATASETS.keys():
         raise ValueError(
             f"`dataset` must be {config.dataset}, as in the resumed run, or omitted, got {dataset}"
         )
-    config = replace(config, dataset=dataset or config.dataset, data=data or config.data)
+    config = replace(
+        config,
+        dataset=dataset or config.dataset,
+        data=data or config.data,
+        labels=labels or config.labels,
+    )
     if config.model not in MODELS:
         return Run(path, config, read_model(path / INITIAL, custom_layers, config.seed), every)
     checkpoints = [file.stat().st_size for file in (path / CHECKPOINTS).glob("step-*")]

@@ -10,7 +10,13 @@ from minicnn.runs.train import check_outputs, evaluate
 from minicnn.validation import check_int
 
 
-def report(run: Run, limit: int | None = None, dataset: str | None = None, data: str | None = None) -> str:
+def report(
+    run: Run,
+    limit: int | None = None,
+    dataset: str | None = None,
+    data: str | None = None,
+    labels: str | None = None,
+) -> str:
     """Return a report of a trained run as HTML with embedded pictures, which opens without a network.
 
     Parameters
@@ -19,7 +25,7 @@ def report(run: Run, limit: int | None = None, dataset: str | None = None, data:
         From `open_run` or `open_trained`.
     limit : int, optional
         Evaluate on at most `limit` images.
-    dataset, data : str, optional
+    dataset, data, labels : str, optional
         Evaluate on another data set than the run's; pictures are prepared as for the training.
 
     Raises
@@ -31,13 +37,13 @@ def report(run: Run, limit: int | None = None, dataset: str | None = None, data:
     """
     from minicnn.runs.sections import SECTIONS  # imported here, since it needs matplotlib
 
-    part, (images, labels) = load_evaluation_data(run.config, run.model, dataset, data)
+    part, (images, classes) = load_evaluation_data(run.config, run.model, dataset, data, labels)
     if dataset is not None:
-        run = replace(run, config=replace(run.config, dataset=dataset, data=data))
+        run = replace(run, config=replace(run.config, dataset=dataset, data=data, labels=labels))
     if limit is not None:
-        images, labels = images[: check_int(limit, "limit", low=1)], labels[:limit]
-    scores, logits = evaluate(run.model, images, labels, run.config.threads)
-    evaluation = Evaluation(run, part, images, labels, scores, check_outputs(logits))
+        images, classes = images[: check_int(limit, "limit", low=1)], classes[:limit]
+    scores, logits = evaluate(run.model, images, classes, run.config.threads)
+    evaluation = Evaluation(run, part, images, classes, scores, check_outputs(logits))
     sections = [(heading, list(make(evaluation))) for heading, make in SECTIONS.items()]
     filled = [(heading, fragments) for heading, fragments in sections if fragments]
     return page(f"Run {run.folder.resolve().name}", evaluation.headline, filled)

@@ -151,9 +151,9 @@ def _finish(run: Run, data: Data, result: TrainResult) -> TrainResult:
 def _made_by(run: Run, data: Data) -> dict[str, Any]:
     """Return the settings and the digest of the training data, without the paths of this machine."""
     settings = run.config.to_dict() | {"data": None}
-    if settings["dataset"] not in DATASETS:
-        settings["dataset"] = Path(settings["dataset"]).name
-    settings["model"] = Path(settings["model"]).name
+    for name in ("dataset", "model", "labels"):
+        if settings[name] not in (None, *DATASETS):
+            settings[name] = Path(settings[name]).name
     return {"settings": settings, "data_sha256": digest(data.train)}
 
 

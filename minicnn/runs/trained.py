@@ -10,6 +10,7 @@ from minicnn.layers import Layer, Sequential
 from minicnn.runs.config import TrainConfig
 from minicnn.runs.folder import CONFIG, MODEL, Run, open_run
 from minicnn.saving import load_model
+from minicnn.validation import check_file
 
 
 def open_trained(path: str | os.PathLike[str], custom_layers: Iterable[type[Layer]] = ()) -> Run:
@@ -26,10 +27,9 @@ def open_trained(path: str | os.PathLike[str], custom_layers: Iterable[type[Laye
         If it is not as this package writes it, or has layers of others that are not in `custom_layers`.
     """
     path = Path(path)
-    if not path.is_file():
-        if not path.exists() and path.suffix == ".safetensors":
-            raise FileNotFoundError(f"no such file: {path}")
+    if path.is_dir() or not (path.exists() or path.suffix == ".safetensors"):
         return open_run(path, custom_layers)
+    path = check_file(path, "a run folder or model file")
     if path.name == MODEL and (path.parent / CONFIG).is_file():
         return open_run(path.parent, custom_layers)
     model = _as_sequential(load_model(path, custom_layers))
@@ -42,7 +42,7 @@ def _config(path: Path, model: Sequential) -> TrainConfig:
         config = TrainConfig.from_dict(settings if isinstance(settings, dict) else {})
     except (TypeError, ValueError):  # made by hand, or by another version
         config = TrainConfig(model=f"{path.name}:model", dataset="")
-    return config if config.dataset in DATASETS else replace(config, dataset="", data=None)
+    return config if config.dataset in DATASETS else replace(config, dataset="", data=None, labels=None)
 
 
 def _as_sequential(model: Layer) -> Sequential:

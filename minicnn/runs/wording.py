@@ -9,7 +9,7 @@ from minicnn.datasets import DATASETS
 from minicnn.plural import counted
 
 # What only pictures from files use: how they are read and brought to one size.
-_OF_PICTURES = ("size", "channels", "resize", "background", "skip_unreadable")
+_OF_PICTURES = ("labels", "size", "channels", "resize", "background", "skip_unreadable")
 
 # How each value of `result.json` and `config.json` is called and written; others keep their names.
 _WORDS: dict[str, tuple[str, Callable[[Any], str]]] = {
@@ -23,11 +23,12 @@ _WORDS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "threads": ("threads of each", lambda n: f"{n:,}"),
     "dataset": ("data set", str),
     "data": ("folder of the data", str),
+    "labels": ("table of the classes", str),
     "batch_size": ("batch size", lambda n: counted(n, "image")),
     "lr": ("highest learning rate", lambda rate: f"{rate:g}"),
     "weight_decay": ("weight decay", lambda decay: f"{decay:g}"),
     "augment": ("augmentation", lambda on: _plain(on)),
-    "limit": ("limit", lambda n: f"the first {counted(n, 'training image')}"),
+    "limit": ("limit", lambda n: counted(n, "training image")),
     "val_split": ("held out for validation", lambda share: f"{100 * share:g} % of the training images"),
 }
 

@@ -104,6 +104,24 @@ def test_only_pictures_can_be_streamed_and_memory_is_checked_before_it_is_filled
         load_data(TrainConfig(dataset=str(place / "letters")))
 
 
+@pytest.mark.ci
+def test_a_table_names_the_classes_for_all_commands(place, tmp_path, capsys):
+    lines = [f"{path.parent.name}/{path.name},{path.parent.name}" for path in place.glob("letters/*/*.png")]
+    table = ["--labels", str(tmp_path / "names.csv")]
+    (tmp_path / "names.csv").write_text("\n".join(lines))
+    options = ["--epochs", 3, "--batch-size", 8, *table]
+    assert command("train", place / "letters", tmp_path / "run", *options) == 0
+    assert read_history(tmp_path / "run") == read_history(place / "run")
+    shutil.move(tmp_path / "names.csv", tmp_path / "moved.csv")
+    assert command("evaluate", None, tmp_path / "run") == 2
+    assert f"no such file: {tmp_path / 'names.csv'}" in capsys.readouterr().err
+    moved = ["--labels", tmp_path / "moved.csv"]
+    assert command("evaluate", None, tmp_path / "run", *moved) == 0
+    assert "accuracy 100.00 % of 8 validation images of" in " ".join(capsys.readouterr().out.split())
+    assert main(["train", "--resume", str(tmp_path / "run"), "--epochs", "4", *map(str, moved)]) == 0
+    assert open_run(tmp_path / "run").config.labels == str(tmp_path / "moved.csv")
+
+
 @pytest.mark.campaign
 def test_the_report_escapes_the_names_of_classes(place):
     assert command("report", None, place / "run") == 0

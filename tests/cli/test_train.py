@@ -79,6 +79,7 @@ def test_every_option_reaches_the_config(tmp_path):
     assert run.config.to_dict() == options | {
         "augment": True,
         "data": None,
+        "labels": None,
         "size": None,
         "channels": None,
         "resize": "crop",

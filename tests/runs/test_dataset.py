@@ -1,5 +1,6 @@
 """What a config's data set is found to be, and its parts."""
 
+import os
 import warnings
 
 import numpy as np
@@ -11,7 +12,8 @@ from PIL import Image
 from minicnn import Dense, Flatten, Sequential
 from minicnn.datasets import Augment, AugmentPhotos, load_image_folder
 from minicnn.errors import FileFormatError
-from minicnn.runs import TrainConfig, create_run, load_data, load_evaluation_data
+from minicnn.runs import TrainConfig, create_run, load_data, load_evaluation_data, open_trained
+from minicnn.runs.data import digest
 from minicnn.runs.dataset import find_dataset, hold_out, rename
 from minicnn.runs.inputs import input_reader
 
@@ -44,6 +46,33 @@ def test_class_folders_are_the_arrays_with_a_tenth_of_each_class_held_out(letter
     order = [next(k for k in range(36) if np.array_equal(image, x[k])) for image in both]
     assert sorted(order) == list(range(36))
     assert labels.tolist() == y[order].tolist()
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_table_takes_the_place_of_class_folders(letters, tmp_path, stream):
+    rows = [(path, path.parent.name) for path in sorted(letters.glob("*/*.png"))]
+    renamed = {"A": "ant", "B": "bee", "C": "ant"}
+    lines = [f"{path.relative_to(letters).as_posix()},{renamed[name]}" for path, name in rows]
+    (tmp_path / "names.csv").write_text("file,class\n" + "\n".join(lines))
+    place = {"labels": str(tmp_path / "names.csv"), "size": "8"}
+    data = load(letters, stream=stream, **place)
+    assert data.kind.startswith("classes of names.csv; pictures of 50x40 pixels")
+    assert data.class_names == ["ant", "bee"]
+    ((images, _),) = data.train[0].batches([np.arange(33)]) if stream else [data.train]
+    (x, y), _ = load_image_folder(letters, 8, labels=tmp_path / "names.csv")
+    found = {image.tobytes(): label for image, label in zip(images, data.train[1], strict=True)}
+    expected = {image.tobytes(): label for image, label in zip(x, y, strict=True)}
+    assert len(found) == 33
+    assert found.items() <= expected.items()
+    config = TrainConfig(dataset=str(letters), stream=stream, **place)
+    model = Sequential([Flatten(), Dense(2)]).build((8, 8, 3))
+    model.class_names, model.made_by = data.class_names, {"data_sha256": digest(data.train)}
+    model.preprocessing = {"size": [8, 8], "channels": 3}
+    part, found = load_evaluation_data(config, model, str(letters), labels=place["labels"])
+    assert part == "validation"
+    assert all(map(np.array_equal, found, data.validation))
+    with pytest.raises(ValueError, match="classes that the model does not know: 'A', 'B', 'C'"):
+        load_evaluation_data(config, model, str(letters))
 
 
 def test_held_out_pictures_follow_the_seed_and_the_share(letters):
@@ -138,8 +167,19 @@ def test_classes_without_training_images_are_warned_of(tmp_path, kind):
 def test_settings_of_pictures_are_for_pictures():
     with pytest.raises(ValueError, match="`size` is for folders of pictures, not for mnist"):
         find_dataset(TrainConfig(size="32"))
+    with pytest.raises(ValueError, match="`labels` is for folders of pictures, not for mnist"):
+        find_dataset(TrainConfig(labels="names.csv"))
     with pytest.raises(ValueError, match="`channels` is for folders of pictures, not for mnist"):
         find_dataset(TrainConfig(channels=1))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names on this system")
+def test_a_pipe_in_place_of_a_data_set_or_a_model_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe.safetensors")
+    with pytest.raises(FileFormatError, match="is a pipe or a device, not a data set"):
+        load(tmp_path / "pipe.safetensors")
+    with pytest.raises(FileFormatError, match="is a folder or a device, not a run folder or model file"):
+        open_trained(tmp_path / "pipe.safetensors")
 
 
 def test_a_set_that_is_not_here_is_told_with_what_to_do():

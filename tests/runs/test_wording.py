@@ -8,7 +8,7 @@ from minicnn.runs.wording import config_in_words, duration, in_words, percent, s
 
 def test_settings_leave_out_what_the_data_do_not_use():
     named = config_in_words(TrainConfig(limit=1, val_split=0.1, augment=True).to_dict())
-    assert named["limit"] == "the first 1 training image"
+    assert named["limit"] == "1 training image"
     assert named["held out for validation"] == "10 % of the training images"
     assert named["augmentation"] == "yes"
     assert not {"resize", "background", "size"} & set(named)
