@@ -37,7 +37,9 @@ def describe(run: Run, data: Data, ranks: int = 1) -> str:
         **({"classes": _classes_text(data)} if data.own else {}),
         "training": f"{counted(epochs, 'epoch')} in batches of {batch_size}{_chosen_text(config, data)}, "
         f"{config.optimizer}, {config.schedule} learning rate {config.lr:g}, "
-        f"weight decay {config.weight_decay:g}, seed {config.seed}"
+        f"weight decay {config.weight_decay:g}, "
+        + (f"label smoothing {config.label_smoothing:g}, " if config.label_smoothing else "")
+        + f"seed {config.seed}"
         + (f", on {counted(ranks, 'rank')}" if ranks > 1 else ""),
         "run folder": str(run.folder),
     }

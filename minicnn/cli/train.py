@@ -84,6 +84,8 @@ def add_to(commands: Commands) -> None:
     add("weight-decay", "RATE", f"decoupled weight decay (default: {decays}, others 0)", float)
     schedules = f"schedule of the learning rate: {', '.join(SCHEDULES)} (default: {new.schedule})"
     add("schedule", "NAME", schedules, str, choices=SCHEDULES)
+    smooth = "share of each label's probability that is spread over all classes, such as 0.1 (default: 0)"
+    add("label-smoothing", "SHARE", smooth, float)
     distort = "distort the training images at random; those of fashion-mnist are moved and mirrored only"
     parser.add_argument("--augment", action="store_true", default=None, help=distort)
     add("seed", "N", f"random seed (default: {new.seed})")

@@ -7,6 +7,7 @@ Models, optimizers and schedules are chosen by name from the registries `MODELS`
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import typing
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from typing import Any
 from minicnn.datasets import DATASETS, Augment, AugmentPhotos
 from minicnn.datasets.image_reader import RESIZES
 from minicnn.layers import Sequential
+from minicnn.losses import softmax_cross_entropy
 from minicnn.models import MODELS
 from minicnn.optimizers import OPTIMIZERS, Optimizer
 from minicnn.runs.defaults import BATCH_SIZE, EPOCHS, default_batch_size, default_epochs
@@ -69,6 +71,8 @@ class TrainConfig:
         without a name, "sgd" takes its rate in proportion to the batch size, up to 128.
     schedule : str
         A name in `SCHEDULES`: "cosine", after a short warm-up, or "constant".
+    label_smoothing : float
+        See `softmax_cross_entropy`; in [0, 1). The loss of `evaluate` is without it.
     augment : bool
         Whether to distort the training images at random.
     seed : int
@@ -118,6 +122,7 @@ class TrainConfig:
     lr: float | None = None
     weight_decay: float | None = None
     schedule: str = "cosine"
+    label_smoothing: float = 0.0
     augment: bool = False
     seed: int = 0
     limit: int | None = None
@@ -145,6 +150,7 @@ class TrainConfig:
                 raise ValueError(f"`{name}` must be at most {high:,}, got {shown}")
         if self.val_split is not None:
             check_real(self.val_split, "val_split", high=1)
+        self._set("label_smoothing", check_real(self.label_smoothing, "label_smoothing", high=1))
         if self.size is not None:
             parse_size(self.size)
         if self.value_range is not None:
@@ -207,6 +213,12 @@ class TrainConfig:
         if not own:
             return DATASETS[self.dataset].augment if self.dataset in DATASETS else Augment()
         return AugmentPhotos() if input_shape[2] == 3 else _AUGMENT_GREY
+
+    def make_loss(self) -> Callable:
+        """Return the loss that is minimized."""
+        if not self.label_smoothing:
+            return softmax_cross_entropy
+        return functools.partial(softmax_cross_entropy, label_smoothing=self.label_smoothing)
 
     def make_schedule(self, steps: int) -> Schedule:
         """Return the learning rate as a function of the step, for a training of `steps` steps."""

@@ -113,6 +113,7 @@ def _make_trainer(run: Run, data: Data, comm: Any, rank_timeout: float | None) -
     return Trainer(
         run.model,
         config.make_optimizer(len(data.train[0])),
+        config.make_loss(),
         seed=config.seed,
         augment=config.make_augment(data.train[0].shape[1:], data.own),
         threads=config.threads,

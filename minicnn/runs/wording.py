@@ -27,6 +27,7 @@ _WORDS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "batch_size": ("batch size", lambda n: counted(n, "image")),
     "lr": ("highest learning rate", lambda rate: f"{rate:g}"),
     "weight_decay": ("weight decay", lambda decay: f"{decay:g}"),
+    "label_smoothing": ("label smoothing", lambda share: f"{share:g}"),
     "augment": ("augmentation", lambda on: _plain(on)),
     "limit": ("limit", lambda n: counted(n, "training image")),
     "val_split": ("held out for validation", lambda share: f"{100 * share:g} % of the training images"),

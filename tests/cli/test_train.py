@@ -66,6 +66,7 @@ def test_every_option_reaches_the_config(tmp_path):
         "lr": 0.25,
         "weight_decay": 0.125,
         "schedule": "constant",
+        "label_smoothing": 0.25,
         "seed": 9,
         "limit": 50,
         "val_split": 0.2,

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from minicnn import SGD, AdamW, RMSprop
+from minicnn.losses import softmax_cross_entropy
 from minicnn.models import MODELS, NamedModel, lenet5
 from minicnn.optimizers import OPTIMIZERS, NamedOptimizer
 from minicnn.runs import TrainConfig
@@ -39,6 +40,8 @@ def test_config_fills_in_the_rates_of_its_optimizer():
         ({"channels": 2}, "`channels` must be 1 or 3, got 2"),
         ({"threads": 65}, "`threads` must be at most 64"),
         ({"limit": 10**400}, "`limit` must be at most 1,000,000,000"),
+        ({"label_smoothing": 1.0}, "`label_smoothing` must be in [0, 1), got 1"),
+        ({"label_smoothing": math.nan}, "`label_smoothing` must be in [0, 1), got nan"),
         ({"lr": math.nan}, "`lr` must be in [0, inf), got nan"),
         ({"lr": -0.1}, "`lr` must be in [0, inf), got -0.1"),
         ({"weight_decay": math.inf}, "`weight_decay` must be in [0, inf), got inf"),
@@ -89,6 +92,14 @@ def test_schedule_rises_for_a_twentieth_and_falls_to_zero():
     assert [schedule(step) for step in (0, 25, 50)] == [0.0, 0.4, 0.8]
     assert schedule(525) == pytest.approx(0.4)  # half of the cosine
     assert schedule(1000) == 0.0
+
+
+def test_loss_spreads_the_labels_only_if_asked():
+    logits, labels = np.array([[2.0, 0.0, 0.0]]), np.array([0])
+    assert TrainConfig().make_loss() is softmax_cross_entropy
+    loss, _ = TrainConfig(label_smoothing=0.3).make_loss()(logits, labels)
+    # Cross-entropy with probabilities 0.8, 0.1, 0.1.
+    assert loss == pytest.approx(np.log(np.exp(2.0) + 2.0) - 0.8 * 2.0)
 
 
 def test_constant_schedule_stays_at_lr():

@@ -1,3 +1,4 @@
+import functools
 import os
 import signal
 
@@ -5,7 +6,8 @@ import numpy as np
 import pytest
 from toy_data import write_folder
 
-from minicnn import Callback, Trainer
+from minicnn import SGD, Callback, Trainer
+from minicnn.losses import softmax_cross_entropy
 from minicnn.runs import (
     TrainConfig,
     create_run,
@@ -48,13 +50,15 @@ class SendSignal(Callback):
                 os.kill(os.getpid(), self.number)
 
 
-def test_train_fills_the_folder_with_what_the_trainer_does(folder, tmp_path):
-    run, data = make(folder, tmp_path / "run", lr=0.01)
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_train_fills_the_folder_with_what_the_trainer_does(folder, tmp_path, smoothing):
+    run, data = make(folder, tmp_path / "run", lr=0.01, label_smoothing=smoothing)
     trained = train(run, data)
 
     config = TrainConfig(lr=0.01, epochs=2, batch_size=50)
     model = config.build_model((28, 28, 1), 10)
-    trainer = Trainer(model, config.make_optimizer(160), seed=0, threads=1)
+    loss = functools.partial(softmax_cross_entropy, label_smoothing=smoothing)
+    trainer = Trainer(model, config.make_optimizer(160), loss, seed=0, threads=1)
     expected = trainer.fit(*data.train, epochs=2, batch_size=50)
 
     assert read_history(run.folder) == trained.history == expected
@@ -62,7 +66,8 @@ def test_train_fills_the_folder_with_what_the_trainer_does(folder, tmp_path):
         assert np.array_equal(ours, theirs)
     result = read_result(run.folder)
     assert result == trained.values
-    assert {"loss": result["test_loss"], "accuracy": result["test_accuracy"]} == trainer.evaluate(*data.test)
+    plain = Trainer(model, SGD(0.1), threads=1).evaluate(*data.test)
+    assert {"loss": result["test_loss"], "accuracy": result["test_accuracy"]} == plain
     assert (result["epochs"], result["steps"], result["parameters"]) == (2, 8, 61706)
     assert result["images_per_second"] == pytest.approx(320 / result["seconds"], rel=0.05)
     assert result["interrupted"] is False
