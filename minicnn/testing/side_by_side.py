@@ -47,13 +47,14 @@ class Case:
 
 
 class Called:
-    """A layer as a function of input and weights, and its backward; one that draws numbers is copied."""
+    """A layer as a function of input and weights, and its backward; copied if forward changes it."""
 
     def __init__(self, case: Case, seed: int) -> None:
         rng = np.random.default_rng(seed)
         self.layer = case.make().build(case.input_shape, rng=seed, dtype=np.float64).train()
         self.arrays = [case.draw(rng), *(p.value.copy() for _, p in trainable(self.layer))]
-        self.copied = bool(self.layer.generators())
+        averages = [p for p in self.layer.parameters() if not p.trainable]
+        self.copied = bool(self.layer.generators() or averages)
 
     def forward(self, x: np.ndarray, *weights: np.ndarray) -> tuple[np.ndarray, Layer]:
         """Return the output, and the layer that has computed it."""
