@@ -100,7 +100,9 @@ def next_steps(run: Run, interrupted: bool = False, ranks: int = 1) -> str:
     file = shlex.quote(run.config.model.rpartition(":")[0])
     custom = f" --custom {file}" if custom_classes(run.model) else ""
     commands = [f"{start}minicnn train --resume {folder}{custom}"] if interrupted else []
-    commands += [f"minicnn evaluate {folder}{custom}", f"minicnn predict {folder}{custom} IMAGE..."]
+    commands += [f"minicnn {name} {folder}{custom}" for name in ("evaluate", "report")]
+    if (run.model.input_shape or ())[-1:] in ((1,), (3,)):  # as pictures have them
+        commands.append(f"minicnn predict {folder}{custom} IMAGE...")
     files = ", ".join(sorted(path.name for path in run.folder.iterdir() if not path.name.startswith(".")))
     indent = "\n" + " " * _NAMES
     return f"{_row('written to', f'{run.folder}: {files}')}\n{'next':<{_NAMES}}{indent.join(commands)}"

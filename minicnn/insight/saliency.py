@@ -4,11 +4,9 @@ All explain the logit of one class for one image; the logit, since a probability
 the image.
 """
 
-import math
-
 import numpy as np
 
-from minicnn.insight.trace import Trace, blocks
+from minicnn.insight.trace import Trace, blocks, unnested
 from minicnn.layers import Sequential
 from minicnn.safeguards.claims import reading
 from minicnn.safeguards.inputs import to_input
@@ -105,8 +103,9 @@ def grad_cam(model: Sequential, image: np.ndarray, label: int, layer: int | None
     """
     trace = Trace(model, np.asarray(image)[np.newaxis])
     if layer is None:
-        ends = [block.last for block in blocks(model)]
-        layer = max((end for end in ends if math.prod(trace.outputs[end].shape[1:-1]) > 1), default=-1)
+        layer = last_maps(model)
+    if layer is None:
+        raise ValueError("Grad-CAM needs a layer with maps (h, w, channels) of more than one cell, got none")
     if not 0 <= layer < len(trace.layers) or trace.outputs[layer].ndim != 4:
         raise ValueError(
             f"`layer` must be the index of a layer with maps (h, w, channels) as output, got {layer}"
@@ -114,6 +113,14 @@ def grad_cam(model: Sequential, image: np.ndarray, label: int, layer: int | None
     gradient = trace.backward(_logit_gradient(trace.outputs[-1], label))[layer][0]
     maps = trace.outputs[layer][0]
     return np.maximum(maps @ gradient.mean(axis=(0, 1)), 0)
+
+
+def last_maps(model: Sequential) -> int | None:
+    """Return the index of the last layer with maps of several cells: a convolution's activation, if any."""
+    layers = unnested(model)
+    ends = [block.last for block in blocks(model)]
+    sizes = {end: layers[end].output_shape[:-1] for end in ends if len(layers[end].output_shape) == 3}
+    return max((end for end, size in sizes.items() if size != (1, 1)), default=None)
 
 
 def _logits(model: Sequential, images: np.ndarray, label: int) -> np.ndarray:

@@ -5,10 +5,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minicnn.layers import Concatenate, Layer, Residual, Sequential
+from minicnn.layers import Layer, Sequential
+from minicnn.layers._building import all_layers
 from minicnn.ops.underflow import HARMLESS
+from minicnn.parameter_tree import find_objects
 from minicnn.safeguards.claims import reading
 from minicnn.safeguards.inputs import to_input
+from minicnn.safeguards.nonfinite import Explained
 
 
 class Trace:
@@ -39,8 +42,7 @@ class Trace:
     Raises
     ------
     ValueError
-        If the batch has another shape than the model's input; or, in evaluation mode, if a composite layer
-        of a class outside the package contains Dropout or BatchNorm, whose gradients are then not available.
+        If the batch has another shape than the model's input.
 
     Examples
     --------
@@ -65,14 +67,15 @@ class Trace:
             model = copy.deepcopy(model)  # a replica would share BatchNorm's running averages
         model.needs_dx = True
         self.layers = unnested(model)
+        without: list[str] = []  # gradients
         for layer in self.layers:
             layer.train().zero_grad()
-            for part in _leaves(layer) if not training else ():
-                if _differs_in_training(part):
-                    _differentiate_in_evaluation(part)
+            without += [] if training else _to_evaluation(layer)
         self.x = x = to_input(model, x)
-        self.outputs = [x := layer(x) for layer in self.layers]
+        with Explained(model, "Trace"):
+            self.outputs = [x := layer(x) for layer in self.layers]
         self.dx = np.zeros_like(self.x)
+        self._model, self._without = model, without
 
     @HARMLESS
     def backward(self, dy: np.ndarray) -> list[np.ndarray]:
@@ -82,10 +85,22 @@ class Trace:
         ----------
         dy : ndarray, shape of the last output
             The gradient with respect to the last output.
+
+        Raises
+        ------
+        ValueError
+            In evaluation mode, if a layer that is made of others draws random numbers or needs the whole
+            batch itself, rather than a layer inside it, such as Dropout or BatchNorm.
         """
+        if self._without:
+            raise ValueError(
+                f"{self._without[0]} draws random numbers or needs the whole batch, and holds other layers: "
+                f"it has no gradients in evaluation mode. Let a layer inside it do that, such as Dropout"
+            )
         gradients: list[Any] = [dy]
-        for layer in reversed(self.layers):
-            gradients.append(layer.backward(gradients[-1]))
+        with Explained(self._model, "Trace.backward"):
+            for layer in reversed(self.layers):
+                gradients.append(layer.backward(gradients[-1]))
         self.dx = gradients.pop()
         return gradients[::-1]
 
@@ -138,11 +153,22 @@ def unnested(layer: Layer) -> list[Layer]:
     return [part for one in layer for part in unnested(one)] if isinstance(layer, Sequential) else [layer]
 
 
-def _leaves(layer: Layer) -> list[Layer]:
-    """Return the layers inside containers of the package, at any depth, or the layer itself."""
-    if isinstance(layer, Residual | Concatenate):
-        return [leaf for branch in layer.branch_layers() for part in branch for leaf in _leaves(part)]
-    return [leaf for part in layer for leaf in _leaves(part)] if isinstance(layer, Sequential) else [layer]
+def _to_evaluation(layer: Layer) -> list[str]:
+    """Let a layer in training mode compute as in evaluation mode, with gradients of that.
+
+    Return the names of those layers in it for which there are none.
+    """
+    without = []
+    for part in all_layers(layer):
+        draws = any(find_objects(part.__getstate__(), np.random.Generator))
+        if not (draws or part.batch_dependent):
+            continue
+        if any(part.named_layers()):  # what it computes itself may be anything
+            part.eval()
+            without.append(type(part).__name__)
+        else:
+            _differentiate_in_evaluation(part)
+    return without
 
 
 def _differentiate_in_evaluation(layer: Layer) -> None:
@@ -159,15 +185,3 @@ def _differentiate_in_evaluation(layer: Layer) -> None:
         return dy * (forward(np.ones_like(x)) - forward(np.zeros_like(x)))
 
     layer.forward, layer.backward = recorded_forward, backward  # type: ignore[method-assign]
-
-
-def _differs_in_training(layer: Layer) -> bool:
-    """Whether the layer is random or depends on the batch in training mode."""
-    parts = [part for _, part in layer.named_layers()]
-    differs = bool(layer.generators()) or any(part.batch_dependent for part in (layer, *parts))
-    if differs and parts:
-        raise ValueError(
-            f"composite layers with Dropout or BatchNorm cannot be traced in evaluation mode, "
-            f"got {type(layer).__name__}"
-        )
-    return differs

@@ -10,6 +10,7 @@ from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 
 from minicnn.insight import class_gradient, grad_cam, occlusion, strongest_patches
+from minicnn.insight.saliency import last_maps
 from minicnn.layers import Sequential
 from minicnn.ops.activations import softmax
 from minicnn.ops.scaling import to_float
@@ -47,7 +48,7 @@ def saliency(
     Parameters
     ----------
     model : Sequential
-        Built, with logits as output and at least one convolution.
+        Built, with logits as output. Without a layer with maps, there is no Grad-CAM.
     image : ndarray, shape (H, W, C)
         uint8, or floats in [0, 1]; one or three channels.
     label : int, optional
@@ -55,13 +56,15 @@ def saliency(
     class_names : sequence of str, optional
         By default the class indices.
     axes : sequence of four Axes, optional
-        Where to draw: the image, gradient, occlusion, Grad-CAM.
+        Where to draw: the image, gradient, occlusion, Grad-CAM. Without that, three are enough.
 
     Returns
     -------
     Figure
     """
-    axes = new_axes(10, 3.3, columns=4) if axes is None else axes
+    has_maps = last_maps(model) is not None
+    if axes is None:
+        axes = new_axes(10, 3.3, columns=4) if has_maps else new_axes(7.5, 3.3, columns=3)
     pixels = to_float(np.asarray(image), model.dtype)
     probabilities = softmax(model.predict(np.asarray(image)[np.newaxis]))[0]
     label = int(probabilities.argmax()) if label is None else label
@@ -70,12 +73,15 @@ def saliency(
         _draw_pixels(axes[0], pixels),
         draw_signed(axes[1], class_gradient(model, image, label).sum(axis=-1)),
         draw_signed(axes[2], occlusion(model, image, label)),
-        _draw_heat(axes[3], grad_cam(model, image, label), pixels),
     ]
+    if has_maps:
+        drawn.append(_draw_heat(axes[3], grad_cam(model, image, label), pixels))
     titles = (f"P({name}) = {100 * probabilities[label]:.0f} %", "Gradient", "Occlusion, 5x5", "Grad-CAM")
     bars = ("pixel value", "gradient of the logit", "decrease of the logit", "weighted maps")
-    for ax, values, title, bar in zip(axes, drawn, titles, bars, strict=True):
+    for ax, values, title, bar in zip(axes, drawn, titles, bars, strict=False):
         _finish(ax, values, title, bar)
+    for ax in axes[len(drawn) :]:
+        ax.set_axis_off()
     return figure_of(axes[0])
 
 

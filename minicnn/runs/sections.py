@@ -1,11 +1,13 @@
 """The sections of a report, each of them a function that yields fragments of HTML: here, the pictures."""
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from minicnn import plots
+from minicnn.insight.saliency import last_maps
 from minicnn.metrics import confusion_matrix
 from minicnn.plots.style import new_axes
 from minicnn.plural import counted
@@ -19,6 +21,7 @@ from minicnn.training import History
 _MAPPED = 1500  # images in the map of the last hidden layer; more would hide each other
 _PHONE = 4.8  # width in inches of a picture whose text can be read on a phone
 _FEW = 10  # classes whose confusion matrix has room on a phone
+Section = Callable[[Evaluation], Iterator[str]]
 
 
 def _learning(evaluation: Evaluation) -> Iterator[str]:
@@ -84,6 +87,20 @@ def _mistakes(evaluation: Evaluation) -> Iterator[str]:
     )
 
 
+def _if_traced(section: Section) -> Section:
+    """Decorate a section that looks into the model: if that is impossible, it says why."""
+
+    @functools.wraps(section)
+    def drawn(evaluation: Evaluation) -> Iterator[str]:
+        try:
+            yield from section(evaluation)
+        except ValueError as error:
+            yield paragraph(f"Not drawn, since it cannot be computed for this model: {error}.")
+
+    return drawn
+
+
+@_if_traced
 def _one_image(evaluation: Evaluation) -> Iterator[str]:
     model, names, k = evaluation.run.model, evaluation.names, evaluation.example
     answer = names[evaluation.probabilities[k].argmax()]
@@ -98,16 +115,18 @@ def _one_image(evaluation: Evaluation) -> Iterator[str]:
         "a cell for each class. Blue is positive, orange negative, darker for more.",
         plots.feature_maps(model, image, names, limit=8, width=_PHONE),
     )
+    cam = " Grad-CAM: where the filters of the last convolution that speak for the class respond."
+    cam *= last_maps(model) is not None
     yield picture(
         plots.saliency(model, image, None, names),
         f"Pixels that decide the answer to {shown}",
         f"Which pixels speak for {answer} (blue), and which against it (orange). Gradient: what a brighter "
-        "pixel would change. Occlusion: what is lost where a square is covered. Grad-CAM: where the filters "
-        "of the last convolution that speak for the class respond.",
+        f"pixel would change. Occlusion: what is lost where a square is covered.{cam}",
         plots.saliency(model, image, None, names, new_axes(_PHONE, 5.6, columns=2, rows=2)),
     )
 
 
+@_if_traced
 def _map(evaluation: Evaluation) -> Iterator[str]:
     if len(evaluation.images) > 1:
         some = slice(0, _MAPPED)

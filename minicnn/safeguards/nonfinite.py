@@ -71,19 +71,34 @@ def _collected(seen: list[str]) -> np.errstate:
     return np.errstate(over="call", invalid="call", under="ignore", call=lambda kind, flag: seen.append(kind))
 
 
+class Explained:
+    """A block that looks into a model: overflows, and weights that are not finite, are told in a sentence."""
+
+    def __init__(self, model: Any, name: str) -> None:
+        self.model, self.name = model, name
+        self.seen: list[str] = []
+        self.noting: np.errstate | None = None
+
+    def __enter__(self) -> None:
+        if np.geterr()["over"] != "call":  # else an outer block tells it
+            self.noting = _collected(self.seen)
+            self.noting.__enter__()
+
+    def __exit__(self, kind: Any, *error: Any) -> None:
+        if self.noting is None:
+            return
+        self.noting.__exit__(kind, *error)
+        if kind is None and (self.seen or nonfinite_weights(self.model)):
+            tell(f"{self.name} found numbers in the model that are not finite. {advice('')}")
+
+
 def explained(function: F) -> F:
     """Decorate a function that looks into a model, its first argument: overflows are told in one sentence."""
 
     @functools.wraps(function)
     def told(model: Any, *args: Any, **kwargs: Any) -> Any:
-        if np.geterr()["over"] == "call":
+        with Explained(model, function.__name__):
             return function(model, *args, **kwargs)
-        seen: list[str] = []
-        with _collected(seen):
-            result = function(model, *args, **kwargs)
-        if seen or nonfinite_weights(model):
-            tell(f"{function.__name__} found numbers in the model that are not finite. {advice('')}")
-        return result
 
     return cast(F, told)
 

@@ -114,17 +114,59 @@ def test_trace_of_containers_in_training_mode_is_that_of_training():
     np.testing.assert_array_equal(trace.dx, model.backward(dy))
 
 
-def test_trace_refuses_composite_layers_with_dropout():
-    class Twice(Layer):
-        def init_params(self, input_shape, rng):
-            self.drop = Dropout(0.5).build(input_shape, rng)
+class Block(Layer):
+    """A layer of one's own that is made of layers which differ in training."""
 
-        def forward(self, x):
-            return self.drop(x)
+    def init_params(self, input_shape, rng):
+        self.parts = [Dense(3), BatchNorm(), Sequential([Dropout(0.5)])]
+        for part in self.parts:
+            input_shape = part.build(input_shape, rng).output_shape
 
-    model = Sequential([Twice()]).build((3,), rng=0)
-    with pytest.raises(ValueError, match=r"with Dropout or BatchNorm cannot be traced .*, got Twice"):
-        Trace(model, np.ones((1, 3)))
+    def forward(self, x):
+        y = x
+        for part in self.parts:
+            y = part(y)
+        return x + y
+
+    def backward(self, dy):
+        dx = dy
+        for part in reversed(self.parts):
+            dx = part.backward(dx)
+        return dx + dy
+
+
+class SometimesSkipped(Layer):
+    """A layer that holds another one, and draws random numbers itself."""
+
+    def init_params(self, input_shape, rng):
+        self.rng, self.inner = rng.spawn(1)[0], Dense(3).build(input_shape, rng)
+
+    def forward(self, x):
+        return x + self.inner(x) * (self.rng.integers(0, 2, (len(x), 1)) * 2 if self.training else 1)
+
+
+def test_trace_gradients_of_own_layers_made_of_layers_are_those_of_an_answer():
+    model, rng = (
+        Sequential([Block(), Dense(2)]).build((3,), rng=0, dtype=np.float64),
+        np.random.default_rng(1),
+    )
+    for parameter in model.parameters():
+        parameter.value = parameter.value + rng.uniform(0.1, 0.5, parameter.shape)
+    x, dy, direction = (rng.standard_normal(shape) for shape in ((4, 3), (4, 2), (4, 3)))
+    trace = Trace(model, x)
+    np.testing.assert_allclose(trace.outputs[-1], model.predict(x), rtol=1e-12)
+    trace.backward(dy)
+    moved = [(model.predict(x + h * direction) * dy).sum() for h in (1e-6, -1e-6)]
+    assert (trace.dx * direction).sum() == pytest.approx((moved[0] - moved[1]) / 2e-6, rel=1e-7)
+
+
+def test_trace_has_outputs_but_no_gradients_of_a_layer_of_layers_that_is_random_itself():
+    model = Sequential([SometimesSkipped(), ReLU()]).build((3,), rng=0)
+    x = np.random.default_rng(1).standard_normal((5, 3)).astype(np.float32)
+    trace = Trace(model, x)
+    np.testing.assert_allclose(trace.outputs[-1], model.predict(x), rtol=1e-6)
+    with pytest.raises(ValueError, match=r"SometimesSkipped draws random .* no gradients in"):
+        trace.backward(np.ones((5, 3), np.float32))
 
 
 def test_trace_demands_a_batch_for_a_built_model():

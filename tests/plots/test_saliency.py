@@ -5,6 +5,7 @@ from minicnn import Conv2D, Dense, Flatten, ReLU, Rescaling, Sequential
 from minicnn.insight import class_gradient, grad_cam, occlusion, strongest_patches
 from minicnn.ops.activations import softmax
 from minicnn.plots import patches, saliency
+from minicnn.plots.style import new_axes
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +34,19 @@ def test_saliency_explains_the_predicted_class(net):
     image = np.random.default_rng(1).integers(0, 256, (8, 7, 3)).astype(np.uint8)
     answer = net.predict(image[np.newaxis]).argmax()
     assert saliency(net, image).axes[0].get_title(loc="left").startswith(f"P({answer}) = ")
+
+
+def test_a_net_without_maps_has_no_grad_cam():
+    image = np.random.default_rng(1).random((8, 7, 3), np.float32)
+    dense = Sequential([Flatten(), Dense(4)]).build((8, 7, 3), rng=0)
+    titles = ["Gradient", "Occlusion, 5x5"]
+    figure = saliency(dense, image)
+    assert [axes.get_title(loc="left") for axes in figure.axes[1:3]] == titles
+    assert len(figure.axes) == 6  # with the colour bars
+    axes = new_axes(4, 4, columns=2, rows=2)
+    saliency(dense, image, axes=axes)
+    assert [ax.axison for ax in axes] == [True, True, True, False]
+    np.testing.assert_array_equal(axes[1].images[0].get_array(), figure.axes[1].images[0].get_array())
 
 
 def test_patches_are_the_strongest_with_their_values(net):

@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from minicnn import SGD, Conv2D, Dense, Flatten, GroupNorm, Layer, ReLU, Sequential, Trainer, insight
+from minicnn import SGD, Conv2D, Dense, Flatten, GroupNorm, Layer, ReLU, Sequential, Trainer, insight, plots
 from minicnn.losses import mean_squared_error
 
 RNG = np.random.default_rng(0)
@@ -201,6 +201,7 @@ LOOKS = {
     "occlusion": lambda model: insight.occlusion(model, X[0], 0),
     "last_hidden": lambda model: insight.last_hidden(model, X),
     "strongest_patches": lambda model: insight.strongest_patches(model, X, 0, 1),
+    "Trace": lambda model: insight.Trace(model, X),
 }
 
 
@@ -215,8 +216,24 @@ def test_looking_into_a_net_that_diverged_says_so_once(name, look):
     assert len(told) == 1
     with np.errstate(all="raise"), pytest.raises(FloatingPointError, match=message):
         look(model)
+    with np.errstate(all="ignore"), warnings.catch_warnings(action="error"):
+        look(model)
     with pytest.raises(ValueError, match="`features` must be finite, got NaN or infinite values"):
         insight.principal_components(np.array([[0.0, np.inf], [1.0, 2.0]]))
+
+
+@pytest.mark.filterwarnings("error")
+def test_gradients_of_a_trace_that_overflow_are_told_in_one_sentence():
+    model = net()
+    with np.errstate(all="ignore"):
+        model[-1].kernel.value = model[-1].kernel.value * 1e38
+    trace = insight.Trace(model, np.zeros_like(X))
+    with pytest.warns(UserWarning, match="^Trace.backward found numbers in the model that are not") as told:
+        trace.backward(np.full(trace.outputs[-1].shape, 1e5, np.float32))
+    assert len(told) == 1
+    with pytest.warns(UserWarning, match="^Trace found numbers in the model that are not finite") as told:
+        plots.feature_maps(diverged(), X[0])
+    assert len(told) == 1
 
 
 def test_the_own_function_of_a_user_gets_the_overflows():
