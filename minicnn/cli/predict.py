@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -96,16 +97,13 @@ def _outputs(trained: Run, read: Reader, paths: Sequence[str]) -> Iterator[tuple
     """Yield each path with its logits, or None if it cannot be read, which is reported."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from tqdm import tqdm
-
     def attempt(path: str) -> np.ndarray | Exception:
         try:
             return read(path)
         except (ValueError, OSError) as error:
             return error
 
-    bar = tqdm(total=len(paths), unit=" pictures", disable=None, delay=1, leave=False, dynamic_ncols=True)
-    with quiet(), bar, ThreadPoolExecutor() as pool:
+    with quiet(), progress_bar(len(paths)) as bar, ThreadPoolExecutor() as pool:
         for start in range(0, len(paths), _BATCH):
             batch = paths[start : start + _BATCH]
             found = list(pool.map(attempt, batch))
@@ -119,6 +117,14 @@ def _outputs(trained: Run, read: Reader, paths: Sequence[str]) -> Iterator[tuple
                     yield path, None
                 else:
                     yield path, next(rows)
+
+
+def progress_bar(count: int) -> Any:
+    """Return a bar on stderr, if that is a terminal, and the answers do not appear on the same one."""
+    from tqdm import tqdm
+
+    hidden = True if sys.stdout.isatty() else None
+    return tqdm(total=count, unit=" pictures", disable=hidden, delay=1, leave=False, dynamic_ncols=True)
 
 
 def _write_line(path: str, best: Sequence[tuple[str, float]]) -> None:

@@ -1,3 +1,4 @@
+import os
 import re
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from PIL import Image
 from toy_data import write_folder
 
 from minicnn.cli import main
+from minicnn.cli.predict import progress_bar
 from minicnn.datasets.images import load_digit_image
 from minicnn.ops.activations import softmax
 from minicnn.runs import TrainConfig, create_run, load_data, open_run, train
@@ -55,6 +57,21 @@ def test_predict_continues_after_an_unreadable_picture(place, capsys):
     assert captured.out.count("\n") == 1
     assert captured.err.count("\n") == 3
     assert all(line.startswith("minicnn predict: ") for line in captured.err.splitlines())
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="no terminals for tests on this system")
+def test_a_bar_does_not_stand_between_the_answers(monkeypatch, tmp_path):
+    (first, one), (second, other) = os.openpty(), os.openpty()
+    answers = tmp_path / "answers"
+    with open(one, "w") as stderr, open(other, "w") as terminal, answers.open("w") as file:
+        monkeypatch.setattr(sys, "stderr", stderr)
+        for stdout, hidden in ((terminal, True), (file, False)):
+            monkeypatch.setattr(sys, "stdout", stdout)
+            with progress_bar(3) as bar:
+                assert bool(bar.disable) == hidden
+        monkeypatch.undo()
+    os.close(first)
+    os.close(second)
 
 
 def test_predict_needs_a_net_for_digits(tmp_path, capsys):
