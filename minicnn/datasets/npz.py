@@ -6,19 +6,18 @@ size before anything is allocated.
 
 import math
 import os
-import tokenize
 import zipfile
 import zlib
 
 import numpy as np
 
 from minicnn.datasets.folder import Split
+from minicnn.datasets.npy_header import MAX_HEADER, read_npy_header
 from minicnn.datasets.picture_files import shown
 from minicnn.errors import FileFormatError
 from minicnn.validation import check_file
 
 _MAX_RATIO = 1032  # deflate cannot compress better than 1032:1
-_MAX_HEADER = 1 << 14  # bytes
 _FEW = 4  # channels of images
 _ARCHIVE_ERRORS = (
     OSError,
@@ -29,7 +28,6 @@ _ARCHIVE_ERRORS = (
     zipfile.BadZipFile,
     zlib.error,
 )
-_HEADER_ERRORS = (ValueError, SyntaxError, TypeError, tokenize.TokenError)
 
 
 def load_npz(path: str | os.PathLike[str]) -> tuple[Split, Split]:
@@ -80,7 +78,7 @@ def read_npz(path: str | os.PathLike[str]) -> tuple[dict[str, Split], list[str] 
             splits = {part: (_images(archive, f"x_{part}"), _labels(archive, f"y_{part}")) for part in parts}
             class_names = _class_names(archive) if "class_names" in names else None
         _check_shapes(splits, class_names)
-    except (*_ARCHIVE_ERRORS, *_HEADER_ERRORS) as error:
+    except (*_ARCHIVE_ERRORS, ValueError) as error:
         reason = str(error) if isinstance(error, FileFormatError) else f"its content is damaged ({error})"
         raise FileFormatError(f"{shown(file)} is not a data set of arrays (.npz): {reason}") from error
     return splits, class_names
@@ -148,15 +146,14 @@ def _class_names(archive: zipfile.ZipFile) -> list[str]:
 def _array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
     """Return an array of an archive, whose size has been compared with that of the file."""
     info = archive.getinfo(f"{name}.npy")
-    if info.file_size > info.compress_size * _MAX_RATIO:
+    held = min(info.compress_size, os.path.getsize(str(archive.filename)))  # the former is declared, too
+    if info.file_size > held * _MAX_RATIO:
         raise FileFormatError(f"{name} declares {info.file_size} bytes, more than the file can contain")
     with archive.open(info) as file:
-        version = np.lib.format.read_magic(file)
-        read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-        shape, _, dtype = read[version](file, max_header_size=_MAX_HEADER)
+        shape, _, dtype = read_npy_header(file)
         if dtype.hasobject:
             raise FileFormatError(f"{name} holds Python objects, which are never read: they can run any code")
         if file.tell() + math.prod(shape) * dtype.itemsize != info.file_size:
             raise FileFormatError(f"{name} declares shape {shape}, which does not fit its size")
     with archive.open(info) as file:
-        return np.lib.format.read_array(file, allow_pickle=False, max_header_size=_MAX_HEADER)
+        return np.lib.format.read_array(file, allow_pickle=False, max_header_size=MAX_HEADER)

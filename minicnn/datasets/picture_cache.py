@@ -12,6 +12,7 @@ import numpy as np
 
 from minicnn.datasets.class_folders import Listing
 from minicnn.datasets.image_reader import ImageReader
+from minicnn.datasets.npy_header import read_npy_header
 
 _VERSION = 1
 _MAX_TRAILER = 1 << 28  # bytes
@@ -44,9 +45,7 @@ def read_cache(path: Path, key: str, shape: tuple[int, ...]) -> tuple[PictureCac
     """Return a cache and why some rows could not be read; None if there is none that was made from this."""
     try:
         with path.open("rb") as file:
-            if np.lib.format.read_magic(file) != (1, 0):
-                return None
-            found, fortran, dtype = np.lib.format.read_array_header_1_0(file)
+            found, fortran, dtype = read_npy_header(file)
             offset, size = file.tell(), int(np.prod(shape, dtype=np.int64))
             length = os.fstat(file.fileno()).st_size - offset - size
             if (found, fortran, dtype) != (shape, False, np.uint8) or not 0 < length <= _MAX_TRAILER:
@@ -75,9 +74,7 @@ def _is_cache(path: Path) -> bool:
     """Return whether a file is an array of pictures with something behind it, as only caches are."""
     try:
         with path.open("rb") as file:
-            if np.lib.format.read_magic(file) != (1, 0):
-                return False
-            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+            shape, _, dtype = read_npy_header(file)
             end = file.tell() + int(np.prod(shape, dtype=np.int64))
             return len(shape) == 4 and dtype == np.uint8 and os.fstat(file.fileno()).st_size > end
     except ValueError:

@@ -1,4 +1,5 @@
 import os
+import random
 import signal
 import time
 from pathlib import Path
@@ -6,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from datasets.letters import write_letters
+from fuzz.mutations import mutated
 from PIL import Image
 
 from minicnn import Adam, Conv2D, Dense, Flatten, Pool2D, ReLU, Sequential, Trainer
@@ -192,6 +194,28 @@ def test_files_that_cannot_be_read_are_named_when_they_are_needed(tmp_path):
         (pictures / "A" / "002.png").write_bytes(b"")
         os.utime(pictures / "A" / "002.png", (1, 1))
         assert np.array_equal(found[0], x[2])
+
+
+def test_a_mutated_cache_is_made_again_or_not_taken_for_one(tmp_path):
+    pictures, cache, draws = (
+        write_letters(tmp_path / "letters", "AB", 1),
+        tmp_path / "c.npy",
+        random.Random(3),
+    )
+    ImageFolder(pictures, 4, cache=cache)
+    whole, (x, _) = cache.read_bytes(), load_image_folder(pictures, 4)[0]
+    damaged = [whole.replace(b"}", b"'", 1), *(mutated(whole[:128], draws) + whole[128:] for _ in range(60))]
+    outcomes = set()
+    for content in damaged:
+        cache.write_bytes(content)
+        try:
+            ((found, _),) = ImageFolder(pictures, 4, cache=cache).batches([np.arange(2)])
+        except FileExistsError:
+            outcomes.add("not taken for a cache")
+        else:
+            assert np.array_equal(found, x)
+            outcomes.add("made again")
+    assert len(outcomes) == 2
 
 
 @pytest.mark.skipif(os.name != "posix", reason="kills processes by signal")

@@ -130,6 +130,18 @@ def test_an_archive_that_declares_more_than_it_has_is_refused_unread(tmp_path):
         load_npz(path)
 
 
+def test_an_archive_whose_index_declares_more_than_the_file_has_is_refused_unread(tmp_path):
+    path = saved(tmp_path)
+    content, size = bytearray(path.read_bytes()), (1 << 32) - 2
+    entry = content.index(b"PK\1\2")  # of the index: sizes at 20 (compressed) and 24
+    content[entry + 20 : entry + 28] = struct.pack("<II", size, size)
+    path.write_bytes(content)
+    with pytest.raises(
+        FileFormatError, match=f"x_train declares {size} bytes, more than the file can contain"
+    ):
+        load_npz(path)
+
+
 def test_a_mutated_archive_gives_its_content_or_our_error(tmp_path):
     draws = random.Random(0)
     wholes = [saved(tmp_path, save).read_bytes() for save in (np.savez, np.savez_compressed)]
