@@ -211,8 +211,22 @@ def _class_indices(labels: np.ndarray, classes: int) -> np.ndarray:
             raise ValueError(
                 f"a column of labels must be binary, 0 or 1, got {wrong}; class indices must have shape (N,)"
             )
+        _require_one_class(labels)
         labels = _predicted_classes(labels)
     return check_class_indices(labels, classes)
+
+
+def _require_one_class(rows: np.ndarray) -> None:
+    """Raise ValueError if a row of labels has several classes, or none: it is no distribution, and tied."""
+    if rows.shape[1] < 2:
+        return
+    best = rows.max(axis=1, keepdims=True)
+    tied = (rows == best).sum(axis=1) > 1
+    if tied.any():
+        wrong = tied & (np.abs(rows.sum(axis=1) - 1.0) > 1e-3)
+        if wrong.any():
+            row = np.array2string(rows[wrong][0], threshold=8)
+            raise ValueError(f"each row of labels must have one class, as one-hot rows do, got {row}")
 
 
 def _class_count(side: np.ndarray) -> int:

@@ -1,7 +1,9 @@
+import functools
+
 import numpy as np
 import pytest
 
-from minicnn.metrics import accuracy, confusion_matrix, top_k_accuracy
+from minicnn.metrics import accuracy, confusion_matrix, macro_f1, top_k_accuracy
 
 SCORES = np.array([[0.1, 0.7, 0.2], [0.5, 0.1, 0.4], [0.3, 0.3, 0.4], [0.2, 0.5, 0.3]])
 
@@ -130,3 +132,16 @@ def test_confusion_matrix_has_as_many_classes_as_it_is_told():
 def test_confusion_matrix_refuses_what_does_not_fit(labels, predictions, error, sentence):
     with pytest.raises(error, match=sentence):
         confusion_matrix(labels, predictions)
+
+
+@pytest.mark.parametrize("metric", [accuracy, macro_f1, functools.partial(top_k_accuracy, k=1)])
+def test_labels_with_several_classes_or_none_are_refused(metric):
+    scores = np.array([[0.2, 0.5, 0.3], [0.6, 0.3, 0.1]])
+    for rows in ([[1, 1, 0], [0, 0, 1]], [[0, 0, 0], [0, 1, 0]], [[0, 1, 0], [1.0, 1.0, 1.0]]):
+        with pytest.raises(
+            ValueError, match="each row of labels must have one class, as one-hot rows do, got"
+        ):
+            metric(scores, rows)
+    soft = [[0.5, 0.5, 0.0], [0.9, 0.05, 0.05]]  # of two images that were mixed
+    assert metric(scores, soft) == metric(scores, [0, 0])
+    assert metric(scores, [[-1, 1, -1], [1, -1, -1]]) == metric(scores, [1, 0])

@@ -96,6 +96,11 @@ def _check_shapes(splits: dict[str, Split], class_names: list[str] | None) -> No
             raise FileFormatError(f"x_{part} has {len(x)} images, but y_{part} {len(y)} labels")
         if x.shape[1:] != shape:
             raise FileFormatError(f"images of x_train have shape {shape}, those of x_{part} {x.shape[1:]}")
+        if (x.dtype == np.uint8) != (splits["train"][0].dtype == np.uint8):
+            raise FileFormatError(
+                f"x_train is {splits['train'][0].dtype}, but x_{part} {x.dtype}: uint8 images are scaled to "
+                f"[0, 1], and others are not, so both must have the same dtype"
+            )
         if class_names is not None and len(y) and y.max() >= len(class_names):
             raise FileFormatError(
                 f"y_{part} has the label {y.max()}, but there are {len(class_names)} class_names"

@@ -18,8 +18,12 @@ from minicnn.validation import check_numbers
 
 _FEWEST = 64  # values of an example that may be an image
 _UNSCALED = 32  # images whose values are at least 0 and reach this have not been scaled
+_UNSCALED_SIGNED = 128  # the same, if some are negative
+_TINY = 1 / 64  # floats from 0 to less than this have been scaled twice
+_RATIO = 8  # of the largest value in the training to another: another scale, not another sample
 _FEW_CHANNELS = 4  # of images
 _SAMPLE = 32  # examples that are looked at
+_SEVERAL = 8  # examples, of which not all are blank or dark by chance
 
 
 @dataclass
@@ -27,6 +31,7 @@ class _Noted:
     """What is known of a model's inputs."""
 
     trained_on: tuple[float, float] | None = None
+    classes: list[str] | None = None  # of the folder of pictures that it was trained on
     warned: set[str] = field(default_factory=set)
 
 
@@ -64,6 +69,38 @@ def share_notes(model: Any, replicas: Iterable[Any]) -> None:
         _keep(replica, _notes(model))
 
 
+def class_names(source: Any) -> list[str] | None:
+    """Return the names of the classes of a folder of pictures; None for other examples."""
+    return getattr(source, "names", None)
+
+
+def note_classes(model: Any, names: list[str] | None) -> None:
+    """Remember the classes that a model is trained on."""
+    _notes(model).classes = names
+
+
+def check_classes(source: Any, name: str, trained: list[str] | None) -> None:
+    """Raise ValueError if a folder of pictures has other classes than that of the training, if known.
+
+    The label of a class is its place among the sorted names.
+    """
+    names = class_names(source)
+    if names and trained and names != trained:
+        raise ValueError(
+            f"{name} has the classes {_listed(names)}, but the model was trained on {_listed(trained)}: "
+            f"labels count them in this order, so they must be the same"
+        )
+
+
+def trained_classes(model: Any) -> list[str] | None:
+    """Return the classes that a model was trained on, if they are known."""
+    return _notes(model).classes
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (f" ... ({len(names)})" if len(names) > 5 else "")
+
+
 def check_scale(model: Any, x: np.ndarray, name: str, training: bool = False) -> None:
     """Warn if the values of examples are hardly what the model expects; remember those of a training."""
     x = np.asarray(x)
@@ -78,14 +115,18 @@ def check_scale(model: Any, x: np.ndarray, name: str, training: bool = False) ->
             f"transpose them by `x.transpose(0, 2, 3, 1)`",
         )
     values = _range(x, wants_bytes)
-    if problem := _problem(name, x.dtype, values, wants_bytes, None if training else notes.trained_on):
+    trained_on = None if training else notes.trained_on
+    problem = _problem(name, x.dtype, values, wants_bytes, trained_on, len(x) >= _SAMPLE)
+    if problem:
         _warn(notes, *problem)
     if training:
         notes.trained_on = values
 
 
 def _looks_channels_first(shape: tuple[int, ...]) -> bool:
-    return len(shape) == 4 and shape[1] in (1, 3) and shape[2] == shape[3] > _FEW_CHANNELS
+    if len(shape) != 4 or min(shape[2:]) <= _FEW_CHANNELS:
+        return False
+    return shape[1] in (1, 3) if shape[2] == shape[3] else shape[1] == 3
 
 
 def _begins_with_user_code(model: Any) -> bool:
@@ -99,9 +140,15 @@ def _problem(
     values: tuple[float, float],
     wants_bytes: bool,
     trained_on: tuple[float, float] | None,
+    are_many: bool,
 ) -> tuple[str, str] | None:
     """Return what is wrong with inputs from one value to another: its kind, and a message."""
     low, high = values
+    if low < 0 and max(-low, high) >= _UNSCALED_SIGNED and not wants_bytes and not trained_on:
+        return "unscaled", (
+            f"{name} has {dtype} values from {low:g} to {high:g}, which are used as they are: bring them to "
+            f"a scale of about 1, such as `(x - x.mean()) / x.std()`"
+        )
     if low >= 0 and high >= _UNSCALED and not wants_bytes:
         whole = dtype.kind != "f" and dtype != np.uint8
         use = "pass them as uint8, or divide them" if whole and high <= 255 else "divide them"
@@ -114,10 +161,43 @@ def _problem(
             f"{name} has {dtype} values from {low:g} to {high:g}, but the model begins with Rescaling, "
             f"which takes 0 to 255: pass uint8 images, or multiply by 255"
         )
-    if trained_on and _differs(trained_on, values):
+    if trained_on and _differs(trained_on, values, are_many):
         return "another scale", (
             f"{name} gives inputs from {low:g} to {high:g}, but the model was trained on {trained_on[0]:g} "
             f"to {trained_on[1]:g}: preprocess both in the same way"
+        )
+    return None
+
+
+def check_content(model: Any, x: np.ndarray, name: str) -> None:
+    """Warn if examples to train on hold hardly anything: one value, or hardly a part of their range."""
+    x = np.asarray(x)
+    if x.size < _FEWEST * len(x) or len(x) < _SEVERAL or x.dtype.kind not in "iuf":
+        return
+    if problem := _faint(name, x, takes_bytes(model)):
+        _warn(_notes(model), *problem)
+
+
+def some_of(x: np.ndarray) -> np.ndarray:
+    """Return evenly spaced ones of the examples."""
+    return x[:: max(-(-len(x) // _SAMPLE), 1)]
+
+
+def _faint(name: str, x: np.ndarray, wants_bytes: bool) -> tuple[str, str] | None:
+    """Return what is wrong with examples that hold hardly anything: its kind, and a message."""
+    some = some_of(x)
+    low, high = float(some.min()), float(some.max())
+    if low == high:
+        return "constant", f"all values of {name} are {low:g}, so that there is nothing to learn from"
+    if x.dtype == np.uint8 and high <= 1 and not wants_bytes:
+        return "bits", (
+            f"{name} has uint8 values of 0 and 1 only, which are scaled as pixels are, to 0 and 1/255: pass "
+            f"floats, `x.astype(np.float32)`, or multiply by 255"
+        )
+    if x.dtype.kind == "f" and low >= 0 and high < _TINY:
+        return "scaled twice", (
+            f"{name} has {x.dtype} values from {low:g} to {high:g}, as of images that were divided by 255 "
+            f"twice: bring them to [0, 1]"
         )
     return None
 
@@ -126,17 +206,19 @@ def _range(x: np.ndarray, wants_bytes: bool) -> tuple[float, float]:
     """Return the lowest and the highest input that some examples become."""
     if x.dtype == np.uint8:
         return 0.0, 255.0 if wants_bytes else 1.0
-    some = x[:: -(-len(x) // _SAMPLE)]
+    some = some_of(x)
     return float(some.min()), float(some.max())
 
 
-def _differs(trained: tuple[float, float], now: tuple[float, float]) -> bool:
-    """Return whether these are two scales, rather than two samples of one."""
-    for (low, high), (_, other_high) in itertools.permutations((trained, now)):
+def _differs(trained: tuple[float, float], now: tuple[float, float], are_many: bool) -> bool:
+    """Return whether these are two scales, rather than two samples of one; `are_many` are no sample."""
+    for (low, high), (other_low, other_high) in itertools.permutations((trained, now)):
         if low >= 0 and high >= _UNSCALED and 0 < other_high <= 1:
             return True  # 0 to 255, and 0 to 1
-    (low, _), (other_low, other_high) = trained, now
-    return low < -0.25 and other_low >= 0 and 0 < other_high <= 1  # standardized, and 0 to 1
+        if low < -0.25 and other_low >= 0 and 0 < other_high <= 1:
+            return True  # standardized, and 0 to 1
+    before, after = (max(-low, high) for low, high in (trained, now))
+    return after > _RATIO * before > 0 or (are_many and before > _RATIO * after > 0)
 
 
 def _notes(model: Any) -> _Noted:

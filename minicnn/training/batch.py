@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import numpy as np
 
 from minicnn.errors import noted
 from minicnn.parallel.ranks import Ranks
+from minicnn.safeguards.global_random import no_global_random
 from minicnn.training.sources import ExampleSource
 from minicnn.training.weighting import class_weights
 from minicnn.validation import check_int
@@ -113,6 +115,11 @@ class Batches:
         self.accumulate_steps = check_int(accumulate_steps, "accumulate_steps", low=1)
         self.class_weight = class_weight
 
+    @property
+    def steps(self) -> int | None:
+        """The number of steps of an epoch; None if it is not known."""
+        return None if self.size is None else -(-self.size // self.batch_size)
+
     def peek(self, epoch: int) -> None:
         """Find out whether examples have weights, if only the first batch of a fit, in this epoch, tells."""
 
@@ -132,7 +139,9 @@ class Batches:
         """Return a part with augmented examples, and with the weights of their classes."""
         x, y, weights = part
         if self.augment is not None and len(x):
-            x = _augmented(self.augment, x, np.random.default_rng(seeds))
+            is_first = seeds[1:] == [0, 1, 0]  # of a training
+            with no_global_random("`augment`") if is_first else contextlib.nullcontext():
+                x = _augmented(self.augment, x, np.random.default_rng(seeds))
         if self.class_weight is not None:
             by_class = class_weights(y, self.class_weight)
             weights = by_class if weights is None else weights * by_class

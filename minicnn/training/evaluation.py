@@ -2,7 +2,6 @@
 
 import functools
 import math
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -10,25 +9,21 @@ from typing import Any, cast
 import numpy as np
 
 from minicnn.batch_sums import summing
-from minicnn.layers import Layer, ReLU, Residual, Sigmoid, Softmax
 from minicnn.layers._prediction import prediction_batch
-from minicnn.losses import LOSSES, binary_cross_entropy_with_logits, softmax_cross_entropy
+from minicnn.losses import LOSSES, softmax_cross_entropy
 from minicnn.metrics import METRICS, accuracy
 from minicnn.parallel.ranks import Ranks
 from minicnn.parallel.whole_batch import asks_for_sums
-from minicnn.safeguards.inputs import input_batches
+from minicnn.safeguards.inputs import check_scale, input_batches
 from minicnn.safeguards.nonfinite import advice, is_finite, tell, watched
+from minicnn.safeguards.own_functions import call_with_copies, is_own
 from minicnn.safeguards.returned_loss import call_loss
 from minicnn.training.sources import Examples, ExampleSource, labels_of, parts_of, predict_part
 from minicnn.training.state import Loss, TrainingState
 from minicnn.training.weighting import WeightedLoss, pack
 from minicnn.validation import check_name
 
-# The activation that is a part of the loss.
-_IN_THE_LOSS: dict[Any, type[Layer]] = {
-    softmax_cross_entropy: Softmax,
-    binary_cross_entropy_with_logits: Sigmoid,
-}
+_LOOKED_AT = 32  # examples of a source to validate with
 Metric = Callable[[np.ndarray, np.ndarray], float]
 
 
@@ -65,30 +60,6 @@ def plain_function(function: Any) -> Any:
 def find_loss(loss: Any) -> Loss:
     """Return a loss by its name; anything else as it is."""
     return LOSSES[check_name(loss, LOSSES, "loss")] if isinstance(loss, str) else loss
-
-
-def warn_of_last_activation(model: Layer, loss: Loss) -> None:
-    """Warn if the model ends with the activation that the loss has, too, or with one that limits the logits.
-
-    It would learn slowly and badly.
-    """
-    last = model
-    while (layers := getattr(last, "layers", None)) and not isinstance(last, Residual):  # which adds x
-        last = layers[-1]
-    kind = _IN_THE_LOSS.get(plain_function(loss))
-    if kind is not None and type(last) is kind:
-        name = kind.__name__
-        warnings.warn(
-            f"the model ends with {name}, which {plain_function(loss).__name__} includes already: remove the "
-            f"layer {name}, so that the loss gets logits",
-            stacklevel=3,
-        )
-    elif kind is not None and type(last) is ReLU:
-        warnings.warn(
-            f"the model ends with ReLU, so that no logit can be negative: remove this layer, since "
-            f"{plain_function(loss).__name__} takes any numbers",
-            stacklevel=3,
-        )
 
 
 def is_mean(metric: Metric) -> bool:
@@ -149,13 +120,21 @@ def score(
     else:
         labels = y
     value = {} if loss is None else {"loss": _mean_loss(loss, predictions, labels, when)}
-    return value | {name: call_metric(name, metric, predictions, y) for name, metric in metrics.items()}
+    for name, metric in metrics.items():
+        what = f"the metric {name!r}"
+        called = functools.partial(call_with_copies, what, metric) if is_own(metric) else metric
+        value[name] = call_metric(name, called, predictions, y)
+    return value
 
 
 def _mean_loss(loss: Loss, predictions: np.ndarray, labels: Any, when: str) -> float:
     """Return the loss; if it overflows although the predictions do not, say so."""
     with np.errstate(all="ignore"):
-        value = float(call_loss(loss, predictions, labels)[0])
+        call = functools.partial(call_loss, loss)
+        if is_own(loss):
+            name = getattr(loss, "__name__", type(loss).__name__)
+            call = functools.partial(call_with_copies, f"the loss {name}", call)
+        value = float(call(predictions, labels)[0])
     if not math.isfinite(value) and is_finite(predictions):
         tell(f"{when}the loss is {value:g}, although all predictions are finite. {advice(when)}")
     return value
@@ -210,6 +189,13 @@ class Validation:
             lambda: score(np.concatenate(parts), y, state.loss, state.metrics, weights, when)
         )
         return {f"val_{name}": value for name, value in results.items()}
+
+    def check_scale(self) -> None:
+        """Warn if the examples have another scale than those of the training."""
+        if self.data is not None:
+            rows = slice(0, min(len(labels_of(self.data)), _LOOKED_AT))
+            x = self.data[0] if isinstance(self.data, tuple) else next(parts_of(self.data, rows))
+            check_scale(self.state.model, x, "`validation_data`")
 
     def _inputs(self, rows: slice) -> Iterator[np.ndarray]:
         """Yield what the model computes some of the predictions from."""

@@ -5,14 +5,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from minicnn.parallel.data_parallel import DataParallel
 from minicnn.safeguards.claims import changing
-from minicnn.safeguards.inputs import check_scale
+from minicnn.safeguards.inputs import check_content, check_scale, some_of
 from minicnn.safeguards.nonfinite import nonfinite_weights
 from minicnn.saving.fingerprint import data_digest
 from minicnn.training.batch import Batch, Batches
 from minicnn.training.callbacks import Callback
-from minicnn.training.evaluation import metrics_of_epoch
+from minicnn.training.evaluation import Validation, metrics_of_epoch
 from minicnn.training.history import History
 from minicnn.training.resume.checkpointer import Checkpointer
 from minicnn.training.state import TrainingState
@@ -30,7 +32,7 @@ class TrainingLoop:
         Computes loss and gradients; its replicas are kept up to date, and its `ranks` share the batches.
     batches : Batches
         Where the batches come from.
-    validate : callable
+    validate : Validation
         Returns loss and metrics of the validation data, if there is any.
     callbacks : list of Callback
         Called in this order; the checkpointer, if there is one, is the last.
@@ -43,7 +45,7 @@ class TrainingLoop:
     state: TrainingState
     data_parallel: DataParallel
     batches: Batches
-    validate: Callable[[], dict[str, float]]
+    validate: Validation
     callbacks: list[Callback]
     checkpointer: Checkpointer | None
     train_step: Callable[[Batch], Mapping[str, float]]
@@ -69,7 +71,7 @@ class TrainingLoop:
                 ranks.stage = f"epoch {state.epoch}, step {state.step}"
                 self._notify("on_batch_begin", state.step)
                 if not state.optimizer.steps:
-                    check_scale(state.model, batch.x, self._origin, training=True)
+                    self._check_inputs(batch)
                 with changing(state.model):
                     results = self.train_step(batch)
                 self._notify("on_batch_end", state.step, state.record(results, batch.size))
@@ -98,10 +100,15 @@ class TrainingLoop:
         state.model.set_weights(ranks.broadcast(state.model.get_weights))
         self.data_parallel.compares_next = True
 
-    @property
-    def _origin(self) -> str:
-        """What a batch comes from, for messages."""
-        return "`x`" if self.batches.augment is None else "what `augment` returned"
+    def _check_inputs(self, batch: Batch) -> None:
+        """Warn if examples, or those to validate with, have hardly the values that they should have."""
+        model, arrays, augmented = self.state.model, self.batches.arrays, self.batches.augment is not None
+        name, sample = "what `augment` returned" if augmented else "`x`", batch.x
+        if arrays and not augmented and not isinstance(arrays[0], np.memmap):
+            sample = some_of(arrays[0])  # of a memory-mapped array, only the rows of a step are read
+        check_content(model, sample, name)
+        check_scale(model, batch.x, name, training=True)
+        self.validate.check_scale()
 
     def _end_epoch(self) -> None:
         """Check the weights, validate, and close the epoch."""

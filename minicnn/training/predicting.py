@@ -7,6 +7,7 @@ import numpy as np
 
 from minicnn.parallel.prediction import parallel_predict
 from minicnn.safeguards.claims import reading
+from minicnn.safeguards.inputs import check_classes, trained_classes
 from minicnn.training.evaluation import score
 from minicnn.training.inputs import check_data
 from minicnn.training.sources import Examples, ExampleSource, is_source, labels_of, predict_part
@@ -28,6 +29,7 @@ class Predictor(Stepper):
     ) -> dict[str, float]:
         """Return loss and metrics over all of `x`, in evaluation mode; `batch_size` as of `Layer.predict`."""
         data = check_data(x, y, self.model)
+        check_classes(x, "`x`", trained_classes(self.model))
         labels = labels_of(data)
         weights = None if sample_weight is None else check_sample_weight(sample_weight, len(labels))
         return score(self._predict(data, batch_size), labels, self.loss, self.metrics, weights)

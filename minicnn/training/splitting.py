@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from minicnn.layers.base import Layer
+from minicnn.safeguards.inputs import check_classes, class_names, note_classes
 from minicnn.training.batch import Batches
 from minicnn.training.batches import make_batches
 from minicnn.training.inputs import check_data, check_validation
@@ -54,6 +55,7 @@ def prepare_data(
 ) -> tuple[Batches, ExampleSource | Examples | None]:
     """Return the batches and the validation data of `Trainer.fit`; `options` are those of `Batches`."""
     seed, rows = options["seed"], None
+    check_classes(validation_data, "`validation_data`", class_names(x))
     if validation_split:
         given = validation_data, sample_weight
         rows, validation_data = split_data(x, y, *given, model, validation_split, seed)
@@ -62,7 +64,9 @@ def prepare_data(
     batches = make_batches(x, y, model, batch_size, **more, **options)
     if weights and batches.labels is not None:
         check_use(weights, batches.labels if rows is None else batches.labels[rows])
-    return batches, check_validation(validation_data, model)
+    checked = check_validation(validation_data, model)
+    note_classes(model, class_names(x))
+    return batches, checked
 
 
 def split_data(

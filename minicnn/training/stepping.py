@@ -11,7 +11,9 @@ from minicnn.optimizers import Optimizer
 from minicnn.parallel.data_parallel import DataParallel
 from minicnn.parallel.ranks import Ranks
 from minicnn.parameter import Parameter
+from minicnn.safeguards.global_random import no_global_random
 from minicnn.safeguards.nonfinite import is_finite
+from minicnn.safeguards.own_functions import check_first_batch
 from minicnn.training.batch import Batch
 from minicnn.training.callbacks.base import Callback
 from minicnn.training.evaluation import is_mean, metrics_of_batch
@@ -122,8 +124,14 @@ class Stepper:
         y = batch.y
         results: dict[str, float] = {}
         data_parallel.begin_step()
+        before = None if self.optimizer.steps else y.copy()
         try:
-            loss, predictions = self._forward_backward(data_parallel, batch)
+            with contextlib.nullcontext() if before is None else no_global_random("the model or the loss"):
+                loss, predictions = self._forward_backward(data_parallel, batch)
+            if before is not None and math.isfinite(loss):
+                means = {name: metric for name, metric in self.metrics.items() if is_mean(metric)}
+                labels = labels_for_loss(before, batch.sample_weight)
+                check_first_batch(data_parallel.loss, means, predictions, labels, before)
             loss, results = self._reduce(data_parallel.parameters[0], loss, predictions, y, batch.size)
         finally:
             if not results:  # the step is not made, but forward has changed the statistics already

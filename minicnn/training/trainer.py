@@ -17,19 +17,15 @@ from minicnn.saving.checkpoints import CheckpointFolder
 from minicnn.training.batch import Augmentation
 from minicnn.training.batches import BatchSource
 from minicnn.training.callbacks.base import Callback, check_callbacks
-from minicnn.training.evaluation import (
-    Metric,
-    Validation,
-    check_metrics,
-    find_loss,
-    warn_of_last_activation,
-)
+from minicnn.training.evaluation import Metric, Validation, check_metrics, find_loss
 from minicnn.training.history import History
 from minicnn.training.loop import TrainingLoop
 from minicnn.training.lr_finder import RateSearch, find_rate
 from minicnn.training.predicting import Predictor
 from minicnn.training.progress import Progress
 from minicnn.training.resume.checkpointer import Checkpointer
+from minicnn.training.safeguards.last_layer import warn_of_last_layer
+from minicnn.training.safeguards.rates import warn_of_rates
 from minicnn.training.safeguards.rehearsal import rehearse
 from minicnn.training.sources import Examples, ExampleSource
 from minicnn.training.splitting import prepare_data
@@ -115,7 +111,7 @@ class Trainer(Predictor):
         self.callbacks = check_callbacks(callbacks)
         state.metrics = check_metrics(metrics, loss)
         super().__init__(state, Ranks(comm, rank_timeout), threads, workers)
-        warn_of_last_activation(model, loss)
+        warn_of_last_layer(model, loss)
 
     def fit(
         self,
@@ -215,6 +211,7 @@ class Trainer(Predictor):
                 callback for callback in [*called, shown] if self.ranks.rank == 0 or callback.every_rank
             ]
             rehearse(self.state, batches.labels, validation_data, called)
+            warn_of_rates(self.optimizer, epochs, batches.steps)
             self.state.begin_fit()
             fit = self.state, data_parallel, batches
             checkpointer = Checkpointer(*fit, validation_data, folder, called) if folder else None

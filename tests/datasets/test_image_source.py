@@ -246,3 +246,22 @@ def test_a_fit_says_what_does_not_fit(letters):
     with pytest.raises(TypeError, match="`y` must be omitted: ImageFolder has its own labels"):
         trainer.fit(folder, folder.y)
     assert repr(folder) == f"ImageFolder('{letters}', shape=(27, 12, 12, 3))"
+
+
+def test_a_folder_of_other_classes_is_refused_where_its_labels_count(letters, decoded, tmp_path):
+    others = ImageFolder(write_letters(tmp_path / "others", "ABD", count=2), 12, workers=0)
+    fewer = ImageFolder(write_letters(tmp_path / "fewer", "AC", count=2), 12, workers=0)
+    same = ImageFolder(write_letters(tmp_path / "same", "ABC", count=2), 12, workers=0)
+    for folder, names in ((others, "A, B, D"), (fewer, "A, C")):
+        message = f"has the classes {names}, but the model was trained on A, B, C"
+        own = new_trainer(decoded.shape[1:])
+        with pytest.raises(ValueError, match=f"`validation_data` {message}"):
+            own.fit(decoded, validation_data=folder, verbose=0)
+        assert own.optimizer.steps == 0
+        own.evaluate(folder)  # of a model whose classes are not known
+        own.fit(decoded, validation_data=same, verbose=0)
+        with pytest.raises(ValueError, match=f"`x` {message}"):
+            own.evaluate(folder)
+        own.predict(folder)  # which has no labels
+        own.fit(others, verbose=0)  # from now on, these
+        own.evaluate(others)

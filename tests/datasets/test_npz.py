@@ -155,3 +155,15 @@ def test_a_mutated_archive_gives_its_content_or_our_error(tmp_path):
         accepted += 1
         assert x.dtype.kind in "uf"
     assert accepted < 75
+
+
+@pytest.mark.parametrize("part", ["val", "test"])
+def test_parts_of_other_scales_are_refused(tmp_path, part):
+    x, y = np.arange(2 * 16, dtype=np.uint8).reshape(2, 4, 4), np.arange(2)
+    arrays = {f"{name}_{other}": array for other in ("train", "test") for name, array in (("x", x), ("y", y))}
+    np.savez(tmp_path / "a.npz", **arrays, **({"x_val": x, "y_val": y} if part == "val" else {}))
+    read_npz(tmp_path / "a.npz")
+    others = {f"x_{part}": x / 255, f"y_{part}": y}
+    np.savez(tmp_path / "a.npz", **arrays | others)
+    with pytest.raises(FileFormatError, match=f"x_train is uint8, but x_{part} float64: .* the same dtype"):
+        read_npz(tmp_path / "a.npz")

@@ -165,3 +165,62 @@ def test_channels_first_are_right_where_the_first_layer_moves_them():
     model = Sequential([Sequential([ChannelsLast(), Conv2D(2, 3)]), Flatten(), Dense(3)])
     model.build((1, 8, 8), rng=0)
     fit(Trainer(model, SGD(1e-4), threads=1), UNIT.transpose(0, 3, 1, 2))
+
+
+# --- contents, and other scales ---------------------------------------------------------------------------
+
+CONTENTS = {
+    "one value": (np.full_like(UNIT, 0.5), r"all values of `x` are 0\.5, so that there is nothing to learn"),
+    "zeros of uint8": (X * 0, "all values of `x` are 0"),
+    "bits": ((X > 99).astype(np.uint8), "uint8 values of 0 and 1 only, which are scaled .* to 0 and 1/255"),
+    "scaled twice": (UNIT / 255, "as of images that were divided by 255 twice"),
+    "signed": (X.astype(np.int16) * 10 - 999, "bring them to a scale of about 1"),
+    "mean subtracted": (X.astype(np.float32) - 128, "bring them to a scale of about 1"),
+    "channels first": (
+        np.repeat(UNIT, 3, axis=3).transpose(0, 3, 1, 2)[..., :6],
+        r"looks like \(N, C, H, W\)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CONTENTS)
+def test_examples_that_hold_hardly_anything_are_warned_of(name):
+    x, message = CONTENTS[name]
+    model = Sequential([Flatten(), Dense(3)]).build(x.shape[1:], rng=0)
+    with pytest.warns(UserWarning, match=message):
+        fit(Trainer(model, SGD(1e-9), threads=1), x)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_dark_image_or_two_is_nothing_to_warn_of():
+    own = trainer()
+    own.fit(X[:2] * 0, Y[:2], 1, 2, verbose=0)
+    own = trainer()
+    fit(own)
+    for x in (X[:1] * 0, UNIT[:1] / 255, np.concatenate([UNIT, UNIT / 50])):
+        own.predict(x)
+
+
+@pytest.mark.parametrize(
+    ("trained", "other"),
+    [
+        (UNIT, UNIT * 2 - 1),
+        (UNIT, (UNIT - 0.5) / 0.25),
+        (UNIT * 2 - 1, UNIT),
+        (UNIT, UNIT * 16),
+        (np.repeat(UNIT * 16, 3, axis=0), np.repeat(UNIT, 3, axis=0)),
+        (X, UNIT * 2 - 1),
+    ],
+)
+def test_another_scale_is_warned_of_once_in_validation_and_prediction(trained, other):
+    labels, others = np.arange(len(trained)) % 3, np.arange(len(other)) % 3
+    own = trainer()
+    with pytest.warns(UserWarning, match="`validation_data` gives inputs from .*preprocess both in the same"):
+        own.fit(trained, labels, 1, 6, validation_data=(other, others), verbose=0)
+    own = trainer()
+    own.fit(trained, labels, 1, 6, validation_data=(trained[::-1], labels), verbose=0)
+    with pytest.warns(UserWarning, match="`x` gives inputs from .*preprocess both in the same way"):
+        own.evaluate(other, others)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        own.predict(other)

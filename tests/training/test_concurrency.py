@@ -181,7 +181,8 @@ def test_a_fit_waits_for_predictions_that_began_before_it():
         threading.Timer(0.05, opened.set).start()
         fit.result(30)
     np.testing.assert_array_equal(prediction.result(), right)
-    assert losses == [True] * 4
+    assert len(losses) >= 4  # and those that look at the loss in the first batch
+    assert all(losses)
     assert not np.array_equal(before[0], model.get_weights()[0])
 
 

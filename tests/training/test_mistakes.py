@@ -12,6 +12,7 @@ import pytest
 from wrong_rules import Forgets, Hides, Rebinds, ReturnsNothing
 
 from minicnn import (
+    ELU,
     SGD,
     Adam,
     BatchNorm,
@@ -28,13 +29,18 @@ from minicnn import (
     ReLU,
     SaveBest,
     Sequential,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Tanh,
     Trainer,
 )
 from minicnn.losses import binary_cross_entropy_with_logits, mean_squared_error, softmax_cross_entropy
 from minicnn.metrics import top_k_accuracy
+from minicnn.schedules import cosine, step_decay
 
-REFUSED = TypeError, ValueError, RuntimeError, OSError
-SMALL, MANY = 40, 300
+REFUSED = TypeError, ValueError, RuntimeError, OSError, FloatingPointError
+SMALL, MANY = 68, 306
 
 
 class Count(Callback):
@@ -275,6 +281,114 @@ def wrong_rate(p):
     p.optimizer = SGD(lambda step: -1.0) if p.rng.random() < 0.5 else SGD(lambda step: np.nan)
 
 
+def limited_logits(p):
+    p.loss, p.metrics, p.validation = softmax_cross_entropy, None, None
+    if p.y.ndim == 2:
+        p.y = p.y.argmax(axis=1)
+    lasts = [Sigmoid, Tanh, ELU, SiLU, lambda: Dropout(0.5)]
+    p.layers = [
+        *p.layers,
+        lasts[p.rng.integers(len(lasts))](),
+        *([Flatten()] if p.rng.random() < 0.5 else []),
+    ]
+
+
+def labels_out_of_reach(p):
+    p.loss, p.metrics, p.validation = mean_squared_error, None, None
+    p.layers = [*p.layers, [Sigmoid, Softmax, Tanh, ReLU][p.rng.integers(4)]()]
+    p.y = p.rng.normal(size=(len(p.x), 3)) * 30
+
+
+def several_classes_in_a_row(p):
+    p.loss, p.validation = binary_cross_entropy_with_logits, None
+    p.y = np.ones((len(p.x), 3), int) - np.eye(3, dtype=int)[np.arange(len(p.x)) % 3]
+    p.metrics = [["accuracy"], ["macro_f1"]][p.rng.integers(2)]
+
+
+def steps_for_epochs(p):
+    p.more = p.more | {"accumulate_steps": 1}
+    p.x, p.y, p.batch_size, p.validation = p.x[:12], p.y[:12], 1, None
+    kinds = [lambda: cosine(0.1, 2), lambda: step_decay(0.1, 1, 0.01), lambda: cosine(0.1, 100, warmup=50)]
+    p.optimizer = SGD(kinds[p.rng.integers(3)]())
+
+
+def callback_twice(p):
+    hook = EarlyStopping("loss", 3)
+    p.callbacks += [hook, hook]
+
+
+def two_writers(p):
+    path = p.folder / "both"
+    other = CSVLogger if p.rng.random() < 0.5 else lambda path: SaveBest(path, "loss")
+    p.callbacks += [CSVLogger(path), other(path)]
+
+
+def worst_of_a_quantity(p):
+    kinds = [EarlyStopping, ReduceLROnPlateau, lambda m, mode: SaveBest(p.folder / "best", m, mode)]
+    p.callbacks.append(kinds[p.rng.integers(3)]("loss", mode="max"))
+
+
+def no_room_for_a_reduction(p):
+    p.optimizer = SGD(0.01)
+    p.callbacks.append(ReduceLROnPlateau("loss", min_lr=0.01))
+
+
+def hardly_any_content(p):
+    kinds = [lambda x: x * 0 + 3, lambda x: (x > 100).astype(np.uint8), lambda x: np.float32(x / 255 / 255)]
+    images = np.random.default_rng(0).integers(0, 256, (len(p.x), 8, 8, 1))
+    use_images(p, kinds[p.rng.integers(3)](images))
+
+
+def signed_and_unscaled(p):
+    use_images(p, np.random.default_rng(0).integers(-1000, 3000, (len(p.x), 8, 8, 1)).astype("i2"))
+
+
+def validation_of_another_scale(p):
+    x = np.random.default_rng(0).random((len(p.x), 8, 8, 1)).astype(np.float32)
+    use_images(p, x)
+    kinds = [x * 2 - 1, (x - 0.5) / 0.2, x * 16, x / 9]
+    p.validation = np.repeat(kinds[p.rng.integers(4)], 3, axis=0)[: 3 * len(p.y)], np.repeat(p.y, 3, axis=0)
+
+
+def use_images(p, images):
+    p.x, p.layers, p.validation = images, [Flatten(), Dense(3)], None
+
+
+def wrong_gradient(p):
+    factor, loss = [-1.0, 0.0, 16.0][p.rng.integers(3)], p.loss
+    p.metrics, p.validation = None, None
+
+    def own(predictions, labels):
+        value, gradient = loss(predictions, labels)
+        return value, gradient * predictions.dtype.type(factor)
+
+    p.loss = own
+
+
+def writes_into_arguments(p):
+    loss, which = p.loss, p.rng.integers(3)
+    p.validation = None
+
+    def own(predictions, labels):
+        result = loss(predictions, labels)
+        (labels if which else predictions)[...] = 0
+        return result
+
+    def metric(predictions, labels):
+        (labels if which else predictions)[...] = 0
+        return 0.5
+
+    metric.mean_over_examples = bool(p.rng.integers(2))
+    if which == 2:
+        p.metrics = {"own": metric}
+    else:
+        p.loss, p.metrics = own, None
+
+
+def global_stream(p):
+    p.augment = lambda x, rng: (x + np.random.normal(size=x.shape)).astype(np.float32)  # noqa: NPY002
+
+
 MISTAKES = [
     change_labels,
     float_labels,
@@ -296,6 +410,20 @@ MISTAKES = [
     finished_fit,
     two_weights_of_one_name,
     wrong_rate,
+    limited_logits,
+    labels_out_of_reach,
+    several_classes_in_a_row,
+    steps_for_epochs,
+    callback_twice,
+    two_writers,
+    worst_of_a_quantity,
+    no_room_for_a_reduction,
+    hardly_any_content,
+    signed_and_unscaled,
+    validation_of_another_scale,
+    wrong_gradient,
+    writes_into_arguments,
+    global_stream,
 ]
 
 

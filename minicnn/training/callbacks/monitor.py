@@ -1,12 +1,20 @@
 """The base class of callbacks that monitor a logged quantity."""
 
 import math
+import warnings
 from collections.abc import Collection, Sequence
 from typing import ClassVar
 
 from minicnn.training.callbacks.base import Callback, Logs
 from minicnn.training.evaluation import plain_function
 from minicnn.validation import check_real
+
+
+def _direction_of(monitor: str) -> bool | None:
+    """Return whether higher is better, told by a name; None if it is not known."""
+    if monitor.endswith(("loss", "error")):
+        return False
+    return True if "acc" in monitor else None
 
 
 class Monitor(Callback):
@@ -39,21 +47,24 @@ class Monitor(Callback):
         if mode not in ("auto", "min", "max"):
             raise ValueError(f"`mode` must be 'auto', 'min' or 'max', got {mode!r}")
         self.monitor, self.mode, self.min_delta = monitor, mode, check_real(min_delta, "min_delta")
-        higher: bool | None = None  # not known
-        if monitor.endswith(("loss", "error")):
-            higher = False
-        elif "acc" in monitor:
-            higher = True
-        self.higher = mode == "max" if mode != "auto" else higher
+        self.higher = mode == "max" if mode != "auto" else _direction_of(monitor)
         self.best = math.nan
 
     def check(self, names: Sequence[str] | None) -> None:
         """Raise ValueError if there is no such quantity, or it is not known which direction is better."""
+        metrics = self.state.metrics if hasattr(self, "state") else {}
+        metric = metrics.get(self.monitor.removeprefix("val_"))
+        says = getattr(plain_function(metric), "higher_is_better", None)
+        known = _direction_of(self.monitor) if says is None else bool(says)
         if self.mode == "auto":
-            metrics = self.state.metrics if hasattr(self, "state") else {}
-            metric = metrics.get(self.monitor.removeprefix("val_"))
-            says = getattr(plain_function(metric), "higher_is_better", None)
-            self.higher = self.higher if says is None else bool(says)
+            self.higher = known
+        elif known is not None and known != self.higher:
+            better = "higher" if known else "lower"
+            warnings.warn(
+                f"{type(self).__name__} with mode={self.mode!r} looks for the worst {self.monitor}, which is "
+                f"better when it is {better}",
+                stacklevel=4,
+            )
         if self.higher is None:
             raise ValueError(
                 f"{type(self).__name__} cannot tell whether {self.monitor!r} is better when it is lower or "

@@ -1,6 +1,8 @@
 """Reduce the learning rate when a monitored quantity stops improving."""
 
 import math
+import warnings
+from collections.abc import Sequence
 from typing import ClassVar
 
 from minicnn.training.callbacks.base import Logs
@@ -53,6 +55,16 @@ class ReduceLROnPlateau(Monitor):
         self.factor, self.min_lr = check_real(factor, "factor", high=1), check_real(min_lr, "min_lr")
         self.patience, self.cooldown = check_int(patience, "patience"), check_int(cooldown, "cooldown")
         self.waited = self.cooling = 0
+
+    def check(self, names: Sequence[str] | None) -> None:
+        """Warn if there is no room for a reduction."""
+        super().check(names)
+        lr = self.state.optimizer.lr
+        if not callable(lr) and 0 < lr <= self.min_lr:
+            warnings.warn(
+                f"ReduceLROnPlateau never reduces the rate: {lr:g} is not above min_lr={self.min_lr:g}",
+                stacklevel=4,
+            )
 
     def on_train_begin(self) -> None:
         """Reset; the optimizer keeps its `lr_scale`."""

@@ -3,8 +3,10 @@
 import copy
 import inspect
 import math
+import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ import numpy as np
 from minicnn.errors import located
 from minicnn.training.callbacks.base import Callback
 from minicnn.training.evaluation import Metric, is_mean, score
+from minicnn.training.safeguards.last_layer import warn_of_labels
 from minicnn.training.sources import Examples, ExampleSource, labels_of
 from minicnn.training.state import Loss, TrainingState
 
@@ -48,6 +51,7 @@ def rehearse(
     names = ["loss", *metrics]
     names += [f"val_{name}" for name in names] if validation_data is not None else []
     known: list[str] | None = names
+    _check_together(hooks)
     for hook in hooks:
         _check_hooks(hook)
         if not isinstance(getattr(hook, "state", state), TrainingState):
@@ -58,12 +62,26 @@ def rehearse(
             known = None
     functions = state.loss, metrics
     if labels is not None:
+        warn_of_labels(state.model, state.loss, labels)
         _try_labels("y", state, labels, *_builtin(*functions))
         _try_metrics(state, labels, {name: m for name, m in metrics.items() if not is_mean(m)})
     if validation_data is not None:
         others = labels_of(validation_data)
         own = functions if _differs(others, labels) else _builtin(*functions)
         _try_labels("validation_data", state, others, *copy.deepcopy(own))
+
+
+def _check_together(hooks: Sequence[Callback]) -> None:
+    """Raise ValueError if a callback is called twice, or two of them write the same file."""
+    files: dict[str, Callback] = {}
+    for i, hook in enumerate(hooks):
+        name = type(hook).__name__
+        if any(hook is other for other in hooks[:i]):
+            raise ValueError(f"the {name} object is given twice, so that it would count each epoch twice")
+        if _is_builtin(hook.on_epoch_end) and isinstance(path := getattr(hook, "path", None), Path):
+            other = files.setdefault(os.path.realpath(path), hook)
+            if other is not hook:
+                raise ValueError(f"{type(other).__name__} and {name} write the same file, {path}")
 
 
 def _check_hooks(hook: Callback) -> None:
@@ -98,7 +116,7 @@ def _try_metrics(state: TrainingState, labels: np.ndarray, metrics: Mapping[str,
     """Call copies of the metrics that see a whole epoch, so that they fail before it and not after it."""
     shape = state.model.output_shape
     every = max(len(labels) * math.prod(shape) // MOST_VALUES, 1)
-    some = labels[::every]
+    some = labels[::every].copy()
     predictions = np.random.default_rng(0).normal(size=(len(some), *shape)).astype(state.model.dtype)
     with np.errstate(all="ignore"):
         score(predictions, some, None, copy.deepcopy(dict(metrics)))
