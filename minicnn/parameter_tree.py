@@ -1,5 +1,7 @@
 """Parameters and layers are found in the attributes that hold them; nothing is registered."""
 
+import contextlib
+import copy
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -7,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from minicnn.parameter import Parameter
-from minicnn.safeguards.claims import changing, reading
+from minicnn.safeguards.claims import changing, check_thread, is_trained_elsewhere, reading
 
 _CONTAINERS = (dict, list, tuple)
 
@@ -30,6 +32,7 @@ class ParameterTree:
 
     def zero_grad(self) -> None:
         """Set all accumulated gradients to zero."""
+        check_thread(self)
         for parameter in self.parameters():
             parameter.zero_grad()
 
@@ -77,6 +80,15 @@ class ParameterTree:
                 raise ValueError(f"two weights or layers have the same name, {name!r}; use other keys")
             seen[id(part)] = name
             names.add(name)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        with reading(self) if is_trained_elsewhere(self) else contextlib.nullcontext():
+            return copy._reconstruct(self, memo, *super().__reduce_ex__(4))  # type: ignore[attr-defined]
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        if is_trained_elsewhere(self):  # what pickle gets now, it looks at later
+            return copy.deepcopy(self).__reduce_ex__(protocol)
+        return super().__reduce_ex__(protocol)
 
     def __getstate__(self) -> dict[str, Any]:
         state = vars(self).copy()

@@ -9,6 +9,7 @@ import numpy as np
 
 from minicnn.parameter import ForeignSwitch
 from minicnn.parameter_tree import ParameterTree
+from minicnn.safeguards.claims import check_thread
 
 
 class Freezable(ParameterTree):
@@ -30,6 +31,7 @@ class Freezable(ParameterTree):
     def trainable(self, trainable: bool) -> None:
         if not isinstance(trainable, bool | np.bool_):
             raise TypeError(f"`trainable` must be True or False, got {trainable!r}")
+        check_thread(self)
         self._trainable = bool(trainable)
         for _, part in self._find(Freezable):
             part._trainable = bool(trainable)

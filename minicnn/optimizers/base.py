@@ -22,6 +22,7 @@ from minicnn.optimizers._groups import Settings
 from minicnn.optimizers._memory import BLOCK
 from minicnn.optimizers._state import OptimizerState
 from minicnn.parameter import Parameter
+from minicnn.safeguards.claims import check_thread
 from minicnn.schedules import Schedule
 from minicnn.validation import check_int, check_real
 
@@ -164,6 +165,7 @@ class Optimizer(ABC):
             If no parameter is trainable, the parameters differ from those of the first call, or a schedule
             returns a rate that is negative or not finite. No weight has changed then.
         """
+        check_thread(self)
         trainable, memory = self._optimizer_state.prepare(parameters, self.groups, self.slots)
         is_new = not self.steps and not type(self).__module__.startswith("minicnn.")
         rate = self.learning_rate

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
+from minicnn.safeguards.refusals import FOREIGN, refusal
 from minicnn.safeguards.threads import current_thread
 
 T = TypeVar("T")
@@ -145,7 +146,7 @@ def claim(objects: Sequence[Any]) -> Iterator[None]:
         with _condition:
             for taken in objects:
                 if id(taken) in _claims:
-                    raise RuntimeError(_refusal(taken))
+                    raise RuntimeError(refusal(taken))
             _claims.update(dict.fromkeys(ids, own))
             _condition.wait_for(lambda: not any(_delays(reader, ids) for reader in _readers))
             own.started = True
@@ -183,7 +184,7 @@ def changing(model: Any) -> Iterator[None]:
         yield
         return
     if own.thread != current_thread():
-        raise RuntimeError(_FOREIGN)
+        raise RuntimeError(FOREIGN)
     with own.change():
         yield
 
@@ -193,18 +194,21 @@ def check_thread(model: Any) -> None:
     if _claims:
         fit = _claims.get(id(model))
         if fit is not None and fit.started and fit.thread != current_thread():
-            raise RuntimeError(_FOREIGN)
+            raise RuntimeError(FOREIGN)
+
+
+def is_trained_elsewhere(model: Any) -> bool:
+    """Return whether a fit in another thread trains this layer, and this thread does not hold it still."""
+    fit = _claims.get(id(model)) if _claims else None
+    if fit is None or fit.thread == current_thread():
+        return False
+    with _condition:
+        return not any(reader.thread == current_thread() and reader._held for reader in _readers)
 
 
 def claimed_parts(model: Any) -> list[Any]:
     """Return the layers of a model and the buffers of its weights."""
     return [*_layers(model), *(parameter.value for parameter in model.parameters())]
-
-
-_FOREIGN = (
-    "the model is being trained in another thread: meanwhile call predict, evaluate or save_weights, which "
-    "read it between two steps, or change it in a callback"
-)
 
 
 def _layers(model: Any) -> list[Any]:
@@ -221,17 +225,6 @@ def _foreign_claim(model: Any) -> Claim | None:
 
 def _delays(reader: Reader, ids: set[int]) -> bool:
     return reader.thread != current_thread() and not ids.isdisjoint(reader.parts())
-
-
-def _refusal(taken: Any) -> str:
-    if hasattr(taken, "named_layers"):
-        return "the model is already being trained by another fit, perhaps in another thread"
-    if hasattr(taken, "dtype"):
-        return "the model shares weights with one that is being trained by another fit"
-    return (
-        f"the {type(taken).__name__} object is already in use by another fit, perhaps in another thread: "
-        f"make one for each fit"
-    )
 
 
 def _forget_other_threads() -> None:

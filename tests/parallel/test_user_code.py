@@ -331,7 +331,7 @@ class Draws(Layer):
 
 
 def test_random_numbers_from_elsewhere_are_noticed():
-    with pytest.warns(UserWarning) as caught:
+    with pytest.warns(UserWarning, match=r"other numbers in a worker|global stream") as caught:
         fit_twice(Draws(), closure(), "auto")
     other, stream = sorted(str(each.message) for each in caught)
     assert "computes other numbers in a worker" in other + stream

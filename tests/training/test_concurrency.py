@@ -1,6 +1,8 @@
 """A fit beside other threads: what they get is what one after the other would give, or a sentence."""
 
+import copy
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -89,6 +91,10 @@ def with_weights(weights):
     return twin
 
 
+def flat(model):
+    return np.concatenate([weight.ravel() for weight in model.get_weights()])
+
+
 def saved(model, trainer, path):
     save_weights(model, path)
     twin = net()
@@ -107,6 +113,10 @@ def saved(model, trainer, path):
         lambda model, _: np.concatenate([w.ravel() for w in model.get_weights()]),
         lambda model, _: Trace(model, X).outputs[-1],
         lambda model, _: occlusion(model, X[0], 1, size=3),
+        lambda model, _: flat(copy.deepcopy(model)),
+        lambda model, _: flat(copy.deepcopy({"nets": [model[1], model]})["nets"][1]),
+        lambda model, _: flat(pickle.loads(pickle.dumps(model))),
+        lambda model, _: flat(pickle.loads(pickle.dumps(model[1]))),
     ],
 )
 def test_what_is_read_during_a_step_is_of_the_weights_after_it(read):
@@ -130,6 +140,8 @@ def test_weights_saved_during_a_step_are_those_after_it(tmp_path):
         lambda model: model.set_weights(net().get_weights()),
         lambda model: model[0].set_weights(net()[0].get_weights()),
         lambda model: model.build((6, 6, 1)),
+        lambda model: model.zero_grad(),
+        lambda model: setattr(model[0], "trainable", False),
     ],
 )
 def test_what_would_change_the_model_of_a_fit_is_refused_in_other_threads(change):
@@ -141,6 +153,16 @@ def test_what_would_change_the_model_of_a_fit_is_refused_in_other_threads(change
     _, alone = during_a_step(lambda model, trainer: None)
     for value, expected in zip(weights[-1], alone[-1], strict=True):
         np.testing.assert_array_equal(value, expected)
+
+
+def test_a_step_by_hand_with_the_optimizer_of_a_fit_is_refused():
+    def attempt(model, trainer):
+        with pytest.raises(RuntimeError, match="is being trained in another thread"):
+            trainer.optimizer.step(model.parameters())
+
+    _, weights = during_a_step(attempt)
+    _, alone = during_a_step(lambda model, trainer: None)
+    np.testing.assert_array_equal(weights[-1][0], alone[-1][0])
 
 
 class Stops(Layer):
