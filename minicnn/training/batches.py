@@ -29,17 +29,34 @@ class IndexedBatches(Batches):
         Examples in a part of a step.
     rows : ndarray, optional
         The rows to train on; all by default.
+    sample_weight : ndarray, optional
+        A weight for each example.
     """
 
     unit = " images"
     size: int
 
-    def __init__(self, length: int, batch_size: int, rows: np.ndarray | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        length: int,
+        batch_size: int,
+        rows: np.ndarray | None = None,
+        sample_weight: np.ndarray | None = None,
+        **options: Any,
+    ) -> None:
         super().__init__(**options)
         self.rows, self.size = rows, length if rows is None else len(rows)
         self.part_size = check_int(batch_size, "batch_size", low=1)
         self.batch_size = self.part_size * self.accumulate_steps
-        self.is_weighted = self.class_weight is not None
+        self.weights = None if sample_weight is None else check_sample_weight(sample_weight, length)
+        if self.weights is not None:
+            if length and not self.weights.any():
+                raise ValueError("`sample_weight` must have a weight above 0, got zeros only")
+            self.arrays = (self.weights,)
+        self.is_weighted = self.class_weight is not None or self.weights is not None
+
+    def _weights_of(self, rows: np.ndarray) -> np.ndarray | None:
+        return None if self.weights is None else self.weights[rows]
 
     def _rank_parts(self, epoch: int, first: int, ranks: Ranks) -> Iterator[tuple]:
         order = np.random.default_rng([self.seed, epoch]).permutation(self.size)
@@ -69,21 +86,15 @@ class ArrayBatches(IndexedBatches):
         batch_size: int,
         seed: int,
         augment: Augmentation | None = None,
-        sample_weight: np.ndarray | None = None,
         **options: Any,
     ) -> None:
         super().__init__(len(x), batch_size, seed=seed, augment=augment, **options)
-        self.arrays, self.labels = (x, y), y
-        self.weights = None if sample_weight is None else check_sample_weight(sample_weight, len(x))
-        if self.weights is not None:
-            if len(x) and not self.weights.any():
-                raise ValueError("`sample_weight` must have a weight above 0, got zeros only")
-            self.arrays, self.is_weighted = (x, y, self.weights), True
+        self.arrays, self.labels = (x, y, *self.arrays), y
 
     def _read(self, rows: Iterable[np.ndarray]) -> Iterator[Part]:
         x, y = self.arrays[:2]
         for own in rows:
-            yield x[own], y[own], None if self.weights is None else self.weights[own]
+            yield x[own], y[own], self._weights_of(own)
 
 
 class SourceBatches(IndexedBatches):
@@ -102,7 +113,10 @@ class SourceBatches(IndexedBatches):
         self._batches = source.batches
 
     def _read(self, rows: Iterable[np.ndarray]) -> Iterator[Part]:
-        return ((x, y, None) for x, y in self._batches(rows))
+        if self.weights is None:
+            return ((x, y, None) for x, y in self._batches(rows))
+        rows, again = itertools.tee(rows)  # a source may be a few batches ahead
+        return ((x, y, self._weights_of(own)) for (x, y), own in zip(self._batches(rows), again, strict=True))
 
 
 class IterableBatches(Batches):
@@ -194,10 +208,10 @@ def make_batches(x: Any, y: np.ndarray | None, model: Layer, batch_size: int, **
     """
     if y is not None and not is_source(x):
         return ArrayBatches(*check_pairs(x, y, model), batch_size, **options)
-    if options.pop("sample_weight", None) is not None:
-        raise ValueError("`sample_weight` needs arrays `x` and `y`; batches may be (x, y, sample_weight)")
     if is_source(x):
         return SourceBatches(check_source(x, y, model), batch_size, **options)
+    if options.pop("sample_weight", None) is not None:
+        raise ValueError("`sample_weight` needs arrays `x` and `y`; batches may be (x, y, sample_weight)")
     if options.pop("rows", None) is not None:
         raise ValueError("`validation_split` needs arrays; for batches, give `validation_data`")
     return IterableBatches(x, model, **options)

@@ -95,7 +95,7 @@ class TrainingLoop:
         )
         if ranks.size > 1:
             source = batches.source
-            digest = data_digest(*batches.arrays) if source is None else source.digest()
+            digest = data_digest(*batches.arrays), None if source is None else source.digest()
             ranks.assert_equal(digest, "all ranks must be given the same examples")
         state.model.set_weights(ranks.broadcast(state.model.get_weights))
         self.data_parallel.compares_next = True

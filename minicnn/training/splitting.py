@@ -81,6 +81,11 @@ def split_data(
     labels = labels_of(data)
     rows, others = split_validation(labels, fraction, seed)
     if not isinstance(data, tuple):
+        if sample_weight is not None:
+            raise ValueError(
+                f"`validation_split` of a {type(x).__name__} cannot be used with `sample_weight`: give "
+                f"`validation_data`"
+            )
         return rows, SourceRows(data, others)
     weights = [] if sample_weight is None else [check_sample_weight(sample_weight, len(labels))[others]]
     return rows, (data[0][others], labels[others], *weights)

@@ -234,8 +234,37 @@ def test_a_source_is_split_and_weighted_by_classes_as_arrays_are():
     assert trainer.history.history == expected.history.history
     found = trainer.lr_find(Rows(), batch_size=8, steps=5, class_weight={1: 3.0})
     assert found == trainer.lr_find(X, Y, 8, steps=5, class_weight={1: 3.0})
+    with pytest.raises(ValueError, match="`validation_split` of a Rows cannot be used with `sample_weight`"):
+        trainer.fit(Rows(), validation_split=0.2, sample_weight=W)
     with pytest.raises(ValueError, match=r"needs arrays `x` and `y`; for batches, give `validation_data`"):
         trainer.fit([(X, Y, W)], validation_split=0.2)
+
+
+def test_examples_of_a_source_have_weights_as_those_of_arrays(tmp_path):
+    def run(folder, x, y, weights, *callbacks):
+        trainer = Trainer(net(), Adam(0.01), threads=1)
+        options = {"checkpoint": tmp_path / folder, "checkpoint_every": 1, "callbacks": callbacks}
+        given = {"sample_weight": weights, "class_weight": {1: 3.0}, "accumulate_steps": 2, "verbose": 0}
+        trainer.fit(x, y, epochs=3, batch_size=4, **given, **options)
+        return trainer.model.get_weights(), trainer.history.history
+
+    weights, history = run("arrays", X, Y, W)
+    run("again", Rows(), None, W, Interrupt(6))
+    found, same = run("again", Rows(), None, W)
+    assert all(map(np.array_equal, found, weights))
+    assert same == history
+    with pytest.warns(UserWarning, match="not be bit-identical, because data changed"):
+        Trainer(net(), Adam(0.01), threads=1).fit(
+            *(Rows(), None, 4, 4),
+            sample_weight=W[::-1],
+            class_weight={1: 3.0},
+            accumulate_steps=2,
+            verbose=0,
+            checkpoint=tmp_path / "again",
+        )
+    for wrong, message in ((W[:3], r"must have shape \(30,\)"), (0 * W, "must have a weight above 0")):
+        with pytest.raises(ValueError, match=message):
+            Trainer(net(), Adam(0.01)).fit(Rows(), sample_weight=wrong)
 
 
 # --- metrics ----------------------------------------------------------------------------------------------
