@@ -26,7 +26,8 @@ def plain_warnings(args: argparse.Namespace) -> Iterator[None]:
 
         def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
             if issubclass(category, UserWarning):
-                print(f"minicnn {args.command}: {with_options(str(message), vars(args))}", file=sys.stderr)
+                text = with_options(escaped(str(message)), vars(args))
+                print(f"minicnn {args.command}: {text}", file=sys.stderr)
             else:
                 usual(message, category, *place, **more)
 
@@ -53,12 +54,25 @@ def with_options(message: str, options: Container[str]) -> str:
     return re.sub(r"`(\w+)(?:=([^`]*))?`", option, message)
 
 
+def escaped(text: str) -> str:
+    r"""Return a message whose names of files cannot be commands to a terminal.
+
+    >>> escaped("a\x1b[2J.png is a pipe")
+    'a\\x1b[2J.png is a pipe'
+    """
+    return "".join(char if char.isprintable() or char == "\n" else repr(char)[1:-1] for char in text)
+
+
 def one_line(error: BaseException) -> str:
     """Return the message of an error in one line.
 
     >>> one_line(FileNotFoundError(2, "No such file or directory", "x.png"))
     'x.png: No such file or directory'
     """
+    return escaped(_one_line(error))
+
+
+def _one_line(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         place = "cannot read or write" if error.filename is None else os.fsdecode(error.filename)
         return f"{place}: {error.strerror}"

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.cli.errors import one_line
+from minicnn.cli.errors import escaped, one_line
 from minicnn.cli.parser import Commands, add_command
 from minicnn.cli.trained import add_trained, opened
 from minicnn.datasets.picture_files import SUFFIXES, quiet, shown
@@ -145,4 +145,4 @@ def _csv_writer(count: int) -> Callable[[str, Sequence[tuple[str, float]]], None
 
 
 def _warn(text: str) -> None:
-    print(f"minicnn predict: {text}", file=sys.stderr)
+    print(f"minicnn predict: {escaped(text)}", file=sys.stderr)

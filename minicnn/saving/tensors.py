@@ -82,7 +82,10 @@ def read_tensors(
 
 def _read_metadata(content: bytes) -> dict[str, str]:
     """Return the metadata in a file's header, whose entries and size are checked here."""
-    header = content[8 : 8 + int.from_bytes(content[:8], "little")].decode()
+    try:
+        header = content[8 : 8 + int.from_bytes(content[:8], "little")].decode()
+    except UnicodeDecodeError:
+        raise ValueError("its header is not text") from None
     tensors = parse_json(header, len(content))
     metadata: dict[str, str] = tensors.pop("__metadata__", {})
     check_schema(metadata, {str: str}, "`__metadata__`")

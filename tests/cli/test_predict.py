@@ -74,6 +74,22 @@ def test_a_bar_does_not_stand_between_the_answers(monkeypatch, tmp_path):
     os.close(second)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names on this system")
+def test_names_in_a_folder_are_no_commands_to_the_terminal(place, tmp_path, capsys):
+    (tmp_path / "pictures").mkdir()
+    os.mkfifo(tmp_path / "pictures" / "\x1b[2J.png")
+    (tmp_path / "pictures" / "a\r\n.png").write_bytes(b"no picture")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").touch()
+    (tmp_path / "run" / "\x1b[2J.json").mkdir()
+    for command in (["--digit", place / "run", tmp_path / "pictures"], [tmp_path / "run", "x.png"]):
+        assert main(["predict", *map(str, command)]) == 2
+        message = capsys.readouterr().err
+        assert "\\x1b[2J" in message
+        assert all(line.startswith("minicnn predict: ") for line in message.splitlines())
+        assert message.replace("\n", "").isprintable()
+
+
 def test_predict_needs_a_net_for_digits(tmp_path, capsys):
     config = TrainConfig(dataset=str(write_folder(tmp_path / "toy", size=16)), epochs=0)
     data = load_data(config)

@@ -292,6 +292,9 @@ def test_a_file_of_weights_is_no_model_file(tmp_path):
         FileFormatError, match="weights but no architecture: build the model, then call load_w"
     ):
         load_model(tmp_path / "w.safetensors")
+    (tmp_path / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n\xff" + bytes(99))
+    with pytest.raises(FileFormatError, match=r"png is not a valid safetensors file: its header is not text"):
+        load_model(tmp_path / "picture.png")
     write_tensors(tmp_path / "x.safetensors", {}, '{"epochs": 3}')
     with pytest.raises(FileFormatError, match="it holds no model"):
         load_model(tmp_path / "x.safetensors")
