@@ -82,7 +82,10 @@ class ParameterTree:
             names.add(name)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        with reading(self) if is_trained_elsewhere(self) else contextlib.nullcontext():
+        # A replica shares the weights, so that it is of no moment.
+        weights = self.parameters() if is_trained_elsewhere(self) else []
+        waits = weights and not any(id(parameter) in memo for parameter in weights)
+        with reading(self) if waits else contextlib.nullcontext():
             return copy._reconstruct(self, memo, *super().__reduce_ex__(4))  # type: ignore[attr-defined]
 
     def __reduce_ex__(self, protocol: Any) -> Any:

@@ -1,5 +1,6 @@
 """Prediction on several threads."""
 
+import contextlib
 import functools
 from typing import Any
 
@@ -37,14 +38,15 @@ def _predict(model: Layer, x: np.ndarray, batch_size: int, threads: int) -> np.n
         with np.errstate(**errors):
             return replica.predict(part, batch_size)
 
-    thread = current_thread()
-    with (
-        reading(model, copied=True) as (readable, _),
-        ThreadPoolExecutor(threads, initializer=serve, initargs=(thread,)) as pool,
-        blas_threads(1),
-    ):
+    with contextlib.ExitStack() as stack:
+        readable, _ = stack.enter_context(reading(model, copied=True))
         # A layer of the user may keep intermediate results in attributes, so threads cannot share a model.
         replicas = [readable.eval_replica() for _ in parts]
         share_notes(model, replicas)
-        outputs = list(pool.map(predict, replicas, parts))
+        thread = current_thread()
+        # Its threads start when they get work: for one part, none does, since perhaps none could be started.
+        pool = stack.enter_context(ThreadPoolExecutor(threads, initializer=serve, initargs=(thread,)))
+        stack.enter_context(blas_threads(1))
+        others = [pool.submit(predict, *each) for each in zip(replicas[1:], parts[1:], strict=True)]
+        outputs = [predict(replicas[0], parts[0]), *(other.result() for other in others)]
     return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)

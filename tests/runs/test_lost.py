@@ -405,3 +405,49 @@ def test_a_command_that_comes_to_harm_is_resumed_to_the_same_files():
 @pytest.mark.campaign
 def test_of_500_commands_that_come_to_harm_none_is_lost():
     run_dying(500)
+
+
+# --- no further threads -----------------------------------------------------------------------------------
+
+NO_CLONES = """
+import ctypes, struct, sys
+program = [(0x20, 0, 0, 0)]  # clone and clone3 fail as with a full table of processes, which root never sees
+for number in (56, 57, 58, 435):
+    program += [(0x15, 0, 1, number), (0x06, 0, 0, 0x00050000 | 11)]
+program.append((0x06, 0, 0, 0x7FFF0000))
+code = b"".join(struct.pack("HBBI", *instruction) for instruction in program)
+buffer = ctypes.create_string_buffer(code)
+libc = ctypes.CDLL(None)
+assert libc.prctl(38, 1, 0, 0, 0) == 0
+assert libc.prctl(22, 2, struct.pack("HP", len(program), ctypes.addressof(buffer)), 0, 0) == 0
+"""
+COMMAND = """
+import sys
+import minicnn.startup
+from minicnn.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.ci
+@pytest.mark.skipif(sys.platform != "linux" or os.uname().machine != "x86_64", reason="numbers of Linux")
+def test_a_command_that_can_start_no_threads_says_so_and_works_with_one_or_afterwards(tmp_path):
+    toy = write_folder(tmp_path / "toy", train=128, test=10)
+
+    def command(code, *arguments):
+        environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}  # which else ends the process by itself
+        program = [sys.executable, "-c", code + COMMAND, "train", *arguments]
+        return subprocess.run(program, capture_output=True, text=True, env=environment, timeout=120)
+
+    begin = ["--dataset", str(toy), "--epochs", "2", "--batch-size", "64", "--threads"]
+    ended = command(NO_CLONES, *begin, "2", "--out", str(tmp_path / "run"))
+    assert ended.returncode == 2, ended.stderr
+    assert ended.stderr.endswith(
+        "minicnn train: cannot start another thread: raise the limit of processes (ulimit -u) or of memory "
+        "(ulimit -v), or use --threads 1\n"
+    )
+    alone = command(NO_CLONES, *begin, "1", "--out", str(tmp_path / "alone"))  # as the sentence says
+    assert alone.returncode == 0, alone.stderr
+    assert command("", "--resume", str(tmp_path / "run")).returncode == 0
+    assert command("", *begin, "2", "--out", str(tmp_path / "whole")).returncode == 0
+    assert contents(tmp_path / "run") == contents(tmp_path / "whole")
