@@ -151,6 +151,32 @@ def test_the_result_of_an_action_is_in_sight_at_all_sizes(place):
     assert browser.get_log("browser") == []
 
 
+# The background of a picture and of a cell of its arithmetic, now; they are kept when the page is printed.
+SHADES = """
+const shades = () => {
+  const canvas = document.querySelectorAll(".layer canvas")[2];
+  return [[...canvas.getContext("2d").getImageData(0, 0, 1, 1).data].slice(0, 3).join(" "),
+    getComputedStyle(document.querySelector("#inspector [data-value='0']")).backgroundColor];
+};
+addEventListener("beforeprint", () => { window.printed = shades(); });
+return shades();"""
+
+
+def test_paper_is_light_also_where_the_page_is_dark(place):
+    browser, address = place
+    show(browser, address, 1400, 900, dark=True)
+    draw(browser, drive["SEVEN"])
+    answer_is(browser, "7")
+    point_at(browser, 3, 0, 0, 4)
+    before = browser.execute_script(SHADES)
+    browser.execute_cdp_cmd("Page.printToPDF", {})
+    first, cell = browser.execute_script("return window.printed")
+    assert cell == "rgb(241, 241, 238)" != before[1]  # --zero of style.css
+    assert min(map(int, first.split())) > 180 > 90 > max(map(int, before[0].split()))
+    assert browser.execute_script(SHADES) == before
+    browser.get_log("browser")  # it warns of canvases that are read
+
+
 def test_teach_a_step_and_take_it_back(place, session):
     browser, address = place
     before = session.model.get_weights()

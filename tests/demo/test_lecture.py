@@ -27,6 +27,12 @@ return [...document.querySelectorAll(".layer")].filter((layer) => layer.offsetPa
 });"""
 
 
+SCALES_ARE_WHOLE = """
+const right = (element) => element.getBoundingClientRect().right;
+return [...document.querySelectorAll(".layer .scale")].every((scale) =>
+  scale.textContent && right(scale) <= right(scale.closest("h3")) + 0.5);"""
+
+
 @pytest.fixture(scope="module")
 def drawn(place):
     """The browser with a 7 drawn on the page; each test leaves the page as it was."""
@@ -75,6 +81,7 @@ def test_one_key_shows_the_whole_net_in_large_type_and_a_cell_its_chain(drawn):
     for width, height in ((1920, 1080), (3840, 2160)):
         resize(drawn, width, height)
         wait(drawn, lambda: drawn.execute_script(EVERYTHING_IN_THE_WINDOW))
+        assert drawn.execute_script(SCALES_ARE_WHOLE)
         type_ = find(drawn, "#answer-title").value_of_css_property("font-size")
         assert float(type_.removesuffix("px")) > height / 60
         widths[width] = sizes_of_maps(drawn)
@@ -107,6 +114,8 @@ def test_enlarge_a_map_and_animate_its_window_by_keys(drawn):
     cell_is("3 Conv2D: map 4, row 6, column 4")
     assert find(drawn, "#enlarged-title").text == "3 Conv2D: map 4"
     assert find(drawn, "#enlarged canvas").size["height"] > 900  # of 1080
+    tops = {grid.rect["y"] for grid in find_all(drawn, "#enlarged details[open] .grid:not(.bare)")}
+    assert len(tops) == 1  # window, kernel and products side by side
     press(drawn, Keys.ARROW_UP, Keys.PAGE_DOWN)
     cell_is("3 Conv2D: map 5, row 5, column 4")
     press(drawn, Keys.PAGE_UP, Keys.ARROW_DOWN)

@@ -2,7 +2,7 @@ import base64
 
 import numpy as np
 import pytest
-from browsing import IN_SIGHT, SIZES, find, find_all, needs_browser, resize, text_of, wait
+from browsing import IN_SIGHT, SIZES, draw, drive, find, find_all, needs_browser, resize, text_of, wait
 from hypothesis import given
 from hypothesis import strategies as st
 from references import naive_conv2d
@@ -118,6 +118,31 @@ def test_draw_a_kernel_and_turn_filters_off(place, opened):
             assert browser.execute_script(IN_SIGHT, find(browser, selector)), (width, height, selector)
         assert browser.execute_script("return document.documentElement.scrollWidth") <= width
     assert browser.get_log("browser") == []
+
+
+INK = """
+const pad = document.getElementById("pad");
+const { data } = pad.getContext("2d").getImageData(0, 0, pad.width, pad.height);
+return data.filter((value, i) => i % 4 === 3 && value).length;"""
+
+
+@needs_browser
+def test_a_drawing_takes_the_place_of_an_image_that_nobody_chose(place):
+    browser, address = place
+    resize(browser, 1366, 650)
+    browser.get(f"{address}whatif")
+    wait(browser, lambda: text_of(browser, "#answer").isdigit())
+    inks = []
+    for _ in range(2):
+        draw(browser, drive["SEVEN"])
+        inks.append(browser.execute_script(INK))
+        find(browser, "#clear").click()
+    assert inks[0] == inks[1] > 0
+    find(browser, "#random").click()
+    wait(browser, lambda: browser.execute_script(INK))
+    draw(browser, drive["SEVEN"])  # on top of one that somebody chose
+    assert browser.execute_script(INK) > inks[0]
+    browser.get_log("browser")  # it warns of canvases that are read
 
 
 CURRENT_IMAGE = """

@@ -26,8 +26,18 @@ function read() {
 }
 read();
 
-export function onSchemeChange(repaint) {
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { read(); repaint(); });
+// Paint all that scripts have coloured anew when the scheme changes, and in the light one on paper. Elements have a
+// method `repaint`, the rest is done by `repaint()`; nothing that takes a while, since a printer does not wait.
+export function onSchemeChange(repaint = () => {}) {
+  const change = () => {
+    read();
+    for (const painted of document.querySelectorAll("canvas, .grid")) painted.repaint?.();
+    repaint();
+  };
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", change);
+  for (const [event, printed] of [["beforeprint", true], ["afterprint", false]]) {
+    addEventListener(event, () => { document.documentElement.classList.toggle("paper", printed); change(); });
+  }
 }
 
 export const signed = (value, largest) =>

@@ -21,7 +21,12 @@ export const amount = (value) => {
   return minus(size < 1e-3 || size >= 1e5 ? value.toExponential(2) : size >= 100 ? value.toFixed(0) : value.toPrecision(3));
 };
 
-export const percent = (share) => `${share > 0 && share < 5e-4 ? amount(100 * share) : (100 * share).toFixed(1)} %`;
+// One decimal; of small shares two digits, down to a millionth of a per cent.
+export const percent = (share) => {
+  const value = 100 * share;
+  if (value === 0 || value >= 0.05) return `${value.toFixed(1)} %`;
+  return `${value >= 1e-6 ? value.toPrecision(2) : amount(value)} %`;
+};
 
 export const counted = (count, one, many = `${one}s`) => `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
 

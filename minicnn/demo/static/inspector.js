@@ -14,16 +14,20 @@ export function grid(name, lines, most, { bare = false, winners = [], write = sh
   lines.forEach((line, row) => line.forEach((value, column) => {
     const cell = element("span", { textContent: bare || value === null ? "" : write(value) });
     if (value === null) cell.className = "outside";
-    else {
-      const colour = signed(value, most);
-      cell.style.background = css(colour);
-      cell.style.color = textOn(colour);
-      cell.dataset.value = value;
-    }
+    else cell.dataset.value = value;
     if (winners.some(([r, c]) => r === row && c === column)) cell.className = "winner";
     made.append(cell);
   }));
+  made.repaint = () => { for (const cell of made.children) colourCell(cell, most); };
+  made.repaint();
   return made;
+}
+
+function colourCell(cell, most) {
+  if (!("value" in cell.dataset)) return; // padding
+  const colour = signed(Number(cell.dataset.value), most);
+  cell.style.background = css(colour);
+  cell.style.color = textOn(colour);
 }
 
 const caption = (text, ...content) => element("figure", {}, ...content, element("figcaption", { textContent: text }));

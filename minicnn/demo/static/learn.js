@@ -159,12 +159,12 @@ async function drawnImage() {
   return state.image;
 }
 
-function load(image) {
-  pad.load(unpack(image).values, image.shape);
+function load(image, given = false) {
+  pad.load(unpack(image).values, image.shape, given);
   state.image = image.data;
 }
 
-const showExample = async () => load((await ask("example", { wrong: false })).image);
+const showExample = async (given = false) => load((await ask("example", { wrong: false })).image, given);
 
 // --- start ----------------------------------------------------------------------------------------------------
 
@@ -192,18 +192,18 @@ const begin = trying(async () => {
   for (const name of ["step", "epoch", "back"]) $(name).addEventListener("click", command(() => name));
   $("restart").addEventListener("click", restart);
   $("clear").addEventListener("click", () => pad.clear());
-  $("random").addEventListener("click", trying(showExample));
+  $("random").addEventListener("click", trying(() => showExample()));
   $("random").hidden = !net.examples;
   const showPicture = trying(async (file) => load((await ask("picture", { file })).image));
   const complain = (text) => { $("problem").textContent = text; };
   listenForPictures($("open"), $("file"), showPicture, complain);
   listenToCamera($("camera"), showPicture, complain);
-  onSchemeChange(() => { pad.paint(); if (state.last) show(state.last); });
+  onSchemeChange(() => { if (state.last) show(state.last); });
   document.addEventListener("visibilitychange", wake);
   new ResizeObserver(() => { for (const panel of state.panels) panel.arrange(); }).observe($("nets"));
   const started = await restart();
   watch();
   if (started && plays) await command(() => "play")();
-  if (net.examples) await showExample();
+  if (net.examples) await showExample(true);
 });
 begin();

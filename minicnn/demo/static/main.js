@@ -225,7 +225,7 @@ const begin = trying(async () => {
     radio.addEventListener("change", () => { state.view = radio.value; look(); });
   }
   document.addEventListener("keydown", (event) => { if (event.key === "Escape") letGo(); });
-  onSchemeChange(() => { pad.paint(); paint(); });
+  onSchemeChange();
   showAnswer();
   paint();
   if (!net.draws && !offered("picture")) showExample(false); // there is nothing else to begin with

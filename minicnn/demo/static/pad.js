@@ -7,8 +7,9 @@ const STEP = 1 / 40; // of the arrow keys
 export class Pad {
   // draws: whether there is a pen; without one, only pictures are shown.
   constructor(canvas, draws, changed) {
-    Object.assign(this, { canvas, draws, changed, strokes: [], image: null, pen: { x: 0.5, y: 0.3 }, down: false, seen: false });
+    Object.assign(this, { canvas, draws, changed, strokes: [], image: null, given: false, pen: { x: 0.5, y: 0.3 }, down: false, seen: false });
     canvas.width = canvas.height = 4 * SIDE;
+    canvas.repaint = () => this.paint();
     if (draws) this.listen(canvas);
     this.grey = Object.assign(document.createElement("canvas"), { width: SIDE, height: SIDE });
     this.paint();
@@ -29,7 +30,7 @@ export class Pad {
     try { this.canvas.setPointerCapture(event.pointerId); } catch { /* it was lifted already */ }
     this.active = event.pointerId;
     this.seen = this.down = false;
-    this.strokes.push([this.place(event)]);
+    this.stroke(this.place(event));
     this.update();
   }
 
@@ -58,13 +59,19 @@ export class Pad {
       if (this.down) this.strokes.at(-1).push(this.pen);
     } else if (event.key === " ") {
       this.down = !this.down;
-      if (this.down) this.strokes.push([this.pen]);
+      if (this.down) this.stroke(this.pen);
     } else if (event.key === "Backspace") this.undo();
     else if (event.key === "Delete") this.clear();
     else return;
     event.preventDefault();
     this.seen = true;
     this.update();
+  }
+
+  // A new stroke goes on top of an image that somebody chose, and in place of one that nobody did.
+  stroke(point) {
+    if (this.given) Object.assign(this, { image: null, given: false });
+    this.strokes.push([point]);
   }
 
   undo() {
@@ -78,9 +85,9 @@ export class Pad {
     this.load(null);
   }
 
-  // Show an image [rows, columns, channels]; strokes go on top of it. Floats are scaled to their range.
-  load(values, shape) {
-    Object.assign(this, { image: null, strokes: [], down: false, active: null });
+  // Show an image [rows, columns, channels]; `given` says that nobody chose it. Floats are scaled to their range.
+  load(values, shape, given = false) {
+    Object.assign(this, { image: null, given, strokes: [], down: false, active: null });
     if (values) {
       const [height, width, channels] = shape;
       this.image = Object.assign(document.createElement("canvas"), { width, height });

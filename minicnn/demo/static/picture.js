@@ -15,11 +15,12 @@ export class Picture {
     this.element = Object.assign(document.createElement("div"), { className: "picture" });
     this.canvas = document.createElement("canvas");
     this.canvas.maps = this.columns;
+    this.canvas.repaint = () => { if (this.values) this.paint(this.values, this.colour); };
     this.element.append(this.canvas);
     this.canvas.setAttribute("aria-label", label);
     this.canvas.setAttribute("role", chosen ? "application" : "img");
     this.cell = this.vector ? [0] : [0, 0, 0];
-    this.between = 0;
+    this.between = null;
     if (chosen) this.listen(chosen);
     this.arrange(600);
   }
@@ -39,13 +40,13 @@ export class Picture {
     if (this.marked) this.mark(this.marked);
   }
 
-  // colour(value, index) -> a colour of colours.js; between: that of the gaps between maps, by default transparent.
+  // colour(value, index) -> a colour of colours.js; between() -> that of the gaps between maps, by default transparent.
   paint(values, colour, between = this.between) {
     Object.assign(this, { values, colour, between });
     const context = this.canvas.getContext("2d");
     const image = context.createImageData(this.canvas.width, this.canvas.height);
     const pixels = new Uint32Array(image.data.buffer);
-    if (between) pixels.fill(between);
+    if (between) pixels.fill(between());
     for (let channel = 0; channel < this.channels; channel++) {
       const [x, y] = this.corner(channel);
       for (let i = channel, place = 0; i < values.length; i += this.channels, place++) {

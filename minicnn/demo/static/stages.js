@@ -19,11 +19,12 @@ export class Stages {
     Object.assign(this, { net, opines, all: [] });
     const [height, width] = net.input;
     const scale = Math.max(1, Math.round(INPUT_SIDE / height));
-    this.add(0, "Input", "", net.input, new Picture(net.input, "The input of the network", null, scale));
+    this.add(0, "Input", sizeOf(net.input), "", new Picture(net.input, "The input of the network", null, scale));
     net.layers.forEach(({ text, name, shape, weights }, i) => {
-      const [title, size] = [`${i} ${text}`, [sizeOf(shape), weightsOf(weights)].filter(Boolean).join(" · ")];
-      const label = `${i} ${name}, ${size}. ${HELP}`;
-      this.add(i + 1, title, size, shape, new Picture(shape, label, (cell, held, by) => chosen(i + 1, cell, held, by)), `${i} ${name}`);
+      const [size, counts] = [sizeOf(shape), weightsOf(weights)];
+      const label = `${i} ${name}, ${[size, counts].filter(Boolean).join(" · ")}. ${HELP}`;
+      const picture = new Picture(shape, label, (cell, held, by) => chosen(i + 1, cell, held, by));
+      this.add(i + 1, `${i} ${text}`, size, counts, picture, `${i} ${name}`);
     });
     this.speaks = new Picture([height, width, 1], "Pixels for and against the class", null, scale);
     this.opinion = element("div", {}, element("h3", { id: "speaks" }), this.speaks.element, element("p", { className: "help" }));
@@ -44,10 +45,10 @@ export class Stages {
     for (const { picture } of this.all) picture.arrange(width);
   }
 
-  add(number, title, size, shape, picture, name = title) {
+  add(number, title, size, counts, picture, name = title) {
     const scale = element("span", { className: "scale" });
-    const small = element("small", {}, size || sizeOf(shape), scale);
-    const item = element("li", { className: "layer" }, element("h3", { textContent: `${title} ` }, small), picture.element);
+    const small = element("small", {}, size, scale, counts && element("span", { className: "weights", textContent: counts }));
+    const item = element("li", { className: picture.flat ? "layer" : "layer maps" }, element("h3", { textContent: `${title} ` }, small), picture.element);
     this.all.push({ number, picture, item, name, scale });
   }
 

@@ -1,7 +1,7 @@
 // A window moves across the maps of a layer: its sum is formed term by term, and the output filled cell by cell; or,
 // for the backward pass, the gradient of each output goes to the cells of its window.
 
-import { element } from "./format.js";
+import { amount, element } from "./format.js";
 import { SumPanel } from "./sweep-panel.js";
 import { Scene } from "./sweep-scene.js";
 import { Windows } from "./sweep-windows.js";
@@ -60,7 +60,9 @@ export class Sweep {
     this.scene.build({ number, channel, backward, gradients, source: { number: found.source, channels: found.channels }, labels });
     const askFor = async (index) => (await page.cellArithmetic(number, this.scene.cellAt(index))).found;
     this.windows = new Windows(askFor, this.scene.shape, backward && found.kind === "conv");
-    [this.left.textContent, this.right.textContent] = [labels.from, labels.to];
+    const scaled = (text, { most }) => `${text}; largest ${amount(most)}`;
+    this.left.textContent = backward ? labels.from : scaled(labels.from, this.scene.goal);
+    this.right.textContent = scaled(labels.to, this.scene.target);
     const { flat, columns } = page.stages.find(number).picture;
     this.title.textContent = `${names.to}${flat ? "" : `: map ${channel}`}${backward ? ", backward pass" : ""}`;
     if (!this.dialog.open) this.dialog.showModal();

@@ -61,9 +61,9 @@ const answer = latest(trying(async () => {
     : `${net.classes[best(was)]}, ${percent(was[best(was)])}, with all filters on.`;
 }));
 
-function load(found) {
+function load(found, given = false) {
   image = null; // the pad tells that it changes before the new image is there
-  pad.load(unpack(found).values, found.shape);
+  pad.load(unpack(found).values, found.shape, given);
   image = found.data;
   refresh();
 }
@@ -108,8 +108,8 @@ const begin = trying(async () => {
   listenForPictures($("open"), $("file"), showPicture, complain);
   listenToCamera($("camera"), showPicture, complain);
   document.addEventListener("keydown", (event) => { if (event.key === "Escape") view.letGo(); });
-  onSchemeChange(() => { pad.paint(); refresh(); form.kernel.colour(); });
+  onSchemeChange(() => form.kernel.colour());
   offerLargeType(refresh);
-  if (example) load(example);
+  if (example) load(example, true);
 });
 begin();

@@ -76,7 +76,7 @@ export class WindowView {
     const most = largest(x.values);
     const shade = channels === 1 ? inked : signed;
     const picture = this.pictureOf("image", [tall, wide, channels], "The image with its padding");
-    picture.paint(padded, (value) => (Number.isNaN(value) ? 0 : shade(value, most)), card()); // padding is hatched, gaps are not
+    picture.paint(padded, (value) => (Number.isNaN(value) ? 0 : shade(value, most)), card); // padding is hatched, gaps are not
     picture.offset = [rows.before, columns.before];
     const output = this.pictureOf("output", y.shape, "The output. Arrow keys move from cell to cell.", (where) => { this.cell = where; this.explain(); });
     const strongest = largest(y.values);
