@@ -154,6 +154,14 @@ def read_model(path: str | os.PathLike[str], custom_layers: Iterable[type[Layer]
         _freeze(model, **content["frozen"])
     except (ValueError, TypeError, OverflowError, MemoryError, RecursionError) as error:
         raise FileFormatError(f"{path} cannot be loaded as a model: {error}") from error
+    except Exception as error:
+        if not classes:
+            raise
+        # A file chooses the arguments of the caller's layers, whose code may fail in any way with them.
+        raise FileFormatError(
+            f"{path} cannot be loaded as a model: a custom layer cannot be built with the arguments in it: "
+            f"{type(error).__name__}: {error}"
+        ) from error
     model.set_weights([tensors[name] for name, _ in model.named_parameters()])
     return model
 

@@ -18,6 +18,7 @@ from minicnn import (
     FileFormatError,
     Flatten,
     Layer,
+    Parameter,
     ReLU,
     Residual,
     Sequential,
@@ -367,6 +368,38 @@ def test_what_an_own_layer_holds_is_limited_too(tmp_path):
     config["arguments"]["layers"][0]["arguments"]["filters"] = 10**6
     with pytest.raises(FileFormatError, match="more weights than the file: none left for Conv2D"):
         load_model(edited(path, architecture=config), OWN)
+
+
+class Divided(Layer):
+    """A layer that checks none of its arguments."""
+
+    def __init__(self, parts, names=("a",)):
+        self.parts, self.names = parts, names
+
+    def init_params(self, input_shape, rng):
+        self.factors = Parameter(np.ones(input_shape[-1] // self.parts))
+        self.index = {"a": 0}[self.names[0]]
+
+    def forward(self, x):
+        return x * self.factors.value[self.index]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        ({"parts": 0}, "ZeroDivisionError: "),
+        ({"names": {"tuple": ["b"]}}, "KeyError: 'b'"),
+        ({"parts": 99}, "IndexError: "),
+        ({"names": {"tuple": []}}, "IndexError: tuple index"),
+    ],
+)
+def test_what_a_custom_layer_raises_for_arguments_of_a_file_is_a_format_error(tmp_path, arguments, found):
+    path = tmp_path / "net.safetensors"
+    save_model(Sequential([Divided(2)]).build((4,), rng=0), path)
+    config = json.loads(read_tensors(path)[1])["architecture"]
+    config["arguments"]["layers"][0]["arguments"] |= arguments
+    with pytest.raises(FileFormatError, match=f"a custom layer cannot be built with .*: {found}"):
+        load_model(edited(path, architecture=config), [Divided])
 
 
 def test_a_config_makes_the_same_layer_and_is_json():
