@@ -1,5 +1,6 @@
 """The workers of a training: when they are started, what they compute, and when threads take their place."""
 
+import contextlib
 import os
 import pickle
 import warnings
@@ -186,7 +187,7 @@ class WorkerPool:
             except OSError:
                 self.pickled = None
                 return None
-            weakref.finalize(self, self._sums_file.close)
+            weakref.finalize(self, _close, self._sums_file)
             self._sum_memory, self._owner = map_sums(self._sums_file.fileno()), os.getpid()
         return self._sum_memory if self.pickled is not None else None
 
@@ -204,3 +205,8 @@ class WorkerPool:
             self.warns = False
             text = f"training on threads, which may be slower than worker processes: {self.problem}; "
             warnings.warn(f"{text}to silence this warning, set workers='threads'", stacklevel=2)
+
+
+def _close(file: Any) -> None:
+    with contextlib.suppress(OSError):  # the user's program may have closed all descriptors, as daemons do
+        file.close()

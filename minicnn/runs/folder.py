@@ -158,6 +158,8 @@ def _check_kind(file: Path) -> None:
     if file.is_symlink():  # a training would write to its target
         raise FileFormatError(f"{file} is a link: a run folder must hold its files itself")
     is_folder = file.is_dir()
+    if file.name == CHECKPOINTS and file.is_file():
+        raise FileFormatError(f"{file} is a file in place of a folder: rename or remove it")
     if is_folder and file.suffix in _SUFFIXES:
         raise FileFormatError(f"{file} is a folder in place of a file: rename or remove it")
     if not is_folder and not file.is_file() and file.exists():  # opening a pipe waits for another process

@@ -58,6 +58,8 @@ class CheckpointFolder:
 
     def __enter__(self) -> Self:
         with explain_os_errors(self.folder):
+            if self.folder.is_file():
+                raise FileExistsError(errno.EEXIST, "a file stands where a folder must be", str(self.folder))
             self.folder.mkdir(parents=True, exist_ok=True)
         self._require_folder = self._lock.enter_context(locked(self.folder / ".lock"))
         return self

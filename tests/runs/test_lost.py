@@ -86,6 +86,18 @@ def test_what_stands_in_place_of_a_file_is_named_at_once(run, name, make):
             opened(run.folder)
 
 
+def test_a_file_in_place_of_the_checkpoints_is_named(run, tmp_path):
+    shutil.rmtree(run.folder / "checkpoints")
+    (run.folder / "checkpoints").write_text("mine")
+    for opened in (open_run, open_unfinished_run):
+        with pytest.raises(FileFormatError, match="checkpoints is a file in place of a folder"):
+            opened(run.folder)
+    trainer = Trainer(Dense(3).build((4,), rng=0), SGD(), threads=1)
+    with pytest.raises(FileExistsError, match=r"a file stands where a folder must be: .*checkpoints"):
+        trainer.fit(X, Y, checkpoint=run.folder / "checkpoints", verbose=0)
+    assert (run.folder / "checkpoints").read_text() == "mine"
+
+
 def test_a_folder_of_the_user_in_a_run_is_left_alone(run):
     (run.folder / "notes").mkdir()
     (run.folder / "checkpoints" / "old").mkdir()
