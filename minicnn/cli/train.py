@@ -134,6 +134,8 @@ def _run(args: argparse.Namespace, ranks: Ranks) -> int:
     prepared: Any = _prepare(args, layers) if ranks.rank == 0 else (None, False, None)
     run, finished = ranks.broadcast(lambda: prepared[:2])
     if finished:
+        if prepared[2] is not None:
+            print(fill(f"the data of {run.folder} are at {run.config.dataset} now"))
         print(f"{run.folder} is already finished; to train longer, pass --epochs N")
         if ranks.rank == 0 and not has_pictures(run):
             _redraw(run, layers)

@@ -103,6 +103,14 @@ class Inputs:
     @cached_property
     def _data(self) -> Data:
         """The data set of the training, which may be many pictures: it is read once."""
+        dataset = self.config.dataset
+        if not dataset:
+            raise FileNotFoundError("a model file does not hold its data set: open its run folder instead")
+        if dataset not in DATASETS and not Path(dataset).exists():
+            raise FileNotFoundError(
+                f"the data set {dataset!r} is not on this machine: `minicnn train --resume RUN --dataset "
+                f"PLACE` records its present place"
+            )
         return load_data(self.config)
 
 

@@ -178,6 +178,11 @@ def test_a_run_whose_data_were_moved_resumes_from_their_new_place(place, tmp_pat
     for name in ("model.safetensors", "history.csv"):
         assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "stayed" / name).read_bytes()
     assert open_run(tmp_path / "run").config.dataset == str(tmp_path / "letters")
+    (tmp_path / "letters").rename(tmp_path / "again")
+    assert main([*there, str(tmp_path / "again")]) == 0  # of a run that is finished, too
+    printed = " ".join(capsys.readouterr().out.split())
+    assert f"the data of {tmp_path / 'run'} are at {tmp_path / 'again'} now" in printed
+    assert open_run(tmp_path / "run").config.dataset == str(tmp_path / "again")
 
 
 def test_resume_with_more_epochs_prolongs_a_run(place, tmp_path, capsys):

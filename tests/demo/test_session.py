@@ -224,3 +224,16 @@ def test_what_is_kept_of_the_last_image_is_not_seen(few):
     assert session.backward(first, 3)["loss"] == pytest.approx(taught["after"], rel=1e-5)
     session.undo()
     np.testing.assert_array_equal(session.backward(first, 3)["stages"][0], before["stages"][0])
+
+
+def test_a_data_set_that_is_not_there_is_told_in_words_of_the_page(tmp_path):
+    model = Sequential([Flatten(), Dense(2)]).build((4, 4, 3), rng=0)
+    for dataset, message in (
+        ("", "a model file does not hold its data set: open its run folder instead"),
+        (
+            str(tmp_path / "gone"),
+            "gone' is not on this machine: `minicnn train --resume RUN --dataset PLACE`",
+        ),
+    ):
+        with pytest.raises(FileNotFoundError, match=message):
+            Session(model, TrainConfig(dataset=dataset)).example()
