@@ -72,10 +72,10 @@ class Trace:
             layer.train().zero_grad()
             without += [] if training else _to_evaluation(layer)
         self.x = x = to_input(model, x)
-        with Explained(model, "Trace"):
+        with Explained("Trace", model):
             self.outputs = [x := layer(x) for layer in self.layers]
         self.dx = np.zeros_like(self.x)
-        self._model, self._without = model, without
+        self._without = without
 
     @HARMLESS
     def backward(self, dy: np.ndarray) -> list[np.ndarray]:
@@ -98,7 +98,7 @@ class Trace:
                 f"it has no gradients in evaluation mode. Let a layer inside it do that, such as Dropout"
             )
         gradients: list[Any] = [dy]
-        with Explained(self._model, "Trace.backward"):
+        with Explained("Trace.backward"):
             for layer in reversed(self.layers):
                 gradients.append(layer.backward(gradients[-1]))
         self.dx = gradients.pop()

@@ -72,10 +72,13 @@ def _collected(seen: list[str]) -> np.errstate:
 
 
 class Explained:
-    """A block that looks into a model: overflows, and weights that are not finite, are told in a sentence."""
+    """A block that looks into a model: overflows, and weights that are not finite, are told in a sentence.
 
-    def __init__(self, model: Any, name: str) -> None:
-        self.model, self.name = model, name
+    Without a model, the weights are known.
+    """
+
+    def __init__(self, name: str, model: Any = None) -> None:
+        self.name, self.model = name, model
         self.seen: list[str] = []
         self.noting: np.errstate | None = None
 
@@ -88,7 +91,7 @@ class Explained:
         if self.noting is None:
             return
         self.noting.__exit__(kind, *error)
-        if kind is None and (self.seen or nonfinite_weights(self.model)):
+        if kind is None and (self.seen or (self.model is not None and nonfinite_weights(self.model))):
             tell(f"{self.name} found numbers in the model that are not finite. {advice('')}")
 
 
@@ -97,7 +100,7 @@ def explained(function: F) -> F:
 
     @functools.wraps(function)
     def told(model: Any, *args: Any, **kwargs: Any) -> Any:
-        with Explained(model, function.__name__):
+        with Explained(function.__name__, model):
             return function(model, *args, **kwargs)
 
     return cast(F, told)
