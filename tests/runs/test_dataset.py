@@ -48,7 +48,7 @@ def test_class_folders_are_the_arrays_with_a_tenth_of_each_class_held_out(letter
     assert labels.tolist() == y[order].tolist()
 
 
-@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("stream", [False, pytest.param(True, marks=pytest.mark.ci)])
 def test_a_table_takes_the_place_of_class_folders(letters, tmp_path, stream):
     rows = [(path, path.parent.name) for path in sorted(letters.glob("*/*.png"))]
     renamed = {"A": "ant", "B": "bee", "C": "ant"}
