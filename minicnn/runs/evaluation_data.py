@@ -41,10 +41,10 @@ def load_evaluation_data(
     config = replace(config, dataset=dataset, data=data, labels=labels, stream=stream)
     unsized = replace(config, size=None, channels=None, value_range=None)
     found = find_dataset(unsized, image_reader(model) if pictures else None)
-    key = next(key for key in _PARTS if key in found.splits)
+    key = next((key for key in _PARTS if key in found.splits and len(found.splits[key][1])), None)
+    if key is None:
+        raise ValueError(f"{dataset} has no images")
     name, chosen = _PARTS[key], found.splits[key]
-    if not len(chosen[0]):
-        raise ValueError(f"{dataset} has no test images")
     if key == "train" and (rows := _held_out_rows(config, found, model)) is not None:
         name, chosen = "validation", select_rows(chosen, rows)
     images, classes = in_memory(chosen)

@@ -143,6 +143,19 @@ def test_evaluation_takes_what_was_held_out_of_the_same_data_elsewhere(archives,
     assert all(map(np.array_equal, found, data.validation))
 
 
+def test_evaluation_does_without_test_images_if_a_set_has_none(tmp_path):
+    write_folder(tmp_path, test=0)
+    data = load_data(TrainConfig(dataset=str(tmp_path)))
+    model = Sequential([Flatten(), Dense(10)]).build((28, 28, 1))
+    model.made_by = {"data_sha256": digest(data.train)}
+    part, found = load_evaluation_data(TrainConfig(dataset=""), model, str(tmp_path))
+    assert part == "validation"
+    assert all(map(np.array_equal, found, data.validation))
+    write_folder(tmp_path / "empty", train=0, test=0)
+    with pytest.raises(ValueError, match="empty has no images"):
+        load_evaluation_data(TrainConfig(dataset=""), model, str(tmp_path / "empty"))
+
+
 def test_evaluation_takes_all_of_the_same_data_if_nothing_was_held_out(archives):
     with np.load(archives / "whole.npz") as arrays:
         everything = arrays["x_train"], arrays["y_train"]
