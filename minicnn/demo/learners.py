@@ -51,7 +51,7 @@ class Learners:
         """Return what can be chosen: the form of the page."""
         check_fields(body, set())
         config, usual = self.session.config, Settings().to_texts()
-        opened = {"net": f"{self.session.name}, as opened", "data": config.dataset}
+        opened = {"net": f"{self.session.name}, as opened", "data": config.dataset or "none: my own images"}
         described = {
             name: cast(Pick, option).with_label("run", opened[name]) if name in opened else option
             for name, option in OPTIONS.items()
@@ -63,6 +63,7 @@ class Learners:
             ],
             "presets": {name: preset.describe() for name, preset in PRESETS.items()},
             "drawings": self._most_drawings,
+            "has_data": self.session.inputs.has_examples,
         }
 
     def start(self, browser: str, body: Body) -> dict[str, Any]:
@@ -144,13 +145,12 @@ class Learners:
     def _data(self, settings: Settings, drawings: Examples) -> tuple[Examples, Examples | None]:
         """Return the images to learn and those to test on."""
         inputs = self.session.inputs
-        if settings.data == "run":
+        if settings.data == "run" and inputs.has_examples:
             return inputs.training, inputs.examples
         if not len(drawings[0]):
-            raise ValueError(
-                "there are no images of your own yet: draw one or choose a picture, say what it is, "
-                "and add it"
-            )
+            why = "" if inputs.has_examples else "a model file has no images to learn, and "
+            do = "draw one or choose a picture, say what it is, and add it"
+            raise ValueError(f"{why}there are no images of your own yet: {do}")
         return drawings, inputs.examples if inputs.has_examples else None
 
     def _of(self, browser: str) -> Learning:

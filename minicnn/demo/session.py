@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from minicnn.demo import inside
+from minicnn.demo.headings import heading
 from minicnn.demo.inputs import Inputs
 from minicnn.insight import Trace
 from minicnn.insight.trace import unnested
-from minicnn.layers import Layer, Sequential, Softmax
+from minicnn.layers import Sequential, Softmax
 from minicnn.losses import softmax_cross_entropy
 from minicnn.ops.activations import softmax
 from minicnn.optimizers import SGD
@@ -86,11 +87,7 @@ class Session:
             "model": self.name,
             "dataset": self.config.dataset,
             "input": self.model.input_shape,
-            "layers": [
-                {"name": type(layer).__name__, "text": repr(layer), "shape": layer.output_shape}
-                | {"weights": _count_weights(layer)}
-                for layer in self.model
-            ],
+            "layers": [heading(layer) for layer in self.model],
             "classes": self.names,
             "draws": self.inputs.drawn,
             "examples": self.inputs.has_examples,
@@ -249,15 +246,6 @@ def _flattened(model: Sequential) -> Sequential:
     flat.input_shape, flat.output_shape, flat.dtype = model.input_shape, layers[-1].output_shape, model.dtype
     flat.class_names, flat.preprocessing = model.class_names, model.preprocessing
     return flat.eval()
-
-
-def _count_weights(layer: Layer) -> dict[str, int]:
-    """Return the number of weights of each kind; those inside a Residual are added up by their names."""
-    counts: dict[str, int] = {}
-    for name, parameter in layer.named_parameters():
-        kind = {"kernel": "weights", "bias": "biases"}.get(name.rsplit(".", 1)[-1], name.rsplit(".", 1)[-1])
-        counts[kind] = counts.get(kind, 0) + parameter.size
-    return counts
 
 
 def open_session(folder: str | os.PathLike[str] | None = None) -> Session:

@@ -6,12 +6,12 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-# Dark mode follows the system; pictures keep their white background. The page is never wider than a phone:
-# on it, most pictures are replaced by a narrow one; the others, and tables, scroll by themselves.
+# Dark mode follows the system, but not on paper; pictures keep their white background. The page is never
+# wider than a phone: on it, most pictures are replaced by a narrow one; the others, and tables, scroll.
 _NARROW = "(max-width: 40rem)"
 _STYLE = """\
 :root { color-scheme: light dark; --ink: #222; --ground: #fff; --faint: #ddd; --link: #00578a; }
-@media (prefers-color-scheme: dark) {
+@media screen and (prefers-color-scheme: dark) {
   :root { --ink: #e8e8e8; --ground: #16181b; --faint: #3a3e44; --link: #56b4e9; }
 }
 * { box-sizing: border-box; }
@@ -30,6 +30,16 @@ pre { overflow-x: auto; overflow-wrap: normal; font-size: .85rem; line-height: 1
 table { border-collapse: collapse; }
 th, td { padding: .15rem 1.5rem .15rem 0; text-align: left; vertical-align: top; font-weight: normal; }
 th { opacity: .75; white-space: nowrap; }
+@media print {
+  :root { color-scheme: light; }
+  body { padding: 0; font-size: .85rem; }
+  nav { display: none; }
+  h2 { margin-top: 1.5rem; break-after: avoid; }
+  p:has(+ figure) { break-after: avoid; }
+  figure, table, pre { break-inside: avoid; }
+  pre { white-space: pre-wrap; }
+  img { width: auto; max-width: 100%; max-height: 6in; }
+}
 """
 
 # Nothing may run or be loaded, even if the escaping of a text failed.

@@ -20,6 +20,8 @@ from browsing import (
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
+from minicnn.runs.page import page, paragraph
+
 pytestmark = needs_browser
 
 MINUS, NOTHING = "\N{MINUS SIGN}", "\N{EN DASH}"  # as the page writes them
@@ -175,6 +177,21 @@ def test_paper_is_light_also_where_the_page_is_dark(place):
     assert min(map(int, first.split())) > 180 > 90 > max(map(int, before[0].split()))
     assert browser.execute_script(SHADES) == before
     browser.get_log("browser")  # it warns of canvases that are read
+
+
+def test_a_report_is_printed_in_light_colours_without_links(place, tmp_path):
+    browser, _ = place
+    file = tmp_path / "report.html"
+    file.write_text(page("Run", "lead", [("Part", [paragraph("text")])]))
+    browser.get(file.as_uri())
+    looks = {}
+    for media in ("screen", "print"):
+        dark = [{"name": "prefers-color-scheme", "value": "dark"}]
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": dark})
+        colour = find(browser, "body").value_of_css_property("background-color")
+        looks[media] = colour.startswith("rgba(255, 255, 255"), find(browser, "nav").is_displayed()
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
+    assert looks == {"screen": (False, True), "print": (True, False)}
 
 
 def test_teach_a_step_and_take_it_back(place, session):

@@ -98,10 +98,14 @@ def test_wrong_drawings_are_refused_in_a_sentence(learners, drawings, sentence):
 def test_without_a_data_set_only_drawings_are_learned():
     learners = Learners(Session(make_model(0), TrainConfig(dataset="")), threads=1)
     try:
-        with pytest.raises(FileNotFoundError, match="does not hold its data set"):
+        with pytest.raises(
+            ValueError, match="a model file has no images to learn, and there are no images of"
+        ):
             learners.start("a", {"settings": {}})
+        assert not learners.options("a", {})["has_data"]
         image = base64.b64encode(np.arange(36, dtype=np.uint8).tobytes()).decode()
         body = {"settings": {"data": "own"}, "drawings": [{"image": image, "label": 1}]}
+        assert learners.start("a", body | {"settings": {}})["nets"][0]["images"] == 1
         assert learners.start("a", body)["nets"][0]["tests"] == 0
         learners.command("a", {"command": "step"})
         learning = learners._of("a")

@@ -81,6 +81,12 @@ def test_the_net_of_1998_gets_its_padding():
     assert drawing.shape == (32, 32, 1)
     assert not drawing[:2].any()
     assert session.explain(image, 3, (0, 0, 0))["kind"] == "subsample"
+    layers = session.describe()["layers"]
+    assert layers[2]["weights"] == {"factors": 6, "biases": 6}
+    table = layers[4]["text"]  # of connections, 300 characters long
+    assert table.startswith("PartialConv2D(((0, 1, 2)")
+    assert table.endswith(" …)")
+    assert len(table) <= 70
 
 
 @pytest.mark.parametrize(

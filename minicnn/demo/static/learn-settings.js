@@ -111,7 +111,7 @@ export class SettingsForm {
   }
 
   learnsOwn() {
-    return this.inputs.a.data.value === "own" || (this.race.checked && this.inputs.b.data.value === "own");
+    return !this.described.has_data || this.inputs.a.data.value === "own" || (this.race.checked && this.inputs.b.data.value === "own");
   }
 
   // --- the address: what differs from the usual values, and the seed --------------------------------------------
