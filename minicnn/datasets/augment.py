@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from minicnn.datasets.ground import warn_of_ground
 from minicnn.validation import check_real
 
 Background = float | Sequence[float] | str  # a str is "edge"
@@ -88,6 +89,7 @@ class Augment:
         amounts = (self.shift, self.rotation, self.shear, self.scale, self.elastic, self.flip)
         if not any(amounts) or not images.size:
             return np.array(images)
+        warn_of_ground(images, self.background)
         result = np.empty(images.shape, images.dtype)
         block = max(1, _BLOCK // math.prod(images.shape[1:]))
         for start in range(0, len(images), block):

@@ -17,6 +17,7 @@ from minicnn.training.callbacks import Callback
 from minicnn.training.evaluation import Validation, metrics_of_epoch
 from minicnn.training.history import History
 from minicnn.training.resume.checkpointer import Checkpointer
+from minicnn.training.safeguards.single import warn_of_single_values
 from minicnn.training.state import TrainingState
 
 
@@ -109,6 +110,7 @@ class TrainingLoop:
         check_content(model, sample, name)
         check_scale(model, batch.x, name, training=True)
         self.validate.check_scale()
+        warn_of_single_values(model, batch.size)
 
     def _end_epoch(self) -> None:
         """Check the weights, validate, and close the epoch."""

@@ -10,6 +10,7 @@ from minicnn import (
     ELU,
     GELU,
     SGD,
+    BatchNorm,
     CSVLogger,
     Dense,
     Dropout,
@@ -152,6 +153,26 @@ def test_a_second_fit_begins_where_the_schedule_is():
     trainer.fit(X, Y, 1, 2, verbose=0)
     with pytest.warns(UserWarning, match="nearly 0 most of the time"):
         trainer.fit(X, Y, 1, 2, verbose=0)
+
+
+# --- single values ----------------------------------------------------------------------------------------
+
+
+def test_a_batch_norm_of_single_values_is_warned_of():
+    def fit(layers, shape, batch_size):
+        model = Sequential(layers).build(shape, rng=0)
+        x = np.random.default_rng(0).normal(size=(6, *shape)).astype(np.float32)
+        Trainer(model, SGD(0.01), threads=1).fit(x, np.arange(6) % 3, 1, batch_size, verbose=0)
+
+    with pytest.warns(UserWarning, match=r"layers.1 \(BatchNorm\) gets one value for each channel"):
+        fit([Dense(4), BatchNorm(), Dense(3)], (5,), 1)
+    frozen = BatchNorm()
+    frozen.trainable = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fit([Dense(4), BatchNorm(), Dense(3)], (5,), 5)  # the last batch has one example
+        fit([Dense(4), frozen, Dense(3)], (5,), 1)
+        fit([BatchNorm(), Flatten(), Dense(3)], (2, 2, 1), 1)
 
 
 # --- callbacks --------------------------------------------------------------------------------------------
