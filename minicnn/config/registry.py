@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from minicnn import initializers, losses, ops, schedules
+from minicnn.safeguards.claims import all_layers
 
 LAYERS: dict[str, type[Any]] = {}
 FUNCTIONS: dict[str, Callable[..., Any]] = {
@@ -24,7 +25,7 @@ def is_registered(cls: type[Any]) -> bool:
 
 def custom_classes(model: Any) -> set[type[Any]]:
     """Return the classes of a model and of its layers that are not minicnn's."""
-    classes = {type(layer) for layer in (model, *(layer for _, layer in model.named_layers()))}
+    classes = {type(layer) for layer in all_layers(model)}
     return {cls for cls in classes if not is_registered(cls)}
 
 

@@ -6,10 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minicnn.layers import Layer, Sequential
-from minicnn.layers._building import all_layers
 from minicnn.ops.underflow import HARMLESS
 from minicnn.parameter_tree import find_objects
-from minicnn.safeguards.claims import reading
+from minicnn.safeguards.claims import all_layers, reading
 from minicnn.safeguards.inputs import to_input
 from minicnn.safeguards.nonfinite import Explained
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from minicnn.parameter import Parameter
 from minicnn.parameter_tree import find_objects
+from minicnn.safeguards.claims import all_layers
 
 Layer = Any  # `minicnn.layers.base` imports this module
 
@@ -127,8 +128,3 @@ def _unbuild_on_error(layer: Layer) -> Iterator[None]:
 def _own_parameters(layer: Layer) -> list[Parameter]:
     """Return the parameters that the layer itself holds, not those of layers in it."""
     return [parameter for _, parameter in find_objects(layer.__getstate__(), Parameter)]
-
-
-def all_layers(layer: Layer) -> list[Layer]:
-    """Return the layer and all layers in it."""
-    return [layer, *(part for _, part in layer.named_layers())]

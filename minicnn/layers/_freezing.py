@@ -9,7 +9,7 @@ import numpy as np
 
 from minicnn.parameter import ForeignSwitch
 from minicnn.parameter_tree import ParameterTree
-from minicnn.safeguards.claims import check_thread
+from minicnn.safeguards.claims import all_layers, check_thread
 
 
 class Freezable(ParameterTree):
@@ -46,7 +46,7 @@ def require_gradients(layers: Iterable[Any], needs_dx: bool) -> None:
     """
     for layer in layers:
         trains = needs_dx or any(parameter.trainable for parameter in layer.parameters())
-        for part in (layer, *(part for _, part in layer.named_layers())):
+        for part in all_layers(layer):
             _set(part, "needs_backward", trains)
         _set(layer, "needs_dx", needs_dx)  # after its parts, since a chain decides for them
         needs_dx = trains

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.layers._building import all_layers
-from minicnn.safeguards.claims import reading
+from minicnn.safeguards.claims import all_layers, reading
 from minicnn.safeguards.inputs import input_batches
 from minicnn.validation import check_int
 

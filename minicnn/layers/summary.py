@@ -8,7 +8,7 @@ import numpy as np
 
 from minicnn.layers.base import Layer
 from minicnn.parameter_tree import find_objects
-from minicnn.safeguards.claims import reading
+from minicnn.safeguards.claims import all_layers, reading
 
 
 class LayerCost(NamedTuple):
@@ -85,7 +85,7 @@ def summary_table(model: Layer, layers: Sequence[Layer]) -> str:
 
 def _cached_bytes(layer: Layer, seen: set[int]) -> Iterator[int]:
     """Yield the size of each array that `layer` and its layers cache and that is not in `seen`."""
-    for part in (layer, *(part for _, part in layer.named_layers())):
+    for part in all_layers(layer):
         for _, array in find_objects(part._cache[0], np.ndarray):
             while isinstance(array.base, np.ndarray):
                 array = array.base

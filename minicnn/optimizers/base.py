@@ -23,6 +23,7 @@ from minicnn.optimizers._memory import BLOCK
 from minicnn.optimizers._state import OptimizerState
 from minicnn.parameter import Parameter
 from minicnn.safeguards.claims import check_thread
+from minicnn.safeguards.user_code import is_own
 from minicnn.schedules import Schedule
 from minicnn.validation import check_int, check_real
 
@@ -167,7 +168,7 @@ class Optimizer(ABC):
         """
         check_thread(self)
         trainable, memory = self._optimizer_state.prepare(parameters, self.groups, self.slots)
-        is_new = not self.steps and not type(self).__module__.startswith("minicnn.")
+        is_new = not self.steps and is_own(type(self))
         rate = self.learning_rate
         values = [parameter.value.reshape(-1) for parameter in trainable]
         grads = [parameter.grad.reshape(-1) for parameter in trainable]

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from minicnn.errors import noted
-from minicnn.layers._building import all_layers
 from minicnn.layers.base import Layer
 from minicnn.parameter import Parameter
+from minicnn.safeguards.claims import all_layers
 from minicnn.safeguards.inputs import to_input
 from minicnn.safeguards.returned_loss import call_loss
 

@@ -18,7 +18,9 @@ from minicnn.parallel.sums import run_in_shards
 from minicnn.parallel.threads import resolve_threads
 from minicnn.parameter import Parameter
 from minicnn.parameter_tree import find_objects
+from minicnn.safeguards.claims import all_layers
 from minicnn.safeguards.inputs import to_input
+from minicnn.safeguards.user_code import unwrapped
 
 SUM = "sum_over_batch"
 SHARDS = 2  # into which the first batch of a fit is divided for a comparison
@@ -36,8 +38,7 @@ class Result(NamedTuple):
 
 def batch_dependent_parts(model: Layer, loss: Callable) -> list[Any]:
     """Return the layers, and the loss, that declare that they need the whole batch."""
-    layers = model, *(layer for _, layer in model.named_layers())
-    return [part for part in (*layers, loss) if getattr(part, "batch_dependent", False)]
+    return [part for part in (*all_layers(model), loss) if getattr(part, "batch_dependent", False)]
 
 
 def count_shards(model: Layer, loss: Callable, threads: int | None, ranks: int) -> int:
@@ -68,13 +69,12 @@ def asks_for_sums(part: Any) -> bool:
     Its own code, that of its base classes, and functions of the same module are looked at. A call that is
     made elsewhere is not found; then the batch is computed in one place, which is right but slower.
     """
-    held = [layer for _, layer in part.named_layers()] if isinstance(part, Layer) else []
-    return any(SUM in code_names(function.__code__) for one in (part, *held) for function in _functions(one))
+    parts = all_layers(part) if isinstance(part, Layer) else [part]
+    return any(SUM in code_names(function.__code__) for one in parts for function in _functions(one))
 
 
 def _functions(part: Any) -> Iterator[types.FunctionType]:
-    while isinstance(part, functools.partial) or hasattr(part, "__wrapped__"):
-        part = part.func if isinstance(part, functools.partial) else part.__wrapped__
+    part = unwrapped(part)
     if isinstance(part, types.MethodType):
         yield from _functions(part.__self__)
         part = part.__func__

@@ -61,7 +61,7 @@ class Reader:
 
     def layers(self) -> set[int]:
         """Return the ids of the model's layers."""
-        return {id(part) for part in _layers(self.model)}
+        return {id(part) for part in all_layers(self.model)}
 
     def parts(self) -> set[int]:
         """Return the ids of the layers and of the weights' buffers."""
@@ -208,10 +208,11 @@ def is_trained_elsewhere(model: Any) -> bool:
 
 def claimed_parts(model: Any) -> list[Any]:
     """Return the layers of a model and the buffers of its weights."""
-    return [*_layers(model), *(parameter.value for parameter in model.parameters())]
+    return [*all_layers(model), *(parameter.value for parameter in model.parameters())]
 
 
-def _layers(model: Any) -> list[Any]:
+def all_layers(model: Any) -> list[Any]:
+    """Return a model, or layer, and all layers in it."""
     return [model, *(layer for _, layer in model.named_layers())]
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from minicnn.ops.scaling import to_float
+from minicnn.safeguards.user_code import is_own
 from minicnn.validation import check_numbers
 
 _FEWEST = 64  # values of an example that may be an image
@@ -107,7 +108,8 @@ def check_scale(model: Any, x: np.ndarray, name: str, training: bool = False) ->
     if x.size < _FEWEST * len(x) or not x.size or x.dtype.kind not in "iuf":
         return
     notes, wants_bytes = _notes(model), takes_bytes(model)
-    if training and _looks_channels_first(x.shape) and not _begins_with_user_code(model):
+    # A layer of the user's may move the channels to the end.
+    if training and _looks_channels_first(x.shape) and not is_own(type(_first_layer(model))):
         _warn(
             notes,
             "channels first",
@@ -127,11 +129,6 @@ def _looks_channels_first(shape: tuple[int, ...]) -> bool:
     if len(shape) != 4 or min(shape[2:]) <= _FEW_CHANNELS:
         return False
     return shape[1] in (1, 3) if shape[2] == shape[3] else shape[1] == 3
-
-
-def _begins_with_user_code(model: Any) -> bool:
-    """Return whether the first layer is a user's, which may move the channels to the end."""
-    return not type(_first_layer(model)).__module__.startswith("minicnn.")
 
 
 def _problem(

@@ -5,7 +5,6 @@ The calls that look at this are made with copies, so nothing of the user's chang
 
 import contextlib
 import copy
-import functools
 import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,16 +13,10 @@ from typing import Any
 import numpy as np
 
 from minicnn.safeguards.returned_loss import call_loss
+from minicnn.safeguards.user_code import is_own, name_of
 
 _STEP = 1e-4  # of finite differences, relative to the predictions
 _SMOOTH, _WRONG = 0.05, 0.1  # differences of two slopes, relative to the larger one
-
-
-def is_own(function: Any) -> bool:
-    """Return whether a loss or metric is the user's, and not one of this package."""
-    while isinstance(function, functools.partial) or hasattr(function, "__wrapped__"):
-        function = function.func if isinstance(function, functools.partial) else function.__wrapped__
-    return not getattr(function, "__module__", "").startswith("minicnn.")
 
 
 def call_with_copies(what: str, function: Callable[..., Any], *arrays: np.ndarray) -> Any:
@@ -47,12 +40,11 @@ def check_first_batch(
     labels: np.ndarray,
     y: np.ndarray,
 ) -> None:
-    """Look at what the first batch tells of the user's loss, which takes `labels`, and metrics, of `y`."""
+    """Check a user's loss, which takes `labels`, and metrics, which take `y`, on the first batch."""
     if not predictions.size:
         return
     if is_own(loss):
-        name = getattr(loss, "__name__", type(loss).__name__)
-        check_arguments(f"the loss {name}", loss, predictions, labels)
+        check_arguments(f"the loss {name_of(loss)}", loss, predictions, labels)
         warn_of_gradient(loss, predictions, labels)
     for name, metric in metrics.items():
         if is_own(metric):
@@ -80,8 +72,8 @@ def warn_of_gradient(loss: Callable[..., Any], predictions: np.ndarray, labels: 
     with contextlib.suppress(Exception), np.errstate(all="ignore"):
         problem = _gradient_problem(copy.deepcopy(loss), predictions.astype(np.float64), labels)
     if problem:
-        name = getattr(loss, "__name__", type(loss).__name__)
-        warnings.warn(f"the gradient that the loss {name} returns is {problem}", stacklevel=4)
+        message = f"the gradient that the loss {name_of(loss)} returns is {problem}"
+        warnings.warn(message, stacklevel=4)
 
 
 def _gradient_problem(loss: Callable[..., Any], predictions: np.ndarray, labels: np.ndarray) -> str:

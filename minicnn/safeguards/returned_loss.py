@@ -4,10 +4,12 @@ from typing import Any
 
 import numpy as np
 
+from minicnn.safeguards.user_code import name_of
+
 
 def call_loss(loss: Any, predictions: np.ndarray, labels: Any) -> tuple[float, np.ndarray]:
     """Return what a loss, perhaps the user's, returns; raise unless it is a number and a gradient."""
-    name = getattr(loss, "__name__", type(loss).__name__)
+    name = name_of(loss)
     try:
         result = loss(predictions, labels)
     except Exception as error:
@@ -17,9 +19,7 @@ def call_loss(loss: Any, predictions: np.ndarray, labels: Any) -> tuple[float, n
         got = f"{len(result)} values" if isinstance(result, (tuple, list)) else f"{type(result).__name__}"
         raise TypeError(f"the loss {name} must return a pair (mean value, dpredictions), got {got}")
     value, dpredictions = result
-    if np.ndim(value) or np.asarray(value).dtype.kind not in "biuf":
-        got = f"an array of shape {np.shape(value)}" if np.ndim(value) else f"{value!r:.100}"
-        raise TypeError(f"the loss {name} must return its mean as one number, got {got}")
+    require_number(value, f"the loss {name} must return its mean as one number")
     if not isinstance(dpredictions, np.ndarray) or dpredictions.dtype.kind != "f":
         got = getattr(dpredictions, "dtype", type(dpredictions).__name__)
         raise TypeError(f"the loss {name} must return dpredictions as an array of floats, got {got}")
@@ -29,3 +29,10 @@ def call_loss(loss: Any, predictions: np.ndarray, labels: Any) -> tuple[float, n
             f"got {dpredictions.shape}"
         )
     return value, dpredictions
+
+
+def require_number(value: Any, requirement: str) -> None:
+    """Raise TypeError, with this message, unless a value is one real number."""
+    if np.ndim(value) or np.asarray(value).dtype.kind not in "biuf":
+        got = f"an array of shape {np.shape(value)}" if np.ndim(value) else f"{value!r:.100}"
+        raise TypeError(f"{requirement}, got {got}")

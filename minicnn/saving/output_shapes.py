@@ -18,6 +18,7 @@ from minicnn.layers._building import BuildRules, build_rules
 from minicnn.layers.resize import zero_pads
 from minicnn.models.historic.lenet5_1998 import PartialConv2D, Subsample
 from minicnn.ops.padding import Pair, output_size, pair, resolve_padding
+from minicnn.safeguards.claims import all_layers
 from minicnn.saving.weights import check_weights
 
 Shape = tuple[int, ...]
@@ -215,8 +216,8 @@ def build_by_rules(
 @contextlib.contextmanager
 def _without_drawing(model: Layer) -> Iterator[None]:
     """Let the package's layers start from zeros, which takes no time; the weights come from the file."""
-    known = [layer for _, layer in (("", model), *model.named_layers()) if type(layer) in RULES]
-    layers: list[Any] = [layer for layer in known if hasattr(layer, "kernel_initializer")]
+    known = [layer for layer in all_layers(model) if type(layer) in RULES]
+    layers = [layer for layer in known if hasattr(layer, "kernel_initializer")]
     kept = [layer.kernel_initializer for layer in layers]
     for layer in layers:
         layer.kernel_initializer = zeros

@@ -16,8 +16,9 @@ from minicnn.parallel.ranks import Ranks
 from minicnn.parallel.whole_batch import asks_for_sums
 from minicnn.safeguards.inputs import check_scale, input_batches
 from minicnn.safeguards.nonfinite import advice, is_finite, tell, watched
-from minicnn.safeguards.own_functions import call_with_copies, is_own
-from minicnn.safeguards.returned_loss import call_loss
+from minicnn.safeguards.own_functions import call_with_copies
+from minicnn.safeguards.returned_loss import call_loss, require_number
+from minicnn.safeguards.user_code import is_own, name_of, plain_function
 from minicnn.training.sources import Examples, ExampleSource, labels_of, parts_of, predict_part
 from minicnn.training.state import Loss, TrainingState
 from minicnn.training.weighting import WeightedLoss, pack
@@ -50,11 +51,6 @@ def check_metrics(metrics: Any, loss: Loss) -> dict[str, Metric]:
             raise ValueError(f"a metric must not be called 'loss', 'epoch' or 'val_...', got {name!r}")
         found[name] = metric
     return found
-
-
-def plain_function(function: Any) -> Any:
-    """Return the function under `functools.partial`."""
-    return function.func if isinstance(function, functools.partial) else function
 
 
 def find_loss(loss: Any) -> Loss:
@@ -113,7 +109,7 @@ def score(
 ) -> dict[str, float]:
     """Return the loss, if one is given, and the metrics of these predictions; weights are for the loss.
 
-    `when` begins the sentence that tells of a loss which overflows.
+    `when` is the beginning of the message about a loss that overflows.
     """
     if loss is not None and sample_weight is not None:
         loss, labels = WeightedLoss(loss), pack(y, sample_weight)
@@ -132,8 +128,7 @@ def _mean_loss(loss: Loss, predictions: np.ndarray, labels: Any, when: str) -> f
     with np.errstate(all="ignore"):
         call = functools.partial(call_loss, loss)
         if is_own(loss):
-            name = getattr(loss, "__name__", type(loss).__name__)
-            call = functools.partial(call_with_copies, f"the loss {name}", call)
+            call = functools.partial(call_with_copies, f"the loss {name_of(loss)}", call)
         value = float(call(predictions, labels)[0])
     if not math.isfinite(value) and is_finite(predictions):
         tell(f"{when}the loss is {value:g}, although all predictions are finite. {advice(when)}")
@@ -147,9 +142,7 @@ def call_metric(name: str, metric: Metric, predictions: np.ndarray, y: np.ndarra
     except Exception as error:
         error.add_note(f"in the metric {name!r}, given {predictions.shape} and {y.shape}")
         raise
-    if np.ndim(value) or np.asarray(value).dtype.kind not in "biuf":
-        got = f"an array of shape {np.shape(value)}" if np.ndim(value) else f"{value!r:.100}"
-        raise TypeError(f"the metric {name!r} must return a number, got {got}")
+    require_number(value, f"the metric {name!r} must return a number")
     return float(value)
 
 

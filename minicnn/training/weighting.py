@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from minicnn.safeguards.user_code import name_of
 from minicnn.validation import check_int, check_real
 
 
@@ -22,10 +23,9 @@ def accepts_weights(loss: Any) -> bool:
 def require_weights(loss: Any) -> None:
     """Raise TypeError unless a loss takes `sample_weight`."""
     if not accepts_weights(loss):
-        name = getattr(loss, "__name__", type(loss).__name__)
         raise TypeError(
             f"sample_weight and class_weight need a loss f(predictions, labels, sample_weight=None) that "
-            f"returns sum(weight * loss) / N for N examples, got {name} without `sample_weight`"
+            f"returns sum(weight * loss) / N for N examples, got {name_of(loss)} without `sample_weight`"
         )
 
 
@@ -38,7 +38,7 @@ class WeightedLoss:
     def __init__(self, loss: Any) -> None:
         require_weights(loss)
         self.loss = self.__wrapped__ = loss
-        self.__name__ = getattr(loss, "__name__", type(loss).__name__)  # for messages
+        self.__name__ = name_of(loss)  # for messages
         self.batch_dependent = getattr(loss, "batch_dependent", False)
 
     def __call__(self, predictions: np.ndarray, packed: np.ndarray) -> tuple[float, np.ndarray]:

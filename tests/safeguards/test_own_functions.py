@@ -8,7 +8,8 @@ import pytest
 
 from minicnn import SGD, Dense, Layer, Sequential, Trainer
 from minicnn.losses import binary_cross_entropy_with_logits, mean_squared_error, softmax_cross_entropy
-from minicnn.safeguards.own_functions import call_with_copies, check_arguments, is_own, warn_of_gradient
+from minicnn.safeguards.own_functions import call_with_copies, check_arguments, warn_of_gradient
+from minicnn.safeguards.user_code import is_own
 
 RNG = np.random.default_rng(0)
 P = RNG.normal(size=(12, 3)).astype(np.float32)

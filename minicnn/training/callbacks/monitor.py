@@ -5,8 +5,8 @@ import warnings
 from collections.abc import Collection, Sequence
 from typing import ClassVar
 
+from minicnn.safeguards.user_code import plain_function
 from minicnn.training.callbacks.base import Callback, Logs
-from minicnn.training.evaluation import plain_function
 from minicnn.validation import check_real
 
 

@@ -5,13 +5,14 @@ import inspect
 import math
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from minicnn.errors import located
+from minicnn.safeguards.user_code import is_own
 from minicnn.training.callbacks.base import Callback
 from minicnn.training.evaluation import Metric, is_mean, score
 from minicnn.training.safeguards.last_layer import warn_of_labels
@@ -58,7 +59,7 @@ def rehearse(
             raise TypeError(f"{type(hook).__name__}.state is set by the trainer: use another name")
         hook.state = state
         hook.check(known)
-        if not _is_builtin(hook.on_epoch_end):  # it may add values to the logs for the callbacks after it
+        if is_own(hook.on_epoch_end):  # it may add values to the logs for the callbacks after it
             known = None
     functions = state.loss, metrics
     if labels is not None:
@@ -78,7 +79,7 @@ def _check_together(hooks: Sequence[Callback]) -> None:
         name = type(hook).__name__
         if any(hook is other for other in hooks[:i]):
             raise ValueError(f"the {name} object is given twice, so that it would count each epoch twice")
-        if _is_builtin(hook.on_epoch_end) and isinstance(path := getattr(hook, "path", None), Path):
+        if not is_own(hook.on_epoch_end) and isinstance(path := getattr(hook, "path", None), Path):
             other = files.setdefault(os.path.realpath(path), hook)
             if other is not hook:
                 raise ValueError(f"{type(other).__name__} and {name} write the same file, {path}")
@@ -135,12 +136,8 @@ def _extreme_rows(labels: np.ndarray) -> list[int]:
 
 def _builtin(loss: Loss | None, metrics: Mapping[str, Metric]) -> tuple[Loss | None, dict[str, Metric]]:
     """Return those functions that are the package's own, which have no state."""
-    own = {name: metric for name, metric in metrics.items() if _is_builtin(metric)}
-    return (loss if _is_builtin(loss) else None), own
-
-
-def _is_builtin(function: Callable[..., Any] | None) -> bool:
-    return getattr(function, "__module__", "").startswith("minicnn.")
+    own = {name: metric for name, metric in metrics.items() if not is_own(metric)}
+    return (None if is_own(loss) else loss), own
 
 
 def _differs(labels: np.ndarray, known: np.ndarray | None) -> bool:
