@@ -52,10 +52,8 @@ def top_k_accuracy(predictions: np.ndarray, labels: Any, k: int = 5) -> float:
 
     Parameters
     ----------
-    predictions : ndarray, shape (N, K)
-        Logits or probabilities.
-    labels : array_like, shape (N,) or (N, K)
-        Class indices, or one-hot rows.
+    predictions, labels
+        As for `accuracy`, with at least two columns of predictions.
     k : int
         Number of top classes considered, 1 to K.
 
@@ -161,10 +159,8 @@ def confusion_matrix(labels: Any, predictions: Any, num_classes: int | None = No
 
     Raises
     ------
-    ValueError
-        If there are no examples, the shapes do not match, or a class index is out of range.
-    TypeError
-        If class indices are not integers.
+    ValueError, TypeError
+        As `accuracy`.
 
     Examples
     --------
@@ -220,8 +216,7 @@ def _require_one_class(rows: np.ndarray) -> None:
     """Raise ValueError if a row of labels has several classes, or none: it is no distribution, and tied."""
     if rows.shape[1] < 2:
         return
-    best = rows.max(axis=1, keepdims=True)
-    tied = (rows == best).sum(axis=1) > 1
+    tied = (rows == rows.max(axis=1, keepdims=True)).sum(axis=1) > 1
     if tied.any():
         wrong = tied & (np.abs(rows.sum(axis=1) - 1.0) > 1e-3)
         if wrong.any():

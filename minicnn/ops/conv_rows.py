@@ -27,7 +27,10 @@ MIN_PART = 8  # filters, below which a product is slow for another reason: the w
 
 
 def forward(plan: WindowPlan, x: np.ndarray, kernel: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
-    """Return y (N, OH, OW, F), batch-last in memory; for one group, without dilation in width."""
+    """Return y (N, OH, OW, F), batch-last in memory; for one group, without dilation in width.
+
+    One function, since its loops share buffers, and the bias is added while the products are in the cache.
+    """
     n, oh, ow, filters = plan.y_shape
     kh, kw, c, _ = plan.kernel_shape
     (top, _), sides = plan.pads

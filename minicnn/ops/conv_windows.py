@@ -59,7 +59,10 @@ def forward(plan: WindowPlan, x: np.ndarray, kernel: np.ndarray, bias: np.ndarra
 
 
 def backward_x(plan: WindowPlan, dy: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    """Return dx (N, H, W, C), batch-last in memory."""
+    """Return dx (N, H, W, C), batch-last in memory.
+
+    One function, since a block of rows goes through all steps while it is in the cache.
+    """
     # 1x1 kernels need no copy, and in groups the sums below take longer than the products: here dx is faster
     # as the convolution of dy with the rotated kernel.
     rotate = kernel.shape[0] == 1 or plan.groups > 1

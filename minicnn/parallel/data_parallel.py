@@ -74,9 +74,9 @@ class DataParallel:
         ranks: Ranks | None = None,
         workers: str = "auto",
     ) -> None:
+        """Make all attributes in one place, in the order in which they need each other."""
         self.ranks = ranks or Ranks()
-        rank, size = self.ranks.rank, self.ranks.size
-        self.model, self.loss = model, loss
+        self.model, self.loss, rank = model, loss, self.ranks.rank
         threads = self._look_for_sums(threads)
         if rank:  # lower ranks use the model's own generators and the first children of these
             for generator in model.generators():
@@ -90,7 +90,7 @@ class DataParallel:
         # Found once, as it takes longer than some steps: all parameters, and the generators of each replica.
         self.own_parameters, self.streams = self.model.parameters(), self.generators()
         self.modes = self._modes()
-        self.is_parallel = len(self.models) > 1 or size > 1
+        self.is_parallel = len(self.models) > 1 or self.ranks.size > 1
         self.structure_digest = structure_digest(model) if self.is_parallel else None
         self.worker_pool = WorkerPool(workers, self.models, self.parameters, loss, warns=rank == 0)
         if self.is_parallel:

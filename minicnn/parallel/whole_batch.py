@@ -148,7 +148,10 @@ def _agrees_in_shards(model: Layer, x: np.ndarray, name: str = "") -> bool:
 
 
 def _results(models: Sequence[Layer], x: np.ndarray, name: str) -> list[Result]:
-    """Return output and running statistics of a layer after a forward with a shard for each model."""
+    """Return output and running statistics of a layer after a forward with a shard for each model.
+
+    The function is long because what the watched layers see is kept in its variables.
+    """
     count = len(models)
     parts = [{"": model, **dict(model.named_layers())} for model in models]
     outputs: list[Any] = [None] * count

@@ -93,29 +93,11 @@ class Worker:
         capacity: int,
         sums: int,
     ) -> None:
-        # Imported here to keep `import minicnn` fast.
-        import subprocess
-        import tempfile
-        from multiprocessing.connection import Pipe
-
         self.parameters, self.generators = parameters, model.generators()
         with shared_file(shared_size(parameters, capacity)) as file:
             memory = file.fileno()
             self.shared_values, self.arena = attach(parameters, memory, values=False)
-            self.pipe, worker_pipe = Pipe()
-            with worker_pipe, tempfile.TemporaryFile() as stdin:
-                stdin.write(pickled.model + pickled.loss)
-                stdin.seek(0)
-                descriptors = worker_pipe.fileno(), memory, sums
-                program = f"from minicnn.parallel.worker_main import main; main{descriptors}"
-                self.process = subprocess.Popen(
-                    [sys.executable, "-Pc", program],
-                    stdin=stdin,
-                    stdout=subprocess.DEVNULL,
-                    pass_fds=descriptors,
-                    process_group=0,  # Ctrl-C must reach only the process that trains
-                    env=os.environ | _ENVIRONMENT | {"PYTHONPATH": os.pathsep.join(_import_path())},
-                )
+            self.pipe, self.process = _start(pickled, memory, sums)
         self.owner = os.getpid()
         # Runs when called, when this object is garbage, or when the interpreter exits.
         self.close = weakref.finalize(self, _close, self.pipe, self.process, self.owner)
@@ -218,6 +200,30 @@ class Failure(NamedTuple):
     """A message from a worker: the exception that it raised."""
 
     text: str
+
+
+def _start(pickled: PickledModel, memory: int, sums: int) -> tuple[Connection, subprocess.Popen]:
+    """Start a process that computes shards; return the pipe to it, and the process."""
+    # Imported here to keep `import minicnn` fast.
+    import subprocess
+    import tempfile
+    from multiprocessing.connection import Pipe
+
+    pipe, worker_pipe = Pipe()
+    with worker_pipe, tempfile.TemporaryFile() as stdin:
+        stdin.write(pickled.model + pickled.loss)
+        stdin.seek(0)
+        descriptors = worker_pipe.fileno(), memory, sums
+        program = f"from minicnn.parallel.worker_main import main; main{descriptors}"
+        process = subprocess.Popen(
+            [sys.executable, "-Pc", program],
+            stdin=stdin,
+            stdout=subprocess.DEVNULL,
+            pass_fds=descriptors,
+            process_group=0,  # Ctrl-C must reach only the process that trains
+            env=os.environ | _ENVIRONMENT | {"PYTHONPATH": os.pathsep.join(_import_path())},
+        )
+    return pipe, process
 
 
 def _import_path() -> list[str]:

@@ -139,7 +139,10 @@ def _problem(
     trained_on: tuple[float, float] | None,
     are_many: bool,
 ) -> tuple[str, str] | None:
-    """Return what is wrong with inputs from one value to another: its kind, and a message."""
+    """Return what is wrong with inputs from one value to another: its kind, and a message.
+
+    The function is long because each mistake has its message beside the test.
+    """
     low, high = values
     if low < 0 and max(-low, high) >= _UNSCALED_SIGNED and not wants_bytes and not trained_on:
         return "unscaled", (

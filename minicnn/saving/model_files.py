@@ -132,7 +132,10 @@ def load_model(path: str | os.PathLike[str], custom_layers: Iterable[type[Layer]
 
 
 def read_model(path: str | os.PathLike[str], custom_layers: Iterable[type[Layer]], seed: int) -> Any:
-    """Return what `load_model` does, with random streams (Dropout's) of the seed."""
+    """Return what `load_model` does, with random streams (Dropout's) of the seed.
+
+    One function, in the order in which what the file says is checked and used.
+    """
     # Imported here to keep `import minicnn` fast, and before the file is read, since it registers all layers.
     from minicnn.saving.output_shapes import build_by_rules
 

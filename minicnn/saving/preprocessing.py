@@ -15,6 +15,8 @@ Preprocessing = dict[str, Any] | str
 def check_preprocessing(value: Any, input_shape: tuple[int, ...]) -> Preprocessing | None:
     """Return how pictures become inputs of this shape, in types that JSON has; None if that is not known.
 
+    The function is long because each key has its check and its message.
+
     Parameters
     ----------
     value : mapping, "mnist-digit" or None

@@ -8,7 +8,7 @@ import copy
 import functools
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,11 +80,16 @@ def find_rate(
         )
     first = min(settled, len(losses) - 1)
     suggestion = rates[first + int(np.argmin(losses[first:]))] / 10
+    return RateSearch(rates, losses, _tried(suggestion, train, steps))
+
+
+def _tried(rate: float, train: Callable[[Iterable[float]], Iterator[float]], steps: int) -> float:
+    """Return a rate, or a smaller one with which the loss falls."""
     for _ in range(_TRIALS if steps >= _FEWEST else 0):
-        if _falls([*train(itertools.repeat(suggestion, min(steps, _TRIAL_STEPS)))]):
+        if _falls([*train(itertools.repeat(rate, min(steps, _TRIAL_STEPS)))]):
             break
-        suggestion /= _SMALLER
-    return RateSearch(rates, losses, suggestion)
+        rate /= _SMALLER
+    return rate
 
 
 def _losses(

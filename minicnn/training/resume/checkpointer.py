@@ -176,15 +176,16 @@ class Checkpointer(Callback):
             state.sums = {name: state.sums.get(name, math.nan) for name in ("loss", *means)}
         for generator, bits in generators:
             generator.bit_generator.state = bits
+        self.changed = self._differences(values)
+        if self.changed and self.ranks.rank == 0:
+            text = f"resuming from {checkpoint.path}; results will not be bit-identical, because "
+            warnings.warn(text + self.changed, stacklevel=2)
+
+    def _differences(self, values: dict[str, Any]) -> str:
+        """Return how the settings and callbacks differ from those of the checkpoint."""
         then, now = values["callbacks"].keys(), values["callbacks"].keys() & self.named_callbacks.keys()
         then, now = (", ".join(sorted(names)) or "none" for names in (then, now))
-        changed = differences(
-            values["fingerprint"] | {"callbacks": then}, self.fingerprint | {"callbacks": now}
-        )
-        self.changed = changed
-        if changed and self.ranks.rank == 0:
-            message = f"resuming from {checkpoint.path}; results will not be bit-identical, because {changed}"
-            warnings.warn(message, stacklevel=2)
+        return differences(values["fingerprint"] | {"callbacks": then}, self.fingerprint | {"callbacks": now})
 
     def _check(self, checkpoint: Snapshot) -> list[tuple[np.random.Generator, dict]]:
         """Raise unless the checkpoint is of this fit; return this rank's generators with their states."""
