@@ -21,9 +21,9 @@ it: each layer, the arithmetic of each cell, the gradient, and training steps th
 machines cannot reach the page without --host. Each browser trains a network of its own.
 
 With --export nothing is opened: the page is written into a folder that any web server shows, without Python,
-such as that of a course. In it the browser computes everything but training steps, by onnxruntime-web, which
-npm fetches, or --runtime names. Where it cannot be had, the page computes small networks of the usual layers
-by itself, and of others it has recorded test images."""
+such as that of a course. There the browser computes everything but training steps, with onnxruntime-web,
+which npm fetches unless --runtime names a copy. Without it, the page computes small networks of the usual
+layers itself, and for others it shows recorded test images."""
 _EXAMPLE = """\
 minicnn demo runs/first --port 8000
 minicnn demo runs/first --export site/lenet5"""
@@ -48,7 +48,7 @@ def add_to(commands: Commands) -> None:
         "--runtime",
         metavar="PATH|none",
         help="with --export: folder of onnxruntime-web, or the file that `npm pack onnxruntime-web` writes; "
-        "none goes without it (default: npm fetches it)",
+        "none: leave it out (default: npm fetches it)",
     )
 
 

@@ -77,7 +77,8 @@ def add_command(
     `help` is its line in the list of commands; `text`, in paragraphs, and `example`, in lines that are kept,
     are shown by its own --help.
     """
-    epilog = "example:\n" + textwrap.indent(example, "  ")
+    title = "examples" if "\n" in example else "example"
+    epilog = f"{title}:\n{textwrap.indent(example, '  ')}"
     parser = commands.add_parser(name, help=help, description=text, epilog=epilog)
     parser.set_defaults(run=run)
     return parser
@@ -112,7 +113,7 @@ def add_dataset(parser: argparse.ArgumentParser, default: str | None, shown: str
         metavar="NAME|DIR|FILE",
         default=default,
         help=f"{', '.join(DATASETS)}; or a folder with a folder of pictures for each class, with or without "
-        f"train/, val/ and test/; or a file .npz; or {', or '.join(FOLDER_FORMATS)} (default: {shown})",
+        f"train/, val/ and test/; or an .npz file; or {', or '.join(FOLDER_FORMATS)} (default: {shown})",
     )
     names = " and ".join(name for name, entry in DATASETS.items() if entry.takes_folder)
     help_data = f"folder with the files of {names} (default: searched in the usual places)"

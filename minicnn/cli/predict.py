@@ -37,7 +37,7 @@ def add_to(commands: Commands) -> None:
     parser.add_argument("--top", metavar="K", type=int, default=3, help="classes to print (default: 3)")
     table = "print a table: file, then class and probability K times"
     parser.add_argument("--csv", action="store_true", help=table)
-    digit = "take each picture as one handwritten digit, whatever the network was trained on"
+    digit = "treat each picture as one handwritten digit, whatever the network was trained on"
     parser.add_argument("--digit", action="store_true", help=digit)
 
 

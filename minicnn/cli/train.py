@@ -72,9 +72,9 @@ def add_to(commands: Commands) -> None:
     add_model(parser, new.model)
     add_custom(parser)
     add_dataset(parser, None, new.dataset)
-    few = f"(default: {new.epochs}; of few images of your own more, for {STEPS} steps)"
+    few = f"(default: {new.epochs}; more for few images of your own, to reach {STEPS} steps)"
     add("epochs", "N", f"passes over the training images {few}")
-    few = f"of less than {STEPS_PER_EPOCH * BATCH_SIZE:,} images of your own fewer, down to {SMALLEST_BATCH}"
+    few = f"down to {SMALLEST_BATCH} for fewer than {STEPS_PER_EPOCH * BATCH_SIZE:,} images of your own"
     add("batch-size", "N", f"images per step (default: {new.batch_size}; {few})")
     slower = ", ".join(name for name, entry in OPTIMIZERS.items() if entry.lr_per_image)
     slower += " needs less for smaller batches, and gets it by default for your own images"
@@ -113,10 +113,8 @@ def add_to(commands: Commands) -> None:
     add("rank-timeout", "SECONDS", wait, float, default=TIMEOUT)
     add("out", "DIR", "run folder (default: runs/MODEL-DATASET-NUMBER)", str)
     add("checkpoint-every", "STEPS", "steps between checkpoints (default: one epoch)")
-    again = (
-        "continue the run in this folder with its own configuration; with --epochs, for more epochs; with "
-    )
-    again += "--dataset, if its data are in another place now"
+    again = "continue the run in this folder with its own configuration; with --epochs, for more epochs; "
+    again += "with --dataset, if its data were moved"
     add("resume", "RUN", again, str)
 
 

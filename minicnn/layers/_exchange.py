@@ -1,4 +1,4 @@
-"""An activation before a maximum, computed after it, on fewer values, where nobody can tell.
+"""An activation before a maximum, computed after it, on fewer values, where the results are the same.
 
     max(f(a), f(b), ...) = f(max(a, b, ...))        for f that never falls
 
@@ -9,8 +9,8 @@ maximum at different x. There the derivative of f must be 0, as that of ReLU is 
 order has a gradient. A layer promises all this by `commutes_with_max`. ReLU can; Sigmoid, Tanh, ELU and
 LeakyReLU cannot, since rounding maps different x to the same value at any slope.
 
-The layers' caches are then those of the exchanged order. Whoever reads `cache` nevertheless gets what the
-layer would have cached: it is computed on demand.
+The layers' caches are then those of the exchanged order. Code that reads `cache` nevertheless gets what
+the layer would have cached: it is computed on demand.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from minicnn.parallel.shard_threads import ShardThreads
 
-# A worker is too late if this process waits for it so many seconds, and so many times as long as it worked.
+# A worker is late if this process has waited this many seconds, plus this many times its own working time.
 PATIENCE_SECONDS, PATIENCE_FACTOR = 2.0, 10.0
 
 Shard = tuple  # the arguments of `compute_shard` but the last
@@ -86,7 +86,7 @@ class ShardedBatch:
                 if worker.error:
                     self.worker_pool.reject(worker)
         if results is None or None in results.values():
-            raise RuntimeError("a shard gave up, although no other shard has failed")
+            raise RuntimeError("a shard stopped waiting, although no other shard has failed")
         return [results[i] for i in range(len(self.shards))]  # type: ignore[misc]
 
     def _submit(self) -> tuple[dict[int, Worker], SumMemory]:
@@ -103,9 +103,10 @@ class ShardedBatch:
         return workers, memory if workers and memory else SumMemory(len(self.shards))
 
     def _attempt(self, workers: Mapping[int, Worker], memory: SumMemory) -> Results | None:
-        """Compute all shards; None if one gave up waiting for a worker's sums.
+        """Compute all shards; None if one stopped waiting for a worker's sums.
 
-        A result is None if a worker failed and no other shard needed it any more.
+        A result is None if a worker failed and no other shard needed it any more. The function is long, since
+        all that it starts must have ended when it returns or raises.
         """
         known, start = tuple(self.totals), time.perf_counter()
 

@@ -56,7 +56,7 @@ class TrainConfig:
         A name in `minicnn.models.MODELS`, or FILE.py:NAME or MODULE:NAME, which only a command line executes.
     dataset : str
         A name in `minicnn.datasets.DATASETS`, or a path: of class folders of pictures, of a folder that one
-        of `FOLDER_FORMATS` reads, or of a file .npz.
+        of `FOLDER_FORMATS` reads, or of an .npz file.
     data : str, optional
         Folder with the files of a named data set, for those that take one.
     labels : str, optional

@@ -100,7 +100,7 @@ def find_dataset(
         )
     known = ", ".join((*DATASETS, *FOLDER_FORMATS))
     raise FileNotFoundError(
-        f"the data set must be {known}, a folder with a folder of pictures for each class, or a file .npz "
+        f"the data set must be {known}, a folder with a folder of pictures for each class, or an .npz file "
         f"with x_train, y_train, x_test and y_test, got {dataset!r}{did_you_mean(dataset, DATASETS)}"
     )
 

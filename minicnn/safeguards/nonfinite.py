@@ -72,7 +72,7 @@ def _collected(seen: list[str]) -> np.errstate:
 
 
 class Explained:
-    """A block that looks into a model: overflows, and weights that are not finite, are told in a sentence.
+    """A block that looks into a model: one warning about overflows and weights that are not finite.
 
     Without a model, the weights are known.
     """
@@ -83,7 +83,7 @@ class Explained:
         self.noting: np.errstate | None = None
 
     def __enter__(self) -> None:
-        if np.geterr()["over"] != "call":  # else an outer block tells it
+        if np.geterr()["over"] != "call":  # else an outer block warns
             self.noting = _collected(self.seen)
             self.noting.__enter__()
 
@@ -96,14 +96,14 @@ class Explained:
 
 
 def explained(function: F) -> F:
-    """Decorate a function that looks into a model, its first argument: overflows are told in one sentence."""
+    """Decorate a function that looks into a model, its first argument: one warning about overflows."""
 
     @functools.wraps(function)
-    def told(model: Any, *args: Any, **kwargs: Any) -> Any:
+    def inner(model: Any, *args: Any, **kwargs: Any) -> Any:
         with Explained(function.__name__, model):
             return function(model, *args, **kwargs)
 
-    return cast(F, told)
+    return cast(F, inner)
 
 
 def advice(when: str) -> str:

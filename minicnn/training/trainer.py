@@ -158,8 +158,8 @@ class Trainer(Predictor):
         class_weight : dict of int to float, optional
             Weights of classes, 1 for those not named; multiplied with `sample_weight`.
         accumulate_steps : int
-            Number of batches whose gradients make one step, that of their joint mean: as a batch so many
-            times as large, in the memory of one.
+            Number of batches whose mean gradient makes one step: that of a batch as large as all of them, in
+            the memory of one.
         callbacks : sequence of Callback
             Called in this order.
         checkpoint : path, optional

@@ -117,8 +117,8 @@ def check_use(class_weight: Mapping[int, float], labels: np.ndarray) -> None:
     if absent := [index for index in class_weight if index not in classes]:
         plural = "class" if len(absent) == 1 else "classes"
         warnings.warn(
-            f"`class_weight` has a weight for {plural} {', '.join(map(str, absent))}, of which there is no "
-            f"example",
+            f"`class_weight` has a weight for {plural} {', '.join(map(str, absent))}, which "
+            f"{'has' if len(absent) == 1 else 'have'} no examples",
             stacklevel=4,  # where the user has called `fit`
         )
 

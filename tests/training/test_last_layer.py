@@ -121,7 +121,7 @@ def test_labels_within_reach_are_not(last, labels):
         ),
         (
             step_decay(0.1, every=3),
-            "nearly 0 most of the time by step_decay.*count steps, of which an epoch has 6",
+            "nearly 0 most of the time by step_decay.*count steps, and an epoch has 6",
         ),
         (constant(0.0), "nearly 0 most of the time by constant"),
         (cosine(0.1, steps=100, warmup=60), "is in its warm-up until the end, in a fit of 60 steps"),

@@ -48,10 +48,10 @@ def weights(trainer):
 
 
 def test_a_weight_for_a_class_without_examples_is_told():
-    with pytest.warns(UserWarning, match="has a weight for classes 3, 7, of which there is no example"):
+    with pytest.warns(UserWarning, match="has a weight for classes 3, 7, which have no examples"):
         fit(class_weight={0: 2.0, 3: 2.0, 7: 0.5})
     rare = np.where(Y == 2, 1, Y)
-    with pytest.warns(UserWarning, match="for class 2, of which"):
+    with pytest.warns(UserWarning, match="for class 2, which has no examples"):
         Trainer(net(), SGD(0.1), threads=1).fit(X, np.eye(3)[rare], class_weight={2: 4.0}, verbose=0)
 
 

@@ -11,7 +11,7 @@ from minicnn.validation import check_real
 
 
 def _direction_of(monitor: str) -> bool | None:
-    """Return whether higher is better, told by a name; None if it is not known."""
+    """Return whether higher is better, from its name; None if it is not known."""
     if monitor.endswith(("loss", "error")):
         return False
     return True if "acc" in monitor else None

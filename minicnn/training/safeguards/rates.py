@@ -10,7 +10,7 @@ _NEARLY_ZERO = 1e-4  # of the largest rate
 
 
 def warn_of_rates(optimizer: Optimizer, epochs: int, steps: int | None) -> None:
-    """Warn if a schedule's rate is nearly 0 in most of a fit of epochs of so many steps.
+    """Warn if a schedule's rate is nearly 0 in most of a fit of `epochs` epochs of `steps` steps.
 
     A schedule of the user's is not called, since it may remember its calls.
     """
@@ -19,7 +19,7 @@ def warn_of_rates(optimizer: Optimizer, epochs: int, steps: int | None) -> None:
         return
     first, total = optimizer.steps, epochs * steps
     rates = [lr(first + total * i // _SAMPLES) for i in range(_SAMPLES)]
-    unit = f"in a fit of {total} steps: schedules count steps, of which an epoch has {steps}"
+    unit = f"in a fit of {total} steps: schedules count steps, and an epoch has {steps}"
     if first < lr.keywords.get("warmup", 0) >= first + total:
         warnings.warn(f"{lr!r} is in its warm-up until the end, {unit}", stacklevel=3)
     elif sum(rate <= _NEARLY_ZERO * max(rates) for rate in rates) > _SAMPLES // 2:
