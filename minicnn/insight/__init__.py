@@ -1,10 +1,11 @@
 """Looking inside a trained network: feature maps, saliency, receptive fields. `minicnn.plots` draws them."""
 
 from minicnn.insight.distributions import Distributions
-from minicnn.insight.patches import Patches, receptive_field, strongest_patches
+from minicnn.insight.patches import Patches, strongest_patches
 from minicnn.insight.projection import last_hidden, principal_components
 from minicnn.insight.saliency import class_gradient, grad_cam, occlusion
 from minicnn.insight.trace import Block, Trace, blocks
+from minicnn.insight.windows import receptive_field
 
 __all__ = [
     "Block",

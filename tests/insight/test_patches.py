@@ -5,7 +5,9 @@ from minicnn import (
     Concatenate,
     Conv2D,
     Dense,
+    Dropout,
     Flatten,
+    Layer,
     Pool2D,
     ReLU,
     Residual,
@@ -38,7 +40,45 @@ def branched():
     return Sequential([*layers, Flatten(), Dense(2)]).build((13, 10, 1), rng=0, dtype=np.float64)
 
 
-@pytest.mark.parametrize("net", [net, branched])
+class Held(Layer):
+    """A layer of one's own that computes other layers one after the other."""
+
+    def __init__(self, *layers):
+        self.layers = layers
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+    def init_params(self, input_shape, rng):
+        for layer in self.layers:
+            input_shape = layer.build(input_shape, rng).output_shape
+
+
+class Mean(Layer):
+    """Adds the mean of the image, so that all pixels are seen."""
+
+    def forward(self, x):
+        return x + x.mean(axis=(1, 2), keepdims=True)
+
+
+def own():
+    layers = [
+        Conv2D(1, 2),
+        Held(Conv2D(1, 3, padding="same"), ReLU(), Dropout(0.5)),
+        Held(Conv2D(1, (3, 2), (2, 1), ((1, 0), (0, 2)))),
+        ReLU(),
+    ]
+    return Sequential([*layers, Flatten(), Dense(2)]).build((13, 9, 1), rng=0, dtype=np.float64)
+
+
+def seeing_all():
+    layers = [Conv2D(1, 2), Mean(), Conv2D(1, 3), ReLU()]
+    return Sequential([*layers, Flatten(), Dense(2)]).build((13, 9, 1), rng=0, dtype=np.float64)
+
+
+@pytest.mark.parametrize("net", [net, branched, own, seeing_all])
 @pytest.mark.parametrize("cell", [(0, 0), (2, 3), (3, 5)])
 def test_receptive_field_holds_the_pixels_that_change_the_cell(cell, net):
     model = net()
