@@ -191,6 +191,8 @@ def _scores_and_truth(predictions: Any, labels: Any) -> tuple[np.ndarray, np.nda
         )
     if scores.size == 0:
         raise ValueError("a metric needs at least one example, got none")
+    if labels.ndim == 2:
+        _require_one_class(labels)
     return scores, _class_indices(labels, _class_count(scores))
 
 
@@ -207,7 +209,6 @@ def _class_indices(labels: np.ndarray, classes: int) -> np.ndarray:
             raise ValueError(
                 f"a column of labels must be binary, 0 or 1, got {wrong}; class indices must have shape (N,)"
             )
-        _require_one_class(labels)
         labels = _predicted_classes(labels)
     return check_class_indices(labels, classes)
 

@@ -142,6 +142,9 @@ def test_labels_with_several_classes_or_none_are_refused(metric):
             ValueError, match="each row of labels must have one class, as one-hot rows do, got"
         ):
             metric(scores, rows)
+    tied = np.full((2, 3), 3.0)  # scores, not labels
+    assert metric(tied, [0, 0]) == metric(tied, np.eye(3)[[0, 0]])
+    assert confusion_matrix([1, 2], tied).tolist() == [[0, 0, 0], [1, 0, 0], [1, 0, 0]]
     soft = [[0.5, 0.5, 0.0], [0.9, 0.05, 0.05]]  # of two images that were mixed
     assert metric(scores, soft) == metric(scores, [0, 0])
     assert metric(scores, [[-1, 1, -1], [1, -1, -1]]) == metric(scores, [1, 0])
