@@ -11,7 +11,7 @@ from minicnn.datasets import load_mnist
 from minicnn.insight import Trace
 from minicnn.models import lenet5
 from minicnn.ops import softmax
-from minicnn.plots.style import FAINT, INK, MUTED, SIGNED, SMALL, TEXT, VERMILLION, figure_of, new_axes
+from minicnn.plots.style import FAINT, INK, MUTED, SIGNED, SMALL, TEXT, figure_of, new_axes
 from minicnn.saving import load_weights
 
 SEVEN = 0  # of the test images
@@ -85,12 +85,12 @@ def sees(source: Axes, rows: tuple[int, int], target: Axes, cell: tuple[int, int
     """Frame a window in one picture and the cell that is computed from it in the next; join them."""
     first, size = rows
     for ax, (top, left), side in ((source, (first, first), size), (target, cell, 1)):
-        style: dict[str, Any] = {"fill": False, "edgecolor": VERMILLION, "linewidth": 1.4}
+        style: dict[str, Any] = {"fill": False, "edgecolor": INK, "linewidth": 1.4}
         ax.add_patch(Rectangle((left - 0.5, top - 0.5), side, side, **style))
     for edge in (first - 0.5, first + size - 0.5):
         ends = {"xyA": (first + size - 0.5, edge), "coordsA": source.transData}
         line = ConnectionPatch(**ends, xyB=(cell[1] - 0.5, cell[0]), coordsB=target.transData)
-        line.set(color=VERMILLION, linewidth=0.8, zorder=5)
+        line.set(color=INK, linewidth=0.8, zorder=5)
         figure_of(source).add_artist(line)
 
 
