@@ -22,7 +22,6 @@ from minicnn.plots.style import (
     PURPLE,
     SMALL,
     TEXT,
-    VERMILLION,
     figure_of,
     new_axes,
 )
@@ -110,7 +109,7 @@ def pooling() -> Axes:
         for (r, t), value in np.ndenumerate(values):
             label = f"{value:g}" if value or not number else ""
             chosen = value if number else wins(r, t)
-            tile(ax, left + t, top + r, 1, 1, label, VERMILLION if chosen else FAINT)
+            tile(ax, left + t, top + r, 1, 1, label, BLUE if chosen else FAINT)
         if number:
             words(ax, left + 2.5, 6.9, f"sum {values.sum():g}", colour=MUTED)
     for (p, q), colour in WINDOWS.items():
