@@ -73,7 +73,8 @@ def softmax_cross_entropy(
         dlogits[truth] -= 1.0
     else:
         rows, totals = _probabilities(_smooth(labels, logits.shape[1], smoothing), logits.dtype)
-        log_likelihood = rows * log_p
+        with np.errstate(invalid="ignore"):  # 0 * -inf, see below
+            log_likelihood = rows * log_p
         if not np.isfinite(log_likelihood.sum()):  # 0 * -inf, of a class that cannot be, is 0
             log_likelihood = np.where(rows == 0, 0, log_likelihood)
         dlogits = np.exp(log_p, out=log_p)
@@ -164,7 +165,8 @@ def binary_cross_entropy_with_logits(
     if not (labels.min() >= 0.0 and labels.max() <= 1.0):
         raise ValueError(f"labels must be in [0, 1], got values in [{labels.min():g}, {labels.max():g}]")
     # log(1 + exp(x)) - x * label, arranged so that exp never sees a positive number
-    terms = np.log1p(np.exp(-np.abs(logits))) + (np.maximum(logits, 0.0) - logits * labels)
+    with np.errstate(invalid="ignore"):  # of infinite logits, see below
+        terms = np.log1p(np.exp(-np.abs(logits))) + (np.maximum(logits, 0.0) - logits * labels)
     if not np.isfinite(terms.sum()):  # an infinite logit costs nothing if the label is as certain
         right = np.where(logits > 0, 1, 0) == labels
         terms = np.where(np.isinf(logits), np.where(right, 0, np.inf), terms).astype(terms.dtype)

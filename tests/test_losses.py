@@ -166,3 +166,65 @@ def test_elementwise_loss_refuses_to_broadcast(loss):
 def test_binary_cross_entropy_refuses_what_is_no_probability(wrong):
     with pytest.raises(ValueError, match=r"labels must be in \[0, 1\], got"):
         binary_cross_entropy_with_logits(np.zeros((2, 1)), [[0.5], [wrong]])
+
+
+# --- infinite logits, and examples that do not count --------------------------------------------------------
+
+
+@pytest.fixture
+def strict():
+    """Let NumPy raise for any floating-point error."""
+    with np.errstate(all="raise"):
+        yield
+
+
+@pytest.mark.usefixtures("strict")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("form", ["indices", "one-hot rows", "soft rows"])
+def test_a_class_whose_logit_is_minus_infinity_is_as_if_it_were_not_there(form, dtype):
+    rng = np.random.default_rng(0)
+    logits, labels = rng.normal(size=(8, 4)).astype(dtype), rng.integers(0, 3, 8)
+    if form != "indices":
+        labels = np.eye(3)[labels] if form == "one-hot rows" else rng.dirichlet(np.ones(3), 8)
+    without = softmax_cross_entropy(logits[:, :3], labels)
+    logits[:, 3] = -np.inf
+    if form != "indices":
+        labels = np.concatenate([labels, np.zeros((8, 1))], axis=1)
+    loss, dlogits = softmax_cross_entropy(logits, labels)
+    assert loss == pytest.approx(without[0], rel=1e-6)
+    np.testing.assert_allclose(dlogits[:, :3], without[1], rtol=1e-5, atol=1e-7)
+    np.testing.assert_array_equal(dlogits[:, 3], 0)
+
+
+@pytest.mark.usefixtures("strict")
+def test_a_label_that_an_infinite_logit_excludes_costs_infinitely_much():
+    logits = np.array([[-np.inf, 0.0], [1.0, 2.0]])
+    for labels in ([0, 1], [[1, 0], [0, 1]], [[0.1, 0.9], [0, 1]]):
+        assert softmax_cross_entropy(logits, labels)[0] == np.inf
+    assert softmax_cross_entropy(logits, [1, 1], label_smoothing=0.1)[0] == np.inf
+
+
+@pytest.mark.usefixtures("strict")
+def test_an_infinite_logit_of_a_binary_label_costs_nothing_or_infinitely_much():
+    logits = np.array([[np.inf], [-np.inf], [0.0]])
+    loss, dlogits = binary_cross_entropy_with_logits(logits, [[1], [0], [1]])
+    assert loss == pytest.approx(math.log(2) / 3)
+    np.testing.assert_allclose(dlogits, [[0], [0], [-0.5 / 3]])
+    for labels in ([[0], [0], [1]], [[1], [1], [1]], [[0.5], [0], [1]]):
+        assert binary_cross_entropy_with_logits(logits, labels)[0] == np.inf
+
+
+@pytest.mark.usefixtures("strict")
+@pytest.mark.parametrize("value", [-np.inf, np.nan, 3e38])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_an_example_of_weight_0_has_no_influence_whatever_its_predictions(loss, value):
+    rng = np.random.default_rng(0)
+    predictions, labels = rng.normal(size=(5, 3)), fitting_labels(loss, (5, 3), rng)
+    weights = np.array([1.0, 0.0, 2.0, 0.5, 0.0])
+    expected, gradient = loss(predictions, labels, weights)
+    changed = predictions.copy()
+    changed[[1, 4], 0] = value
+    got, found = loss(changed, labels, weights)
+    assert got == pytest.approx(expected)
+    np.testing.assert_allclose(found, gradient)
+    np.testing.assert_array_equal(found[[1, 4]], 0)

@@ -3,7 +3,7 @@ import functools
 import numpy as np
 import pytest
 
-from minicnn.metrics import accuracy, confusion_matrix, macro_f1, top_k_accuracy
+from minicnn.metrics import METRICS, accuracy, confusion_matrix, macro_f1, top_k_accuracy
 
 SCORES = np.array([[0.1, 0.7, 0.2], [0.5, 0.1, 0.4], [0.3, 0.3, 0.4], [0.2, 0.5, 0.3]])
 
@@ -148,3 +148,16 @@ def test_labels_with_several_classes_or_none_are_refused(metric):
     soft = [[0.5, 0.5, 0.0], [0.9, 0.05, 0.05]]  # of two images that were mixed
     assert metric(scores, soft) == metric(scores, [0, 0])
     assert metric(scores, [[-1, 1, -1], [1, -1, -1]]) == metric(scores, [1, 0])
+
+
+@pytest.mark.parametrize("infinite", [-np.inf, np.inf])
+def test_infinite_scores_rank_as_very_large_ones(infinite):
+    rng = np.random.default_rng(0)
+    scores, labels = rng.normal(size=(40, 4)), rng.integers(0, 4, 40)
+    scores[np.arange(40), rng.integers(0, 4, 40)] = infinite
+    finite = np.where(np.isinf(scores), np.sign(scores) * 1e9, scores)
+    with np.errstate(all="raise"):
+        for metric in METRICS.values():
+            some = {"k": 2} if metric is top_k_accuracy else {}
+            assert metric(scores, labels, **some) == metric(finite, labels, **some)
+        assert np.array_equal(confusion_matrix(labels, scores), confusion_matrix(labels, finite))
