@@ -7,6 +7,7 @@ the whole path, in 2,500 lines, and what to skip at first. All else is apart fro
 the same without: faster algorithms, parallel steps, files, and the protection from silent mistakes.
 """
 
+import sys as _sys
 from typing import TYPE_CHECKING
 
 import minicnn.startup as _startup  # noqa: F401 (before NumPy is imported)
@@ -35,7 +36,9 @@ else:
             globals().update(names, __all__=[*_IMPORTED, *names])
             if name in globals():
                 return globals()[name]
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        # By `name` and `obj`, Python adds what the user may have meant.
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message, name=name, obj=_sys.modules[__name__])
 
     def __dir__() -> list[str]:
         return sorted({*globals(), *__getattr__("__all__")})

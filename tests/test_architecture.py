@@ -131,8 +131,10 @@ def test_training_and_files_are_imported_at_first_use():
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.split() == ["False", "True", "True"]
-    with pytest.raises(AttributeError, match="module 'minicnn' has no attribute 'Triner'"):
+    with pytest.raises(AttributeError, match="module 'minicnn' has no attribute 'Triner'") as caught:
         minicnn.Triner  # noqa: B018
+    # By these, Python prints "Did you mean: 'Trainer'?".
+    assert (caught.value.name, caught.value.obj) == ("Triner", minicnn)
     assert set(minicnn.__all__) <= set(dir(minicnn))
 
 

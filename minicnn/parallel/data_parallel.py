@@ -77,7 +77,8 @@ class DataParallel:
         """Make all attributes in one place, in the order in which they need each other."""
         self.ranks = ranks or Ranks()
         self.model, self.loss, rank = model, loss, self.ranks.rank
-        threads = self._look_for_sums(threads)
+        self.needs_sums = bool(batch_dependent_parts(model, loss))
+        threads = count_shards(model, loss, threads, self.ranks.size)
         if rank:  # lower ranks use the model's own generators and the first children of these
             for generator in model.generators():
                 generator.spawn(rank * threads - 1)
@@ -154,7 +155,7 @@ class DataParallel:
         return [(parameter.trainable, parameter.frozen) for parameter in self.own_parameters]
 
     def _copy_structure(self) -> None:
-        self._look_for_sums(len(self.models))
+        count_shards(self.model, self.loss, len(self.models), self.ranks.size)  # refuses some
         own = self.model.parameters()
         for i in self.replicas:
             kept: dict[int, Any] = dict(zip(map(id, own), self.parameters[i], strict=True))
@@ -234,11 +235,6 @@ class DataParallel:
         """Raise an error in all ranks if one of them has found a problem."""
         for found in filter(None, self.ranks.all_gather(problem)):
             raise self.ranks.raised_everywhere(ValueError(found))
-
-    def _look_for_sums(self, threads: int | None) -> int:
-        """Return the number of shards; refuse a layer or loss that needs whole batches without asking."""
-        self.needs_sums = bool(batch_dependent_parts(self.model, self.loss))
-        return count_shards(self.model, self.loss, threads, self.ranks.size)
 
     @property
     def smallest_shard(self) -> int:
