@@ -15,6 +15,7 @@ from minicnn.datasets.folder import Split
 from minicnn.datasets.npy_header import MAX_HEADER, read_npy_header
 from minicnn.datasets.picture_files import shown
 from minicnn.errors import FileFormatError
+from minicnn.plural import counted
 from minicnn.validation import check_file
 
 _MAX_RATIO = 1032  # deflate cannot compress better than 1032:1
@@ -93,7 +94,8 @@ def _check_shapes(splits: dict[str, Split], class_names: list[str] | None) -> No
         )
     for part, (x, y) in splits.items():
         if len(x) != len(y):
-            raise FileFormatError(f"x_{part} has {len(x)} images, but y_{part} {len(y)} labels")
+            images, labels = counted(len(x), "image"), counted(len(y), "label")
+            raise FileFormatError(f"x_{part} has {images}, but y_{part} {labels}")
         if x.shape[1:] != shape:
             raise FileFormatError(f"images of x_train have shape {shape}, those of x_{part} {x.shape[1:]}")
         if (x.dtype == np.uint8) != (splits["train"][0].dtype == np.uint8):

@@ -67,7 +67,7 @@ class Conv2D(Layer):
         self.use_bias = use_bias
         self.kernel_initializer, self.bias_initializer = kernel_initializer, bias_initializer
         if filters % groups:
-            raise ValueError(f"`groups` must divide `filters`, got {groups} groups of {filters} filters")
+            raise ValueError(f"`groups` must divide `filters`, got groups={groups} and filters={filters}")
 
     def init_params(self, input_shape: tuple[int, ...], rng: np.random.Generator) -> None:
         """Create the kernel and, if used, the bias."""

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from minicnn.ops.padding import Pads, Pair, check_images, check_padding, output_size, pair, resolve_padding
+from minicnn.plural import counted
 from minicnn.validation import check_int
 
 # Bytes copied for one matrix product, batch-last: small enough to stay in a core's cache until the product
@@ -176,7 +177,7 @@ def _plan(
     if filters % groups or group_channels * groups != c:
         raise ValueError(
             f"`kernel` must have shape (kh, kw, channels / groups, filters), with channels and filters "
-            f"divisible by groups; got {kernel_shape} for {c} channels and groups={groups}"
+            f"divisible by groups; got {kernel_shape} for {counted(c, 'channel')} and groups={groups}"
         )
     span = ((kh - 1) * dilation[0] + 1, (kw - 1) * dilation[1] + 1)
     pads = resolve_padding(padding, (h, w), span, strides)

@@ -11,6 +11,7 @@ import numpy as np
 from minicnn.errors import noted
 from minicnn.layers.base import Layer
 from minicnn.parameter import Parameter
+from minicnn.plural import counted
 from minicnn.safeguards.claims import all_layers
 from minicnn.safeguards.inputs import to_input
 from minicnn.safeguards.returned_loss import call_loss
@@ -85,7 +86,7 @@ def compute_shard(
         return 0.0, np.empty(0)
     count = max(min(len(x) // MICROBATCH, x.size // MICROBATCH_VALUES), 1) if split else 1
     total, outputs = 0.0, []
-    with np.errstate(all="ignore"), noted(f"with {len(x)} of the batch's {batch} examples"):
+    with np.errstate(all="ignore"), noted(f"with {len(x):,} of the {counted(batch, 'example')} of the batch"):
         for i in range(count):
             rows = slice(len(x) * i // count, len(x) * (i + 1) // count)
             predictions = model(to_input(model, x[rows]))

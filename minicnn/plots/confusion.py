@@ -86,7 +86,7 @@ def _check(matrix: np.ndarray, class_names: Sequence[str] | None) -> tuple[np.nd
         raise ValueError(f"`matrix` must be square, got an array of shape {matrix.shape}")
     names = [str(number) for number in range(len(matrix))] if class_names is None else class_names
     if len(names) != len(matrix):
-        raise ValueError(f"`class_names` must have {len(matrix)} names, got {len(names)}")
+        raise ValueError(f"`class_names` must have {counted(len(matrix), 'name')}, got {len(names)}")
     return matrix, [shorten(name, 20) for name in names]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from minicnn.errors import FileFormatError
+from minicnn.plural import counted
 from minicnn.saving.files import parse_json, write_atomically
 from minicnn.training import History
 from minicnn.validation import check_file
@@ -54,7 +55,8 @@ def read_history(folder: str | os.PathLike[str]) -> History:
                 raise ValueError("the header must begin with `epoch`, and name each column once")
             for row in rows:
                 if None in row or None in row.values():
-                    raise ValueError(f"line {rows.line_num} must have {len(rows.fieldnames or ())} values")
+                    values = counted(len(rows.fieldnames or ()), "value")
+                    raise ValueError(f"line {rows.line_num} must have {values}")
                 history.append(int(row.pop("epoch")), {name: float(value) for name, value in row.items()})
     except (ValueError, csv.Error) as error:
         raise FileFormatError(f"{path} is not the history of a run: {error}") from error

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from minicnn.plural import counted
 from minicnn.safeguards.user_code import name_of
 
 
@@ -16,7 +17,7 @@ def call_loss(loss: Any, predictions: np.ndarray, labels: Any) -> tuple[float, n
         error.add_note(f"in the loss {name}, given {predictions.shape} and {np.shape(labels)}")
         raise
     if not isinstance(result, (tuple, list)) or len(result) != 2:
-        got = f"{len(result)} values" if isinstance(result, (tuple, list)) else f"{type(result).__name__}"
+        got = counted(len(result), "value") if isinstance(result, tuple | list) else type(result).__name__
         raise TypeError(f"the loss {name} must return a pair (mean value, dpredictions), got {got}")
     value, dpredictions = result
     require_number(value, f"the loss {name} must return its mean as one number")

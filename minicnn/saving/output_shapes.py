@@ -133,7 +133,7 @@ def _upsampling(layer: layers.Upsampling2D, shape: Shape) -> tuple[Shape, int]:
 def _rescaling(layer: layers.Rescaling, shape: Shape) -> tuple[Shape, int]:
     for numbers in (layer.scale, layer.offset):
         if isinstance(numbers, tuple) and len(numbers) != shape[-1]:
-            raise ValueError(f"Rescaling needs a number for each of {shape[-1]} channels, got {len(numbers)}")
+            raise ValueError(f"Rescaling needs a number per channel ({shape[-1]}), got {len(numbers)}")
     return shape, 0
 
 

@@ -77,7 +77,5 @@ def _numbers(value: Any, name: str, channels: int) -> float | list[float]:
     if not isinstance(value, list | tuple):
         return check_real(value, name, -math.inf)
     if len(value) != channels:
-        raise ValueError(
-            f"`{name}` must be a number, or one for each of {channels} channels, got {value!r:.80}"
-        )
+        raise ValueError(f"`{name}` must be a number, or one per channel ({channels}), got {value!r:.80}")
     return [check_real(number, name, -math.inf) for number in value]

@@ -10,6 +10,7 @@ import numpy as np
 
 from minicnn.layers.base import Layer
 from minicnn.parallel.ranks import Ranks
+from minicnn.plural import counted
 from minicnn.training.batch import Augmentation, Batches, Part
 from minicnn.training.inputs import check_pairs, check_source
 from minicnn.training.sources import Examples, ExampleSource, is_source
@@ -187,7 +188,7 @@ class IterableBatches(Batches):
 
     def _checked(self, batch: Any) -> Part:
         if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
-            got = f"{len(batch)} values" if isinstance(batch, tuple | list) else type(batch).__name__
+            got = counted(len(batch), "value") if isinstance(batch, tuple | list) else type(batch).__name__
             raise TypeError(f"a batch must be (x, y) or (x, y, sample_weight), got {got}")
         x, y = check_pairs(batch[0], batch[1], self.model)
         if not _has_weights(batch):

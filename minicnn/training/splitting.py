@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from minicnn.layers.base import Layer
+from minicnn.plural import counted
 from minicnn.safeguards.inputs import check_classes, class_names, note_classes
 from minicnn.training.batch import Batches
 from minicnn.training.batches import make_batches
@@ -114,6 +115,6 @@ def split_validation(y: np.ndarray, fraction: float, seed: int) -> tuple[np.ndar
     if chosen.all() or not chosen.any():
         raise ValueError(
             f"`validation_split` must leave examples to train on and to validate with, got {fraction:g} of "
-            f"{len(y)} examples"
+            f"{counted(len(y), 'example')}"
         )
     return np.sort(order[~chosen]), np.sort(order[chosen])

@@ -11,6 +11,7 @@ from minicnn.optimizers import Optimizer
 from minicnn.parallel.data_parallel import DataParallel
 from minicnn.parallel.ranks import Ranks
 from minicnn.parameter import Parameter
+from minicnn.plural import counted
 from minicnn.safeguards.global_random import no_global_random
 from minicnn.safeguards.nonfinite import is_finite
 from minicnn.safeguards.own_functions import check_first_batch
@@ -171,7 +172,9 @@ class Stepper:
         numbers = [loss, *values.values(), len(y), state.stop, state.interrupted]
         loss, *sums, seen, stop, interrupted = ranks.all_reduce(parameters, numbers)
         if seen != size:
-            raise ValueError(f"the ranks must be given the same batch, but got {seen:g} of {size} examples")
+            raise ValueError(
+                f"the ranks must be given the same batch, but got {seen:g} of {counted(size, 'example')}"
+            )
         if ranks.size > 1:
             state.agree(stop, interrupted)
         if not (math.isfinite(loss) and is_finite(*(p.grad for p in parameters if p.trainable))):

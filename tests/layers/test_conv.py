@@ -90,7 +90,11 @@ def test_conv2d_draws_its_bias_from_the_stream_of_the_build():
         (lambda: Conv2D(2, 3, dilation=-1), ValueError, "`dilation` must be at least 1"),
         (lambda: Conv2D(2, 3, padding="full"), ValueError, "`padding` must be"),
         (lambda: Conv2D(2, 3, padding=((-1, 0), (0, 0))), ValueError, "`padding` must not be negative"),
-        (lambda: Conv2D(3, 3, groups=2), ValueError, "`groups` must divide `filters`, got 2 groups of 3"),
+        (
+            lambda: Conv2D(3, 3, groups=2),
+            ValueError,
+            "`groups` must divide `filters`, got groups=2 and filters=3",
+        ),
         (lambda: Conv2D(2, 3, groups=0), ValueError, "`groups` must be at least 1"),
         (lambda: Conv2D(2, 3, groups=2).build((5, 5, 3)), ValueError, "channels divisible by 2"),
         (lambda: Conv2D(2, 3).build((5, 5)), ValueError, "needs input_shape (H, W, C)"),

@@ -130,7 +130,7 @@ def test_a_loss_returns_a_number_and_a_gradient(result, message):
     with pytest.raises((TypeError, ValueError)) as caught:
         fit(loss=lambda predictions, labels: result)
     assert str(caught.value) == f"the loss <lambda> {message}"
-    assert caught.value.__notes__ == ["with 8 of the batch's 8 examples"]
+    assert caught.value.__notes__ == ["with 8 of the 8 examples of the batch"]
 
 
 def test_errors_of_the_users_functions_say_which_and_of_what_batch():
@@ -146,7 +146,7 @@ def test_errors_of_the_users_functions_say_which_and_of_what_batch():
         Trainer(model, SGD(), broken, threads=2, workers="threads").fit(x, y, 1, 20_000, verbose=0)
     assert caught.value.__notes__ == [
         "in the loss broken, given (10000, 3) and (10000,)",
-        "with 10000 of the batch's 20000 examples",
+        "with 10,000 of the 20,000 examples of the batch",
     ]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from minicnn.layers.base import Layer
 from minicnn.optimizers import Optimizer
 from minicnn.parameter import Parameter
+from minicnn.plural import counted
 from minicnn.safeguards.claims import claim, claimed_parts
 from minicnn.training.callbacks import Callback
 
@@ -41,7 +42,7 @@ def training_lock(
         if optimizer.steps and [*map(id, trained)] != [*map(id, weights)]:
             raise ValueError(
                 f"this optimizer already holds state for another model, or for this one before it was built "
-                f"again ({optimizer.steps} steps); make a new optimizer for each trainer"
+                f"again ({counted(optimizer.steps, 'step')}); make a new optimizer for each trainer"
             )
         _trained[optimizer] = [*map(weakref.ref, weights)]
         training, needs_dx = model.training, model.needs_dx

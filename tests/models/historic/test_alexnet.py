@@ -87,7 +87,7 @@ def test_alexnet_and_its_gradients_are_those_of_its_twin_in_keras(groups):
 
 
 def test_alexnet_refuses_what_does_not_divide():
-    with pytest.raises(ValueError, match="`groups` must divide `filters`, got 3 groups of 256 filters"):
+    with pytest.raises(ValueError, match="`groups` must divide `filters`, got groups=3 and filters=256"):
         alexnet(groups=3)
     with pytest.raises(ValueError, match=r"`width` must be in \(0, inf\), got 0"):
         alexnet(width=0)
