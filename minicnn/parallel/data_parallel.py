@@ -86,7 +86,7 @@ class DataParallel:
         self.models = [model, *(model.replica().train() for _ in range(threads - 1))]
         self.replicas = range(0 if rank else 1, len(self.models))  # in rank 0, the first is the model itself
         self.parameters = [replica.parameters() for replica in self.models]
-        names = [name for name, _ in self.model.named_parameters()]
+        names = (name for name, _ in self.model.named_parameters())
         self.named_parameters = list(zip(names, self.parameters[0], strict=True))
         # Found once, as it takes longer than some steps: all parameters, and the generators of each replica.
         self.own_parameters, self.streams = self.model.parameters(), self.generators()
@@ -101,6 +101,9 @@ class DataParallel:
         self.compares_next = False  # whether to compare the next batch, whole and in shards
         self.pool: ShardThreads | None = None
         self._open = contextlib.ExitStack()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"pool": None, "_open": contextlib.ExitStack()}
 
     def __enter__(self) -> Self:
         from minicnn.parallel.shard_threads import ShardThreads  # here, to keep `import minicnn` fast
@@ -119,9 +122,8 @@ class DataParallel:
     def sync_replicas(self) -> None:
         """Apply changes of the model's structure (a rate, an exchanged layer) to the replicas and workers.
 
-        The loop calls it before each epoch, and `begin_step` if a weight was frozen or thawed. The replicas
-        share the weights anyway, and keep their gradients and generators. They stay as they are if the model
-        cannot be copied or compared.
+        The loop calls it before each epoch, `begin_step` if a weight was frozen or thawed. Replicas keep
+        their gradients and generators; all stays as it is if the model cannot be copied or compared.
 
         Raises
         ------
@@ -178,7 +180,7 @@ class DataParallel:
         """`f(x, y, batch)` that returns mean loss and predictions for a batch, and sets the gradients.
 
         If `x` and `y` are this rank's part of a batch of `batch` examples, loss and gradients are the part's
-        contribution to the means. The part may be empty; it then has no predictions.
+        contribution to the means. An empty part has no predictions.
         """
         if self.is_parallel:
             return self._in_shards
@@ -187,8 +189,7 @@ class DataParallel:
     def _in_shards(self, x: np.ndarray, y: np.ndarray, batch: int | None = None) -> ShardResult:
         """Compute a batch in several shards, see `forward_backward`.
 
-        An exception in a shard is raised here, with its traceback, after all other shards have ended. The
-        checks before and after the shards are in one function with them, since they look at the same batch.
+        An exception in a shard is raised here, with its traceback, after all others have ended.
         """
         if self.pool is None:
             raise RuntimeError("DataParallel must be entered first: use a `with` statement")
@@ -202,8 +203,7 @@ class DataParallel:
         shards = [
             (self.models[i], self.parameters[i], self.loss, x[i::count], y[i::count], *rest)
             for i in range(count)
-        ]
-        # A batch with fewer examples than there are ranks is computed by the first rank alone.
+        ]  # a batch with fewer examples than there are ranks is computed by the first rank alone
         over_ranks = self.ranks.sum if self.ranks.size > 1 and batch >= self.ranks.size else None
         is_first = self.compares_next and (count > 1 or self.ranks.size > 1)
         if is_first:

@@ -80,6 +80,10 @@ class WorkerPool:
         self._sum_memory: SumMemory | None = None
         self.has_failed = False  # the user's code did not run in a worker as it does here
 
+    def __getstate__(self) -> dict[str, Any]:
+        own = {"workers": {}, "_owner": 0, "_sums_file": None, "_sum_memory": None}  # a copy starts its own
+        return vars(self) | own
+
     def update(self) -> None:
         """Pickle the model and the loss, which may have changed, and decide whether there can be workers."""
         possible, pickled, problem = can_start_workers() and is_small(self.models[0]), None, ""

@@ -3,6 +3,7 @@
 import contextlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -56,6 +57,10 @@ class Stepper:
         self._data_parallel = self._make_parallel(state.loss)
         self._weighted: DataParallel | None = None  # made when there are weights
         self._entered: DataParallel | None = None  # the one of these whose threads run
+
+    def __getstate__(self) -> Any:
+        state: Any = super().__getstate__()
+        return state[0], state[1] | {"_entered": None}  # a copy made during a fit is of a trainer at rest
 
     @property
     def model(self) -> Layer:

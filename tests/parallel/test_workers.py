@@ -197,15 +197,38 @@ def test_a_result_that_was_not_fetched_is_not_taken_for_the_next(parallel, expec
     assert parallel.worker_pool.workers[1] is not first
 
 
-def test_a_trainer_with_workers_is_not_copied_and_its_pipe_stays_open():
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda trainer: pickle.loads(pickle.dumps(trainer))])
+def test_a_copy_of_a_trainer_has_workers_of_its_own_and_goes_on_as_the_trainer(copied):
     trainer = Trainer(make(), Adam(), threads=2)
     trainer.fit(X, Y, batch_size=EXAMPLES, verbose=0)
     wait_for(trainer._data_parallel.worker_pool.workers[1])
-    with pytest.raises(TypeError):
-        copy.deepcopy(trainer)
+    twin = copied(trainer)
     gc.collect()
-    trainer.fit(X, Y, batch_size=EXAMPLES, verbose=0)
+    assert not twin._data_parallel.worker_pool.workers
+    losses = [each.fit(X, Y, 2, batch_size=EXAMPLES, verbose=0).history["loss"] for each in (trainer, twin)]
+    assert losses[0] == losses[1]
+    assert_same(trainer.model.get_weights(), twin.model.get_weights())
     assert trainer._data_parallel.worker_pool.workers[1].ready
+    wait_for(twin._data_parallel.worker_pool.workers[1])
+
+
+def test_a_copy_that_is_made_during_a_fit_is_a_trainer_at_rest():
+    class Copies(Callback):
+        twins = ()
+
+        def on_batch_end(self, step, logs):
+            if self.state.optimizer.steps == 2:
+                self.twins = copy.deepcopy(self.trainer), pickle.loads(pickle.dumps(self.trainer))
+                self.weights = self.state.model.get_weights()
+
+    hook = Copies()
+    hook.trainer = trainer = Trainer(make(), Adam(), threads=2)
+    trainer.fit(X, Y, 3, batch_size=EXAMPLES, callbacks=[hook], verbose=0)
+    for twin in hook.twins:
+        assert_same(twin.model.get_weights(), hook.weights)
+        with pytest.raises(RuntimeError, match="only during `fit`"):
+            twin.named_parameters()
+        twin.fit(X, Y, batch_size=EXAMPLES, verbose=0)
 
 
 def test_the_memory_layout_of_x_changes_nothing():
