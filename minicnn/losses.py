@@ -188,7 +188,7 @@ def _weighted(sample_weight: Any, *arrays: np.ndarray) -> list[np.ndarray]:
 
 
 def _smooth(labels: np.ndarray, classes: int, smoothing: float) -> np.ndarray:
-    """Return labels as rows of probabilities, of which this part is spread evenly over all classes."""
+    """Return labels as rows of probabilities, with this part spread evenly over all classes."""
     if not smoothing:
         return labels
     if labels.ndim == 1:

@@ -17,7 +17,7 @@ _MOST_CLASSES = 20  # that are listed
 
 
 def say(text: str) -> None:
-    """Print to stdout; if its disk is full, go on: the command reports it when it ends."""
+    """Print to stdout; if its disk is full, continue: the command reports it when it ends."""
     try:
         print(text, flush=True)
     except BrokenPipeError:

@@ -43,7 +43,7 @@ class Decoder:
         self.count = 0
 
     def layer(self, config: Any) -> Any:
-        """Return the layer of a configuration, after a look at all class names in it."""
+        """Return the layer of a configuration, if all class names in it are known."""
         unknown = sorted(self._unknown(config, 0))
         if unknown:
             names = ", ".join(unknown)

@@ -113,7 +113,7 @@ def main() -> None:
                 _send(target, pixels)
                 _send(target, error)
     except (EOFError, BrokenPipeError, KeyboardInterrupt):
-        os._exit(0)  # without flushing into a pipe that nobody reads
+        os._exit(0)  # without flushing into a pipe that no process reads
 
 
 def _read_all(reader: ImageReader, paths: Sequence[str]) -> np.ndarray:

@@ -229,7 +229,7 @@ class Session:
         return trace
 
     def _changed(self, steps: int) -> None:
-        """Take note that the weights are others, after so many steps."""
+        """Take note of new weights, after this many steps."""
         self.steps, self._misread, self._traced = steps, None, None
 
 

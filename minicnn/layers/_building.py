@@ -18,7 +18,7 @@ Layer = Any  # `minicnn.layers.base` imports this module
 
 
 class BuildRules:
-    """What a file's reader asks of a build. These are no rules: every layer may be built and run."""
+    """What the reader of a file demands of a build; this base demands nothing, and layers are run."""
 
     def check(self, layer: Layer, input_shape: tuple[int, ...]) -> None:
         """Raise ValueError if the layer must not be built for this shape; called before `init_params`."""

@@ -26,7 +26,7 @@ _METHODS = frozenset(("__call__", "forward", "backward"))
 
 
 class Exchangeable:
-    """What a layer promises, so that a Chain may exchange it with its neighbor.
+    """What a layer promises, so that a Chain may exchange it with its neighbour.
 
     A promise holds for the methods of the class that makes it: a subclass with another `forward` or
     `backward` has to make it again. `minicnn.testing.check_layer` checks `commutes_with_max`.

@@ -22,7 +22,7 @@ Layer: TypeAlias = Any  # that of `minicnn.layers.base`
 
 
 class Foldable:
-    """What a layer promises, so that a Chain may compute it together with its neighbor in evaluation mode.
+    """What a layer promises, so that a Chain may compute it together with its neighbour in evaluation mode.
 
     As those of `Exchangeable`, a promise holds for the methods of the class that makes it. It is for this
     package's own layers.

@@ -238,7 +238,7 @@ class Layer(Configurable, Exchangeable, Foldable, Freezable):
         return self._copy({id(rng): rng.spawn(1)[0] for rng in self.generators()})
 
     def eval_replica(self, shared: bool = True) -> Self:
-        """Return a replica in evaluation mode, without `shared` one whose weights are copies."""
+        """Return a replica in evaluation mode; unless `shared`, its weights are copies."""
         copies = {} if shared else {id(p): p.replica(shared=False) for p in self.parameters()}
         return self._copy(detached_generators(self.generators()) | copies).eval()
 

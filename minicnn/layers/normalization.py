@@ -152,7 +152,7 @@ class GroupNorm(_ScaleAndShift):
     Parameters
     ----------
     groups : int
-        Number of groups of neighboring channels, a divisor of C. One group for all channels is a layer
+        Number of groups of neighbouring channels, a divisor of C. One group for all channels is a layer
         normalization of the whole image; one for each is instance normalization.
     eps : float
         Added to the variance.

@@ -1,4 +1,4 @@
-"""Max pooling with 2x2 windows that tile the images: the larger of two neighbors, then of two rows.
+"""Max pooling with 2x2 windows that tile the images: the larger of two neighbours, then of two rows.
 
 The forward pass keeps the outcome of both comparisons, a byte each. The gradient follows them: no value is
 compared again, and neither the images nor the output are kept. The first of equal maxima in row-major order
@@ -18,7 +18,7 @@ from minicnn.validation import check_dy_shape
 class Comparisons(NamedTuple):
     """What the gradient needs: the outcome of all comparisons, and the dtype of the images."""
 
-    left: np.ndarray  # (N, H, W / 2, C): whether the left one of two neighbors is the larger or equal
+    left: np.ndarray  # (N, H, W / 2, C): whether the left one of two neighbours is the larger or equal
     upper: np.ndarray  # (N, H / 2, W / 2, C): the same of the larger ones of two rows
     dtype: np.dtype
 

@@ -71,5 +71,5 @@ def sum_products(rows: np.ndarray, drows: np.ndarray) -> np.ndarray:
 
 
 def images_innermost(values: np.ndarray) -> bool:
-    """Return whether neighbors in memory are of different images: batch-last images, or parts of such."""
+    """Return whether neighbours in memory are of different images: batch-last images, or parts of such."""
     return values.ndim == 4 and len(values) > 1 and values.strides[0] == values.itemsize

@@ -57,7 +57,7 @@ class OptimizerState:
         return {name: view.copy() for name, view in (self._views() | self.frozen).items()}
 
     def load(self, state: Mapping[str, np.ndarray], slots: tuple[str, ...], owner: str, is_new: bool) -> None:
-        """Take over such copies; of a new optimizer, which has made no step, none means zeros.
+        """Take over such copies; for a new optimizer, which has made no step, none means zeros.
 
         Raises
         ------

@@ -46,7 +46,7 @@ ONE_PLACE = Place(0, 1, 1, False)
 
 
 def interleave(outputs: Sequence[np.ndarray], n: int) -> np.ndarray:
-    """Return the predictions for a batch of `n` examples, of which each shard has computed every k-th."""
+    """Return the predictions for a batch of `n` examples; each of k shards has computed every k-th."""
     if len(outputs) == 1:
         return outputs[0]
     predictions = np.empty((n, *outputs[0].shape[1:]), outputs[0].dtype)

@@ -19,7 +19,7 @@ _MAX_HISTORY, _MAX_COLUMNS = 1 << 21, 100  # bytes: 20,000 epochs of 5 columns
 
 
 def is_finished(folder: str | os.PathLike[str], epochs: int = 0) -> bool:
-    """Return whether a run was trained to the end, of at least so many epochs, and evaluated."""
+    """Return whether a run was trained to the end, of at least this many epochs, and evaluated."""
     try:
         result = read_result(folder)
     except (FileNotFoundError, FileFormatError):  # damaged: the end of the training writes it again

@@ -46,7 +46,7 @@ def in_words(values: Mapping[str, Any]) -> dict[str, str]:
             name, write = _WORDS.get(key, (key.replace("_", " "), _plain))
             try:
                 rows[name] = write(value)
-            except (TypeError, ValueError, OverflowError):  # a file that somebody edited
+            except (TypeError, ValueError, OverflowError):  # a file that was edited by hand
                 rows[name] = _plain(value)
     return rows
 

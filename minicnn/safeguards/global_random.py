@@ -1,4 +1,4 @@
-"""Code of the user's that draws random numbers from a global stream, which no checkpoint can bring back."""
+"""Code of the user's that draws random numbers from a global stream, which no checkpoint can restore."""
 
 import contextlib
 import random

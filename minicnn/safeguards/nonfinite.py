@@ -1,4 +1,4 @@
-"""Predictions that overflow, as after a training that diverged: one sentence in place of NumPy's.
+"""Predictions that overflow, for example after a training that diverged: one warning instead of NumPy's.
 
 NumPy's own warnings and errors would name a line of this package. What the user set by `np.seterr` or the
 warning filters applies to the sentence: it is a warning, an error, or nothing.

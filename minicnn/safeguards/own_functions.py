@@ -52,7 +52,7 @@ def check_first_batch(
 
 
 def check_arguments(what: str, function: Callable[..., Any], *arrays: np.ndarray) -> None:
-    """Raise ValueError if a user's function writes into predictions or labels, which it has got already."""
+    """Raise ValueError if a user's function, called once more, writes into predictions or labels."""
     predictions, *others = arrays
     # Other ones, since it may have written there what it would write again.
     noise = np.random.default_rng(0).standard_normal(predictions.shape).astype(predictions.dtype)

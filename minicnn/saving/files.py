@@ -62,7 +62,7 @@ def _temporary_path(path: Path) -> Path:
 
 @contextlib.contextmanager
 def open_for_writing(path: Path, flag: int) -> Iterator[BinaryIO]:
-    """Open a file in place, with O_TRUNC or O_APPEND; a pipe that nobody reads is an error, not a wait."""
+    """Open a file in place, with O_TRUNC or O_APPEND; a pipe without a reader is an error, not a wait."""
     descriptor = _open_at_once(path, os.O_CREAT | flag)
     if hasattr(os, "set_blocking"):
         os.set_blocking(descriptor, True)

@@ -121,7 +121,7 @@ class Batches:
         return None if self.size is None else -(-self.size // self.batch_size)
 
     def peek(self, epoch: int) -> None:
-        """Find out whether examples have weights, if only the first batch of a fit, in this epoch, tells."""
+        """Find out whether examples have weights, where only the first batch of this epoch shows it."""
 
     def epoch(self, epoch: int, step: int, ranks: Ranks) -> Iterator[Batch]:
         """Yield the batches of an epoch from this step on."""
@@ -171,7 +171,7 @@ def _augmented(augment: Augmentation, x: np.ndarray, rng: np.random.Generator) -
 
 
 def _join_few(parts: list[tuple], count: int) -> list[tuple]:
-    """Join parts of fewer examples than there are ranks with their neighbors, where there are any."""
+    """Join parts of fewer examples than there are ranks with their neighbours, where there are any."""
     joined = parts[:1]
     for part in parts[1:]:
         if min(part[0], joined[-1][0]) < count:

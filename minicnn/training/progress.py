@@ -188,7 +188,7 @@ def _three_digits(value: float) -> str:
 
 
 def _fitting(bar: tqdm, texts: list[str]) -> str:
-    """Return the first of the texts, as many as the line holds beside a bar that can still be seen."""
+    """Return as many of the texts, from the first on, as fit beside a bar that can still be seen."""
     counter = f"{bar.n}{bar.unit}" if bar.total is None else f"100% |{' ' * _FEWEST_CELLS}|"
     room = _columns(bar) - len(f"{bar.desc} {counter}")
     kept = []

@@ -97,7 +97,7 @@ class Stepper:
         return self.state.history
 
     def generators(self) -> list[np.random.Generator]:
-        """Return the random generators of the model's layers, as Dropout's, and of its replicas."""
+        """Return the random generators of the model's layers, such as Dropout's, and of its replicas."""
         return [generator for each in self._data_parallel.generators() for generator in each]
 
     def train_step(self, batch: Batch) -> Mapping[str, float]:

@@ -19,7 +19,7 @@ _OF_DATA = "the batch itself", "the labels of the batch"  # causes for which a s
 def nonfinite_error(
     state: TrainingState, batch: Batch, value: float, loss: Loss, ranks: Ranks
 ) -> FloatingPointError:
-    """Return the error about a step whose loss, of this `value`, or whose gradients are not finite."""
+    """Return the error about a step whose loss, `value`, or gradients are not finite."""
     x, labels = to_input(state.model, batch.x), labels_for_loss(batch.y, batch.sample_weight)
     found = [clause for clause in ranks.all_gather(find_nonfinite(state.model, x, labels, loss)) if clause]
     cause = found[0] if found else "a copy of the model that repeated the step found nothing non-finite"

@@ -7,7 +7,7 @@ from minicnn.layers import BatchNorm, Layer
 
 
 def warn_of_single_values(model: Layer, examples: int) -> None:
-    """Warn if batches of so many examples give a BatchNorm one value for each channel."""
+    """Warn if a batch of this size gives a BatchNorm one value for each channel."""
     for name, layer in model.named_layers():
         is_active = isinstance(layer, BatchNorm) and layer.trainable
         if is_active and examples * math.prod((layer.input_shape or ())[:-1]) == 1:
