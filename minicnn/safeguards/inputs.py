@@ -5,6 +5,7 @@ is only cast, so numbers from 0 to 255 in another type train badly, without an e
 """
 
 import itertools
+import math
 import warnings
 import weakref
 from collections.abc import Iterable, Iterator
@@ -118,7 +119,9 @@ def check_scale(model: Any, x: np.ndarray, name: str, training: bool = False) ->
         )
     values = _range(x, wants_bytes)
     trained_on = None if training else notes.trained_on
-    problem = _problem(name, x.dtype, values, wants_bytes, trained_on, len(x) >= _SAMPLE)
+    # Features of a table may have outliers.
+    ratios = (_RATIO, _RATIO if len(x) >= _SAMPLE else math.inf) if x.ndim == 4 else (math.inf, math.inf)
+    problem = _problem(name, x.dtype, values, wants_bytes, trained_on, ratios)
     if problem:
         _warn(notes, *problem)
     if training:
@@ -137,7 +140,7 @@ def _problem(
     values: tuple[float, float],
     wants_bytes: bool,
     trained_on: tuple[float, float] | None,
-    are_many: bool,
+    ratios: tuple[float, float],
 ) -> tuple[str, str] | None:
     """Return what is wrong with inputs from one value to another: its kind, and a message.
 
@@ -161,7 +164,7 @@ def _problem(
             f"{name} has {dtype} values from {low:g} to {high:g}, but the model begins with Rescaling, "
             f"which takes 0 to 255: pass uint8 images, or multiply by 255"
         )
-    if trained_on and _differs(trained_on, values, are_many):
+    if trained_on and _differs(trained_on, values, *ratios):
         return "another scale", (
             f"{name} gives inputs from {low:g} to {high:g}, but the model was trained on {trained_on[0]:g} "
             f"to {trained_on[1]:g}: preprocess both in the same way"
@@ -210,15 +213,15 @@ def _range(x: np.ndarray, wants_bytes: bool) -> tuple[float, float]:
     return float(some.min()), float(some.max())
 
 
-def _differs(trained: tuple[float, float], now: tuple[float, float], are_many: bool) -> bool:
-    """Return whether these are two scales, rather than two samples of one; `are_many` are no sample."""
+def _differs(trained: tuple[float, float], now: tuple[float, float], larger: float, smaller: float) -> bool:
+    """Return whether these are two scales, not two samples of one; the ratios are of the largest values."""
     for (low, high), (other_low, other_high) in itertools.permutations((trained, now)):
         if low >= 0 and high >= _UNSCALED and 0 < other_high <= 1:
             return True  # 0 to 255, and 0 to 1
         if low < -0.25 and other_low >= 0 and 0 < other_high <= 1:
             return True  # standardized, and 0 to 1
     before, after = (max(-low, high) for low, high in (trained, now))
-    return after > _RATIO * before > 0 or (are_many and before > _RATIO * after > 0)
+    return 0 < larger * before < after or 0 < smaller * after < before
 
 
 def _notes(model: Any) -> _Noted:

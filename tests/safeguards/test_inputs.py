@@ -192,6 +192,15 @@ def test_examples_that_hold_hardly_anything_are_warned_of(name):
 
 
 @pytest.mark.filterwarnings("error")
+def test_outliers_of_a_table_are_nothing_to_warn_of():
+    x = RNG.normal(size=(64, 80)).astype(np.float32)
+    own = Trainer(Dense(3).build((80,), rng=0), SGD(1e-4), threads=1)
+    own.fit(x, np.arange(64) % 3, 1, 32, verbose=0)
+    own.predict(np.where(RNG.random(x.shape) < 0.01, x * 20, x))
+    own.predict(x / 20)
+
+
+@pytest.mark.filterwarnings("error")
 def test_a_dark_image_or_two_is_nothing_to_warn_of():
     own = trainer()
     own.fit(X[:2] * 0, Y[:2], 1, 2, verbose=0)
