@@ -4,13 +4,13 @@ from typing import Any
 
 from minicnn.layers import Layer
 
-_LONGEST = 70  # characters
+_LONGEST = 200  # characters
 _KINDS = {"kernel": "weights", "bias": "biases", "factor": "factors"}
 
 
 def heading(layer: Layer) -> dict[str, Any]:
     """Return a layer's name, arguments, output shape, and numbers of weights."""
-    text = repr(layer)
+    text = " ".join(repr(layer).split())
     if len(text) > _LONGEST:  # a table of connections, say
         text = f"{text[: _LONGEST - 3].rstrip(', ')} …)"
     return {

@@ -86,7 +86,7 @@ def test_the_net_of_1998_gets_its_padding():
     table = layers[4]["text"]  # of connections, 300 characters long
     assert table.startswith("PartialConv2D(((0, 1, 2)")
     assert table.endswith(" …)")
-    assert len(table) <= 70
+    assert len(table) <= 200
 
 
 @pytest.mark.parametrize(
