@@ -137,6 +137,8 @@ def test_the_result_of_an_action_is_in_sight_at_all_sizes(place):
     lesson, steps = find(browser, "#lesson"), 0
     for width, height in SIZES:
         resize(browser, width, height)
+        browser.execute_script("document.getElementById('draw').scrollTop = 0; scrollTo(0, 0)")
+        assert browser.execute_script(IN_SIGHT, find(browser, "#answer")), (width, height)
         for button, text in (("step", "the loss went from"), ("flow", "is ")):
             steps += button == "step"
             browser.execute_script(

@@ -111,6 +111,8 @@ def test_draw_a_kernel_and_turn_filters_off(place, opened):
     assert f"off: {best}, {100 * found['now'][best]:.1f} %." in told.text
     for width, height in SIZES:
         resize(browser, width, height)
+        browser.execute_script("document.getElementById('draw').scrollTop = 0; scrollTo(0, 0)")
+        assert browser.execute_script(IN_SIGHT, find(browser, "#answer")), (width, height)
         for selector, action in (("#arithmetic h2", "#output canvas"), ("#change figure", "#filters button")):
             browser.execute_script(
                 "arguments[0].scrollIntoView({block: 'center'})", find_all(browser, action)[-1]
