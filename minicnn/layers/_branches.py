@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from minicnn.errors import LOCATED, with_place
+from minicnn.errors import located
 from minicnn.layers._chain import Chain, unfitting_layer
 from minicnn.layers.base import Layer
 
@@ -70,10 +70,8 @@ class Branches(Layer):
 
 def in_branch(place: str, call: Callable[..., T], *arguments: Any) -> T:
     """Return `call(*arguments)`; the message of an error starts with the branch's place."""
-    try:
+    with located(place):
         return call(*arguments)
-    except LOCATED as error:
-        raise with_place(error, place) from error
 
 
 def check_branch(layers: Layer | Iterable[Layer], place: str) -> list[Layer]:

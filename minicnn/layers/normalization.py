@@ -97,12 +97,12 @@ class BatchNorm(_ScaleAndShift):
         gamma, beta = self._weights(x)
         if not (self.training and self.trainable):
             mean, var = (p.value.astype(x.dtype, copy=False) for p in (self.running_mean, self.running_var))
-            self.cache = x, mean, var, 0
-            return normalize(x, mean, var, gamma, beta, self.eps)
-        mean, var, count = self._batch_statistics(x)
+            count = 0
+        else:
+            mean, var, count = self._batch_statistics(x)
+            for running, new in ((self.running_mean, mean), (self.running_var, var)):
+                running.value += (1 - self.momentum) * (new - running.value)
         self.cache = x, mean, var, count
-        for running, new in ((self.running_mean, mean), (self.running_var, var)):
-            running.value += (1 - self.momentum) * (new - running.value)
         return normalize(x, mean, var, gamma, beta, self.eps)
 
     def _batch_statistics(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
