@@ -106,8 +106,8 @@ class Batches:
 
     def __init__(
         self,
-        seed: int,
-        augment: Augmentation | None,
+        seed: int = 0,
+        augment: Augmentation | None = None,
         accumulate_steps: int = 1,
         class_weight: Mapping[int, float] | None = None,
     ) -> None:

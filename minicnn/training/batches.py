@@ -11,7 +11,7 @@ import numpy as np
 from minicnn.layers.base import Layer
 from minicnn.parallel.ranks import Ranks
 from minicnn.plural import counted
-from minicnn.training.batch import Augmentation, Batches, Part
+from minicnn.training.batch import Batches, Part
 from minicnn.training.inputs import check_pairs, check_source
 from minicnn.training.sources import Examples, ExampleSource, is_source
 from minicnn.validation import check_int, check_sample_weight
@@ -80,16 +80,8 @@ class IndexedBatches(Batches):
 class ArrayBatches(IndexedBatches):
     """Batches of arrays, possibly memory-mapped, perhaps with weights; `options` as for IndexedBatches."""
 
-    def __init__(
-        self,
-        x: np.ndarray,
-        y: np.ndarray,
-        batch_size: int,
-        seed: int,
-        augment: Augmentation | None = None,
-        **options: Any,
-    ) -> None:
-        super().__init__(len(x), batch_size, seed=seed, augment=augment, **options)
+    def __init__(self, x: np.ndarray, y: np.ndarray, batch_size: int, **options: Any) -> None:
+        super().__init__(len(x), batch_size, **options)
         self.arrays, self.labels = (x, y, *self.arrays), y
 
     def _read(self, rows: Iterable[np.ndarray]) -> Iterator[Part]:
@@ -101,15 +93,8 @@ class ArrayBatches(IndexedBatches):
 class SourceBatches(IndexedBatches):
     """Batches of a source, in the order of those of arrays; `options` as for IndexedBatches."""
 
-    def __init__(
-        self,
-        source: ExampleSource,
-        batch_size: int,
-        seed: int,
-        augment: Augmentation | None = None,
-        **options: Any,
-    ) -> None:
-        super().__init__(len(source), batch_size, seed=seed, augment=augment, **options)
+    def __init__(self, source: ExampleSource, batch_size: int, **options: Any) -> None:
+        super().__init__(len(source), batch_size, **options)
         self.source, self.labels = source, source.y
         self._batches = source.batches
 
@@ -121,17 +106,10 @@ class SourceBatches(IndexedBatches):
 
 
 class IterableBatches(Batches):
-    """Batches in the order of a re-iterable object, or of what a function of the epoch returns."""
+    """Batches of a re-iterable object, or of what a function of the epoch returns; `options` of Batches."""
 
-    def __init__(
-        self,
-        source: BatchSource,
-        model: Layer,
-        seed: int = 0,
-        augment: Augmentation | None = None,
-        **options: Any,
-    ) -> None:
-        super().__init__(seed, augment, **options)
+    def __init__(self, source: BatchSource, model: Layer, **options: Any) -> None:
+        super().__init__(**options)
         if isinstance(source, np.ndarray) or not (callable(source) or np.iterable(source)):
             raise TypeError(
                 f"`x` must be an array with labels `y`, or an iterable of batches (x, y) without `y`, "
