@@ -57,6 +57,9 @@ def test_watch_a_network_learn_by_the_settings_in_the_address(place):
         resize(browser, width, height)
         for selector in ("#play", ".status"):
             assert browser.execute_script(IN_SIGHT, find(browser, selector)), (width, height, selector)
+        browser.execute_script("document.getElementById('draw').scrollIntoView()")
+        wait(browser, lambda: browser.execute_script(IN_SIGHT, find(browser, "#answers output")))
+        browser.execute_script("scrollTo(0, 0)")
         assert browser.execute_script("return document.documentElement.scrollWidth") <= width
     wait(browser, lambda: status_number(browser, r"accuracy ([\d.]+) %") > 70, 90)
     wait(browser, lambda: max(float(share.text.split()[0]) for share in find_all(browser, ".share")) > 50, 90)
