@@ -26,7 +26,7 @@ class NamedModel(NamedTuple):
 MODELS = {
     "lenet5": NamedModel(lenet5, min_bytes=(150, 4 * 84)),
     "lenet5-1998": NamedModel(lenet5_1998, min_size=32, min_bytes=(150, 4 * 84)),
-    "resnet-small": NamedModel(resnet_small, min_bytes=(0, 4 * 128)),
+    "resnet-small": NamedModel(resnet_small, min_size=8, min_bytes=(0, 4 * 128)),
     "vgg-small": NamedModel(vgg_small, min_size=4, min_bytes=(0, 4 * 128)),
 }
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from minicnn import Pool2D
 from minicnn.interop.keras import to_keras
 from minicnn.losses import softmax_cross_entropy
 from minicnn.models import resnet_small, vgg_small
@@ -25,12 +26,13 @@ def test_vgg_small_has_two_pairs_of_convolutions(channels):
 
 
 @pytest.mark.parametrize("shape", [(28, 28, 1), (32, 32, 3)])
-def test_resnet_small_has_three_stages(shape):
+def test_resnet_small_halves_the_image_three_times(shape):
     model = resnet_small(7).build(shape, rng=0)
-    stem = convolution(3, shape[2], 32)
-    widening = convolution(3, 32, 64) + convolution(3, 64, 128)
-    blocks = 2 * sum(convolution(3, width, width) for width in (32, 64, 128))
-    assert trainable(model) == stem + widening + blocks + 128 * 7 + 7
+    halving = convolution(3, shape[2], 32) + convolution(3, 32, 64) + convolution(3, 64, 128)
+    blocks = 2 * sum(convolution(3, width, width) for width in (32, 128))
+    assert trainable(model) == halving + blocks + 128 * 7 + 7
+    sizes = [layer.output_shape[0] for layer in model if isinstance(layer, Pool2D)]
+    assert sizes == [shape[0] // 2, shape[0] // 4, shape[0] // 8]
     assert model.output_shape == (7,)
 
 
