@@ -167,18 +167,13 @@ def check_input_shape(input_shape: Sequence[int]) -> tuple[int, ...]:
     return shape
 
 
-def check_examples(x: np.ndarray, input_shape: tuple[int, ...] | None) -> None:
-    """Raise unless `x` is a batch of examples of `input_shape`; the message has a hint.
+def check_examples(shape: tuple[int, ...], input_shape: tuple[int, ...] | None) -> None:
+    """Raise unless this is the shape of a batch of examples of `input_shape`; the message has a hint.
 
-    >>> check_examples(np.zeros((28, 28, 1)), (28, 28, 1))
+    >>> check_examples((28, 28, 1), (28, 28, 1))
     Traceback (most recent call last):
     ValueError: examples must have shape (28, 28, 1), got (28, 28, 1) without a batch axis: pass x[None]
     """
-    check_shape(x.shape, input_shape)
-
-
-def check_shape(shape: tuple[int, ...], input_shape: tuple[int, ...] | None) -> None:
-    """Raise unless this is the shape of a batch of examples of `input_shape`; the message has a hint."""
     if shape[1:] == input_shape:
         return
     hint = f"an array of shape {shape}"

@@ -80,7 +80,7 @@ def forward(function: Layer, maximum: Layer, x: np.ndarray) -> np.ndarray | None
 
 
 def backward(function: Layer, maximum: Layer, dy: np.ndarray) -> np.ndarray | None:
-    """Return dL/dx; None unless both layers ran in exchanged order, and nobody has read a cache since."""
+    """Return dL/dx; None unless both layers ran in exchanged order, and no cache was read since."""
     first, second = function._cache, maximum._cache
     if not (isinstance(first[0], Exchanged) and isinstance(second[0], Exchanged)):
         return None

@@ -181,7 +181,7 @@ class Layer(Configurable, Exchangeable, Foldable, Freezable):
             If a number overflows, or a prediction is NaN: FloatingPointError with `np.seterr(all="raise")`.
         """
         x, input_shape = check_numbers(x, "x"), self._require_built()
-        check_examples(x, input_shape)
+        check_examples(x.shape, input_shape)
         batch_size = prediction_batch(self, batch_size, len(x))
         inputs = functools.partial(input_batches, self, x, batch_size)
         return watched(lambda: predict_batches(self, x, batch_size), self, inputs)

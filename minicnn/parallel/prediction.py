@@ -21,7 +21,7 @@ def parallel_predict(
 ) -> np.ndarray:
     """Return `model.predict(x, batch_size)`, computed by several threads, by default one for each core."""
     x = check_numbers(x, "x")
-    check_examples(x, model._require_built())
+    check_examples(x.shape, model._require_built())
     batch_size = prediction_batch(model, batch_size, len(x))
     compute = functools.partial(_predict, model, x, batch_size, resolve_threads(threads))
     return watched(compute, model, functools.partial(input_batches, model, x, batch_size))

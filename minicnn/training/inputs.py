@@ -7,7 +7,7 @@ import numpy as np
 from minicnn.errors import located
 from minicnn.layers.base import Layer
 from minicnn.training.sources import Examples, ExampleSource, is_source
-from minicnn.validation import check_examples, check_numbers, check_sample_weight, check_shape
+from minicnn.validation import check_examples, check_numbers, check_sample_weight
 
 
 def check_data(x: Any, y: Any, model: Layer) -> ExampleSource | Examples:
@@ -19,7 +19,7 @@ def check_source(source: Any, y: Any, model: Layer) -> ExampleSource:
     """Return a source whose examples have the model's input shape."""
     if y is not None:
         raise TypeError(f"`y` must be omitted: {type(source).__name__} has its own labels")
-    check_shape(source.shape, model.input_shape)
+    check_examples(source.shape, model.input_shape)
     if not len(source):
         raise ValueError("`x` must have at least one example")
     return source
@@ -41,7 +41,7 @@ def check_validation(data: Any, model: Layer) -> ExampleSource | Examples | None
 def check_pairs(x: Any, y: Any, model: Layer) -> tuple[np.ndarray, np.ndarray]:
     """Return examples and labels as arrays: at least one, as many of each, of the model's input shape."""
     x, y = check_numbers(x, "x"), check_numbers(y, "y")
-    check_examples(x, model.input_shape)
+    check_examples(x.shape, model.input_shape)
     if len(x) == 0 or y.ndim == 0 or len(x) != len(y):
         raise ValueError(
             f"x and y need the same length, at least one example; got shapes {x.shape} and {y.shape}"
