@@ -215,9 +215,7 @@ def _class_indices(labels: np.ndarray, classes: int) -> np.ndarray:
 
 def _require_one_class(rows: np.ndarray) -> None:
     """Raise ValueError if a row of labels has several classes, or none: it is no distribution, and tied."""
-    if rows.shape[1] < 2:
-        return
-    tied = (rows == rows.max(axis=1, keepdims=True)).sum(axis=1) > 1
+    tied = (rows == rows.max(axis=1, keepdims=True)).sum(axis=1) > 1  # never in a single column
     if tied.any():
         wrong = tied & (np.abs(rows.sum(axis=1) - 1.0) > 1e-3)
         if wrong.any():

@@ -92,6 +92,21 @@ def test_all_other_files_of_the_core_have_a_place_and_lines_as_stated():
         assert sum(map(code_lines, own)) == pytest.approx(stated, rel=0.25), own
 
 
+def long_functions(name):
+    """Yield the functions of more than 30 lines, docstring apart, whose docstring does not say why."""
+    for node in ast.walk(ast.parse(MODULES[name].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef):
+            docstring = ast.get_docstring(node, clean=False) or ""
+            lines = node.end_lineno - node.lineno + 1 - len(docstring.splitlines())
+            if lines > 30 and not re.search("[Ff]unction|one place", docstring):
+                yield f"{name}: {node.name}"
+
+
+def test_files_and_functions_of_the_core_are_short_or_say_why():
+    assert [name for name in CORE if len(MODULES[name].read_text().splitlines()) > 250] == []
+    assert [each for name in CORE for each in long_functions(name)] == []
+
+
 def test_a_step_has_the_stack_of_the_chapter():
     seen = []
 

@@ -135,7 +135,10 @@ def find_channels(listing: Listing, background: Any) -> int:
 def read_pictures(
     listing: Listing, reader: ImageReader, append: Callable[[np.ndarray], object], progress: bool
 ) -> dict[int, str]:
-    """Read all pictures, and call `append` with some rows at a time; return by row why some are black."""
+    """Read all pictures, and call `append` with some rows at a time; return by row why some are black.
+
+    One function, since reading, the progress bar and the blocks of rows share its variables.
+    """
     from concurrent.futures import ThreadPoolExecutor  # imported here to keep `import minicnn` fast
 
     from tqdm import tqdm

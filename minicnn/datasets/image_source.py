@@ -96,6 +96,7 @@ class ImageFolder:
         workers: int | None = None,
         progress: bool = True,
     ) -> None:
+        """Find the pictures, in one function, half of which are the arguments."""
         if skip_unreadable and cache is None:
             raise ValueError("`skip_unreadable` needs a `cache`, for which every file is read once")
         self.listing = list_images(path, split, labels)
