@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minicnn.errors import FileFormatError
+from minicnn.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -134,11 +135,9 @@ def check_name(name: str, known: Iterable[str], kind: str) -> str:
     """
     if name in known:
         return name
-    import difflib  # imported here to keep `import minicnn` fast
-
-    close = difflib.get_close_matches(name, known, 1) or [other for other in known if name and name in other]
-    hint = f"; did you mean {close[0]!r}? There are" if close else ": there are"
-    raise ValueError(f"no {kind} is called {name!r}{hint} {', '.join(known)}")
+    suggestion = did_you_mean(name, known)
+    there_are = " There are" if suggestion else ": there are"
+    raise ValueError(f"no {kind} is called {name!r}{suggestion}{there_are} {', '.join(known)}")
 
 
 def check_dy(dy: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

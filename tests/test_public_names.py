@@ -116,6 +116,7 @@ def test_every_public_module_of_the_package_root_is_listed():
         "plural",
         "safeguards",
         "startup",
+        "suggestions",
         "validation",
         "version",
     }

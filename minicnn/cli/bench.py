@@ -9,7 +9,7 @@ from minicnn.bench import BENCHMARKS, PEERS, bench, bench_text
 from minicnn.bench.report import growth
 from minicnn.cli.output import write_results
 from minicnn.cli.parser import Commands, add_command
-from minicnn.runs.suggestions import did_you_mean
+from minicnn.suggestions import did_you_mean
 
 _OTHERS = [name for name in PEERS if name != "minicnn"]
 _TEXT = f"""\

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 from minicnn.datasets import DATASETS, FOLDER_FORMATS
 from minicnn.models import MODELS
-from minicnn.runs.suggestions import did_you_mean
+from minicnn.suggestions import did_you_mean
 
 # Return type of add_subparsers, which is private in the standard library.
 Commands = Any

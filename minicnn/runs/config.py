@@ -21,9 +21,9 @@ from minicnn.losses import softmax_cross_entropy
 from minicnn.models import MODELS
 from minicnn.optimizers import OPTIMIZERS, Optimizer
 from minicnn.runs.defaults import BATCH_SIZE, EPOCHS, default_batch_size, default_epochs
-from minicnn.runs.suggestions import did_you_mean
 from minicnn.runs.user_code import is_builtin
 from minicnn.schedules import Schedule, constant, cosine
+from minicnn.suggestions import did_you_mean
 from minicnn.validation import check_int, check_real
 
 WARMUP = 0.05  # share of the steps in which the learning rate of the cosine schedule rises

@@ -16,8 +16,8 @@ from minicnn.datasets.npz import read_npz
 from minicnn.errors import FileFormatError
 from minicnn.models import MODELS
 from minicnn.runs.config import TrainConfig, parse_range, parse_size
-from minicnn.runs.suggestions import did_you_mean
 from minicnn.saving.preprocessing import DIGIT
+from minicnn.suggestions import did_you_mean
 
 Part = tuple[Any, np.ndarray]  # images, an array or an `ExampleSource`, and labels
 OWN_VAL_SPLIT = 0.1  # held out of sets that have no published parts, unless the config says otherwise

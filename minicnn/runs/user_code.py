@@ -8,7 +8,7 @@ from typing import Any
 from minicnn.config.registry import is_registered
 from minicnn.layers import Layer, Sequential
 from minicnn.models import MODELS
-from minicnn.runs.suggestions import did_you_mean
+from minicnn.suggestions import did_you_mean
 
 
 def custom_layers(files: Iterable[str]) -> list[type[Layer]]:

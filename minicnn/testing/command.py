@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from minicnn.layers.base import Layer
+from minicnn.suggestions import did_you_mean
 from minicnn.testing.adapters import from_object, from_torch
 from minicnn.testing.check import error_of, make_target
 from minicnn.testing.report import LayerCheckError
@@ -188,7 +189,7 @@ def _load(target: str) -> tuple[Any, tuple[str, list[Any], dict[str, Any]]]:
     found: Any = import_target(path)
     for part in call[0].split("."):
         if not hasattr(found, part):
-            raise ValueError(f"{path!r} has no {call[0]!r}")
+            raise ValueError(f"{path!r} has no {call[0]!r}{did_you_mean(part, dir(found))}")
         found = getattr(found, part)
     return found, call
 

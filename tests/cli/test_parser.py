@@ -5,7 +5,7 @@ from minicnn.cli import COMMANDS, main
 from minicnn.datasets import DATASETS, NamedDataset, load_mnist
 from minicnn.models import MODELS, NamedModel, lenet5
 from minicnn.optimizers import OPTIMIZERS, SGD, NamedOptimizer
-from minicnn.runs.suggestions import did_you_mean
+from minicnn.suggestions import did_you_mean
 
 NAMES = [command.__name__.rpartition(".")[2] for command in COMMANDS]
 

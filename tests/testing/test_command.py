@@ -123,6 +123,7 @@ def test_a_file_may_be_named_by_its_path(module, tmp_path):
         ("{}:", "must be given as FILE.py:NAME or package.module:NAME"),
         (":Shift", "must be given as FILE.py:NAME or package.module:NAME"),
         ("{}:Missing", "has no 'Missing'"),
+        ("minicnn:Conv2d", "has no 'Conv2d'; did you mean 'Conv2D'"),
         ("{}:np.nothing", "has no 'np.nothing'"),
         ("no_such_module_anywhere:Shift", "cannot be imported: ModuleNotFoundError"),
         ("no_such_file.py:Shift", "no such file: no_such_file.py"),

@@ -212,8 +212,8 @@ def test_hooks_are_checked_before_the_first_step():
     with pytest.warns(UserWarning, match="is never called") as told:
         fit(callbacks=[Keras()])
     assert [str(each.message) for each in told] == [
-        "Keras.on_epoch_ended is never called by a fit; did you mean on_epoch_end?",
-        "Keras.on_train_batch_end is never called by a fit; did you mean on_batch_end?",
+        "Keras.on_epoch_ended is never called by a fit; did you mean 'on_epoch_end'?",
+        "Keras.on_train_batch_end is never called by a fit; did you mean 'on_batch_end'?",
     ]
 
 

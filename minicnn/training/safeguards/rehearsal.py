@@ -13,6 +13,7 @@ import numpy as np
 
 from minicnn.errors import located
 from minicnn.safeguards.user_code import is_own
+from minicnn.suggestions import did_you_mean
 from minicnn.training.callbacks.base import Callback
 from minicnn.training.evaluation import Metric, is_mean, score
 from minicnn.training.safeguards.last_layer import warn_of_labels
@@ -96,10 +97,8 @@ def _check_hooks(hook: Callback) -> None:
             raise TypeError(f"{kind.__name__}.{name} must have the signature {expected}: {error}") from None
     for name in dir(kind):
         if name.startswith("on_") and name not in _HOOKS and callable(getattr(kind, name)):
-            import difflib  # imported here to keep `import minicnn` fast
-
-            near = difflib.get_close_matches(name.replace("_train_batch_", "_batch_"), _HOOKS, 1)
-            hint = f"; did you mean {near[0]}?" if near else f"; the hooks are {', '.join(_HOOKS)}"
+            near = did_you_mean(name.replace("_train_batch_", "_batch_"), _HOOKS)
+            hint = near or f"; the hooks are {', '.join(_HOOKS)}"
             warnings.warn(f"{kind.__name__}.{name} is never called by a fit{hint}", stacklevel=4)
 
 
