@@ -505,6 +505,13 @@ def test_clipping_survives_gradients_whose_squares_overflow(dtype, huge):
     np.testing.assert_allclose(parameter.value, [-0.6, -0.8, 0], rtol=1e-6)
 
 
+def test_clip_norm_of_millions_of_equal_gradients():
+    parameter = Parameter(np.zeros(3_000_000, np.float32))
+    parameter.add_grad(np.full(3_000_000, 0.1, np.float32))
+    SGD(lr=1.0, clip_norm=1.0).step([parameter])
+    np.testing.assert_allclose(parameter.value, -1 / np.sqrt(3e6), rtol=1e-5)
+
+
 def test_clipping_makes_nan_of_gradients_whose_norm_no_float_can_hold():
     parameter = Parameter(np.zeros(2))
     parameter.add_grad(np.array([1.7e308, 1.7e308]))

@@ -12,6 +12,8 @@ import numpy as np
 # Up to these limits the relative error is at most 8e-6, in the worst case, that of equal values.
 MAX_SUM_ROWS, MAX_PRODUCT_ROWS, MAX_SMALL_ROWS, MAX_MATRIX_ROWS = 256, 1024, 512, 1 << 17
 SMALL_MATRIX = 1 << 12  # values of the product; OpenBLAS adds in blocks above 1e6 multiplications
+# Multiplications without blocks; the terms that may then be added, for matrices and for vectors.
+SMALL_PRODUCT, MAX_TERMS, MAX_VECTOR_TERMS = 10**6, 1 << 12, 1 << 11
 BLOCK_ROWS = 256
 
 
@@ -68,6 +70,18 @@ def sum_products(rows: np.ndarray, drows: np.ndarray) -> np.ndarray:
     sums = (blocks @ drows[..., :whole, :].reshape(*stack, -1, step, size)).sum(axis=-3, dtype=np.float64)
     sums += rows[..., whole:, :].swapaxes(-1, -2) @ drows[..., whole:, :]
     return sums.astype(rows.dtype)
+
+
+def parts_of_product(rows: int, columns: int, terms: int) -> list[slice]:
+    """Return the parts in which to add the terms of a product of matrices with so many rows and columns.
+
+    >>> parts_of_product(3, 3, terms=5000), parts_of_product(30, 30, terms=5000)
+    ([slice(0, 4096, None), slice(4096, 5000, None)], [slice(0, 5000, None)])
+    """
+    step = MAX_VECTOR_TERMS if min(rows, columns) == 1 else MAX_TERMS
+    if rows * columns * terms > SMALL_PRODUCT:
+        step = terms
+    return [slice(start, min(start + step, terms)) for start in range(0, terms, step)]
 
 
 def images_innermost(values: np.ndarray) -> bool:

@@ -112,6 +112,17 @@ def test_gradients_of_conv2d(kind, shape):
     assert_exact(layer.kernel.grad[0, 0], expected, 1e-5)
 
 
+# Rows of pixels so long, of so many images, that one product would add tens of thousands of terms.
+@pytest.mark.parametrize(("shape", "filters"), [((512, 45, 45, 1), 6), ((4096, 16, 16, 1), 2)])
+@pytest.mark.parametrize("value", [0.1, 0.3])
+def test_gradient_of_a_small_kernel_of_many_equal_images(shape, filters, value):
+    layer = Conv2D(filters, 1).build(shape[1:], rng=0).train()
+    layer(np.full(shape, value, np.float32))
+    layer.backward(np.full((*shape[:3], filters), value, np.float32))
+    expected = float(np.float32(value)) ** 2 * np.prod(shape[:3])
+    np.testing.assert_allclose(layer.kernel.grad, expected, rtol=1e-5)
+
+
 @pytest.mark.parametrize("last", [False, True])
 def test_global_average_pooling(last):
     x = values("equal in a channel", (2, 1000, 1000, 2), last=last)
