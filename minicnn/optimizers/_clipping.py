@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 
-
 BLOCK = 1 << 16  # values whose squares BLAS adds in their own precision
 
 
