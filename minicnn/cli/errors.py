@@ -35,6 +35,9 @@ def plain_warnings(args: argparse.Namespace) -> Iterator[None]:
         yield
 
 
+_SHORTER = {"num_classes": "classes", "input_shape": "input"}  # options of other names than the arguments
+
+
 def with_options(message: str, options: Container[str]) -> str:
     """Return a message of the package in the words of a command: its options in place of arguments.
 
@@ -42,10 +45,12 @@ def with_options(message: str, options: Container[str]) -> str:
     '--batch-size must be at least 1, got 0'
     >>> with_options("`skip_unreadable=True` or `value_range=(0, 9)`", {"skip_unreadable", "value_range"})
     '--skip-unreadable or --value-range 0,9'
+    >>> with_options("`num_classes` must be 1 to 10,000, got 0", {"classes", "input"})
+    '--classes must be 1 to 10,000, got 0'
     """
 
     def option(argument: re.Match[str]) -> str:
-        name, value = argument[1], argument[2]
+        name, value = _SHORTER.get(argument[1], argument[1]), argument[2]
         if name not in options:
             return argument[0]
         rest = "" if value in (None, "True") else " " + value.strip("()").replace(", ", ",")

@@ -199,9 +199,7 @@ class TrainConfig:
         """
         limits = (_MAX_SIDE, _MAX_SIDE, _MAX_CHANNELS)
         if len(input_shape) != 3 or any(size > most for size, most in zip(input_shape, limits, strict=True)):
-            raise ValueError(
-                f"images must have a shape (H, W, C) of at most {limits}, got {tuple(input_shape)}"
-            )
+            raise ValueError(f"`input_shape` must be (H, W, C), at most {limits}, got {tuple(input_shape)}")
         if not 1 <= num_classes <= _MAX_CLASSES:
             raise ValueError(f"`num_classes` must be 1 to {_MAX_CLASSES:,}, got {num_classes:,}")
         return MODELS[self.model].make(num_classes).build(input_shape, rng=self.seed)

@@ -138,8 +138,8 @@ def test_build_model_follows_the_seed():
 @pytest.mark.parametrize(
     ("shape", "classes", "message"),
     [
-        ((10**6, 10**6, 1), 10, "images must have a shape (H, W, C) of at most (256, 256, 64)"),
-        ((28, 28), 10, "images must have a shape (H, W, C)"),
+        ((10**6, 10**6, 1), 10, "`input_shape` must be (H, W, C), at most (256, 256, 64)"),
+        ((28, 28), 10, "`input_shape` must be (H, W, C)"),
         ((28, 28, 0), 10, "`input_shape` must have positive sizes"),
         ((28, 28, 1), 10**9, "`num_classes` must be 1 to 10,000, got 1,000,000,000"),
         ((28, 28, 1), 0, "`num_classes` must be 1 to 10,000, got 0"),

@@ -131,7 +131,7 @@ def change(**changes):
         (change(input_shape="28"), "`input_shape` must be list"),
         (change(input_shape=[28, 28, "1"]), "`input_shape`.2 must be int, got '1'"),
         (change(input_shape=[28, 10**9, 1]), "too small for a model of images"),
-        (change(input_shape=[28, 28, 65]), "images must have a shape"),
+        (change(input_shape=[28, 28, 65]), "`input_shape` must be"),
         (change(input_shape=[28, 28, -1]), "positive sizes"),
     ],
 )
