@@ -208,56 +208,56 @@ class ImageStatistics(Layer):
         return d / std
 
 
-@broken("modes", (6,), cause="statistics of each example")
-class FeatureStatistics(Layer):
-    """A layer normalization whose running variance is that of all values of the batch."""
+class OwnStatistics(Layer):
+    """Base class: each example is normalized by its own mean and variance, in eval mode by running ones."""
 
     batch_dependent = True
+    axes: tuple[int, ...] = (1, 2)
 
     def init_params(self, input_shape, rng):
-        self.mean, self.var = (Parameter(start(1), trainable=False) for start in (np.zeros, np.ones))
+        """Start with mean 0 and variance 1, of each channel or of all together."""
+        count = 1 if -1 in self.axes else input_shape[-1]
+        self.mean, self.var = (Parameter(start(count), trainable=False) for start in (np.zeros, np.ones))
+
+    def averages(self, x, mean, var):
+        """Return what the running mean and variance move to."""
+        raise NotImplementedError
 
     def forward(self, x):
+        """Return normalized examples."""
         mean, var = self.mean.value, self.var.value
         if self.training:
-            mean, var = x.mean(axis=-1, keepdims=True), x.var(axis=-1, keepdims=True)
-            self.mean.value += 0.1 * (x.mean() - self.mean.value)
-            self.var.value += 0.1 * (x.var() - self.var.value)
+            mean, var = x.mean(axis=self.axes, keepdims=True), x.var(axis=self.axes, keepdims=True)
+            for running, new in zip((self.mean, self.var), self.averages(x, mean, var), strict=True):
+                running.value += 0.1 * (new - running.value)
         std = np.sqrt(var + 1e-3)
         z = (x - mean) / std
         self.cache = z, std
         return z.copy()
 
     def backward(self, dy):
+        """Return dx of training mode, which is right."""
         z, std = self.cache
-        return (dy - dy.mean(axis=-1, keepdims=True) - z * (dy * z).mean(axis=-1, keepdims=True)) / std
+        mean, along = (a.mean(axis=self.axes, keepdims=True) for a in (dy, dy * z))
+        return (dy - mean - z * along) / std
+
+
+@broken("modes", (6,), cause="statistics of each example")
+class FeatureStatistics(OwnStatistics):
+    """A layer normalization whose running variance is that of all values of the batch."""
+
+    axes = (-1,)
+
+    def averages(self, x, mean, var):
+        return x.mean(), x.var()
 
 
 @broken("modes", (4, 3, 2), cause="running statistics")
-class InstanceDeviation(Layer):
+class InstanceDeviation(OwnStatistics):
     """An instance normalization whose running variance is an average of standard deviations."""
 
-    batch_dependent = True
-
-    def init_params(self, input_shape, rng):
-        c = input_shape[-1]
-        self.mean, self.var = (Parameter(start(c), trainable=False) for start in (np.zeros, np.ones))
-
-    def forward(self, x):
-        mean, var = self.mean.value, self.var.value
-        if self.training:
-            mean, var = x.mean(axis=(1, 2), keepdims=True), x.var(axis=(1, 2), keepdims=True)
-            self.mean.value += 0.1 * (mean.mean(axis=(0, 1, 2)) - self.mean.value)
-            self.var.value += 0.1 * (np.sqrt(var).mean(axis=(0, 1, 2)) - self.var.value)
-        std = np.sqrt(var + 1e-3)
-        z = (x - mean) / std
-        self.cache = z, std
-        return z.copy()
-
-    def backward(self, dy):
-        z, std = self.cache
-        inner = dy - dy.mean(axis=(1, 2), keepdims=True) - z * (dy * z).mean(axis=(1, 2), keepdims=True)
-        return inner / std
+    def averages(self, x, mean, var):
+        return mean.mean(axis=(0, 1, 2)), np.sqrt(var).mean(axis=(0, 1, 2))
 
 
 class RunningScale(Layer):
