@@ -30,7 +30,7 @@ import math
 import numpy as np
 
 from minicnn.ops.padding import Pads
-from minicnn.ops.sums import channel_sums, parts_of_product
+from minicnn.ops.sums import channel_sums, sum_stacked_products
 from minicnn.ops.windows import WindowPlan, batch_first, batch_last, crop, pad, rotated_kernel, strided_view
 
 
@@ -107,7 +107,6 @@ def backward_kernel(plan: WindowPlan, dy: np.ndarray, x: np.ndarray) -> np.ndarr
     # The rows of a window are one matrix of kh * C rows; with dilation, kh matrices of C rows.
     together = kh if plan.dilation[0] == 1 else 1
     dmatrix = np.zeros((g, reach, phases, kh // together, filters // g, together * c), x.dtype)
-    parts = parts_of_product(filters // g, together * c, plan.ow * n)
     for rows in plan.blocks(max(dy[0].nbytes, dmatrix.nbytes)):
         count = rows.stop - rows.start
         dpixels = dy[rows].transpose(0, 2, 3, 1, 4).reshape(count, g, 1, 1, 1, filters // g, plan.ow * n)
@@ -117,8 +116,7 @@ def backward_kernel(plan: WindowPlan, dy: np.ndarray, x: np.ndarray) -> np.ndarr
             (row * plan.strides[0], group, column, phase, row * plan.dilation[0], value, channel),
             rows.start * plan.strides[0] * row,
         )
-        sums = [np.matmul(dpixels[..., part], windows[..., part, :]).sum(axis=0) for part in parts]
-        dmatrix += sums[0] if len(sums) == 1 else np.sum(sums, axis=0, dtype=np.float64)
+        dmatrix += sum_stacked_products(dpixels, windows)
     # (G, reach, phase, i, F / G, more of i, C / G) -> (kh, column, C / G, G, F / G)
     dkernel = dmatrix.reshape(g, reach * phases, kh // together, filters // g, together, c)
     dkernel = dkernel.transpose(2, 4, 1, 5, 0, 3).reshape(kh, reach * phases, c, filters)

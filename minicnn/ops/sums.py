@@ -72,16 +72,18 @@ def sum_products(rows: np.ndarray, drows: np.ndarray) -> np.ndarray:
     return sums.astype(rows.dtype)
 
 
-def parts_of_product(rows: int, columns: int, terms: int) -> list[slice]:
-    """Return the parts in which to add the terms of a product of matrices with so many rows and columns.
+def sum_stacked_products(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Return the sum over the first axis of `left @ right`, (R, ..., L, K) and (R, ..., K, M) -> (..., L, M).
 
-    >>> parts_of_product(3, 3, terms=5000), parts_of_product(30, 30, terms=5000)
-    ([slice(0, 4096, None), slice(4096, 5000, None)], [slice(0, 5000, None)])
+    Small products are divided along K, so that BLAS adds few terms one after the other.
     """
-    step = MAX_VECTOR_TERMS if min(rows, columns) == 1 else MAX_TERMS
-    if rows * columns * terms > SMALL_PRODUCT:
-        step = terms
-    return [slice(start, min(start + step, terms)) for start in range(0, terms, step)]
+    size, terms = left.shape[-2] * right.shape[-1], left.shape[-1]
+    most = MAX_VECTOR_TERMS if min(left.shape[-2], right.shape[-1]) == 1 else MAX_TERMS
+    if terms <= most or size * terms > SMALL_PRODUCT:
+        return (left @ right).sum(axis=0)
+    parts = [slice(start, start + most) for start in range(0, terms, most)]
+    sums = [(left[..., part] @ right[..., part, :]).sum(axis=0) for part in parts]
+    return np.sum(sums, axis=0, dtype=np.float64).astype(left.dtype)
 
 
 def images_innermost(values: np.ndarray) -> bool:

@@ -11,7 +11,7 @@ from minicnn import Conv2D, Dense, GlobalAveragePool2D
 from minicnn.losses import binary_cross_entropy_with_logits, mean_squared_error, softmax_cross_entropy
 from minicnn.models.historic.lenet5_1998 import Subsample
 from minicnn.ops import avg_pool2d, avg_pool2d_backward
-from minicnn.ops.sums import channel_sums, pixel_means, sum_products, sum_rows
+from minicnn.ops.sums import channel_sums, pixel_means, sum_products, sum_rows, sum_stacked_products
 from minicnn.ops.windows import batch_first, batch_last
 
 KINDS = {
@@ -85,6 +85,17 @@ def test_sum_products_on_both_sides_of_its_limits(count, size):
     expected = np.stack([a.astype("f8").T @ b for a, b in zip(rows, drows, strict=True)])
     np.testing.assert_array_equal(sum_products(rows, drows), expected)
     np.testing.assert_array_equal(sum_products(rows[1], drows[1]), expected[1])
+
+
+@pytest.mark.parametrize("size", [1, 3, 80])  # vectors, small matrices, and large ones
+@pytest.mark.parametrize("count", [1, 2048, 2049, 4096, 4097, 9000])
+def test_sum_stacked_products_on_both_sides_of_its_limits(count, size):
+    rng = np.random.default_rng(count)
+    left, right = rng.integers(0, 3, (2, 3, size, count)), rng.integers(0, 3, (2, 1, count, 4))
+    expected = (left @ right).sum(axis=0)
+    sums = sum_stacked_products(left.astype(np.float32), right.astype(np.float32))
+    np.testing.assert_array_equal(sums, expected)
+    assert sums.dtype == np.float32
 
 
 # --- what is made of them: one million values in each sum -------------------------------------------------
