@@ -24,7 +24,7 @@ class Adversarial(Trainer):
         attacked.needs_dx = True  # a fit itself does without dL/dx of its input
         _, dlogits = softmax_cross_entropy(attacked(x), batch.y)
         x = np.clip(x + 0.1 * np.sign(attacked.backward(dlogits)), 0, 1).astype(np.float32)
-        results = self.compute(Batch.of(x, batch.y))  # on all cores
+        results = self.compute(Batch.of(x, batch.y, batch.sample_weight, batch.size))  # on all cores
         names = self.named_parameters()
         trunk = [parameter for name, parameter in names if name.startswith("layers.0.")]
         head = [parameter for name, parameter in names if not name.startswith("layers.0.")]

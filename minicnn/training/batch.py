@@ -15,7 +15,7 @@ from minicnn.parallel.ranks import Ranks
 from minicnn.safeguards.global_random import no_global_random
 from minicnn.training.sources import ExampleSource
 from minicnn.training.weighting import class_weights
-from minicnn.validation import check_int
+from minicnn.validation import check_int, check_numbers, check_sample_weight
 
 # As a string, since NumPy imports `np.random` when it is first used.
 Augmentation: TypeAlias = "Callable[[np.ndarray, np.random.Generator], np.ndarray]"
@@ -42,7 +42,12 @@ class Batch:
         cls, x: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None = None, size: int | None = None
     ) -> Batch:
         """Return a batch of these arrays; with several ranks, `size` is the number of examples in all."""
-        return cls(len(x) if size is None else size, [(x, y, sample_weight)])
+        x, y = check_numbers(x, "x"), check_numbers(y, "y")
+        if not (x.ndim and y.ndim and len(x) == len(y)):
+            raise ValueError(f"x and y need the same length, got shapes {x.shape} and {y.shape}")
+        size = check_int(len(x) if size is None else size, "size", low=max(len(x), 1))
+        weights = None if sample_weight is None else check_sample_weight(sample_weight, len(x))
+        return cls(size, [(x, y, weights)])
 
     def collected(self, ranks: Ranks) -> Batch:
         """Return the batch with the examples of all ranks in rank 0, and none in the others."""

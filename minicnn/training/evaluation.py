@@ -92,7 +92,7 @@ def metrics_of_epoch(state: TrainingState, ranks: Ranks) -> dict[str, float]:
     if not others:
         return {}
     predictions, labels = state.all_outputs(ranks)
-    if len(labels) != state.seen:  # the fit was resumed with another metric
+    if len(labels) != state.counts.get("loss"):  # the fit was resumed with another metric
         return dict.fromkeys(others, math.nan)
     return ranks.broadcast(
         lambda: {name: call_metric(name, m, predictions, labels) for name, m in others.items()}

@@ -1,7 +1,7 @@
 """The training loop: epochs, batches, steps, and the callbacks between them."""
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from minicnn.safeguards.nonfinite import nonfinite_weights
 from minicnn.saving.fingerprint import data_digest
 from minicnn.training.batch import Batch, Batches
 from minicnn.training.callbacks import Callback
-from minicnn.training.evaluation import Validation, metrics_of_epoch
+from minicnn.training.evaluation import Validation
 from minicnn.training.history import History
 from minicnn.training.resume.checkpointer import Checkpointer
 from minicnn.training.safeguards.single import warn_of_single_values
@@ -39,8 +39,8 @@ class TrainingLoop:
         Called in this order; the checkpointer, if there is one, is the last.
     checkpointer : Checkpointer, optional
         Restores the newest checkpoint when the loop begins, and saves the last one when it ends.
-    train_step : callable
-        Makes the step of a `Batch`: gradients, then new weights; returns its results.
+    train_epoch : callable
+        Makes the steps of the batches of an epoch, and returns their means; see `Trainer.train_epoch`.
     """
 
     state: TrainingState
@@ -49,10 +49,11 @@ class TrainingLoop:
     validate: Validation
     callbacks: list[Callback]
     checkpointer: Checkpointer | None
-    train_step: Callable[[Batch], Mapping[str, float]]
+    train_epoch: Callable[[Iterable[Batch]], Mapping[str, float]]
 
     def __post_init__(self) -> None:
         self.ranks = self.data_parallel.ranks
+        self.is_whole = False  # whether all batches of the epoch were given
 
     def run(self, epochs: int) -> History:
         """Train until the fit has `epochs` epochs, or a callback or a signal stops it."""
@@ -66,22 +67,42 @@ class TrainingLoop:
         while state.epoch < state.first_epoch + epochs and not self.stopping:
             self._notify("on_epoch_begin", state.epoch)
             self.data_parallel.sync_replicas()
-            for batch in self.batches.epoch(state.epoch, state.step, ranks):
-                if self.stopping:
-                    break
-                ranks.stage = f"epoch {state.epoch}, step {state.step}"
-                self._notify("on_batch_begin", state.step)
-                if not state.optimizer.steps:
-                    self._check_inputs(batch)
-                with changing(state.model):
-                    results = self.train_step(batch)
-                self._notify("on_batch_end", state.step, state.record(results, batch.size))
-            else:
-                self._end_epoch()
+            with contextlib.closing(self._batches_left()) as batches:
+                logs = self.train_epoch(batches)
+                self._require_all(batches)
+            if self.is_whole:
+                self._end_epoch(logs)
         if self.checkpointer and not is_done:
             self.checkpointer.save()  # before `on_train_end`, which may change the weights
         self._notify("on_train_end")
         return state.history
+
+    def _batches_left(self) -> Generator[Batch, None, None]:
+        """Yield the batches of the epoch whose steps are not made; before and after each, call the callbacks.
+
+        They end early if the fit is stopped. When the next batch is asked for, the step of the last is made.
+        """
+        state, self.is_whole = self.state, False
+        for batch in self.batches.epoch(state.epoch, state.step, self.ranks):
+            if self.stopping:
+                return
+            self.ranks.stage = f"epoch {state.epoch}, step {state.step}"
+            self._notify("on_batch_begin", state.step)
+            if not state.optimizer.steps:
+                self._check_inputs(batch)
+            with changing(state.model), state.giving(batch.size):
+                yield batch
+            self._notify("on_batch_end", state.step - 1, state.means())
+        self.is_whole = True
+
+    def _require_all(self, batches: Iterator[Batch]) -> None:
+        """Raise unless `train_epoch` has taken all batches, or the fit was stopped."""
+        if next(batches, None) is not None or not (self.is_whole or self.stopping):
+            raise RuntimeError(
+                f"`train_epoch` must take all batches that it is given, but ended in step {self.state.step} "
+                f"of epoch {self.state.epoch}: use `continue` to leave a batch out, and set "
+                f"`self.state.stop = True` to end the fit"
+            )
 
     def _begin(self, epochs: int) -> None:
         """Check that the ranks agree, and give all of them the weights of rank 0."""
@@ -112,24 +133,26 @@ class TrainingLoop:
         self.validate.check_scale()
         warn_of_single_values(model, batch.size)
 
-    def _end_epoch(self) -> None:
+    def _end_epoch(self, logs: Mapping[str, float]) -> None:
         """Check the weights, validate, and close the epoch."""
         state, ranks = self.state, self.ranks
+        if not isinstance(logs, Mapping) or "loss" not in logs:
+            raise TypeError(
+                f"`train_epoch` must return the means of the epoch with its 'loss', such as "
+                f"`self.epoch_logs()` after `self.state.record(results, batch.size)`, got {logs!r:.50}"
+            )
         # The last step may have been too large.
         if new := state.newly_nonfinite():
             raise FloatingPointError(
                 f"the weights {new[0]!r} became non-finite in epoch {state.epoch}, by step {state.step - 1}"
                 f". Try a smaller learning rate."
             )
-        logs = state.means() | metrics_of_epoch(state, ranks)
-        names = dict.fromkeys(("loss", *state.metrics, *logs))
-        logs = {name: logs[name] for name in names if name in logs}
         ranks.stage = f"the end of epoch {state.epoch}"
         ranks.assert_equal(
             ranks.weights_digest(self.data_parallel.parameters[0]),
             "the ranks' weights differ: a callback that changes weights needs `every_rank = True`",
         )
-        logs |= self.validate()
+        logs = {**logs, **self.validate()}
         state.close_epoch(logs)
         self._notify("on_epoch_end", state.epoch - 1, logs)
         state.sync_stop(ranks)

@@ -1,7 +1,8 @@
 """The state of a training between two steps: what the loop advances, callbacks see and checkpoints hold."""
 
+import contextlib
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -13,9 +14,11 @@ from minicnn.optimizers import Optimizer
 from minicnn.parallel.ranks import Ranks
 from minicnn.parameter import ForeignSwitch
 from minicnn.safeguards.nonfinite import nonfinite_weights
+from minicnn.safeguards.returned_loss import require_number
 from minicnn.training.history import History
 
-_PLAIN = ("epoch", "first_epoch", "step", "seen", "sums", "stop")  # what JSON can hold as it is
+# What JSON can hold as it is.
+_PLAIN = ("epoch", "first_epoch", "step", "seen", "batches", "sums", "counts", "stop")
 Loss = Callable[[np.ndarray, np.ndarray], tuple[float, np.ndarray]]
 
 
@@ -36,13 +39,15 @@ class TrainingState:
     first_epoch : int
         Number of the first epoch of the present fit.
     step : int
-        Steps made in the epoch that runs.
+        Batches of the epoch that runs whose steps are made.
     seen : int
-        Examples in these steps.
-    sums : dict of str to float
-        Sums of loss and metrics over these examples.
+        Examples in these batches.
+    batches : int
+        Batches of all epochs whose steps are made.
+    sums, counts : dict of str to float, dict of str to int
+        Sums of loss and metrics over the examples of the epoch, and how many these are.
     outputs : list of (predictions, labels)
-        Of these steps, if a metric is no mean over examples.
+        Of these examples, if a metric is no mean over examples.
     output : (predictions, labels), optional
         Those of the step that runs.
     nonfinite_before : list of str
@@ -55,6 +60,8 @@ class TrainingState:
         Set it to True, from a callback or another thread, to end the fit after the step that runs.
     interrupted : bool
         The same, but for now only: the next fit with the same checkpoint folder continues from there.
+    by_hand : bool
+        Whether steps are made in a session, without `fit`.
     """
 
     model: Layer
@@ -64,7 +71,9 @@ class TrainingState:
     first_epoch: int = 0
     step: int = 0
     seen: int = 0
+    batches: int = 0
     sums: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
     outputs: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
     output: tuple[np.ndarray, np.ndarray] | None = None
     nonfinite_before: list[str] = field(default_factory=list)
@@ -72,6 +81,8 @@ class TrainingState:
     history: History = field(default_factory=History)
     stop: bool = False
     interrupted: bool = False
+    by_hand: bool = False
+    has_batch: bool = False  # whether the loop has given a batch whose step may be recorded
     agreed_to_stop: bool = False  # of several ranks, none may stop alone
 
     stop_training = ForeignSwitch("set `stop = True` to end the fit after this step")
@@ -101,7 +112,7 @@ class TrainingState:
     def begin_fit(self) -> None:
         """Start a fit at the next epoch, with an empty history."""
         self.first_epoch, self.history = self.epoch, History()
-        self.step, self.seen, self.sums, self.outputs = 0, 0, {}, []
+        self._start_epoch()
         self.output, self.stop, self.interrupted, self.agreed_to_stop = None, False, False, False
 
     def newly_nonfinite(self) -> list[str]:
@@ -120,25 +131,61 @@ class TrainingState:
             wishes = ranks.all_gather((self.stop, self.interrupted))
             self.agree(*map(any, zip(*wishes, strict=True)))
 
-    def record(self, results: Mapping[str, float], examples: int) -> dict[str, float]:
-        """Count a step with these mean results, and return the means of the epoch so far."""
+    def begin_epoch(self) -> None:
+        """Forget the epoch before; without effect in a fit, which may resume in the middle of an epoch."""
+        if self.by_hand:
+            self._start_epoch()
+
+    @contextlib.contextmanager
+    def giving(self, examples: int) -> Iterator[None]:
+        """Let the step of a batch be made in the block, then count the batch."""
+        made, recorded = self.optimizer.steps, self.counts.copy()
+        self.has_batch = True
+        try:
+            yield
+        finally:
+            self.has_batch = False
+        if self.optimizer.steps > made and self.counts == recorded:
+            raise RuntimeError(
+                "`train_epoch` made a step, but did not record it: call "
+                "`self.state.record(results, batch.size)` after each step, before the next batch is taken"
+            )
         self.step += 1
         self.seen += examples
+        self.batches += 1
+
+    def record(self, results: Mapping[str, float], examples: int) -> None:
+        """Add the mean results of a step over its examples to those of the epoch."""
+        if not (self.has_batch or self.by_hand):
+            raise RuntimeError(
+                "`train_epoch` made a step without a batch: the step of each batch must be made before the "
+                "next one is taken, or a fit could not resume in between"
+            )
+        if not isinstance(results, Mapping):
+            raise TypeError(
+                f"`train_step` must return loss and metrics by name, as `compute` does, got {results!r:.50}"
+            )
+        for name, value in results.items():
+            require_number(value, f"the result {name!r} of a step must be a number")
+        self.step += self.by_hand
         self.outputs += [self.output] if self.output else []
         self.output = None
         for name, value in results.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value * examples
-        return self.means()
+            self.sums[name] = self.sums.get(name, 0.0) + float(value) * examples
+            self.counts[name] = self.counts.get(name, 0) + examples
 
     def means(self) -> dict[str, float]:
         """Return the means of loss and metrics over the epoch so far."""
-        return {name: total / self.seen for name, total in self.sums.items()}
+        return {name: total / self.counts[name] for name, total in self.sums.items()}
 
     def close_epoch(self, logs: Mapping[str, float]) -> None:
         """Append the epoch to the history, and advance to the next one."""
         self.history.append(self.epoch, logs)
         self.epoch += 1
-        self.step, self.seen, self.sums, self.outputs = 0, 0, {}, []
+        self._start_epoch()
+
+    def _start_epoch(self) -> None:
+        self.step, self.seen, self.sums, self.counts, self.outputs = 0, 0, {}, {}, []
 
     def all_outputs(self, ranks: Ranks) -> tuple[np.ndarray, np.ndarray]:
         """Return the predictions and labels of the epoch so far, in the order of the steps."""

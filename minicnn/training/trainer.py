@@ -13,6 +13,7 @@ from minicnn.layers.base import Layer
 from minicnn.losses import softmax_cross_entropy
 from minicnn.optimizers import Optimizer
 from minicnn.parallel.ranks import TIMEOUT, Ranks
+from minicnn.safeguards.user_code import is_own
 from minicnn.saving.checkpoints import CheckpointFolder
 from minicnn.training.batch import Augmentation
 from minicnn.training.batches import BatchSource
@@ -210,14 +211,15 @@ class Trainer(Predictor):
             called = [
                 callback for callback in [*called, shown] if self.ranks.rank == 0 or callback.every_rank
             ]
-            rehearse(self.state, batches.labels, validation_data, called)
+            own = is_own(type(self).train_epoch) or is_own(type(self).train_step)
+            rehearse(self.state, batches.labels, validation_data, called, own_results=own)
             warn_of_rates(self.optimizer, epochs, batches.steps)
             self.state.begin_fit()
             fit = self.state, data_parallel, batches
             checkpointer = Checkpointer(*fit, validation_data, folder, called) if folder else None
             called = [*called, checkpointer] if checkpointer else called
             validation = Validation(validation_data, self.predict, self.state, self.ranks)
-            return TrainingLoop(*fit, validation, called, checkpointer, self.train_step).run(epochs)
+            return TrainingLoop(*fit, validation, called, checkpointer, self.train_epoch).run(epochs)
 
     def lr_find(
         self,

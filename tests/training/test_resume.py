@@ -286,6 +286,8 @@ FORGED = [
     *(("step", value) for value in (-1, 4, 10**18, 10**400)),
     *(("seen", value) for value in (0, 47, 10**400)),
     *(("first_epoch", value) for value in (-1, 1, [0])),
+    *(("batches", value) for value in (-1, 2, 1.0, 10**400)),
+    *(("counts", value) for value in ({}, {"loss": 48}, {"loss": 0, "accuracy": 48}, {"loss": -1}, [48])),
     *(("sums", value) for value in ({}, [], {"loss": "1"}, {"loss": 10**400})),
     ("history", {"epoch": [0], "history": {}}),
     ("history", {"epoch": [], "history": {"loss": [1.0]}}),

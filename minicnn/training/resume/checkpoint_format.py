@@ -16,8 +16,9 @@ from minicnn.validation import check_int, check_real
 _SCHEMA = {
     **dict.fromkeys(("examples", "batch_size", "seed"), object),
     "fingerprint": {str: str},
-    **dict.fromkeys(("epoch", "first_epoch", "step", "seen"), int),
+    **dict.fromkeys(("epoch", "first_epoch", "step", "seen", "batches"), int),
     "sums": {str: float},
+    "counts": {str: int},
     "history": {"epoch": [int], "history": {str: [float]}},
     "stop": bool,
     "optimizer": {"steps": int, "lr_scale": float},
@@ -41,6 +42,9 @@ def check_values(values: dict[str, Any]) -> None:
     if not all(map(str.isidentifier, values["fingerprint"])):
         raise ValueError("the fingerprint must have names")
     check_int(values["optimizer"]["steps"], "steps")
+    check_int(values["batches"], "batches")
+    for count in values["counts"].values():
+        check_int(count, "counts", low=1)
     check_real(values["optimizer"]["lr_scale"], "lr_scale")
 
 
@@ -61,9 +65,11 @@ def check_generator_state(generator: np.random.Generator, state: dict[str, Any])
 def is_consistent(values: Mapping[str, Any], batches: Batches) -> bool:
     """Return whether the numbers of a fit agree with each other and with its data."""
     first, epoch, step, seen = (values[name] for name in ("first_epoch", "epoch", "step", "seen"))
+    counts, batches_before = values["counts"], values["batches"] - step
     done, curves = values["history"]["epoch"], values["history"]["history"].values()
     return (
-        (step >= 0 and bool(step) == bool(seen) == bool(values["sums"]) and batches.is_possible(step, seen))
+        (step >= 0 and bool(step) == bool(seen) and batches.is_possible(step, seen) and batches_before >= 0)
+        and (values["sums"].keys() == counts.keys() and bool(step) >= bool(counts))
         and (first >= 0 and epoch - first == len(done) and done == list(range(first, epoch)))
         and all(len(curve) <= len(done) for curve in curves)
     )

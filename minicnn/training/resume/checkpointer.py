@@ -75,7 +75,7 @@ class Checkpointer(Callback):
 
     def on_batch_end(self, step: int, logs: Logs) -> None:
         """Save if `folder.every` steps have passed."""
-        if self.folder.every is not None and self.state.optimizer.steps % self.folder.every == 0:
+        if self.folder.every is not None and self.state.batches % self.folder.every == 0:
             self.save()
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
@@ -124,7 +124,7 @@ class Checkpointer(Callback):
                     else:
                         callbacks.setdefault(name, {})[key] = value
             more = {"fingerprint": self.fingerprint, "generators": generators, "callbacks": callbacks}
-            self.folder.save(state.optimizer.steps, arrays, self.fixed | state.values() | more)
+            self.folder.save(state.batches, arrays, self.fixed | state.values() | more)
 
     @contextlib.contextmanager
     def resumed(self) -> Iterator[None]:
@@ -172,8 +172,10 @@ class Checkpointer(Callback):
             predictions, labels = (checkpoint.arrays[name] for name in _OUTPUTS)
             own = slice(None) if self.ranks.rank == 0 else slice(0)
             state.outputs = [(predictions[own], labels[own])]
-        if state.sums:  # a metric that is new is unknown for the epoch so far
+        if state.sums and values["fingerprint"].get("metrics") != self.fingerprint["metrics"]:
+            # A metric that is new is unknown for the epoch so far.
             state.sums = {name: state.sums.get(name, math.nan) for name in ("loss", *means)}
+            state.counts = dict.fromkeys(state.sums, state.counts.get("loss", state.seen))
         for generator, bits in generators:
             generator.bit_generator.state = bits
         self.changed = self._differences(values)

@@ -34,6 +34,7 @@ def rehearse(
     labels: np.ndarray | None,
     validation_data: ExampleSource | Examples | None,
     hooks: Sequence[Callback],
+    own_results: bool = False,
 ) -> None:
     """Give the state to the callbacks, and raise now what would be raised in the middle of a fit or after it.
 
@@ -48,11 +49,13 @@ def rehearse(
         the training ones, which the first step tries.
     hooks : sequence of Callback
         Of the fit.
+    own_results : bool
+        Whether steps or epochs of the user's may add values to the logs.
     """
     metrics = state.metrics
     names = ["loss", *metrics]
     names += [f"val_{name}" for name in names] if validation_data is not None else []
-    known: list[str] | None = names
+    known: list[str] | None = None if own_results else names
     _check_together(hooks)
     for hook in hooks:
         _check_hooks(hook)
