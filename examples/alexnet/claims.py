@@ -21,7 +21,7 @@ from lab import DATA, Lab, Run, spread, verdict_on
 from looking import draw_kernels, draw_neighbours, study
 from matplotlib.axes import Axes
 
-from minicnn.plots.style import BLUE, GREEN, MUTED, PURPLE, TEXT, VERMILLION, dress, figure_of, new_axes
+from minicnn.plots.style import MUTED, SERIES, TEAL, TEXT, WINE, dress, figure_of, new_axes
 from minicnn.training import available_threads
 
 FOLDER = Path(__file__).parent
@@ -35,7 +35,7 @@ def relu(lab: Lab, out: Path) -> dict:
     chosen: dict[str, float] = {}
     never = 0  # runs that did not come so far
     (ax,) = new_axes(7, 3.6)
-    for activation, name, colour, style in (("relu", "ReLU", BLUE, "-"), ("tanh", "tanh", VERMILLION, "--")):
+    for activation, name, colour, style in (("relu", "ReLU", TEAL, "-"), ("tanh", "tanh", WINE, "--")):
         tried = [_with(base, activation=activation, rate=rate) for rate in rates]
         # The rate is chosen with a seed that is not reported.
         trials = [_reached(rows[0], target) for rows in lab.results(*tried, seeds=[99])]
@@ -92,7 +92,7 @@ def dropout(lab: Lab, out: Path) -> dict:
     both = lab.results(base, _with(base, dropout=0.5))
     (ax,) = new_axes(7, 3.6)
     arms = "without dropout", "with dropout"
-    for results, colour, label in zip(both, (VERMILLION, BLUE), arms, strict=True):
+    for results, colour, label in zip(both, (WINE, TEAL), arms, strict=True):
         x = [epoch for epoch, _, _ in results[0]["curve"]]
         for place, kind, style in ((2, "test", "-"), (1, "training", "--")):
             curves = [[point[place] for point in result["curve"]] for result in results]
@@ -231,7 +231,7 @@ def _reached(result: dict, target: float) -> float:
 
 def _draw_dots(arms: dict[str, list[float]], title: str, path: Path) -> None:
     (ax,) = new_axes(7, 1.1 + 0.62 * len(arms))
-    dots(ax, arms, (VERMILLION, BLUE, GREEN, PURPLE)[: len(arms)], title)
+    dots(ax, arms, SERIES[: len(arms)], title)
     _save(ax, path)
 
 

@@ -56,7 +56,8 @@ def draw(rows: list[tuple[LayerCost, int]], path: str) -> None:
         "bytes cached": [cost.bytes_cached for cost, _ in rows],
     }
     (axes,) = new_axes(9, 3)
-    colours = ["#08306B", "#0B559F", "#2B7BBA", "#539ECD", "#89BEDC", "#8C2D04", "#D94801", "#FD8D3C"]
+    # Green for the convolutions, purple for the dense layers.
+    colours = ["#00442F", "#00644A", "#008763", "#2FA883", "#6CC4A4", "#5E1740", "#93386B", "#BE79A5"]
     for row, values in enumerate(sums.values()):
         left = 0.0
         for value, colour, name in zip(values, colours, NAMES, strict=True):

@@ -5,7 +5,7 @@ from lab import BATCH_SIZE, Run, make_trainer, split
 from matplotlib.axes import Axes
 
 from minicnn import Sequential
-from minicnn.plots.style import GREEN, INK, MUTED, TEXT, VERMILLION
+from minicnn.plots.style import INK, MUTED, TEAL, TEXT, WINE
 
 QUERIES = 1000  # test images whose nearest training image is looked for
 SHOWN = 6  # neighbours in the picture, as in the paper's Figure 4
@@ -84,7 +84,7 @@ def draw_neighbours(ax: Axes, found: dict, numbers: list[int]) -> None:
         for left, image, right in places:
             extent = (left, left + size, row * pitch + size, row * pitch)
             ax.imshow(255 - image[..., 0], cmap="gray", vmin=0, vmax=255, extent=extent)
-            colour = INK if right is None else GREEN if right else VERMILLION
+            colour = INK if right is None else TEAL if right else WINE
             corners = [[left, left + size, left + size, left, left], [0, 0, size, size, 0]]
             ax.plot(corners[0], np.array(corners[1]) + row * pitch, color=colour, linewidth=1.2)
     look = {"fontsize": TEXT, "color": INK, "va": "bottom"}
@@ -92,7 +92,7 @@ def draw_neighbours(ax: Axes, found: dict, numbers: list[int]) -> None:
     for left, text in zip((0, *lefts), heads, strict=True):
         ax.text(left, -0.12, text, **look)
     ax.text(
-        lefts[0], len(numbers) * pitch + 0.3, "green: same label; orange: another", fontsize=TEXT, color=MUTED
+        lefts[0], len(numbers) * pitch + 0.3, "green: same label; purple: another", fontsize=TEXT, color=MUTED
     )
     ax.set_xlim(-0.05, lefts[1] + SHOWN * pitch)
     ax.set_ylim(len(numbers) * pitch + 0.35, -0.6)

@@ -13,7 +13,7 @@ from matplotlib.patches import Polygon
 
 from minicnn import Conv2D, Dense, LocalResponseNorm, Pool2D, Sequential
 from minicnn.models import alexnet
-from minicnn.plots.style import BLUE, FAINT, INK, MUTED, SMALL, TEXT, VERMILLION, dress, figure_of, new_axes
+from minicnn.plots.style import FAINT, INK, MUTED, SMALL, TEAL, TEXT, WINE, dress, figure_of, new_axes
 
 FOLDER = Path(__file__).parent
 # Top-5 error in per cent on the test images: Table 1 for 2010, Table 2 for 2012.
@@ -77,7 +77,7 @@ def draw_net(model: Sequential) -> Axes:
         last = number == 8
         after = []
         for card, middle in enumerate([between] if last else heights):
-            box(ax, x, middle - slant / 2, face, depth, MUTED if last else (BLUE, VERMILLION)[card], slant)
+            box(ax, x, middle - slant / 2, face, depth, MUTED if last else (TEAL, WINE)[card], slant)
             after.append((x + depth + slant / 2, middle))
             for other, start in enumerate(before):
                 if stage["joined"] or other == card:
@@ -94,8 +94,8 @@ def draw_net(model: Sequential) -> Axes:
         before = after * 2 if last else after
         x += 2.15 if maps else 1.6
     for place, colour, words in (
-        (1.9, BLUE, "first graphics card"),
-        (4.9, VERMILLION, "second graphics card"),
+        (1.9, TEAL, "first graphics card"),
+        (4.9, WINE, "second graphics card"),
         (8.3, INK, "black lines: the cards exchange what they have computed"),
     ):
         ax.text(place, 4.9, words, fontsize=TEXT, color=colour, va="center")
@@ -116,7 +116,7 @@ def draw_results() -> Axes:
     for row, (name, value) in enumerate(RESULTS.items()):
         place = row + (0.4 if name.startswith("2012") else 0)
         ours = "net" in name
-        ax.barh(place, value, color=BLUE if ours else FAINT, height=0.72)
+        ax.barh(place, value, color=TEAL if ours else FAINT, height=0.72)
         ax.text(value + 0.3, place, f"{value:.1f} %", va="center", fontsize=TEXT, color=INK)
         ax.text(-0.4, place, name, va="center", ha="right", fontsize=TEXT, color=INK)
     dress(ax, "", "top-5 error on the test images of ILSVRC (%)")

@@ -13,15 +13,16 @@ from matplotlib.patches import Rectangle
 
 from minicnn.ops import TIES, avg_pool2d_backward, max_pool2d_backward
 from minicnn.plots.style import (
-    BLUE,
     FAINT,
-    GREEN,
     INK,
     MUTED,
-    ORANGE,
-    PURPLE,
+    OLIVE,
+    ORCHID,
+    POSITIVE,
     SMALL,
+    TEAL,
     TEXT,
+    VIOLET,
     figure_of,
     new_axes,
 )
@@ -29,7 +30,7 @@ from minicnn.plots.style import (
 FOLDER = Path(__file__).parent
 SIZE, KERNEL, STRIDE = 5, 3, 2
 OUT = (SIZE - KERNEL) // STRIDE + 1
-WINDOWS = {(0, 0): BLUE, (0, 1): GREEN, (1, 0): ORANGE, (1, 1): PURPLE}
+WINDOWS = {(0, 0): TEAL, (0, 1): ORCHID, (1, 0): OLIVE, (1, 1): VIOLET}
 # Each window of 3x3 but one has a tie; the digits of dy say which window a gradient came from.
 IMAGE = np.array([[1, 0, 2, 0, 1], [0, 3, 1, 0, 0], [2, 0, 3, 0, 4], [0, 1, 0, 4, 0], [1, 0, 3, 0, 2]], float)
 DY = np.array([[2.0, 20.0], [200.0, 2000.0]])
@@ -109,7 +110,7 @@ def pooling() -> Axes:
         for (r, t), value in np.ndenumerate(values):
             label = f"{value:g}" if value or not number else ""
             chosen = value if number else wins(r, t)
-            tile(ax, left + t, top + r, 1, 1, label, BLUE if chosen else FAINT)
+            tile(ax, left + t, top + r, 1, 1, label, (POSITIVE if number else MUTED) if chosen else FAINT)
         if number:
             words(ax, left + 2.5, 6.9, f"sum {values.sum():g}", colour=MUTED)
     for (p, q), colour in WINDOWS.items():
@@ -142,15 +143,15 @@ def average() -> Axes:
         real = 0 < r <= SIZE and 0 < t <= SIZE
         inside = r < KERNEL and t < KERNEL
         label = "1/4" if real and inside else "" if real else "·"
-        colour, strength = (BLUE, 0.4) if real and inside else (FAINT, 0.6 if real else 0.15)
+        colour, strength = (TEAL, 0.4) if real and inside else (FAINT, 0.6 if real else 0.15)
         tile(ax, 0.8 + t, 1.1 + r, 1, 1, label, colour, strength)
-    frame(ax, 0.8, 1.1, KERNEL, KERNEL, BLUE)
+    frame(ax, 0.8, 1.1, KERNEL, KERNEL, TEAL)
     words(ax, 10, 1.6, "real cells")
     for p, q in np.ndindex(3, 3):
-        tile(ax, 8.5 + q, 2.1 + p, 1, 1, f"{count[p] * count[q]}", BLUE if p == q == 0 else MUTED, 0.35)
+        tile(ax, 8.5 + q, 2.1 + p, 1, 1, f"{count[p] * count[q]}", TEAL if p == q == 0 else MUTED, 0.35)
     words(ax, 15, 1.2, "dx for dy = 1 everywhere")
     for (r, t), value in np.ndenumerate(dx):
-        tile(ax, 12.5 + t, 2.1 + r, 1, 1, f"{value:.2f}".lstrip("0"), BLUE, value)
+        tile(ax, 12.5 + t, 2.1 + r, 1, 1, f"{value:.2f}".lstrip("0"), POSITIVE, value)
     words(ax, 15, 7.6, f"sum {dx.sum():g}: one from each window", colour=MUTED)
     return ax
 

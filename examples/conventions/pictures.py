@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 
 from minicnn.functional import same_padding
 from minicnn.ops import TIES, max_pool2d_backward, output_size, resolve_padding
-from minicnn.plots.style import BLUES, FAINT, INK, MUTED, SMALL, TEXT, VERMILLION, figure_of, new_axes
+from minicnn.plots.style import FAINT, INK, MUTED, SMALL, TEXT, UNSIGNED, WINE, figure_of, new_axes
 
 FOLDER = Path(__file__).parent
 CELLS = 6  # of the row that is padded
@@ -50,12 +50,10 @@ def same() -> Axes:
 
 
 def cells(ax: Axes, left: float, top: float, pads: tuple[int, int]) -> None:
-    """Draw a row of cells: the real ones blue, with their numbers, from `left` on."""
+    """Draw a row of cells: the real ones grey, with their numbers, from `left` on."""
     for place in range(-pads[0], CELLS + pads[1]):
         real = 0 <= place < CELLS
-        face, edge, number, colour = (
-            (BLUES(0.35), "-", str(place + 1), INK) if real else ("white", ":", "0", MUTED)
-        )
+        face, edge, number, colour = (FAINT, "-", str(place + 1), INK) if real else ("white", ":", "0", MUTED)
         ax.add_patch(
             Rectangle(
                 (left + place, top), 1, 0.9, facecolor=face, edgecolor=MUTED, linewidth=0.8, linestyle=edge
@@ -68,8 +66,8 @@ def cells(ax: Axes, left: float, top: float, pads: tuple[int, int]) -> None:
 
 def span(ax: Axes, first: float, end: float, y: float) -> None:
     """Draw a window as a line with a dot in its middle."""
-    ax.plot([first + 0.1, end - 0.1], [y, y], color=VERMILLION, linewidth=1.8, solid_capstyle="butt")
-    ax.plot((first + end) / 2, y, "o", color=VERMILLION, markersize=4.5)
+    ax.plot([first + 0.1, end - 0.1], [y, y], color=WINE, linewidth=1.8, solid_capstyle="butt")
+    ax.plot((first + end) / 2, y, "o", color=WINE, markersize=4.5)
 
 
 def ties() -> Axes:
@@ -85,12 +83,12 @@ def ties() -> Axes:
 
 def grid(ax: Axes, values: np.ndarray, shades: np.ndarray, title: str, below: str) -> None:
     """Draw a matrix with its numbers, and the frames of its 2x2 windows."""
-    ax.imshow(shades, cmap=BLUES, vmin=0, vmax=1)
+    ax.imshow(shades, cmap=UNSIGNED, vmin=0, vmax=1)
     for (i, j), value in np.ndenumerate(values):
         ax.text(j, i, f"{value:g}", ha="center", va="center", fontsize=TEXT, color=INK if value else MUTED)
     for corner in np.ndindex(2, 2):
         place = (2 * corner[1] - 0.5, 2 * corner[0] - 0.5)
-        ax.add_patch(Rectangle(place, 2, 2, fill=False, edgecolor=VERMILLION, linewidth=1.8, clip_on=False))
+        ax.add_patch(Rectangle(place, 2, 2, fill=False, edgecolor=WINE, linewidth=1.8, clip_on=False))
     ax.set_title(title, fontsize=TEXT, color=INK)
     ax.set_xlabel(below, fontsize=TEXT, color=INK)
     ax.set_xticks(np.arange(0.5, 3), minor=True)

@@ -12,23 +12,22 @@ from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 
 from minicnn.plots.style import (
-    BLUE,
-    GREEN,
     INK,
     MUTED,
-    ORANGE,
-    PURPLE,
-    SKY,
+    OLIVE,
+    ORCHID,
     SMALL,
+    TEAL,
     TEXT,
-    VERMILLION,
+    VIOLET,
+    WINE,
     figure_of,
     new_axes,
 )
 
 FOLDER = Path(__file__).parent
-ROWS = (BLUE, GREEN, ORANGE, PURPLE, SKY)  # of the 5x5 image in two of the drawings
-IMAGES = (BLUE, GREEN, ORANGE, PURPLE)  # of the batch in the other
+ROWS = (TEAL, ORCHID, OLIVE, VIOLET, MUTED)  # of the 5x5 image in two of the drawings
+IMAGES = ROWS[:4]  # of the batch in the other
 SIZE, KERNEL = 5, 3
 OUT = SIZE - KERNEL + 1
 
@@ -51,20 +50,20 @@ def cell(ax: Axes, x: float, y: float, label: str, colour: str = MUTED) -> None:
     ax.text(x + 0.5, y + 0.52, label, ha="center", va="center", fontsize=SMALL, color=INK)
 
 
-def frame(ax: Axes, x: float, y: float, width: float, height: float, colour: str = VERMILLION) -> None:
+def frame(ax: Axes, x: float, y: float, width: float, height: float, colour: str = WINE) -> None:
     """Draw a frame around cells."""
     ax.add_patch(Rectangle((x, y), width, height, fill=False, edgecolor=colour, linewidth=2.2, zorder=4))
 
 
 def arrow(ax: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
     """Draw an arrow: this is copied there, or taken there."""
-    ax.annotate("", end, start, arrowprops={"arrowstyle": "->", "color": VERMILLION, "lw": 1.6})
+    ax.annotate("", end, start, arrowprops={"arrowstyle": "->", "color": WINE, "lw": 1.6})
 
 
 def brackets(ax: Axes, x: float, y: float, step: float, length: float, down: bool, chosen: int) -> None:
     """Draw the overlapping windows beside a matrix (`down`), or under a stretch of memory."""
     for q in range(OUT):
-        colour = VERMILLION if q == chosen else INK
+        colour = WINE if q == chosen else INK
         near, far = 1.2 * q, 1.2 * q + 0.4
         low, high = q * step + 0.12, q * step + length - 0.12
         ends, depth = [low, low, high, high], [near, far, far, near]
@@ -106,7 +105,7 @@ def draw_windows() -> Axes:
     words(ax, left + 4.5, 11.1, "the windows: 9 rows, 81 values,\npixel 22 nine times", align="center")
     for place in range(KERNEL * KERNEL):
         cell(ax, 20.6, top + place, "k{}{}".format(*divmod(place, KERNEL)))
-        cell(ax, 23.6, top + place, "y{}{}".format(*divmod(place, OUT)), VERMILLION if place == 1 else MUTED)
+        cell(ax, 23.6, top + place, "y{}{}".format(*divmod(place, OUT)), WINE if place == 1 else MUTED)
     words(ax, 19.75, 5.5, "@", align="center")
     words(ax, 22.6, 5.5, "=", align="center")
     words(ax, 21.1, 11.1, "the kernel,\n9 x F", align="center")

@@ -17,14 +17,14 @@ from pages import FOLDER, FUNCTIONS, function, mistakes, solution
 from minicnn import functional
 from minicnn.datasets import load_mnist
 from minicnn.plots.style import (
-    BLUE,
     FAINT,
-    GREEN,
     INK,
     MUTED,
-    PURPLE,
+    ORCHID,
+    POSITIVE,
     SIGNED,
     SMALL,
+    TEAL,
     TEXT,
     figure_of,
     new_axes,
@@ -32,7 +32,7 @@ from minicnn.plots.style import (
 
 UNIT = 0.4  # inches of a cell
 YELLOW, GREY = "#F0E442", "#999999"
-COLOURS = (GREEN, PURPLE, YELLOW, GREY)  # of windows: blue and orange would be signs
+COLOURS = (TEAL, ORCHID, YELLOW, GREY)  # of windows
 SOBEL = np.array([[-1.0, -2.0, -1.0], [0.0, 0.0, 0.0], [1.0, 2.0, 1.0]])  # finds horizontal edges
 A_PREV = np.array([[1, 0, 2, 1], [0, 3, 1, 0], [2, 1, 0, 1], [1, 0, 1, 2]], float)
 W = np.array([[1, 0, -1], [2, 0, -2], [1, 0, -1]], float)
@@ -97,7 +97,7 @@ def draw_conv_forward() -> Axes:
         (12.5, window * W, "products", "="),
     ):
         words(ax, x - 0.75, 4.4, sign)
-        grid(ax, x, 2.9, values, title, PURPLE if title == "W" else FAINT)
+        grid(ax, x, 2.9, values, title, ORCHID if title == "W" else FAINT)
     total = (window * W).sum()
     text = f"sum  {total:g}\n+ b = {total:g} + {bias:g} = {total + bias:g}\nrelu: {out[i, j]:g}"
     words(ax, 18, 4.4, text)
@@ -126,8 +126,8 @@ def draw_conv_backward() -> Axes:
     a, kernel, dz = A_PREV[:3, :3], np.array([[1.0, 2.0], [0.0, -1.0]]), np.array([[1.0, 3.0], [-2.0, 1.0]])
     grid(ax, 0.5, 1.4, dz, "dZ")
     frame(ax, 0.5 + place[1], 1.4 + place[0], 1, 1)
-    grid(ax, 0.5, 4.9, kernel, "W", PURPLE)
-    grid(ax, 0.5, 8.4, a, "A_prev", GREEN)
+    grid(ax, 0.5, 4.9, kernel, "W", ORCHID)
+    grid(ax, 0.5, 8.4, a, "A_prev", TEAL)
     frame(ax, 0.5 + place[1], 8.4 + place[0], 2, 2)
     gradients = np.zeros((3, 3)), np.zeros((2, 2)), np.zeros((1, 1))
     for i, j in np.ndindex(2, 2):
@@ -139,7 +139,7 @@ def draw_conv_backward() -> Axes:
         for gradient, part in zip(gradients, parts, strict=True):
             gradient += part
     names, added = ("dA_prev", "dW", "db"), ("W · (-2), on its window", "the window · (-2)", "-2")
-    colours = np.where(covered, PURPLE, FAINT), GREEN, YELLOW
+    colours = np.where(covered, ORCHID, FAINT), TEAL, YELLOW
     for row, top in enumerate((1.4, 6.2, 10.4)):
         before, part = gradients[row], parts[row]
         grid(ax, 6, top, before, f"{names[row]} so far")
@@ -162,10 +162,10 @@ def draw_pool_backward() -> Axes:
     ):
         words(ax, x + 3.5, 0.6, title)
         grid(ax, x, 2.3, window, "A_prev")
-        grid(ax, x + 2.9, 2.8, da, "dA", BLUE)
+        grid(ax, x + 2.9, 2.8, da, "dA", POSITIVE)
         out = functional.pool_backward(images(da), images(window), (2, 2), (2, 2), mode)[0, :, :, 0]
         ax.annotate("", (x + 5.0, 3.3), (x + 4.1, 3.3), arrowprops={"arrowstyle": "->", "color": MUTED})
-        grid(ax, x + 5.2, 2.3, out, "dA_prev", np.where(out > 0, BLUE, FAINT))
+        grid(ax, x + 5.2, 2.3, out, "dA_prev", np.where(out > 0, POSITIVE, FAINT))
     return ax
 
 

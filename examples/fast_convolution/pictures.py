@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 
-from minicnn.plots.style import BLUE, GREEN, INK, MUTED, ORANGE, SMALL, TEXT, VERMILLION, figure_of, new_axes
+from minicnn.plots.style import INK, MUTED, OLIVE, ORCHID, SMALL, TEAL, TEXT, WINE, figure_of, new_axes
 
 FOLDER = Path(__file__).parent
 POINTS = [Fraction(p) for p in ("0", "1", "-1", "1/2", "-2")]
@@ -66,12 +66,12 @@ def draw_tile() -> Axes:
     words(ax, 0.8, 0.9, "Direct: each row of the output needs three products of rows, twelve in all")
     for j in range(OUT):
         y = 1.6 + 1.15 * j
-        box(ax, 0.8, y, 1.3, f"y{j}", GREEN)
+        box(ax, 0.8, y, 1.3, f"y{j}", OLIVE)
         words(ax, 2.5, y + 0.5, "=", align="center")
         for i in range(KERNEL):
             x = 3.0 + 3.4 * i
-            box(ax, x, y, 1.3, f"k{i}", ORANGE)
-            box(ax, x + 1.3, y, 1.3, f"x{i + j}", BLUE)
+            box(ax, x, y, 1.3, f"k{i}", ORCHID)
+            box(ax, x + 1.3, y, 1.3, f"x{i + j}", TEAL)
             if i < KERNEL - 1:
                 words(ax, x + 3.0, y + 0.5, "+", align="center")
     words(
@@ -85,9 +85,9 @@ def draw_tile() -> Axes:
     words(ax, 0.8, top - 1.7, "F(4, 3): the rows are added first, then multiplied, six products in all")
     for x, text, colour in (
         (0.8, "point", MUTED),
-        (3.0, "rows of the image", BLUE),
-        (14.0, "rows of the kernel", ORANGE),
-        (22.0, "product", VERMILLION),
+        (3.0, "rows of the image", TEAL),
+        (14.0, "rows of the kernel", ORCHID),
+        (22.0, "product", WINE),
     ):
         words(ax, x, top - 0.6, text, colour)
     a_columns = []
@@ -101,17 +101,17 @@ def draw_tile() -> Axes:
         a_columns.append([Fraction(j == OUT - 1) if point is None else point**j for j in range(OUT)])
         kernel = signed(g, "k") if divisor == 1 else f"({signed(g, 'k')}) · {1 / divisor}"
         words(ax, 1.6, y + 0.5, "∞" if point is None else str(point), align="center")
-        box(ax, 3.0, y, 10.2, signed(polynomial(others), "x"), BLUE)
+        box(ax, 3.0, y, 10.2, signed(polynomial(others), "x"), TEAL)
         words(ax, 13.6, y + 0.5, "·", align="center")
-        box(ax, 14.0, y, 7.2, kernel, ORANGE)
+        box(ax, 14.0, y, 7.2, kernel, ORCHID)
         words(ax, 21.6, y + 0.5, "=", align="center")
-        box(ax, 22.0, y, 1.6, f"p{place}", VERMILLION)
+        box(ax, 22.0, y, 1.6, f"p{place}", WINE)
     words(ax, 0.8, top + 8.0, "and the rows of the output are sums of the six products")
     for j in range(OUT):
         x, y = 0.8 + 14.4 * (j // 2), top + 8.6 + 1.15 * (j % 2)
-        box(ax, x, y, 1.3, f"y{j}", GREEN)
+        box(ax, x, y, 1.3, f"y{j}", OLIVE)
         words(ax, x + 1.7, y + 0.5, "=", align="center")
-        box(ax, x + 2.2, y, 10.4, signed([column[j] for column in a_columns], "p"), VERMILLION)
+        box(ax, x + 2.2, y, 10.4, signed([column[j] for column in a_columns], "p"), WINE)
     return ax
 
 

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from minicnn import Adam, Dense, Sequential, Trainer
 from minicnn.datasets import load_mnist
 from minicnn.models import lenet5
-from minicnn.plots.style import INK, SMALL, TEXT, figure_of, new_axes
+from minicnn.plots.style import INK, SMALL, TEXT, figure_of, new_axes, series
 
 HERE = Path(__file__).resolve().parent
 LETTERS = "AEHKR"
@@ -72,8 +72,10 @@ def main(argv=None):
         curves[name] = learn_letters(digits[:-1], frozen, args.epochs, train, test)
         print(f"{name}: {curves[name][-1]:.3f}")
     (axes,) = new_axes(8, 4.5)
-    for name, curve in curves.items():
-        axes.plot(range(1, len(curve) + 1), curve, linewidth=2, label=f"{name}: {curve[-1]:.3f}")
+    for number, (name, curve) in enumerate(curves.items()):
+        axes.plot(
+            range(1, len(curve) + 1), curve, **series(number), linewidth=2, label=f"{name}: {curve[-1]:.3f}"
+        )
     axes.legend(loc="lower right", fontsize=SMALL, frameon=False)
     axes.set_xlabel("epochs of fifty letters", fontsize=TEXT, color=INK)
     axes.set_title("accuracy on 1,000 other letters", fontsize=TEXT, color=INK, loc="left")

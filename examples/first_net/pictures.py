@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.patches import ConnectionPatch, Rectangle
 
-from minicnn.plots.style import INK, MUTED, TEXT, VERMILLION, draw_signed, figure_of, new_axes
+from minicnn.plots.style import INK, MUTED, TEXT, WINE, draw_signed, figure_of, new_axes
 
 HERE = Path(__file__).resolve().parent
 ROW, COLUMN = 7, 12  # the window that is shown
@@ -50,12 +50,12 @@ def stencil(digit, kernel, edges):
         ax.set_xticks([])
         ax.set_yticks([])
         ax.spines[:].set_visible(True)
-        ax.spines[:].set_color(VERMILLION if ax is near else MUTED)
-    frame = {"fill": False, "edgecolor": VERMILLION, "linewidth": 1.8}
+        ax.spines[:].set_color(WINE if ax is near else MUTED)
+    frame = {"fill": False, "edgecolor": WINE, "linewidth": 1.8}
     whole.add_patch(Rectangle((COLUMN - 0.5, ROW - 0.5), 3, 3, **frame))
     sums.add_patch(Rectangle((COLUMN - 0.5, ROW - 0.5), 1, 1, **frame))
     figure = figure_of(whole)
-    line = {"coordsA": "data", "coordsB": "data", "color": VERMILLION, "linewidth": 1}
+    line = {"coordsA": "data", "coordsB": "data", "color": WINE, "linewidth": 1}
     for corner in (-0.5, 2.5):
         start, end = (COLUMN + 2.5, ROW + corner), (-0.5, corner)
         figure.add_artist(ConnectionPatch(start, end, axesA=whole, axesB=near, **line))

@@ -12,17 +12,7 @@ from minicnn import SGD, Adam, Callback, EarlyStopping, ReduceLROnPlateau, Train
 from minicnn.datasets import load_mnist
 from minicnn.metrics import confusion_matrix
 from minicnn.models import lenet5
-from minicnn.plots.style import (
-    BLUE,
-    GREEN,
-    MUTED,
-    ORANGE,
-    SMALL,
-    VERMILLION,
-    dress,
-    figure_of,
-    new_axes,
-)
+from minicnn.plots.style import INK, MUTED, SMALL, TEAL, WINE, dress, figure_of, new_axes, series
 from minicnn.schedules import cosine, step_decay
 
 HERE = Path(__file__).resolve().parent
@@ -81,19 +71,18 @@ def draw_rates(train, test, epochs, out):
     found = new_trainer(Adam()).lr_find(*train, BATCH, steps=steps)
     print(f"lr_find suggests {found.suggestion:.2g}")
     left, right = new_axes(10, 4, columns=2)
-    left.semilogx(found.rates, found.losses, color=BLUE)
-    left.axvline(found.suggestion, color=GREEN, linestyle="--", label=f"suggestion {found.suggestion:.2g}")
+    left.semilogx(found.rates, found.losses, color=TEAL)
+    left.axvline(found.suggestion, color=WINE, linestyle="--", label=f"suggestion {found.suggestion:.2g}")
     left.set_ylim(0, 1.3 * found.losses[0])
     dress(left, "lr_find: one step with each rate", "learning rate", "loss, smoothed")
     legend(left, "upper left")
-    factors = {0.01: MUTED, 0.1: ORANGE, 1: GREEN, 10: BLUE, 100: VERMILLION}
-    for factor, color in factors.items():
+    for number, factor in enumerate((0.01, 0.1, 1, 10, 100)):
         losses, rate = Losses(), factor * found.suggestion
         trainer = new_trainer(Adam(rate))
         trainer.fit(*train, epochs, BATCH, callbacks=[losses], verbose=0)
         accuracy = trainer.evaluate(*test)["accuracy"]
         print(f"rate {rate:.2g}: test accuracy {accuracy:.3f} after {epochs} epochs")
-        right.plot(losses.losses, color=color, label=f"{rate:.2g}: test accuracy {accuracy:.2f}")
+        right.plot(losses.losses, **series(number), label=f"{rate:.2g}: test accuracy {accuracy:.2f}")
     right.set_ylim(0, 1.9 * found.losses[0])
     dress(right, "training with five rates", "step", "loss, smoothed")
     legend(right, "upper right")
@@ -110,7 +99,7 @@ def draw_schedules(train, test, epochs, out):
         "ReduceLROnPlateau": (lambda: 0.05, lambda: [ReduceLROnPlateau(factor=0.2, patience=1)]),
     }
     left, right = new_axes(10, 4, columns=2)
-    for (name, (rate, more)), color in zip(ways.items(), (MUTED, ORANGE, BLUE, GREEN), strict=True):
+    for number, (name, (rate, more)) in enumerate(ways.items()):
         curves = []
         for seed in range(SEEDS):
             rates = Rates()
@@ -122,8 +111,8 @@ def draw_schedules(train, test, epochs, out):
             curves.append(history["val_loss"])
         mean = np.mean(curves, axis=0)
         print(f"{name}: test loss {mean[-1]:.3f}, of the seeds {', '.join(f'{c[-1]:.3f}' for c in curves)}")
-        left.plot(rates.rates, color=color, label=name)
-        right.plot(range(1, epochs + 1), mean, color=color, label=f"{name}: {mean[-1]:.3f}")
+        left.plot(rates.rates, **series(number), label=name)
+        right.plot(range(1, epochs + 1), mean, **series(number), label=f"{name}: {mean[-1]:.3f}")
     dress(left, "learning rate", "step")
     dress(right, f"test loss, mean of {SEEDS} seeds", "epoch")
     legend(left)
@@ -148,8 +137,8 @@ def draw_classes(train, test, epochs, out):
     rare_test = make_rare(*test, 0.05)
     left, right = new_axes(10, 4, columns=2)
     for name, class_weight, color, shift in (
-        ("without weights", None, ORANGE, -0.2),
-        ("class_weight", weights, BLUE, 0.2),
+        ("without weights", None, WINE, -0.2),
+        ("class_weight", weights, TEAL, 0.2),
     ):
         trainer = new_trainer(Adam(1e-3), metrics=("accuracy", "macro_f1"))
         history = trainer.fit(
@@ -198,12 +187,12 @@ def draw_stopping(train, test, epochs, out):
     print(f"after all {epochs} epochs: {format_scores(last)}")
     left, right = new_axes(10, 4, columns=2)
     when = range(1, epochs + 1)
-    left.plot(when, history["loss"], color=ORANGE, label="training, a fifth of the labels random")
-    left.plot(when, history["val_loss"], color=BLUE, label="test")
-    right.plot(when, history["accuracy"], color=ORANGE, label="training, a fifth of the labels random")
-    right.plot(when, history["val_accuracy"], color=BLUE, label="test")
+    left.plot(when, history["loss"], **series(0), label="training, a fifth of the labels random")
+    left.plot(when, history["val_loss"], **series(1), label="test")
+    right.plot(when, history["accuracy"], **series(0), label="training, a fifth of the labels random")
+    right.plot(when, history["val_accuracy"], **series(1), label="test")
     for axes, title in ((left, "loss"), (right, "accuracy")):
-        axes.axvline(best + 1, color=GREEN, linestyle="--", label="best test loss, restored")
+        axes.axvline(best + 1, color=INK, linestyle="-.", label="best test loss, restored")
         axes.axvline(len(stopped), color=MUTED, linestyle=":", label="stopped")
         dress(axes, title, "epoch")
         axes.set_ylim(0)

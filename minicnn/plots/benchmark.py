@@ -7,21 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
-from minicnn.plots.style import (
-    BLUE,
-    DPI,
-    FAINT,
-    GREEN,
-    INK,
-    MUTED,
-    ORANGE,
-    PURPLE,
-    SKY,
-    SMALL,
-    TEXT,
-    VERMILLION,
-    dress,
-)
+from minicnn.plots.style import DPI, FAINT, INK, MUTED, SERIES, SMALL, TEXT, dress
 
 _NAMES = {
     "minicnn": "minicnn",
@@ -31,14 +17,8 @@ _NAMES = {
     "tinynn": "tinynn",
     "dezero": "DeZero",
 }
-_COLOURS = {
-    "minicnn": BLUE,
-    "keras": GREEN,
-    "torch": VERMILLION,
-    "jax": SKY,
-    "tinynn": PURPLE,
-    "dezero": ORANGE,
-}
+_COLOURS = dict(zip(_NAMES, SERIES, strict=True))
+_MARKERS = dict(zip(_NAMES, "os^Dvp", strict=True))
 _TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 
 
@@ -84,7 +64,7 @@ def _ratios(axes: Axes, cases: list[dict[str, Any]]) -> None:
         style: dict[str, Any] = {"color": _COLOURS[name], "zorder": 3}
         medians = [ratio["median"] for ratio in ratios]
         axes.hlines(rows, [r["low"] for r in ratios], [r["high"] for r in ratios], linewidth=1.6, **style)
-        axes.plot(medians, rows, "o", markersize=5, label=_NAMES[name], **style)
+        axes.plot(medians, rows, _MARKERS[name], markersize=5, label=_NAMES[name], **style)
         drawn += medians
     labels = [f"{case['benchmark']}: {case['name']}" for case in cases]
     axes.set_yticks(range(len(cases)), labels)
@@ -109,7 +89,8 @@ def _growth(axes: Axes, axis: str, lines: Mapping[str, Any]) -> None:
     for name, line in lines.items():
         milliseconds = [1000 * seconds for seconds in line["times"]]
         label = _NAMES[name] if line["slope"] is None else f"{_NAMES[name]}, slope {line['slope']:.2f}"
-        axes.plot(line["sizes"], milliseconds, "o-", markersize=4, color=_COLOURS[name], label=label)
+        style: dict[str, Any] = {"marker": _MARKERS[name], "markersize": 4, "color": _COLOURS[name]}
+        axes.plot(line["sizes"], milliseconds, **style, label=label)
         ticks = line["sizes"]
     axes.set_xscale("log")
     axes.set_yscale("log")

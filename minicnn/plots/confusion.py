@@ -5,17 +5,18 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from minicnn.plots.style import (
-    BLUES,
     FAINT,
     INK,
     MUTED,
-    REDS,
     SMALL,
+    TEAL,
     TEXT,
     TITLE,
+    WINE,
     dress,
     figure_of,
     new_axes,
@@ -25,6 +26,7 @@ from minicnn.plural import counted
 
 _MAX_WRITTEN = 20  # classes; with more, the cells are too small for numbers
 _CELL = 0.62  # inches
+_RIGHT, _WRONG = (LinearSegmentedColormap.from_list("", ["#FFFFFF", end]) for end in (TEAL, WINE))
 _TITLE_LETTER, _TEXT_LETTER = 0.092, 0.08  # width of a letter in inches, at most
 
 
@@ -36,7 +38,7 @@ def confusion_matrix(
 ) -> Figure:
     """Draw a confusion matrix with counts, and their percentage of the true class.
 
-    Correct predictions are blue. Mistakes are orange, on their own scale, so that 1 % is visible too.
+    Correct predictions are green. Mistakes are purple, on their own scale, so that 1 % is visible too.
 
     Parameters
     ----------
@@ -101,11 +103,11 @@ def _new_cells(classes: int, longest: int, title: str) -> Axes:
 
 
 def _colours(rates: np.ndarray) -> np.ndarray:
-    """Return a color, RGBA, for each cell: blue on the diagonal, orange elsewhere, darker for more."""
+    """Return a color, RGBA, for each cell: green on the diagonal, purple elsewhere, darker for more."""
     right = np.eye(len(rates), dtype=bool)
+    # A number is read easily on the darkest of both.
     worst = max(float(rates[~right].max(initial=0.0)), 0.01)  # a single mistake in ten thousand stays pale
-    blue, red = BLUES(0.75 * rates), REDS(0.75 * rates / worst)
-    return np.where(right[..., np.newaxis], blue, red)
+    return np.where(right[..., np.newaxis], _RIGHT(0.75 * rates), _WRONG(0.6 * rates / worst))
 
 
 def _write(ax: Axes, matrix: np.ndarray, rates: np.ndarray | None) -> None:

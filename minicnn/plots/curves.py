@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
-from minicnn.plots.style import BLUE, FAINT, GREEN, INK, TEXT, VERMILLION, dress, figure_of, new_axes
+from minicnn.plots.style import FAINT, INK, TEXT, dress, figure_of, new_axes, series
 from minicnn.training import History
 
 
@@ -43,22 +43,20 @@ def _curves(axes: Axes, name: str, history: History, test: Mapping[str, float]) 
     epochs = [epoch - history.epoch[0] for epoch in history.epoch]
     many = len(epochs) > 30
     drawn: list[float] = []
-    for label, key, colour, marker, offset in (
-        ("training", name, BLUE, "o", 0.5),
-        ("validation", f"val_{name}", VERMILLION, "s", 1.0),
+    for number, (label, key, marker, offset) in enumerate(
+        (("training", name, "o", 0.5), ("validation", f"val_{name}", "s", 1.0))
     ):
         if key in measured:
             y = [_shown(name, value) for value in measured[key]]
             x = [epoch + offset for epoch in epochs]
             drawn += y
-            axes.plot(
-                x, y, color=colour, label=label, linewidth=1.8, marker=None if many else marker, markersize=4
-            )
+            style = series(number) | {"marker": None if many else marker, "markersize": 4}
+            axes.plot(x, y, **style, label=label, linewidth=1.8)
     if name in test:
         value = _shown(name, test[name])
         text = f"test {value:.2f} %" if name == "accuracy" else f"test {value:.3g}"
         drawn.append(value)
-        axes.plot(len(epochs), value, color=GREEN, label=text, linestyle="none", marker="D", markersize=7)
+        axes.plot(len(epochs), value, color=INK, label=text, linestyle="none", marker="D", markersize=7)
     if any(value > 0 for value in drawn):
         _scale(axes)
     axes.grid(axis="y", color=FAINT, linewidth=0.6)

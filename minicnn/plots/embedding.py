@@ -9,26 +9,10 @@ from matplotlib.patheffects import withStroke
 
 from minicnn.insight import last_hidden, principal_components
 from minicnn.layers import Sequential
-from minicnn.plots.style import (
-    BLUE,
-    FAINT,
-    GREEN,
-    INK,
-    MUTED,
-    ORANGE,
-    PURPLE,
-    SKY,
-    TITLE,
-    VERMILLION,
-    dress,
-    figure_of,
-    new_axes,
-    shorten,
-)
+from minicnn.plots.style import FAINT, SERIES, TITLE, dress, figure_of, new_axes, shorten
 
-# Ten colors cannot all be distinct for color-blind readers: from the ninth class on another marker is used,
-# and the name of each class is written at its median.
-_COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, INK, MUTED)
+# Ten colors cannot all be distinct for color-blind readers: the marker changes from class to class, too, and
+# the name of each is written at its median.
 _MARKERS = "o^sDv"
 
 
@@ -69,8 +53,7 @@ def embedding(
     (ax,) = new_axes(7, 6) if ax is None else (ax,)
     for label in np.unique(labels):
         members = points[labels == label]
-        colour = _COLOURS[label % len(_COLOURS)]
-        marker = _MARKERS[label // len(_COLOURS) % len(_MARKERS)]
+        colour, marker = SERIES[label % len(SERIES)], _MARKERS[label % len(_MARKERS)]
         ax.plot(*members.T, marker, color=colour, markersize=3.5, alpha=0.55, markeredgewidth=0)
         name = str(label) if class_names is None else shorten(class_names[label])
         x, y = np.median(members, axis=0)

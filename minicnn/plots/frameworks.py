@@ -7,10 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from minicnn.plots.style import BLUE, DPI, FAINT, GREEN, INK, SMALL, TEXT, VERMILLION, dress, lone_mark
+from minicnn.plots.style import DPI, FAINT, INK, ORCHID, SMALL, TEAL, TEXT, WINE, dress, lone_mark
 
 _NAMES = {"minicnn": "minicnn", "tensorflow": "TensorFlow", "keras": "Keras"}
-_COLOURS = {"minicnn": BLUE, "tensorflow": VERMILLION, "keras": GREEN}
+_COLOURS = {"minicnn": TEAL, "tensorflow": ORCHID, "keras": WINE}
 # Each curve is thinner than the one below it, so that coinciding curves are all visible.
 _WIDTHS = {"minicnn": 6.0, "tensorflow": 3.2, "keras": 1.2}
 _COSTS = {

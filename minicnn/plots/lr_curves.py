@@ -9,14 +9,14 @@ from matplotlib.ticker import MaxNLocator
 
 from minicnn.insight import Distributions
 from minicnn.plots.style import (
-    BLUE,
     DPI,
     FAINT,
-    GREEN,
     INK,
     SMALL,
+    TEAL,
     TEXT,
-    VERMILLION,
+    VIOLET,
+    WINE,
     dress,
     figure_of,
     lone_mark,
@@ -56,12 +56,10 @@ def distributions(record: Distributions, axes: np.ndarray | None = None) -> Figu
     dead = 100 * np.array(record.dead)
     for block, (name, column) in enumerate(zip(record.names, np.transpose(axes), strict=True)):
         above, middle, below = column
-        _band(above, record.steps, activations[:, block], BLUE)
-        _band(middle, record.steps, np.maximum(gradients[:, block], bottom), GREEN)
-        below.fill_between(record.steps, dead[:, block], color=VERMILLION, alpha=0.25, linewidth=0)
-        below.plot(
-            record.steps, dead[:, block], color=VERMILLION, linewidth=1.5, marker=lone_mark(record.steps)
-        )
+        _band(above, record.steps, activations[:, block], TEAL)
+        _band(middle, record.steps, np.maximum(gradients[:, block], bottom), VIOLET)
+        below.fill_between(record.steps, dead[:, block], color=WINE, alpha=0.25, linewidth=0)
+        below.plot(record.steps, dead[:, block], color=WINE, linewidth=1.5, marker=lone_mark(record.steps))
         middle.set_yscale("log")
         middle.set_ylim(bottom, 2 * largest)
         below.set_ylim(0, 100)
@@ -107,14 +105,14 @@ def learning_rates(search: RateSearch, ax: Axes | None = None) -> Figure:
     Figure
     """
     (ax,) = new_axes(7, 3.6) if ax is None else (ax,)
-    ax.plot(search.rates, search.losses, color=BLUE, linewidth=1.8, marker=lone_mark(search.rates))
-    ax.axvline(search.suggestion, color=VERMILLION, linewidth=1.5, linestyle="--")
+    ax.plot(search.rates, search.losses, color=TEAL, linewidth=1.8, marker=lone_mark(search.rates))
+    ax.axvline(search.suggestion, color=WINE, linewidth=1.5, linestyle="--")
     ax.annotate(
         f" {search.suggestion:.2g}",
         (search.suggestion, 0.03),
         xycoords=("data", "axes fraction"),
         fontsize=TEXT,
-        color=VERMILLION,
+        color=WINE,
     )
     ax.set_xscale("log")
     ax.grid(axis="y", color=FAINT, linewidth=0.6)

@@ -5,7 +5,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from minicnn.plots.style import BLUE, INK, MUTED, SMALL, TEXT, VERMILLION, dress, figure_of, new_axes
+from minicnn.plots.style import INK, MUTED, ORCHID, SMALL, TEAL, TEXT, dress, figure_of, new_axes
 from minicnn.plural import counted
 
 
@@ -25,10 +25,9 @@ def profile_chart(found: Mapping[str, Any]) -> Figure:
     axes = new_axes(8, 1.4 + 0.27 * len(rows))[0]
     names = [row["name"] for row in rows]
     starts = [row["forward_ms"] for row in rows]
-    axes.barh(names, starts, color=BLUE, height=0.7, label="forward")
-    axes.barh(
-        names, [r["backward_ms"] for r in rows], left=starts, color=VERMILLION, height=0.7, label="backward"
-    )
+    axes.barh(names, starts, color=TEAL, height=0.7, label="forward")
+    style: dict[str, Any] = {"left": starts, "color": ORCHID, "hatch": "//", "edgecolor": "white"}
+    axes.barh(names, [row["backward_ms"] for row in rows], **style, height=0.7, label="backward")
     for i, row in enumerate(rows):
         text = f" {row['share']:.0%}"
         if row["macs"]:

@@ -16,9 +16,9 @@ from minicnn.ops.activations import softmax
 from minicnn.ops.scaling import to_float
 from minicnn.plots.pixels import to_pixels
 from minicnn.plots.style import (
-    BLUE,
     FAINT,
     INK,
+    POSITIVE,
     SMALL,
     TEXT,
     draw_signed,
@@ -31,9 +31,8 @@ from minicnn.plots.tiles import draw_tiles, tile_axes
 from minicnn.plural import counted
 
 _COLUMNS = 8
-_HEAT = LinearSegmentedColormap.from_list(
-    "heat", [BLUE + "00", BLUE + "E0"]
-)  # drawn over the image; blue: for the class, as in the other pictures
+# Drawn over the image; what speaks for the class has the positive sign, as in the other pictures.
+_HEAT = LinearSegmentedColormap.from_list("heat", [POSITIVE + "00", POSITIVE + "E0"])
 
 
 def saliency(

@@ -10,47 +10,71 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 __all__ = [
-    "BLUE",
-    "BLUES",
     "DPI",
     "FAINT",
-    "GREEN",
     "INK",
     "MUTED",
-    "ORANGE",
-    "PURPLE",
-    "REDS",
+    "NEGATIVE",
+    "OLIVE",
+    "ORCHID",
+    "POSITIVE",
+    "SERIES",
     "SIGNED",
-    "SKY",
     "SMALL",
+    "TEAL",
     "TEXT",
     "TITLE",
-    "VERMILLION",
+    "UNSIGNED",
+    "VIOLET",
+    "WINE",
     "draw_signed",
     "dress",
     "figure_of",
     "new_axes",
+    "series",
     "shorten",
 ]
 
-# The palette of Okabe and Ito (2008), which color-blind readers can distinguish too.
-BLUE, VERMILLION, GREEN = "#0072B2", "#D55E00", "#009E73"
-PURPLE, ORANGE, SKY = "#CC79A7", "#E69F00", "#56B4E9"
+# Blue and orange are signs, in each picture, report and page: positive or for, negative or against. Both are
+# of the palette of Okabe and Ito (2008), and nothing else has them.
+POSITIVE, NEGATIVE = "#0072B2", "#D55E00"
+UNSIGNED = LinearSegmentedColormap.from_list("unsigned", ["#FFFFFF", POSITIVE])
+SIGNED = LinearSegmentedColormap.from_list("signed", [NEGATIVE, "#FFFFFF", POSITIVE])
+
 INK, MUTED, FAINT = "#222222", "#6B6B6B", "#DDDDDD"
+
+# What is only to be told apart (frameworks, classes, curves) has these, which color-blind readers distinguish
+# too. Dashes or markers add to them, since in grey print some are alike.
+TEAL, WINE, ORCHID, OLIVE, VIOLET = "#009E73", "#882255", "#BE79D0", "#7A7A00", "#5B3A9E"
+SERIES = (TEAL, WINE, INK, ORCHID, OLIVE, VIOLET)
+_DASHES = ("-", "--", "-.", ":", (0, (6, 1.5, 1, 1.5, 1, 1.5)), (0, (2, 1)))
 
 TITLE, TEXT, SMALL = 12, 10, 8.5  # points
 DPI = 150  # 8 inches are 1200 pixels: sharp on high-resolution screens
 
-BLUES = LinearSegmentedColormap.from_list("blues", ["#FFFFFF", BLUE])
-REDS = LinearSegmentedColormap.from_list("reds", ["#FFFFFF", VERMILLION])
-SIGNED = LinearSegmentedColormap.from_list("signed", [VERMILLION, "#FFFFFF", BLUE])  # blue: positive
 _NAN = "#E4E4E4"  # grey, so that the edge of white cells is visible
 
 
 def new_axes(width: float, height: float, columns: int = 1, rows: int = 1) -> list[Axes]:
-    """Return axes in rows and columns, row by row, in a new figure of this size in inches."""
+    """Return axes in rows and columns, row by row, in a new figure of this size in inches.
+
+    Lines without a color of their own get those of `SERIES`.
+    """
     figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
-    return [figure.add_subplot(rows, columns, 1 + place) for place in range(rows * columns)]
+    axes = [figure.add_subplot(rows, columns, 1 + place) for place in range(rows * columns)]
+    for ax in axes:
+        ax.set_prop_cycle(color=SERIES)
+    return axes
+
+
+def series(number: int) -> dict[str, Any]:
+    """Return color and dashes of a line, for `Axes.plot`: of the first six, each has its own.
+
+    >>> series(0), series(7)
+    ({'color': '#009E73', 'linestyle': '-'}, {'color': '#882255', 'linestyle': '--'})
+    """
+    number %= len(SERIES)
+    return {"color": SERIES[number], "linestyle": _DASHES[number]}
 
 
 def figure_of(axes: Axes) -> Any:
@@ -92,7 +116,7 @@ def draw_signed(ax: Axes, values: np.ndarray) -> AxesImage:
     """
     largest = float(np.nanmax(np.abs(values), initial=0.0)) or 1.0
     signed = bool((values < 0).any())
-    colormap = (SIGNED if signed else BLUES).with_extremes(bad=_NAN)
+    colormap = (SIGNED if signed else UNSIGNED).with_extremes(bad=_NAN)
     image = ax.imshow(values, cmap=colormap, vmin=-largest if signed else 0, vmax=largest)
     ax.set_xticks([])
     ax.set_yticks([])

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from minicnn.plots.pixels import to_pixels, white
-from minicnn.plots.style import FAINT, INK, SMALL, VERMILLION, new_axes
+from minicnn.plots.style import FAINT, INK, SMALL, WINE, new_axes
 
 _GAP = 0.12  # between tiles, in image widths
 _LINE = 0.17  # height of a caption line, in image widths
@@ -27,7 +27,7 @@ def draw_tiles(
     images: np.ndarray,
     captions: Sequence[tuple[str, str]],
     columns: int,
-    accent: str = VERMILLION,
+    accent: str = WINE,
 ) -> None:
     """Draw images (N, H, W, C) in rows of `columns`, with a caption of two lines below each.
 

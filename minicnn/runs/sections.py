@@ -68,7 +68,7 @@ def _confusion(evaluation: Evaluation) -> Iterator[str]:
     yield picture(
         plots.confusion_matrix(matrix, names),
         "Confusion matrix",
-        f"A row for each true class, a column for each answer. Blue is right, orange wrong. {text}",
+        f"A row for each true class, a column for each answer. Green is right, purple wrong. {text}",
         narrow,
     )
 
@@ -77,7 +77,7 @@ def _mistakes(evaluation: Evaluation) -> Iterator[str]:
     shown = evaluation.images, evaluation.labels, evaluation.probabilities, evaluation.names
     number, total = counted(len(evaluation.mistakes), "mistake"), counted(len(evaluation.images), "image")
     text = (
-        f"The most confident of {number} in {total}. Below each, in orange, the answer and its probability; "
+        f"The most confident of {number} in {total}. Below each, in purple, the answer and its probability; "
     )
     yield picture(
         plots.mistakes(*shown),

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from colour_vision import contrast
 
 from minicnn.plots import confusion_matrix
 
@@ -21,12 +22,14 @@ def test_confusion_matrix_writes_counts_and_rates_of_each_true_class():
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted class", "true class")
 
 
-def test_confusion_matrix_is_blue_where_right_and_deeper_red_where_worse():
+def test_confusion_matrix_is_green_where_right_and_deeper_purple_where_worse():
     (axes,) = confusion_matrix(MATRIX).axes
-    red, _, blue, _ = np.moveaxis(axes.images[0].get_array(), -1, 0)
-    assert blue[0, 0] > red[0, 0]
-    assert red[0, 1] > blue[0, 1]
-    assert blue[0, 1] < blue[1, 0] < blue[2, 1] == 1.0  # 10 %, 0.5 %, white
+    cells = axes.images[0].get_array()
+    red, green, _, _ = np.moveaxis(cells, -1, 0)
+    assert green[0, 0] > red[0, 0]
+    assert red[0, 1] > green[0, 1]
+    assert green[0, 1] < green[1, 0] < green[2, 1] == 1.0  # 10 %, 0.5 %, white
+    assert min(contrast(axes.texts[0].get_color(), colour[:3]) for colour in cells.reshape(-1, 4)) > 4.5
 
 
 def test_confusion_matrix_names_its_classes():

@@ -4,7 +4,7 @@ from matplotlib.colors import to_rgba
 
 from minicnn.insight import Distributions
 from minicnn.plots import distributions, learning_rates
-from minicnn.plots.style import VERMILLION
+from minicnn.plots.style import WINE
 from minicnn.training import RateSearch
 
 
@@ -63,7 +63,7 @@ def test_learning_rates_mark_the_suggestion():
     curve, mark = axes.lines
     assert curve.get_xydata().tolist() == [[0.001, 2.0], [0.01, 1.0], [0.1, 3.0]]
     assert mark.get_xdata() == [0.001, 0.001]
-    assert to_rgba(mark.get_color()) == to_rgba(VERMILLION)
+    assert to_rgba(mark.get_color()) == to_rgba(WINE)
     assert axes.texts[0].get_text().strip() == "0.001"
     assert (axes.get_xscale(), axes.get_xlabel()) == ("log", "learning rate")
     figure.draw_without_rendering()

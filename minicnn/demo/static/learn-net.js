@@ -8,7 +8,7 @@ import { enlargement } from "./large.js";
 import { Picture } from "./picture.js";
 
 const DECADES = [-7, 1]; // powers of ten that the bars of the gradients span
-const COLOURS = { "": "--ink", A: "--ink", B: "--rival" };
+const COLOURS = { "": "--ink", A: "--ink", B: "--second" };
 
 export class NetPanel {
   // name: "", or A or B in a race; described: what the server says of the network once.

@@ -116,7 +116,7 @@ export class Pad {
     this.draw(context, style.getPropertyValue("--ink"));
     if (!this.seen) return;
     const side = this.canvas.width;
-    context.strokeStyle = style.getPropertyValue(this.down ? "--negative" : "--accent");
+    context.strokeStyle = style.getPropertyValue(this.down ? "--second" : "--accent");
     context.lineWidth = 5;
     context.beginPath();
     context.arc(this.pen.x * side, this.pen.y * side, WIDTH * side * 0.7, 0, 7);
