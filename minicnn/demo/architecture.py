@@ -11,7 +11,7 @@ from minicnn.config.registry import custom_classes
 from minicnn.demo.settings import ACTIVATIONS, Settings
 from minicnn.initializers import he_normal
 from minicnn.layers import BatchNorm, Conv2D, Dense, Dropout, Flatten, Layer, Pool2D, Sequential
-from minicnn.saving.output_shapes import rule_of
+from minicnn.saving.output_shapes import size_of
 
 MAX_WEIGHTS = 3_000_000
 MAX_VALUES = 1 << 27  # of a batch in all layers: half a gigabyte
@@ -60,9 +60,9 @@ def check_size(layers: Sequence[Layer], shape: tuple[int, ...]) -> int:
     """
     weights = macs = values = 0
     for layer in layers:
-        rule = rule_of(type(layer))
-        assert rule is not None  # all are layers of the package
-        shape, added = rule(layer, shape)
+        size = size_of(layer, shape)
+        assert size is not None  # all are layers of the package
+        shape, added = size.output_shape, size.weights
         weights, macs = weights + added, macs + added * math.prod(shape[:-1])
         values += math.prod(shape)
     for count, most, what in (

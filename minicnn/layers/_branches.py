@@ -49,6 +49,15 @@ class Branches(Layer):
         """Return what stands before a layer of a branch in error messages."""
         return f"branch {index}, "
 
+    def _shape_from_parts(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the output shape of branches that are built for this input shape."""
+        chains = map(Chain, self.branch_layers())
+        return self._joined_shape([chain._shape_from_parts(input_shape) for chain in chains])
+
+    def _joined_shape(self, shapes: list[tuple[int, ...]]) -> tuple[int, ...]:
+        """Return the output shape for those of the branches; raise ValueError if they do not fit."""
+        raise NotImplementedError
+
     def _outputs(self, x: np.ndarray) -> list[np.ndarray]:
         """Return the output of each branch; that of an empty one is `x` itself."""
         return [

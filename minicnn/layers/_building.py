@@ -1,4 +1,7 @@
-"""What `Layer.build` does: it creates the weights of layers that are not built, and keeps those of others."""
+"""What `Layer.build` does: it creates the weights of layers that are not built, and keeps those of others.
+
+Files are built by rules: what a layer takes is computed by its `_size_for`, and refused before it is made.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,51 @@ import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from minicnn.ops.padding import Pair, output_size, resolve_padding
 from minicnn.parameter import Parameter
 from minicnn.parameter_tree import find_objects
 from minicnn.safeguards.claims import all_layers
 
 Layer = Any  # `minicnn.layers.base` imports this module
+
+
+class Size(NamedTuple):
+    """What a layer takes for one example, as its `_size_for(input_shape)` computes it before it is built.
+
+    Each layer of the package has this method, unless it keeps the shape and has no weights.
+    """
+
+    output_shape: tuple[int, ...]
+    weights: int = 0
+    largest: int = 0  # values of the largest other array that it makes
+
+
+def image_shape(layer: Layer, input_shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """Return the input shape if it is that of images; raise ValueError otherwise."""
+    if len(input_shape) != 3:
+        raise ValueError(f"{type(layer).__name__} needs input_shape (H, W, C), got {input_shape}")
+    return input_shape[0], input_shape[1], input_shape[2]
+
+
+def size_of_windows(
+    layer: Layer,
+    input_shape: tuple[int, ...],
+    window: Pair,
+    strides: Pair,
+    padding: Any,
+    dilation: Pair = (1, 1),
+) -> tuple[Pair, int]:
+    """Return the rows and columns of the output of windows, and what is `largest` in their Size."""
+    height, width, channels = image_shape(layer, input_shape)
+    span = ((window[0] - 1) * dilation[0] + 1, (window[1] - 1) * dilation[1] + 1)
+    rows, columns = pads = resolve_padding(padding, (height, width), span, strides)
+    padded = (height + sum(rows)) * (width + sum(columns)) * channels
+    # Steps, too: arrays are addressed by them.
+    return output_size((height, width), span, strides, pads), max(padded, *span, *strides, *dilation)
 
 
 class BuildRules:

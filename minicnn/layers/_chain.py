@@ -62,6 +62,10 @@ class Chain(Layer):
                 raise _located(error, i, layer, input_shape) from error
             input_shape = layer.output_shape
 
+    def _shape_from_parts(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the output shape of layers that are built for this input shape."""
+        return self.layers[-1].output_shape if self.layers else input_shape
+
     @HARMLESS
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return the output of the last layer."""

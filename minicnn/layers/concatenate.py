@@ -47,12 +47,16 @@ class Concatenate(Branches):
         """Return the branches."""
         return self.branches
 
+    def _joined_shape(self, shapes: list[tuple[int, ...]]) -> tuple[int, ...]:
+        if len({shape[:-1] for shape in shapes}) > 1:
+            given = ", ".join(map(str, shapes))
+            raise ValueError(f"the outputs of the branches must agree in all but channels, got {given}")
+        return (*shapes[0][:-1], sum(shape[-1] for shape in shapes))
+
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return the outputs of all branches, one after the other along the last axis."""
         outputs = self._outputs(x)
-        if len({y.shape[:-1] for y in outputs}) > 1:
-            shapes = ", ".join(str(y.shape[1:]) for y in outputs)
-            raise ValueError(f"the outputs of the branches must agree in all but channels, got {shapes}")
+        self._joined_shape([y.shape[1:] for y in outputs])
         y = np.concatenate(outputs, axis=-1)
         self.cache = y.shape, [each.shape[-1] for each in outputs]
         return y

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from minicnn.initializers import Initializer, he_normal, zeros
+from minicnn.layers._building import Size, image_shape, size_of_windows
 from minicnn.layers.base import Layer
 from minicnn.ops.conv import conv2d, conv2d_backward
 from minicnn.ops.padding import Pads, Pair, check_padding, pair
@@ -71,16 +72,25 @@ class Conv2D(Layer):
 
     def init_params(self, input_shape: tuple[int, ...], rng: np.random.Generator) -> None:
         """Create the kernel and, if used, the bias."""
-        if len(input_shape) != 3:
-            raise ValueError(f"Conv2D needs input_shape (H, W, C), got {input_shape}")
-        if input_shape[2] % self.groups:
+        self.kernel = Parameter(self.kernel_initializer(self._kernel_shape(input_shape), rng))
+        self.bias = Parameter(self.bias_initializer((self.filters,), rng)) if self.use_bias else None
+
+    def _kernel_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        channels = image_shape(self, input_shape)[2]
+        if channels % self.groups:
             raise ValueError(
                 f"Conv2D with {self.groups} groups needs a number of channels divisible by {self.groups}, "
                 f"got input_shape {input_shape}"
             )
-        shape = (*pair(self.kernel_size, "kernel_size"), input_shape[2] // self.groups, self.filters)
-        self.kernel = Parameter(self.kernel_initializer(shape, rng))
-        self.bias = Parameter(self.bias_initializer((self.filters,), rng)) if self.use_bias else None
+        return (*pair(self.kernel_size, "kernel_size"), channels // self.groups, self.filters)
+
+    def _size_for(self, input_shape: tuple[int, ...]) -> Size:
+        kernel = self._kernel_shape(input_shape)
+        window, strides = (kernel[0], kernel[1]), pair(self.strides, "strides")
+        dilation = pair(self.dilation, "dilation")
+        rows_columns, largest = size_of_windows(self, input_shape, window, strides, self.padding, dilation)
+        weights = math.prod(kernel) + bool(self.use_bias) * self.filters
+        return Size((*rows_columns, self.filters), weights, largest)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return the convolved images."""

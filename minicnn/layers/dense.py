@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from minicnn.initializers import Initializer, he_normal, zeros
+from minicnn.layers._building import Size
 from minicnn.layers.base import Layer
 from minicnn.ops.sums import channel_sums, sum_products
 from minicnn.ops.windows import is_batch_last
@@ -50,6 +51,10 @@ class Dense(Layer):
         """Create the kernel and, if used, the bias."""
         self.kernel = Parameter(self.kernel_initializer((input_shape[-1], self.units), rng))
         self.bias = Parameter(self.bias_initializer((self.units,), rng)) if self.use_bias else None
+
+    def _size_for(self, input_shape: tuple[int, ...]) -> Size:
+        weights = (input_shape[-1] + bool(self.use_bias)) * self.units
+        return Size((*input_shape[:-1], self.units), weights)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return x @ kernel + bias."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from minicnn.layers._building import Size
 from minicnn.layers.base import Layer
 from minicnn.validation import check_dy, check_real
 
@@ -41,6 +42,9 @@ class Dropout(Layer):
     def init_params(self, input_shape: tuple[int, ...], rng: np.random.Generator) -> None:
         """Spawn a generator of its own, which leaves the weights of later layers unaffected."""
         self.rng = rng.spawn(1)[0]
+
+    def _size_for(self, input_shape: tuple[int, ...]) -> Size:
+        return Size(input_shape)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return x with values dropped in training; in evaluation a copy of x, or x * (1 - rate)."""

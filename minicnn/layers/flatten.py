@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from minicnn.layers._building import Size
 from minicnn.layers.base import Layer
 from minicnn.ops.windows import is_batch_last
 from minicnn.validation import check_dy
@@ -17,6 +18,9 @@ class Flatten(Layer):
     >>> Flatten().build((5, 5, 16)).output_shape
     (400,)
     """
+
+    def _size_for(self, input_shape: tuple[int, ...]) -> Size:
+        return Size((math.prod(input_shape),))
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return the vectors, as a copy: a view would let the caller write into `x`."""

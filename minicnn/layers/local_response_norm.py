@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from minicnn.layers._building import Size, image_shape
 from minicnn.layers.base import Layer
 from minicnn.ops.norm_local_response import check_size, local_response_norm, local_response_norm_backward
 from minicnn.validation import check_dy, check_real
@@ -36,6 +37,9 @@ class LocalResponseNorm(Layer):
         self.size = check_size(size)
         self.k = check_real(k, "k", above_low=True)
         self.alpha, self.beta = check_real(alpha, "alpha"), check_real(beta, "beta")
+
+    def _size_for(self, input_shape: tuple[int, ...]) -> Size:
+        return Size(image_shape(self, input_shape))
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return the normalised images."""

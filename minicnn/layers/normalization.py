@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from minicnn.layers._building import Size
 from minicnn.layers.base import Layer
 from minicnn.ops.norm_batch import gradient_sums, input_gradient, moments, normalize
 from minicnn.ops.norm_group import group_norm, group_norm_backward
@@ -33,6 +34,9 @@ class _ScaleAndShift(Layer):
         self.channels = channels
         self.gamma = Parameter(np.ones(channels)) if self.scale else None
         self.beta = Parameter(np.zeros(channels)) if self.center else None
+
+    def _size_for(self, input_shape: tuple[int, ...]) -> Size:
+        return Size(input_shape, (bool(self.scale) + bool(self.center)) * input_shape[-1])
 
     def _weights(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return gamma and beta for an input of the right shape, in its dtype."""
@@ -91,6 +95,9 @@ class BatchNorm(_ScaleAndShift):
         super().init_params(input_shape, rng)
         self.running_mean = Parameter(np.zeros(self.channels), trainable=False)
         self.running_var = Parameter(np.ones(self.channels), trainable=False)
+
+    def _size_for(self, input_shape: tuple[int, ...]) -> Size:
+        return Size(input_shape, super()._size_for(input_shape).weights + 2 * input_shape[-1])
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return the normalized batch."""

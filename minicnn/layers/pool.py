@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from minicnn.layers._building import Size, image_shape, size_of_windows
 from minicnn.layers.base import Layer
 from minicnn.ops.padding import Pads, Pair, check_images, check_padding, pair
 from minicnn.ops.pool import avg_pool2d, avg_pool2d_backward, check_ties, max_pool2d, max_pool2d_backward
@@ -58,6 +59,12 @@ class Pool2D(Layer):
         """Whether the mode is "max"."""
         return self.mode == "max"
 
+    def _size_for(self, input_shape: tuple[int, ...]) -> Size:
+        window = pair(self.pool_size, "pool_size")
+        strides = window if self.strides is None else pair(self.strides, "strides")
+        rows_columns, largest = size_of_windows(self, input_shape, window, strides, self.padding)
+        return Size((*rows_columns, input_shape[2]), largest=largest)
+
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return the pooled images."""
         if self.mode == "avg":
@@ -92,6 +99,9 @@ class GlobalAveragePool2D(Layer):
     (64,)
     """
 
+    def _size_for(self, input_shape: tuple[int, ...]) -> Size:
+        return Size(image_shape(self, input_shape)[2:])
+
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return the mean of each channel."""
         check_images(x)
@@ -125,6 +135,9 @@ class GlobalMaxPool2D(Layer):
     def __init__(self, ties: str = "split") -> None:
         check_ties(ties)
         self.ties = ties
+
+    def _size_for(self, input_shape: tuple[int, ...]) -> Size:
+        return Size(image_shape(self, input_shape)[2:])
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return the maximum of each channel."""

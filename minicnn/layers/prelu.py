@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
+from minicnn.layers._building import Size
 from minicnn.layers.base import Layer
 from minicnn.parameter import Parameter
 from minicnn.validation import check_dy, check_real
@@ -37,8 +40,13 @@ class PReLU(Layer):
 
     def init_params(self, input_shape: tuple[int, ...], rng: np.random.Generator) -> None:
         """Create the slopes."""
-        shape = input_shape[-1:] if self.shared else input_shape
-        self.slope = Parameter(np.full(shape, self.initial_slope))
+        self.slope = Parameter(np.full(self._slope_shape(input_shape), self.initial_slope))
+
+    def _slope_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        return input_shape[-1:] if self.shared else input_shape
+
+    def _size_for(self, input_shape: tuple[int, ...]) -> Size:
+        return Size(input_shape, math.prod(self._slope_shape(input_shape)))
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return x, multiplied by the slope where it is not positive."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from minicnn.layers._building import Size
 from minicnn.layers.base import Layer
 from minicnn.validation import check_dy, check_real
 
@@ -40,15 +41,22 @@ class Rescaling(Layer):
         scales = self.scale if isinstance(self.scale, tuple) else (self.scale,)
         return max(map(abs, scales), default=1.0) <= _BYTE_SCALE
 
-    def forward(self, x: np.ndarray) -> np.ndarray:
-        """Return the scaled and shifted values."""
+    def _check_channels(self, shape: tuple[int, ...]) -> None:
         for name in ("scale", "offset"):
             numbers = getattr(self, name)
-            if isinstance(numbers, tuple) and len(numbers) != x.shape[-1]:
+            if isinstance(numbers, tuple) and len(numbers) != shape[-1]:
                 raise ValueError(
                     f"Rescaling has {len(numbers)} numbers in `{name}`, so x must have as many channels, "
-                    f"got {x.shape}"
+                    f"got {shape}"
                 )
+
+    def _size_for(self, input_shape: tuple[int, ...]) -> Size:
+        self._check_channels(input_shape)
+        return Size(input_shape)
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Return the scaled and shifted values."""
+        self._check_channels(x.shape)
         self.cache = x.shape
         return x * np.asarray(self.scale, x.dtype) + np.asarray(self.offset, x.dtype)
 

@@ -61,11 +61,16 @@ class Residual(Branches):
     def _place(self, index: int) -> str:
         return ("", "shortcut, ")[index]
 
+    def _joined_shape(self, shapes: list[tuple[int, ...]]) -> tuple[int, ...]:
+        residual, shortcut = shapes
+        if residual != shortcut:
+            raise ValueError(_mismatch(residual, shortcut, bool(self.shortcut)))
+        return residual
+
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return the sum of f(x) and the shortcut."""
         residual, shortcut = self._outputs(x)
-        if residual.shape != shortcut.shape:
-            raise ValueError(_mismatch(residual.shape[1:], shortcut.shape[1:], bool(self.shortcut)))
+        self._joined_shape([residual.shape[1:], shortcut.shape[1:]])
         self.cache = residual.shape
         return residual + shortcut
 

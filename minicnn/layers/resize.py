@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from minicnn.layers._building import Size, image_shape
 from minicnn.layers.base import Layer
 from minicnn.ops.padding import Pads, Pair, check_images, pair
 from minicnn.ops.windows import crop, pad
@@ -28,6 +29,11 @@ class ZeroPadding2D(Layer):
     def __init__(self, padding: int | Pair | Pads = 1) -> None:
         zero_pads(padding)
         self.padding = padding
+
+    def _size_for(self, input_shape: tuple[int, ...]) -> Size:
+        height, width, channels = image_shape(self, input_shape)
+        rows, columns = zero_pads(self.padding)
+        return Size((height + sum(rows), width + sum(columns), channels))
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return the padded images."""
@@ -61,6 +67,11 @@ class Upsampling2D(Layer):
     def __init__(self, size: int | Pair = 2) -> None:
         pair(size, "size")
         self.size = size
+
+    def _size_for(self, input_shape: tuple[int, ...]) -> Size:
+        height, width, channels = image_shape(self, input_shape)
+        rows, columns = pair(self.size, "size")
+        return Size((height * rows, width * columns, channels))
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return the enlarged images."""

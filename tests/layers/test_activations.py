@@ -17,13 +17,14 @@ def test_activations_honour_the_contract(layer, shape):
     check_layer(layer, shape)
 
 
-@parametrize_with_checks(
-    [
-        (layer, shape)
-        for layer in (ELU(), ELU(0.3), ELU(0), SiLU(), GELU(), GELU(approximate=True))
-        for shape in ((7,), (4, 5, 3))
-    ]
-)
+LAYERS = [
+    (layer, shape)
+    for layer in (ELU(), ELU(0.3), ELU(0), SiLU(), GELU(), GELU(approximate=True))
+    for shape in ((7,), (4, 5, 3))
+]
+
+
+@parametrize_with_checks(LAYERS)
 def test_smooth_activations_honour_the_contract(layer, check):
     check(layer)
 

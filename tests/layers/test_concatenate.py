@@ -4,18 +4,18 @@ import pytest
 from minicnn import BatchNorm, Concatenate, Conv2D, Dense, Dropout, Flatten, Pool2D, ReLU, Sequential
 from minicnn.testing import parametrize_with_checks
 
+LAYERS = [
+    (Concatenate([Conv2D(2, 1), [Conv2D(1, 1), ReLU(), Conv2D(3, 3, padding="same")]]), (4, 3, 2)),
+    (Concatenate([[], [Conv2D(2, 3, padding="same")]]), (4, 4, 2)),
+    (Concatenate([[Pool2D(3, 1, "same")], [Conv2D(2, 1), BatchNorm()], []]), (4, 4, 2)),
+    (Concatenate([Dense(2), Dense(1), [Dropout(0.4), Dense(2)]]), (3,)),
+    (Concatenate([[]]), (3,)),
+    (Concatenate([ReLU()]), (2, 3)),
+    (Concatenate([Concatenate([[], ReLU()]), Sequential([Dense(2)])]), (3,)),
+]
 
-@parametrize_with_checks(
-    [
-        (Concatenate([Conv2D(2, 1), [Conv2D(1, 1), ReLU(), Conv2D(3, 3, padding="same")]]), (4, 3, 2)),
-        (Concatenate([[], [Conv2D(2, 3, padding="same")]]), (4, 4, 2)),
-        (Concatenate([[Pool2D(3, 1, "same")], [Conv2D(2, 1), BatchNorm()], []]), (4, 4, 2)),
-        (Concatenate([Dense(2), Dense(1), [Dropout(0.4), Dense(2)]]), (3,)),
-        (Concatenate([[]]), (3,)),
-        (Concatenate([ReLU()]), (2, 3)),
-        (Concatenate([Concatenate([[], ReLU()]), Sequential([Dense(2)])]), (3,)),
-    ]
-)
+
+@parametrize_with_checks(LAYERS)
 def test_concatenate_honours_the_contract(layer, check):
     check(layer)
 

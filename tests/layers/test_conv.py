@@ -7,26 +7,26 @@ from minicnn import Conv2D
 from minicnn.initializers import constant, glorot_uniform, zeros
 from minicnn.testing import check_layer
 
+LAYERS = [
+    (Conv2D(1, 1), (1, 1, 1)),
+    (Conv2D(4, 3), (6, 6, 2)),
+    (Conv2D(3, (2, 4), padding="same"), (5, 6, 2)),
+    (Conv2D(2, (4, 2), strides=2, padding="same"), (7, 8, 2)),
+    (Conv2D(2, 3, strides=(3, 2)), (8, 9, 2)),
+    (Conv2D(2, 3, padding=((2, 0), (1, 3))), (4, 5, 1)),
+    (Conv2D(2, 5, padding="same"), (2, 3, 1)),
+    (Conv2D(2, (2, 3), dilation=(3, 2)), (6, 7, 2)),
+    (Conv2D(2, 3, strides=2, padding="same", dilation=2), (7, 6, 2)),
+    (Conv2D(4, 3, padding="same", groups=2), (5, 5, 4)),
+    (Conv2D(6, 2, strides=(1, 2), dilation=(2, 1), groups=3), (5, 6, 3)),
+    (Conv2D(3, 3, use_bias=False), (5, 5, 2)),
+    (Conv2D(16, 5), (14, 14, 6)),
+    (Conv2D(2, 3, kernel_initializer=glorot_uniform), (4, 4, 1)),
+]
+
 
 @pytest.mark.parametrize(
-    ("layer", "shape"),
-    [
-        (Conv2D(1, 1), (1, 1, 1)),
-        (Conv2D(4, 3), (6, 6, 2)),
-        (Conv2D(3, (2, 4), padding="same"), (5, 6, 2)),
-        (Conv2D(2, (4, 2), strides=2, padding="same"), (7, 8, 2)),
-        (Conv2D(2, 3, strides=(3, 2)), (8, 9, 2)),
-        (Conv2D(2, 3, padding=((2, 0), (1, 3))), (4, 5, 1)),
-        (Conv2D(2, 5, padding="same"), (2, 3, 1)),
-        (Conv2D(2, (2, 3), dilation=(3, 2)), (6, 7, 2)),
-        (Conv2D(2, 3, strides=2, padding="same", dilation=2), (7, 6, 2)),
-        (Conv2D(4, 3, padding="same", groups=2), (5, 5, 4)),
-        (Conv2D(6, 2, strides=(1, 2), dilation=(2, 1), groups=3), (5, 6, 3)),
-        (Conv2D(3, 3, use_bias=False), (5, 5, 2)),
-        (Conv2D(16, 5), (14, 14, 6)),
-        (Conv2D(2, 3, kernel_initializer=glorot_uniform), (4, 4, 1)),
-    ],
-    ids=lambda value: repr(value) if isinstance(value, Conv2D) else "",
+    ("layer", "shape"), LAYERS, ids=lambda value: repr(value) if isinstance(value, Conv2D) else ""
 )
 def test_conv2d_honours_the_contract(layer, shape):
     check_layer(layer, shape)

@@ -5,18 +5,17 @@ from minicnn import Conv2D, Dense, Sequential
 from minicnn.initializers import constant, zeros
 from minicnn.testing import check_layer
 
+LAYERS = [
+    (Dense(1), (1,)),
+    (Dense(4), (7,)),
+    (Dense(10), (84,)),
+    (Dense(3), (4, 5)),
+    (Dense(2), (2, 3, 4)),
+    (Dense(3, use_bias=False), (5,)),
+]
 
-@pytest.mark.parametrize(
-    ("layer", "shape"),
-    [
-        (Dense(1), (1,)),
-        (Dense(4), (7,)),
-        (Dense(10), (84,)),
-        (Dense(3), (4, 5)),
-        (Dense(2), (2, 3, 4)),
-        (Dense(3, use_bias=False), (5,)),
-    ],
-)
+
+@pytest.mark.parametrize(("layer", "shape"), LAYERS)
 def test_dense_honours_the_contract(layer, shape):
     check_layer(layer, shape)
 

@@ -133,9 +133,12 @@ def test_pooling_refuses_wrong_arguments_in_a_sentence(make, error, message):
     assert message in str(caught.value)
 
 
-@parametrize_with_checks(
-    [(GlobalMaxPool2D(ties), shape) for ties in ("split", "first", "all") for shape in ((1, 1, 1), (4, 3, 2))]
-)
+LAYERS = [
+    (GlobalMaxPool2D(ties), shape) for ties in ("split", "first", "all") for shape in ((1, 1, 1), (4, 3, 2))
+]
+
+
+@parametrize_with_checks(LAYERS)
 def test_global_max_honours_the_contract(layer, check):
     check(layer)
 

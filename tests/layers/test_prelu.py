@@ -4,16 +4,16 @@ import pytest
 from minicnn import PReLU
 from minicnn.testing import parametrize_with_checks
 
+LAYERS = [
+    (PReLU(), (5,)),
+    (PReLU(), (4, 3, 2)),
+    (PReLU(0.0), (3, 2)),
+    (PReLU(shared=False), (4, 3, 2)),
+    (PReLU(-0.5, shared=False), (3,)),
+]
 
-@parametrize_with_checks(
-    [
-        (PReLU(), (5,)),
-        (PReLU(), (4, 3, 2)),
-        (PReLU(0.0), (3, 2)),
-        (PReLU(shared=False), (4, 3, 2)),
-        (PReLU(-0.5, shared=False), (3,)),
-    ]
-)
+
+@parametrize_with_checks(LAYERS)
 def test_prelu_honours_the_contract(layer, check):
     check(layer)
 

@@ -4,15 +4,15 @@ import pytest
 from minicnn import Rescaling
 from minicnn.testing import parametrize_with_checks
 
+LAYERS = [
+    (Rescaling(2.0), (4,)),
+    (Rescaling(-0.3, 1.5), (3, 4, 2)),
+    (Rescaling([0.5, 2.0], (0.1, -0.2)), (3, 4, 2)),
+    (Rescaling(1 / 255, offset=[1.0, 2.0, 3.0]), (3,)),
+]
 
-@parametrize_with_checks(
-    [
-        (Rescaling(2.0), (4,)),
-        (Rescaling(-0.3, 1.5), (3, 4, 2)),
-        (Rescaling([0.5, 2.0], (0.1, -0.2)), (3, 4, 2)),
-        (Rescaling(1 / 255, offset=[1.0, 2.0, 3.0]), (3,)),
-    ]
-)
+
+@parametrize_with_checks(LAYERS)
 def test_rescaling_honours_the_contract(layer, check):
     check(layer)
 

@@ -26,20 +26,21 @@ def basic(filters, strides=1):
     ]
 
 
-@parametrize_with_checks(
-    [
-        (Residual([Dense(4), ReLU(), Dense(5)]), (5,)),
-        (Residual(Dense(3)), (2, 3)),
-        (Residual([ReLU()]), (4, 4, 2)),
-        (Residual([]), (3,)),
-        (Residual([], shortcut=[Dense(3)]), (3,)),
-        (Residual([Conv2D(2, 3, padding="same")], shortcut=[]), (4, 3, 2)),
-        (Residual(basic(2)), (4, 3, 2)),
-        (Residual(basic(4, 2), shortcut=[Conv2D(4, 1, strides=2), BatchNorm()]), (5, 4, 2)),
-        (Residual([Dropout(0.5), Dense(4)], shortcut=Dense(4)), (3,)),
-        (Sequential([Residual([Residual([Dense(3)]), ReLU()]), ReLU()]), (3,)),
-    ]
-)
+LAYERS = [
+    (Residual([Dense(4), ReLU(), Dense(5)]), (5,)),
+    (Residual(Dense(3)), (2, 3)),
+    (Residual([ReLU()]), (4, 4, 2)),
+    (Residual([]), (3,)),
+    (Residual([], shortcut=[Dense(3)]), (3,)),
+    (Residual([Conv2D(2, 3, padding="same")], shortcut=[]), (4, 3, 2)),
+    (Residual(basic(2)), (4, 3, 2)),
+    (Residual(basic(4, 2), shortcut=[Conv2D(4, 1, strides=2), BatchNorm()]), (5, 4, 2)),
+    (Residual([Dropout(0.5), Dense(4)], shortcut=Dense(4)), (3,)),
+    (Sequential([Residual([Residual([Dense(3)]), ReLU()]), ReLU()]), (3,)),
+]
+
+
+@parametrize_with_checks(LAYERS)
 def test_residual_honours_the_contract(layer, check):
     check(layer)
 

@@ -4,20 +4,20 @@ import pytest
 from minicnn import Upsampling2D, ZeroPadding2D
 from minicnn.testing import parametrize_with_checks
 
+LAYERS = [
+    (ZeroPadding2D(), (3, 4, 2)),
+    (ZeroPadding2D(0), (3, 4, 2)),
+    (ZeroPadding2D((2, 0)), (1, 3, 1)),
+    (ZeroPadding2D(((1, 0), (0, 3))), (3, 2, 2)),
+    (ZeroPadding2D([(1, 2), 1]), (2, 2, 1)),
+    (Upsampling2D(), (3, 2, 2)),
+    (Upsampling2D(1), (3, 2, 2)),
+    (Upsampling2D((1, 3)), (2, 3, 1)),
+    (Upsampling2D((3, 2)), (1, 2, 3)),
+]
 
-@parametrize_with_checks(
-    [
-        (ZeroPadding2D(), (3, 4, 2)),
-        (ZeroPadding2D(0), (3, 4, 2)),
-        (ZeroPadding2D((2, 0)), (1, 3, 1)),
-        (ZeroPadding2D(((1, 0), (0, 3))), (3, 2, 2)),
-        (ZeroPadding2D([(1, 2), 1]), (2, 2, 1)),
-        (Upsampling2D(), (3, 2, 2)),
-        (Upsampling2D(1), (3, 2, 2)),
-        (Upsampling2D((1, 3)), (2, 3, 1)),
-        (Upsampling2D((3, 2)), (1, 2, 3)),
-    ]
-)
+
+@parametrize_with_checks(LAYERS)
 def test_resizing_layers_honour_the_contract(layer, check):
     check(layer)
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from saving.model_zoo import IMAGE, LAYERS, MODELS, OWN, Block, Scale, disturb, inputs
+from saving.model_zoo import LAYERS, MODELS, disturb
+from saving.own_layers import IMAGE, OWN, Block, Scale, inputs
 
 import minicnn
 from minicnn import (
@@ -31,14 +32,14 @@ from minicnn.layers import __all__ as layer_names
 from minicnn.models import lenet5
 from minicnn.saving import read_tensors, write_tensors
 from minicnn.saving.files import to_json
-from minicnn.saving.output_shapes import JOINS, rule_of
+from minicnn.saving.output_shapes import FileRules, size_of
 
 TESTS = Path(__file__).parents[1]
 READ = """
 import hashlib, sys
 from pathlib import Path
 from minicnn import load_model
-from saving.model_zoo import OWN, inputs
+from saving.own_layers import OWN, inputs
 
 for path in sorted(Path(sys.argv[1]).iterdir()):
     model = load_model(path, OWN)
@@ -75,15 +76,19 @@ def test_every_layer_and_model_predicts_the_same_in_another_process(tmp_path):
     assert done.stdout.splitlines() == expected
 
 
-def test_every_layer_of_the_package_is_in_the_zoo_and_has_rules():
+def test_every_layer_of_the_package_is_in_the_zoo_and_declares_its_size():
     tested = {type(layer) for layer, _ in LAYERS} | {Layer}
     assert {getattr(minicnn, name) for name in layer_names} <= tested
     for layer, shape in LAYERS:
-        if type(layer) not in OWN and (rule := rule_of(type(layer))) is not None:
-            twin = type(layer).from_config(layer.to_config(), OWN).build(shape)
-            assert rule(layer, shape) == (twin.output_shape, sum(p.size for p in twin.parameters()))
-        else:
-            assert type(layer) in (*OWN, *JOINS)
+        twin = type(layer).from_config(layer.to_config(), OWN).build(shape)
+        if (size := size_of(layer, shape)) is not None:
+            assert (size.output_shape, size.weights) == (
+                twin.output_shape,
+                sum(p.size for p in twin.parameters()),
+            )
+        elif type(layer) not in OWN:
+            assert hasattr(layer, "_shape_from_parts"), f"{type(layer).__name__} has no layers, nor _size_for"
+            assert FileRules(0).output_shape(twin, shape) == twin.output_shape
 
 
 def test_a_loaded_model_is_built_and_says_what_it_is(tmp_path):

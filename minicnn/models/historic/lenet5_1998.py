@@ -12,7 +12,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from minicnn.layers import Conv2D, Dense, Flatten, Layer, Sequential, Tanh
+from minicnn.layers._building import Size, image_shape, size_of_windows
 from minicnn.ops.conv import conv2d, conv2d_backward
+from minicnn.ops.padding import pair
 from minicnn.ops.pool import avg_pool2d, avg_pool2d_backward
 from minicnn.ops.sums import channel_sums
 from minicnn.parameter import Parameter
@@ -77,6 +79,10 @@ class Subsample(Layer):
         self.factor = Parameter(np.full(input_shape[-1], 0.25))
         self.bias = Parameter(np.zeros(input_shape[-1]))
 
+    def _size_for(self, input_shape: tuple[int, ...]) -> Size:
+        rows_columns, largest = size_of_windows(self, input_shape, (2, 2), (2, 2), "valid")
+        return Size((*rows_columns, input_shape[2]), 2 * input_shape[2], largest)
+
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return factor * (sum of the block) + bias."""
         sums = avg_pool2d(x, 2) * 4
@@ -121,6 +127,16 @@ class PartialConv2D(Layer):
         fan_in = np.array([len(seen) * size**2 for seen in self.table])[self.filters]
         self.kernel = Parameter(rng.uniform(-2.4, 2.4, (size, size, len(self.channels))) / fan_in)
         self.bias = Parameter(np.zeros(len(self.table)))
+
+    def _size_for(self, input_shape: tuple[int, ...]) -> Size:
+        channels = image_shape(self, input_shape)[2]
+        connections = [channel for seen in self.table for channel in seen]
+        if not all(type(channel) is int and 0 <= channel < channels for channel in connections):
+            raise ValueError(f"`table` must hold channels in [0, {channels})")
+        window, filters = pair(self.kernel_size, "kernel_size"), len(self.table)
+        rows_columns, largest = size_of_windows(self, input_shape, window, (1, 1), "valid")
+        weights = math.prod(window) * len(connections) + filters
+        return Size((*rows_columns, filters), weights, max(largest, math.prod(window) * channels * filters))
 
     def _full_kernel(self, dtype: np.dtype) -> np.ndarray:
         """Return the kernel of a full convolution, with zeros where there is no connection."""
