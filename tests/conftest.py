@@ -3,6 +3,7 @@
 import copy
 import functools
 import gc
+import logging
 import os
 import sys
 
@@ -67,3 +68,13 @@ def read_mnist_once():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(mnist, "load_folder", load_folder)
         yield
+
+
+@pytest.fixture
+def logged():
+    """The records of what is logged, which the plugin for it would collect for each test."""
+    records, handler = [], logging.Handler()
+    handler.emit = records.append
+    logging.getLogger().addHandler(handler)
+    yield records
+    logging.getLogger().removeHandler(handler)

@@ -302,7 +302,7 @@ def test_listen_takes_only_this_machine_and_only_a_free_port(session):
         server.server_close()
 
 
-def test_half_a_request_holds_up_nobody_and_is_given_up(session, monkeypatch, caplog):
+def test_half_a_request_holds_up_nobody_and_is_given_up(session, monkeypatch, logged):
     server = listen(session, 0)
     assert server.RequestHandlerClass.timeout <= 60  # seconds; None would be for ever
     monkeypatch.setattr(server.RequestHandlerClass, "timeout", 0.3)
@@ -326,7 +326,7 @@ def test_half_a_request_holds_up_nobody_and_is_given_up(session, monkeypatch, ca
         server.shutdown()
         thread.join()
         server.server_close()
-    assert caplog.records == []  # nothing is written over what the terminal shows
+    assert logged == []  # nothing is written over what the terminal shows
 
 
 def test_who_watches_a_network_gets_a_line_for_each_picture(opened):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from minicnn import BatchNorm, Concatenate, Conv2D, Dense, Dropout, Flatten, Pool2D, ReLU, Sequential
-from minicnn.testing import parametrize_with_checks
+from minicnn.testing import check_layer
 
 LAYERS = [
     (Concatenate([Conv2D(2, 1), [Conv2D(1, 1), ReLU(), Conv2D(3, 3, padding="same")]]), (4, 3, 2)),
@@ -15,9 +15,9 @@ LAYERS = [
 ]
 
 
-@parametrize_with_checks(LAYERS)
-def test_concatenate_honours_the_contract(layer, check):
-    check(layer)
+@pytest.mark.parametrize(("layer", "shape"), LAYERS)
+def test_concatenate_honours_the_contract(layer, shape):
+    check_layer(layer, shape)
 
 
 def test_concatenate_is_its_branches_side_by_side():

@@ -4,7 +4,7 @@ from cases import pool_cases
 from hypothesis import given, settings
 
 from minicnn import GlobalAveragePool2D, GlobalMaxPool2D, Pool2D
-from minicnn.testing import LayerCheckError, check_layer, parametrize_with_checks
+from minicnn.testing import LayerCheckError, check_layer
 
 
 @pytest.mark.parametrize("mode", ["max", "avg"])
@@ -138,9 +138,9 @@ LAYERS = [
 ]
 
 
-@parametrize_with_checks(LAYERS)
-def test_global_max_honours_the_contract(layer, check):
-    check(layer)
+@pytest.mark.parametrize(("layer", "shape"), LAYERS)
+def test_global_max_honours_the_contract(layer, shape):
+    check_layer(layer, shape)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from minicnn import Rescaling
-from minicnn.testing import parametrize_with_checks
+from minicnn.testing import check_layer
 
 LAYERS = [
     (Rescaling(2.0), (4,)),
@@ -12,9 +12,9 @@ LAYERS = [
 ]
 
 
-@parametrize_with_checks(LAYERS)
-def test_rescaling_honours_the_contract(layer, check):
-    check(layer)
+@pytest.mark.parametrize(("layer", "shape"), LAYERS)
+def test_rescaling_honours_the_contract(layer, shape):
+    check_layer(layer, shape)
 
 
 def test_rescaling_by_hand():

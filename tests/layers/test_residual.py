@@ -14,7 +14,7 @@ from minicnn import (
     Sequential,
     Trainer,
 )
-from minicnn.testing import parametrize_with_checks
+from minicnn.testing import check_layer
 
 
 def basic(filters, strides=1):
@@ -40,9 +40,9 @@ LAYERS = [
 ]
 
 
-@parametrize_with_checks(LAYERS)
-def test_residual_honours_the_contract(layer, check):
-    check(layer)
+@pytest.mark.parametrize(("layer", "shape"), LAYERS)
+def test_residual_honours_the_contract(layer, shape):
+    check_layer(layer, shape)
 
 
 def test_residual_adds_f_and_the_input_by_hand():

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from minicnn import Upsampling2D, ZeroPadding2D
-from minicnn.testing import parametrize_with_checks
+from minicnn.testing import check_layer
 
 LAYERS = [
     (ZeroPadding2D(), (3, 4, 2)),
@@ -17,9 +17,9 @@ LAYERS = [
 ]
 
 
-@parametrize_with_checks(LAYERS)
-def test_resizing_layers_honour_the_contract(layer, check):
-    check(layer)
+@pytest.mark.parametrize(("layer", "shape"), LAYERS)
+def test_resizing_layers_honour_the_contract(layer, shape):
+    check_layer(layer, shape)
 
 
 def test_zero_padding_by_hand():

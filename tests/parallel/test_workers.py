@@ -65,8 +65,14 @@ def assert_same(these, those):
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize(
+    ("count", "dtype"),
+    [
+        (2, np.float64),
+        (3, np.float32),
+        *(pytest.param(*case, marks=pytest.mark.ci) for case in ((2, np.float32), (3, np.float64))),
+    ],
+)
 def test_workers_compute_what_threads_compute_bit_for_bit(count, dtype):
     with DataParallel(make(dtype), softmax_cross_entropy, count, workers="threads") as threads:
         expected = [step(threads) for _ in range(4)]

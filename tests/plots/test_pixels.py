@@ -1,7 +1,5 @@
 """Images of any kind can be drawn: floats of any range, any number of channels."""
 
-import logging
-
 import numpy as np
 import pytest
 
@@ -33,17 +31,16 @@ def test_channels_that_are_no_colours_are_drawn():
 
 
 @pytest.mark.parametrize("channels", [2, *(pytest.param(n, marks=pytest.mark.ci) for n in (1, 3, 5))])
-def test_no_picture_of_images_fails_or_says_something(channels, caplog):
+def test_no_picture_of_images_fails_or_says_something(channels, logged):
     images = RNG.normal(size=(4, 9, 8, channels)).astype(np.float32)
     images[0, 0, 0, 0] = 2.5
     model = Sequential([Conv2D(2, 3), Flatten(), Dense(3)]).build(images.shape[1:], rng=0)
     logits = model.predict(images)
-    with caplog.at_level(logging.WARNING):
-        for figure in (
-            plots.mistakes(images, (logits.argmax(axis=1) + 1) % 3, logits),
-            plots.batch(images, [0, 1, 2, 0], augment=lambda x, rng: -x),
-            plots.saliency(model, images[0]),
-            plots.patches(model, images, 0, 1),
-        ):
-            figure.canvas.draw()
-    assert not caplog.records
+    for figure in (
+        plots.mistakes(images, (logits.argmax(axis=1) + 1) % 3, logits),
+        plots.batch(images, [0, 1, 2, 0], augment=lambda x, rng: -x),
+        plots.saliency(model, images[0]),
+        plots.patches(model, images, 0, 1),
+    ):
+        figure.canvas.draw()
+    assert logged == []
