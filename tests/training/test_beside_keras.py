@@ -1,6 +1,10 @@
 """Fits beside Keras, on the same weights and batches in float64."""
 
 import functools
+import pickle
+import subprocess
+import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -29,10 +33,12 @@ def float64():
 
 
 LONG = pytest.mark.campaign
+RANKS = pytest.param({"ranks": 2}, marks=pytest.mark.ci)
 OPTIONS = [
     pytest.param({"threads": 1}, marks=LONG),
     pytest.param({"threads": 2, "workers": "threads"}, marks=LONG),
     {"threads": 3, "workers": "processes"},
+    RANKS,
 ]
 ALONE_BY_DEFAULT = [
     {"threads": 1},
@@ -40,7 +46,33 @@ ALONE_BY_DEFAULT = [
         pytest.param(each, marks=LONG)
         for each in ({"threads": 2, "workers": "threads"}, {"threads": 3, "workers": "processes"})
     ),
+    RANKS,
 ]
+
+
+@pytest.fixture
+def train(tmp_path):
+    """Return a function that trains a model in some fits, and returns their losses and the number of steps.
+
+    Each fit is given as a pair of arguments and of options.
+    """
+
+    def train(model, optimizer, options, *fits, loss=softmax_cross_entropy):
+        if "ranks" not in options:
+            trainer = Trainer(model, optimizer, loss, **options)
+            losses = [trainer.fit(*given, verbose=0, **more).history["loss"][0] for given, more in fits]
+            return losses, optimizer.steps
+        job = tmp_path / "job"
+        job.write_bytes(pickle.dumps((model, optimizer, loss, fits)))
+        mpiexec = Path(sys.executable).with_name("mpiexec")
+        script = Path(__file__).with_name("fit_in_ranks.py")
+        command = [mpiexec, "-n", str(options["ranks"]), sys.executable, script, job]
+        subprocess.run(command, check=True, timeout=120)
+        weights, losses, steps = pickle.loads(job.read_bytes())
+        model.set_weights(weights)
+        return losses, steps
+
+    return train
 
 
 @functools.cache
@@ -106,12 +138,11 @@ def cross_entropy():
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
-def test_frozen_layers_and_batch_norm(options):
+def test_frozen_layers_and_batch_norm(train, options):
     theirs, model = twins(frozen=range(3))
     assert [p.frozen for p in model.parameters()] == [True] * 6 + [False] * 4
     keras_fit(theirs, keras.optimizers.AdamW(*NUMBERS), cross_entropy())
-    trainer = Trainer(model, AdamW(*NUMBERS), **options)
-    trainer.fit(batches(), epochs=2, verbose=0)
+    train(model, AdamW(*NUMBERS), options, ([batches()], {"epochs": 2}))
     assert_equal_weights(model, theirs)
 
 
@@ -119,16 +150,16 @@ WEIGHTS = RNG.uniform(0, 2, (3, 12)) * (RNG.random((3, 12)) > 0.2)  # some are 0
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
-def test_sample_weights(options):
+def test_sample_weights(train, options):
     theirs, model = frozen_twins()
     losses = keras_fit(theirs, keras.optimizers.AdamW(*NUMBERS), cross_entropy(), 1, sample_weight=WEIGHTS)
-    history = Trainer(model, AdamW(*NUMBERS), **options).fit(batches(WEIGHTS), verbose=0)
+    (loss,), _ = train(model, AdamW(*NUMBERS), options, ([batches(WEIGHTS)], {}))
     assert_equal_weights(model, theirs)
-    assert history.history["loss"][0] == pytest.approx(np.mean(losses), rel=1e-10)
+    assert loss == pytest.approx(np.mean(losses), rel=1e-10)
 
 
 @pytest.mark.parametrize("options", ALONE_BY_DEFAULT, ids=str)
-def test_sample_weights_of_arrays_class_weights_and_their_product(options):
+def test_sample_weights_of_arrays_class_weights_and_their_product(train, options):
     theirs, model = frozen_twins()
     weights = {0: 2.0, 2: 0.25}
     theirs.compile(keras.optimizers.SGD(2**-5), cross_entropy(), run_eagerly=True)
@@ -139,17 +170,15 @@ def test_sample_weights_of_arrays_class_weights_and_their_product(options):
         for w in (product, None)
     ]
     theirs.fit(x, y, batch_size=36, verbose=0, class_weight=weights)
-    trainer = Trainer(model, SGD(2**-5), **options)
-    ours = [
-        trainer.fit(x, y, batch_size=36, verbose=0, **more).history["loss"][0]
-        for more in ({"sample_weight": by_example, "class_weight": weights}, {}, {"class_weight": weights})
-    ]
+    given = {"sample_weight": by_example, "class_weight": weights}, {}, {"class_weight": weights}
+    fits = [([x, y], {"batch_size": 36, **more}) for more in given]
+    ours, _ = train(model, SGD(2**-5), options, *fits)
     assert ours[:2] == pytest.approx(losses, rel=1e-10)
     assert_equal_weights(model, theirs)
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
-def test_label_smoothing(options):
+def test_label_smoothing(train, options):
     theirs, model = frozen_twins()
     rows = np.eye(3)[Y]
     theirs.compile(
@@ -160,14 +189,13 @@ def test_label_smoothing(options):
     for i in range(3):
         theirs.train_on_batch(X[i], rows[i])
     loss = functools.partial(softmax_cross_entropy, label_smoothing=2**-3)
-    trainer = Trainer(model, SGD(2**-5), loss, **options)
-    assert list(trainer.metrics) == ["accuracy"]
-    trainer.fit(batches(), verbose=0)
+    assert list(Trainer(model, SGD(2**-5), loss, threads=1).metrics) == ["accuracy"]
+    train(model, SGD(2**-5), options, ([batches()], {}), loss=loss)
     assert_equal_weights(model, theirs)
 
 
 @pytest.mark.parametrize("options", ALONE_BY_DEFAULT, ids=str)
-def test_no_decay_of_biases_and_batch_norm(options):
+def test_no_decay_of_biases_and_batch_norm(train, options):
     theirs, model = twins()
     optimizer = keras.optimizers.AdamW(*NUMBERS)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
@@ -175,12 +203,12 @@ def test_no_decay_of_biases_and_batch_norm(options):
     ours = AdamW(*NUMBERS)
     for name in ("bias", "gamma", "beta"):
         ours.set_group(f"*.{name}", weight_decay=0.0)
-    Trainer(model, ours, **options).fit(batches(), epochs=2, verbose=0)
+    train(model, ours, options, ([batches()], {"epochs": 2}))
     assert_equal_weights(model, theirs)
 
 
 @pytest.mark.parametrize("options", ALONE_BY_DEFAULT, ids=str)
-def test_rates_of_groups_are_those_of_several_optimizers(options):
+def test_rates_of_groups_are_those_of_several_optimizers(train, options):
     theirs, model = twins()
     trunk, head = theirs.layers[0].trainable_variables, theirs.trainable_variables[2:]
     low, high = keras.optimizers.Adam(2**-9, *NUMBERS[2:]), keras.optimizers.Adam(2**-6, *NUMBERS[2:])
@@ -190,29 +218,29 @@ def test_rates_of_groups_are_those_of_several_optimizers(options):
         gradients = tape.gradient(loss, trunk + head)
         low.apply(gradients[: len(trunk)], trunk)
         high.apply(gradients[len(trunk) :], head)
-    ours = Adam(2**-6, *NUMBERS[2:])
-    Trainer(model, ours.set_group("layers.0.*", lr_scale=2**-3), **options).fit(batches(), verbose=0)
+    ours = Adam(2**-6, *NUMBERS[2:]).set_group("layers.0.*", lr_scale=2**-3)
+    train(model, ours, options, ([batches()], {}))
     assert_equal_weights(model, theirs)
 
 
 @pytest.mark.parametrize("options", OPTIONS[1:], ids=str)
-def test_an_average_of_the_weights(options):
+def test_an_average_of_the_weights(train, options):
     theirs, model = frozen_twins()
     optimizer = keras.optimizers.AdamW(*NUMBERS, use_ema=True, ema_momentum=1 - 2**-2)
     keras_fit(theirs, optimizer, cross_entropy())
     optimizer.finalize_variable_values(theirs.trainable_variables)
-    trainer = Trainer(model, AdamW(*NUMBERS), **options)
-    trainer.fit(batches(), epochs=2, verbose=0, callbacks=[AverageWeights(1 - 2**-2)])
+    more = {"epochs": 2, "callbacks": [AverageWeights(1 - 2**-2)]}
+    train(model, AdamW(*NUMBERS), options, ([batches()], more))
     assert_equal_weights(model, theirs)
 
 
 @pytest.mark.parametrize("options", OPTIONS[1:], ids=str)
-def test_accumulated_gradients(options):
+def test_accumulated_gradients(train, options):
     theirs, model = frozen_twins()
     keras_fit(theirs, keras.optimizers.AdamW(*NUMBERS, gradient_accumulation_steps=3), cross_entropy())
-    trainer = Trainer(model, AdamW(*NUMBERS), **options)
-    trainer.fit(batches(), epochs=2, accumulate_steps=3, verbose=0)
-    assert trainer.optimizer.steps == 2
+    more = {"epochs": 2, "accumulate_steps": 3}
+    _, steps = train(model, AdamW(*NUMBERS), options, ([batches()], more))
+    assert steps == 2
     assert_equal_weights(model, theirs)
 
 
