@@ -29,9 +29,10 @@ def find_groups(
         raise TypeError(
             "an optimizer with groups needs names: pass model.named_parameters(), not parameters()"
         )
+    weights = [name for name, each in zip(names, parameters, strict=True) if not each.is_statistic]
     for pattern in groups:
-        if not any(fnmatch.fnmatchcase(name, pattern) for name in names):
-            raise ValueError(f"no parameter matches {pattern!r}; there are {', '.join(names)}")
+        if not any(fnmatch.fnmatchcase(name, pattern) for name in weights):
+            raise ValueError(f"no parameter matches {pattern!r}; there are {', '.join(weights)}")
     found: list[dict[str, float]] = [{} for _ in names]
     for pattern, settings in groups.items():
         for name, own in zip(names, found, strict=True):

@@ -34,6 +34,8 @@ def call_loss(loss: Any, predictions: np.ndarray, labels: Any) -> tuple[float, n
 
 def require_number(value: Any, requirement: str) -> None:
     """Raise TypeError, with this message, unless a value is one real number."""
+    if isinstance(value, tuple | list | dict):
+        raise TypeError(f"{requirement}, got a {type(value).__name__}")
     if np.ndim(value) or np.asarray(value).dtype.kind not in "biuf":
         got = f"an array of shape {np.shape(value)}" if np.ndim(value) else f"{value!r:.100}"
         raise TypeError(f"{requirement}, got {got}")

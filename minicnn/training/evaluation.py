@@ -46,7 +46,10 @@ def check_metrics(metrics: Any, loss: Loss) -> dict[str, Metric]:
         if not callable(metric):
             raise TypeError(f"metric {name!r} must be a function, see `minicnn.metrics`, got {metric!r}")
         if not isinstance(name, str):
-            raise TypeError(f"the name of a metric must be a string, got {name!r}")
+            raise TypeError(
+                f"the name of a metric must be a string, got {name!r}: for a function without a name, give "
+                f"`metrics` as a dict"
+            )
         if name in ("loss", "epoch") or name.startswith("val_"):
             raise ValueError(f"a metric must not be called 'loss', 'epoch' or 'val_...', got {name!r}")
         found[name] = metric

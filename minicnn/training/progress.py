@@ -34,12 +34,23 @@ class Progress(Callback):
         " images".
     verbose : {0, 1, 2}
         As for `Trainer.fit`.
+    validates : bool
+        Whether an epoch ends with a validation, for which the full bar waits.
     """
 
-    def __init__(self, epochs: int, size: int | None, batch_size: int, unit: str, verbose: int = 1) -> None:
+    def __init__(
+        self,
+        epochs: int,
+        size: int | None,
+        batch_size: int,
+        unit: str,
+        verbose: int = 1,
+        validates: bool = False,
+    ) -> None:
         if verbose not in (0, 1, 2):
             raise ValueError(f"`verbose` must be 0, 1 or 2, got {verbose!r}")
         self.epochs, self.size, self.batch_size, self.unit = epochs, size, batch_size, unit
+        self.validates = validates
         self.shows_bar = verbose == 1 and (on_terminal() or in_notebook())
         self.prints_lines = bool(verbose) and not self.shows_bar and sys.stderr is not None
         self.bar: tqdm | None = None
@@ -77,10 +88,14 @@ class Progress(Callback):
             done = min(self.batch_size, left)
             part = 0.0 if self.size is None else (bar.n + done) / self.size
             rate = bar.format_dict["rate"]  # of the last steps; None or 0 before it is known
-            texts = [self._left(self.state.epoch + part), *number_texts(logs, _DIGITS)]
+            waits = self.validates and part == 1
+            texts = ["validating" if waits else ""]
+            texts += [self._left(self.state.epoch + part), *number_texts(logs, _DIGITS)]
             texts.append(f"{_three_digits(rate)}{self.unit}/s" if rate else "")
             bar.set_postfix_str(_fitting(bar, list(filter(None, texts))), refresh=False)
             bar.update(done)
+            if waits:  # tqdm shows some of the updates only, but this one stays
+                bar.refresh()
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Leave the numbers of the epoch on the screen, in place of the bar, or print them."""

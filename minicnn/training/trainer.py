@@ -202,11 +202,12 @@ class Trainer(Predictor):
         called = [*self.callbacks, *check_callbacks(callbacks)]
         if checkpoint is None and checkpoint_every is not None:
             raise ValueError(f"`checkpoint_every` needs a folder in `checkpoint`, got {checkpoint_every}")
+        shape = batches.size, batches.batch_size, batches.unit
         folder = None if checkpoint is None else CheckpointFolder(checkpoint, checkpoint_every)
         with (
             self._parallel(called, batches.is_weighted) as data_parallel,
             folder if folder and self.ranks.rank == 0 else contextlib.nullcontext(),
-            Progress(epochs, batches.size, batches.batch_size, batches.unit, verbose) as shown,
+            Progress(epochs, *shape, verbose, validation_data is not None) as shown,
         ):
             called = [
                 callback for callback in [*called, shown] if self.ranks.rank == 0 or callback.every_rank

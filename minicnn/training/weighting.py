@@ -126,6 +126,11 @@ def check_use(class_weight: Mapping[int, float], labels: np.ndarray) -> None:
 def _classes(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the class indices that occur, sorted, and the place of each label's in them."""
     if labels.ndim == 2 and labels.shape[1] > 1:
+        if len(labels) and not (labels.min() >= 0 and np.allclose(labels.sum(axis=1), 1, atol=1e-3)):
+            raise ValueError(
+                "`class_weight` needs labels that are class indices or one-hot rows, got rows that are no "
+                "probabilities; give `sample_weight` for other labels"
+            )
         labels = labels.argmax(axis=1)
     # The number of columns is written out, since a rank may have no example of a small batch.
     indices = labels.reshape(len(labels), math.prod(labels.shape[1:]))

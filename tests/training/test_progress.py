@@ -51,7 +51,8 @@ def test_in_a_terminal_there_is_a_bar_and_then_the_line(columns):
     os.waitpid(child, 0)
     lines = [line for line in re.split(r"[\r\n]+|\x1b\[A", output.decode()) if line.strip()]
     assert max(map(len, lines)) <= columns
-    assert [line for line in lines if "|" in line]  # bars
+    bars = [line for line in lines if "|" in line]
+    assert len([line for line in bars if "100%" in line and "validating" in line]) == 4
     lines = re.sub(r"\n  (?=\w)", " ", "\n".join(lines)).split("\n")  # what was folded
     assert [found[1] for line in lines if (found := re.fullmatch(LINE, line))] == ["1", "2"] * 2
 

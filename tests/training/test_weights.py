@@ -432,3 +432,48 @@ def test_a_step_of_ones_own_with_two_optimizers_resumes_to_the_same_bits(tmp_pat
     run(tmp_path / "a", Interrupt(3))
     assert run(tmp_path / "a") == expected
     assert expected != weights(fit(optimizer=Adam(0.01))).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"pattern": 3, "lr_scale": 1.0}, TypeError, "`pattern` must be a string such as '.*bias', got 3"),
+        ({"pattern": "*.bias"}, TypeError, "give `lr_scale` or `weight_decay` for the parameters '.*.bias'"),
+    ],
+)
+def test_a_group_without_effect_is_refused(arguments, error, message):
+    with pytest.raises(error, match=message):
+        SGD(0.1).set_group(**arguments)
+
+
+def test_a_group_of_running_averages_is_refused():
+    with pytest.raises(ValueError, match=r"no parameter matches '\*.running_mean'; there are .*gamma"):
+        fit(net(BatchNorm()), SGD(0.1).set_group("*.running_mean", lr_scale=0.0))
+
+
+def test_a_group_that_is_set_between_two_fits_counts_from_then_on():
+    trainer = fit()
+    trainer.optimizer.set_group("*.bias", lr_scale=0.0)
+    before = [p.value.copy() for p in trainer.model.parameters()]
+    fit(trainer=trainer)
+    same = [np.array_equal(a, p.value) for a, p in zip(before, trainer.model.parameters(), strict=True)]
+    assert same == [False, True, False, True]
+
+
+def test_class_weights_need_classes():
+    with pytest.raises(ValueError, match="class indices or one-hot rows, got rows that are no probabilities"):
+        Trainer(net(), SGD(0.1), mean_squared_error).fit(X, X[:, :3], class_weight={0: 2.0})
+
+
+def test_a_metric_is_told_what_is_wrong_with_it():
+    with pytest.raises(TypeError, match="the metric 'ce' must return a number, got a tuple"):
+        Trainer(net(), SGD(0.1), metrics={"ce": softmax_cross_entropy}).fit(X, Y, verbose=0)
+    with pytest.raises(TypeError, match="for a function without a name, give `metrics` as a dict"):
+        Trainer(net(), SGD(0.1), metrics=[functools.partial(macro_f1)])
+
+
+def test_two_callbacks_that_set_the_weights_at_the_end_are_told():
+    stopping, average = EarlyStopping("loss", patience=5), AverageWeights(0.5)
+    with pytest.warns(UserWarning, match="those of AverageWeights, the last, remain; `EarlyStopping"):
+        fit(callbacks=[stopping, average])
+    fit(callbacks=[EarlyStopping("loss", patience=5, restore_best=False), average])

@@ -29,6 +29,7 @@ class AverageWeights(Callback):
     """
 
     every_rank = True
+    sets_final_weights = True
 
     def __init__(self, momentum: float = 0.99) -> None:
         self.momentum = check_real(momentum, "momentum", high=1)

@@ -23,6 +23,8 @@ class Callback:
     every_rank : bool
         False: with several ranks (see `Trainer`), only the first calls it, so that it may print and write.
         A callback that changes the training (weights, learning rate) must run in all ranks: True.
+    sets_final_weights : bool
+        Whether it leaves other weights in the model when the fit ends; a fit warns if two do.
     checkpointed : dict of str to type
         The attributes that a checkpoint must hold, each with its type (float, int, str, bool, or a list or
         dict of these). For anything else, override `state_dict` and `load_state_dict`.
@@ -36,6 +38,7 @@ class Callback:
 
     state: TrainingState
     every_rank: ClassVar[bool] = False
+    sets_final_weights: bool = False
     checkpointed: ClassVar[Mapping[str, Any]] = {}
 
     def check(self, names: Sequence[str] | None) -> None:

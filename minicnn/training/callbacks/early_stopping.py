@@ -43,6 +43,7 @@ class EarlyStopping(Monitor):
     ) -> None:
         super().__init__(monitor, mode, min_delta)
         self.patience, self.restore_best = check_int(patience, "patience"), restore_best
+        self.sets_final_weights = bool(restore_best)
         self.waited = 0
         self.best_weights: list[np.ndarray] | None = None
 

@@ -77,7 +77,18 @@ def rehearse(
 
 
 def _check_together(hooks: Sequence[Callback]) -> None:
-    """Raise ValueError if a callback is called twice, or two of them write the same file."""
+    """Raise ValueError if a callback is called twice, or two of them write the same file.
+
+    Warn if two of them set the weights at the end.
+    """
+    setters = [type(hook).__name__ for hook in hooks if hook.sets_final_weights]
+    if len(setters) > 1:
+        remedy = "; `EarlyStopping(restore_best=False)` sets none" if "EarlyStopping" in setters else ""
+        warnings.warn(
+            f"{' and '.join(setters)} set the weights when the fit ends, so that those of {setters[-1]}, the "
+            f"last, remain{remedy}",
+            stacklevel=4,
+        )
     files: dict[str, Callback] = {}
     for i, hook in enumerate(hooks):
         name = type(hook).__name__
