@@ -140,12 +140,12 @@ class Optimizer(ABC):
         ...     optimizer = optimizer.set_group(f"*.{name}", weight_decay=0.0)
         >>> optimizer = optimizer.set_group("layers.0.*", lr_scale=0.1)
         """
-        if not isinstance(pattern, str):
-            raise TypeError(f"`pattern` must be a string such as '*.bias', got {pattern!r}")
-        if lr_scale is None and weight_decay is None:
-            raise TypeError(f"give `lr_scale` or `weight_decay` for the parameters {pattern!r}")
         given = {"lr_scale": lr_scale, "weight_decay": weight_decay}
         settings = {name: check_real(value, name) for name, value in given.items() if value is not None}
+        if not (isinstance(pattern, str) and settings):
+            raise TypeError(
+                f"a group needs a pattern like '*.bias' and a setting, got {pattern!r}, {settings}"
+            )
         self.groups = {name: old for name, old in self.groups.items() if name != pattern} | {
             pattern: settings
         }

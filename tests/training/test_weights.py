@@ -434,15 +434,9 @@ def test_a_step_of_ones_own_with_two_optimizers_resumes_to_the_same_bits(tmp_pat
     assert expected != weights(fit(optimizer=Adam(0.01))).tobytes()
 
 
-@pytest.mark.parametrize(
-    ("arguments", "error", "message"),
-    [
-        ({"pattern": 3, "lr_scale": 1.0}, TypeError, "`pattern` must be a string such as '.*bias', got 3"),
-        ({"pattern": "*.bias"}, TypeError, "give `lr_scale` or `weight_decay` for the parameters '.*.bias'"),
-    ],
-)
-def test_a_group_without_effect_is_refused(arguments, error, message):
-    with pytest.raises(error, match=message):
+@pytest.mark.parametrize("arguments", [{"pattern": 3, "lr_scale": 1.0}, {"pattern": "*.bias"}])
+def test_a_group_without_effect_is_refused(arguments):
+    with pytest.raises(TypeError, match=r"a group needs a pattern like '\*.bias' and a setting, got "):
         SGD(0.1).set_group(**arguments)
 
 
