@@ -143,9 +143,7 @@ class Optimizer(ABC):
         given = {"lr_scale": lr_scale, "weight_decay": weight_decay}
         settings = {name: check_real(value, name) for name, value in given.items() if value is not None}
         if not (isinstance(pattern, str) and settings):
-            raise TypeError(
-                f"a group needs a pattern like '*.bias' and a setting, got {pattern!r}, {settings}"
-            )
+            raise TypeError(f"a group needs a pattern of names and a setting, got {pattern!r}, {settings}")
         self.groups = {name: old for name, old in self.groups.items() if name != pattern} | {
             pattern: settings
         }
