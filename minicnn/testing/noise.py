@@ -7,6 +7,7 @@ import numpy as np
 from minicnn.testing.layer_under_test import LayerUnderTest
 from minicnn.testing.report import fail_check
 
+RATES = ("rate", "drop_rate", "dropout_rate", "drop_prob", "p")
 FORWARDS = 100  # number of forwards that are averaged
 _SCALE_HINT = "in training mode, scale what is kept by 1 / (1 - rate)"
 _WEIGHTS_HINT = "in eval mode, weigh the values by the probabilities with which training mode takes them"
@@ -72,8 +73,10 @@ def _check_two_values(
     if not share.size or np.ptp(share) > 1e-6:
         return
     # What is dropped becomes 0, or leaves the input as it is; elsewhere values move, as in an augmentation.
-    dropped = np.where(flipped, high[varies], low[varies])
     inputs = x[varies] if x.shape == low.shape else np.nan
+    if share.max() < 1e-6 and np.allclose(high[varies], inputs):  # a branch that lowers all values is dropped
+        flipped, share, mask = ~flipped, 1 - share, ~mask
+    dropped = np.where(flipped, high[varies], low[varies])
     if np.ptp(dropped) > 1e-9 and not np.allclose(dropped, inputs):
         if x.shape != low.shape and not flipped.any() and share.min() > 1 - 1e-6:
             target.remark("training mode chooses between two outputs, and eval mode always takes the larger")
@@ -84,6 +87,8 @@ def _check_two_values(
     means = (mask.sum(axis=1) + always * (share.mean() > 0.5)) / (mask.shape[1] + always)
     error = 6 * means.std() / math.sqrt(FORWARDS)
     if abs(means.mean() - share.mean()) <= 1e-3 + error:
+        if not flipped.any() and np.ptp(dropped) < 1e-9:
+            _remark_on_the_rate(target, float(means.mean()), float(error))
         return
     if not _is_independent(varies, mask):
         target.remark(
@@ -120,6 +125,14 @@ def _remark_on_shared_masks(target: LayerUnderTest, varies: np.ndarray, mask: np
         changes = (mask != mask[:1]).reshape(len(mask), len(varies), -1)
         if (changes == changes[:, :1]).all():
             target.remark("all examples of a batch share one random mask")
+
+
+def _remark_on_the_rate(target: LayerUnderTest, kept: float, error: float) -> None:
+    """Remark on a rate that is the share of what is kept: it usually is that of what is dropped."""
+    for name in RATES:
+        rate = getattr(target.built, name, None)
+        if isinstance(rate, float) and abs(kept - rate) <= 1e-3 + error < abs(1 - kept - rate):
+            target.remark(f"`{name}` = {rate:g} is the share of the values that are kept, not dropped")
 
 
 def _check_slope(target: LayerUnderTest, in_eval: np.ndarray, outputs: np.ndarray) -> None:
