@@ -8,8 +8,10 @@ import numpy as np
 from minicnn.testing.finite_differences import Comparison, EvaluationPoint, random_direction
 from minicnn.testing.layer_under_test import LayerUnderTest
 from minicnn.testing.locate import locate
+from minicnn.testing.oblong import check_oblong
 from minicnn.testing.passes import INPUT, Run, gradient_name, run
 from minicnn.testing.report import CheckFailed, Failure, fail_check
+from minicnn.testing.surrogates import has_surrogate_gradient
 
 ATTEMPTS = 5  # number of points that are tried where steps cross kinks
 # Kind of the inputs, and whether directions are sparse.
@@ -41,6 +43,7 @@ def check_gradients(target: LayerUnderTest) -> None:
     except CheckFailed as failed:
         failed.failure.drawn = smaller.drawn
         raise
+    check_oblong(smaller)
 
 
 def _check_kinds(target: LayerUnderTest, kinds: Sequence[tuple[str, bool]]) -> None:
@@ -124,16 +127,18 @@ def _agrees(point: EvaluationPoint, sparse: bool, target: LayerUnderTest) -> boo
     That costs two forwards whatever the number of weights; each array by itself is compared if it fails, and
     for the first kind of inputs.
     """
-    names = [name for name in point.values if name != INPUT or not target.straight_through]
+    names = [name for name in point.values if name != INPUT or not has_surrogate_gradient(target)]
     if len(names) < 2:
         return False
     return point.agrees({name: random_direction(point.values[name], target.rng, sparse) for name in names})
 
 
 def _compare(point: EvaluationPoint, name: str, sparse: bool, target: LayerUnderTest) -> Comparison:
-    if name == INPUT and target.straight_through:
+    if name == INPUT and has_surrogate_gradient(target):
         return Comparison.MATCH
     comparison = point.compare({name: random_direction(point.values[name], target.rng, sparse)})
+    if comparison is not Comparison.MATCH and name != INPUT and has_surrogate_gradient(target, name):
+        return Comparison.MATCH
     if comparison is Comparison.MISMATCH:
         failure = locate(point, name, target.rng)
         if failure is not None:
@@ -149,7 +154,7 @@ def check_ties(target: LayerUnderTest) -> None:
     `ties = "all"`, the textbook's rule, is not checked.
     """
     layers = (target.built, *(layer for _, layer in target.built.named_layers()))
-    if any(getattr(layer, "ties", None) == "all" for layer in layers) or target.straight_through:
+    if any(getattr(layer, "ties", None) == "all" for layer in layers) or has_surrogate_gradient(target):
         return
     rng = target.rng
     for _ in range(2 if target.heavy else 4):
@@ -199,7 +204,7 @@ def check_kinks(target: LayerUnderTest) -> None:
     examples = target.batch_size + 1
     for kind in ("normal", "negative", "positive"):
         x = target.draw(kind, examples)
-        if math.prod(x.shape[1:]) < 2 or target.straight_through:
+        if math.prod(x.shape[1:]) < 2 or has_surrogate_gradient(target):
             return
         rows = x.reshape(examples, -1)
         rows[np.arange(examples), target.rng.integers(rows.shape[1], size=examples)] = (

@@ -53,6 +53,9 @@ class LayerUnderTest:
         self.likely_layouts: list[str] = []  # found out by the check of geometry
         self.receptive_fields: dict[int, np.ndarray] = {}  # of each axis, found out by the same check
         self.drawn = ""  # what the last batch of inputs is like
+        self.surrogates: dict[
+            str, bool
+        ] = {}  # arrays, and whether gradients of them are no derivatives on purpose
         self.points = 0  # at which a random layer was looked at in this check
         self.of_shape = ""  # a note on the shape of the inputs, where it is not that of the caller
 
@@ -169,7 +172,7 @@ class LayerUnderTest:
     def random(self) -> bool:
         """Whether training mode is random: a generator of the layer moves, or the output does not repeat."""
         layer, rng = self.fresh(), np.random.default_rng(self.seed)
-        streams = [part for part in reachable(layer) if isinstance(part, GENERATORS)]
+        streams = generators_of(layer)
         before = [_stream_state(stream) for stream in streams]
         x = self._inputs("normal", self.batch_size, rng)
         first = layer(x.copy()).copy()
@@ -204,27 +207,6 @@ class LayerUnderTest:
             return 1  # an error to be reported
         return 1
 
-    @cached_property
-    def straight_through(self) -> bool:
-        """Whether outputs are steps, and dx is the slope of the staircase: a straight-through estimator."""
-        if self.random or self.batch_dependent or self.built.input_shape != self.built.output_shape:
-            return False
-        rng = np.random.default_rng(self.seed)
-        x = self._inputs("normal", max(self.batch_size, 256 // max(math.prod(self.input_shape), 1)), rng)
-        layer = self.fresh()
-        y, dy = layer(x.copy()).copy(), rng.standard_normal(x.shape)
-        dx = layer.backward(dy.copy())
-        signs = rng.choice([-1.0, 1.0], x.shape)
-        near = [self.fresh()(x + h * signs) for h in (2.0**-17, -(2.0**-17))]
-        if dx is None or not dx.any() or np.mean([a == y for a in near]) < 0.98 or np.ptp(y) == 0:
-            return False
-        slope = (self.fresh()(x + signs) - self.fresh()(x - signs)) / (2 * signs)
-        error = np.abs(dx - dy * slope).mean()
-        if not (((dx == 0) | (dx == dy)).all() or error <= 0.2 * np.abs(dy * slope).mean()):
-            return False
-        self.remark("dx is that of a straight-through estimator: outputs are steps, whose derivative is 0")
-        return True
-
     # --- inputs -------------------------------------------------------------------------------------------
 
     def draw(self, kind: str = "normal", examples: int | None = None) -> np.ndarray:
@@ -248,6 +230,11 @@ def unbuilt(layer: Layer) -> Layer:
     for part in (layer, *(held for _, held in layer.named_layers())):
         part.input_shape = None
     return layer
+
+
+def generators_of(layer: Layer) -> list[Any]:
+    """Return the random generators that a layer holds, in whatever it holds."""
+    return [part for part in reachable(layer) if isinstance(part, GENERATORS)]
 
 
 def _stream_state(stream: Any) -> str:

@@ -13,6 +13,7 @@ from minicnn.testing.layer_under_test import LayerUnderTest
 from minicnn.testing.locate import locate
 from minicnn.testing.passes import INPUT, gradient_name, run
 from minicnn.testing.report import CheckFailed, Failure, fail_check, require_equal
+from minicnn.testing.surrogates import has_surrogate_gradient
 from minicnn.testing.tracing import count_lines
 
 STEPS = 12  # number of training steps before gradients are compared again
@@ -59,13 +60,14 @@ def _trained(target: LayerUnderTest, steps: int) -> Layer:
 def _wrong_gradient(target: LayerUnderTest, layer: Layer, n: int) -> Failure | None:
     """Return the failure of a gradient of this layer, or None."""
     point = EvaluationPoint(copy.deepcopy(layer), target.draw(examples=n), target.draw_dy(n))
-    names = [name for name in point.values if name != INPUT or not target.straight_through]
+    names = [name for name in point.values if name != INPUT or not has_surrogate_gradient(target)]
     for sparse in (False, True):
         directions = {name: random_direction(point.values[name], target.rng, sparse) for name in names}
         if not names or point.agrees(directions):
             continue
         for name, d in directions.items():
-            if point.compare({name: d}) is Comparison.MISMATCH:
+            wrong = point.compare({name: d}) is Comparison.MISMATCH
+            if wrong and not has_surrogate_gradient(target, name):
                 return locate(point, name, target.rng) or Failure(
                     "", "a gradient is wrong", gradient_name(name)
                 )
