@@ -1,5 +1,6 @@
 """The basic contract: the layer builds, both passes run, shapes and dtypes are right."""
 
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -20,7 +21,8 @@ def check_build(target: LayerUnderTest) -> None:
         layer = target.built
         target.built32  # noqa: B018
     except Exception as error:
-        fail_check(f"build(input_shape) or a forward in eval mode {_describe(error)}")
+        what = f"build(input_shape) or a forward in eval mode {_describe(error)}"
+        fail_check(what, hint=_hint_on_the_cache(error))
     try:
         parts = reachable(layer)
     except Exception as error:
@@ -65,10 +67,13 @@ def check_shapes(target: LayerUnderTest) -> None:
         dx = call("backward", layer.backward, dy)
         if not isinstance(dx, np.ndarray) or dx.shape != x.shape:
             got = dx.shape if isinstance(dx, np.ndarray) else type(dx).__name__
+            hint = "one sum too many, a missing reshape, or a missing return"
+            if isinstance(dx, np.ndarray) and not dx.size:
+                hint = "a crop by 0: `dx[:, p:-p]` is empty where p is 0; use `dx[:, p : p + height]`"
             fail_check(
                 f"dx does not have the shape of x, for a batch of {counted(n, 'example')}",
                 "dx",
-                hint="one sum too many, a missing reshape, or a missing return",
+                hint=hint,
                 got=got,
                 expected=x.shape,
             )
@@ -155,6 +160,14 @@ def call(what: str, function: Callable[[np.ndarray], Any], argument: np.ndarray)
     except Exception as error:
         hint = "a missing sum over an axis, or one too many" if "`grad` must have" in str(error) else ""
         fail_check(f"{what}, given shape {argument.shape}, {_describe(error)}", hint=hint)
+
+
+def _hint_on_the_cache(error: Exception) -> str:
+    """Return the cause if forward read `self.cache`, which only training mode fills."""
+    frames = traceback.extract_tb(error.__traceback__)[-2:]
+    if [frame.name for frame in frames] == ["forward", "cache"]:
+        return "forward reads self.cache, which is filled in training mode only; use a local variable"
+    return ""
 
 
 def _describe(error: Exception) -> str:

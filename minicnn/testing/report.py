@@ -125,7 +125,7 @@ FOLLOWS: dict[str, tuple[str, ...]] = {
     "borrowed": ("aliasing", "modes", "cache", "examples", "accumulation", "linearity", "gradients"),
     "accumulation": ("cache", "replicas", "steps", "gradients", "aliasing", "linearity"),
     "aliasing": ("modes", "replicas"),
-    "cache": ("replicas", "steps", "examples", "batches"),
+    "cache": ("replicas", "steps", "examples", "batches", "gradients"),
     "replicas": ("steps", "batches", "examples"),
     "linearity": ("gradients", "steps", "batches"),
     "gradients": ("needs_dx", "float32", "batches", "kinks", "ties", "examples"),
