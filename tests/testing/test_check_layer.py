@@ -620,3 +620,101 @@ def test_what_bends_quickly_is_told_from_a_kink(layer, expected):
 
 def test_the_rounded_mean_of_two_features_far_from_zero_is_no_error():
     check_layer(LayerNorm(1e-6), (2,), rng=26, only=("float32",))
+
+
+class KeepsTheRate(Layer):
+    def __init__(self, rate):
+        self.rate = rate
+
+    def init_params(self, input_shape, rng):
+        self.rng = rng.spawn(1)[0]
+
+    def forward(self, x):
+        if not self.training:
+            return x.copy()
+        self.cache = ((self.rng.random(x.shape) < self.rate) / self.rate).astype(x.dtype)
+        return x * self.cache
+
+    def backward(self, dy):
+        return dy * self.cache
+
+
+@pytest.mark.parametrize("layer", [KeepsTheRate(0.3), KeepsTheRate(0.8)])
+def test_a_rate_of_what_is_kept_is_remarked_on(layer):
+    with pytest.warns(
+        LayerCheckRemark, match=f"`rate` = {layer.rate} is the share of the values that are kept"
+    ):
+        check_layer(layer, (10,), only="modes")
+
+
+class MaskOfTheCache(Layer):
+    def forward(self, x):
+        self.cache = x > 0
+        return x * self.cache
+
+    def backward(self, dy):
+        return dy * self.cache
+
+
+class CropsByZero(Layer):
+    def forward(self, x):
+        self.cache = 0
+        return x.copy()
+
+    def backward(self, dy):
+        return dy[:, self.cache : -self.cache].copy()
+
+
+class AddsTheLastOutput(Layer):
+    def __init__(self):
+        self.last = 0.0
+
+    def forward(self, x):
+        self.cache = None
+        self.last = x + 0.1 * (self.last if np.shape(self.last) == x.shape else 0.0)
+        return self.last.copy()
+
+    def backward(self, dy):
+        return dy.copy()
+
+
+class KeepsTheFirstInput(Layer):
+    def __init__(self):
+        self.kept = np.empty(0)
+
+    def forward(self, x):
+        if self.kept.shape != x.shape:
+            self.kept = x.copy()
+        return x**3
+
+    def backward(self, dy):
+        return 3 * self.kept**2 * dy
+
+
+@pytest.mark.parametrize(
+    ("layer", "check", "cause"),
+    [
+        (MaskOfTheCache, "build", "forward reads self.cache"),
+        (CropsByZero, "shapes", "a crop by 0"),
+        (AddsTheLastOutput, "modes", "what an earlier forward left in an attribute"),
+        (KeepsTheFirstInput, "cache", "values of an earlier forward"),
+    ],
+)
+def test_common_slips_are_named(layer, check, cause):
+    with pytest.raises(LayerCheckError) as caught:
+        check_layer(layer, (6,))
+    report = str(caught.value)
+    assert report.count("usual cause") == 1
+    assert f"{check}: " in report
+    assert cause in caught.value.failures[0].hint
+
+
+def test_the_shape_that_is_not_square_is_named_in_the_report():
+    with pytest.raises(LayerCheckError, match=r"in inputs that are not square, such as \(5, 10, 3\)"):
+        check_layer(ZOO["WidthForHeight"].make, (5, 5, 3), only="gradients")
+
+
+def test_numpy_s_functions_are_the_same_after_a_check():
+    before = [np.empty, np.empty_like, np.divide, np.log]
+    check_layer(Scale, (3,), only="determinism")
+    assert [np.empty, np.empty_like, np.divide, np.log] == before

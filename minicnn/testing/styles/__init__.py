@@ -18,6 +18,7 @@ from minicnn.testing.styles import (  # noqa: F401
     package,
     state,
     steps,
+    surrogates,
 )
 from minicnn.testing.styles.style import STYLES, Style
 

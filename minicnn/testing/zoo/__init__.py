@@ -12,6 +12,7 @@ from minicnn.testing.zoo import (  # noqa: F401
     activations,
     chance,
     convolutions,
+    corners,
     curves,
     expectations,
     loops,
