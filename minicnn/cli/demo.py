@@ -7,9 +7,10 @@ import shlex
 from typing import TYPE_CHECKING
 
 from minicnn.cli.output import fill
-from minicnn.cli.parser import Commands, add_command
+from minicnn.cli.parser import Commands, add_command, add_dataset
 from minicnn.cli.trained import add_trained, opened
 from minicnn.plural import counted
+from minicnn.runs import with_dataset
 
 if TYPE_CHECKING:
     from minicnn.demo import Session
@@ -33,6 +34,7 @@ def add_to(commands: Commands) -> None:
     """Add the subcommand."""
     parser = add_command(commands, "demo", run, "draw digits and look inside the network", _TEXT, _EXAMPLE)
     add_trained(parser, "?", " (default: the network included with minicnn)")
+    add_dataset(parser, None, "that of the run")
     parser.add_argument(
         "--port", metavar="N", type=int, default=8470, help="port; 0 picks a free one (default: 8470)"
     )
@@ -71,8 +73,13 @@ def run(args: argparse.Namespace) -> int:
 def _session(args: argparse.Namespace) -> Session:
     from minicnn.demo import Session, open_session
 
+    place = args.dataset, args.data, args.labels
     run = opened(args) if args.folder else None
-    return open_session() if run is None else Session(run.model, run.config)
+    session = open_session() if run is None else Session(run.model, run.config)
+    if any(place):
+        session = Session(session.model, with_dataset(session.config, *place))
+        _ = session.inputs.examples  # what was named now is refused now, not when a browser asks for it
+    return session
 
 
 def _export(args: argparse.Namespace) -> int:

@@ -64,5 +64,5 @@ DATASETS = {
 # By description. The first that matches reads the folder; if none does, the first says what is missing.
 FOLDER_FORMATS = {
     "a folder with four IDX files": FolderFormat(is_idx_folder, load_idx_folder),
-    "one with CIFAR-10's binary files": FolderFormat(is_cifar10_folder, load_cifar10, CIFAR10_CLASSES),
+    "a folder with CIFAR-10's binary files": FolderFormat(is_cifar10_folder, load_cifar10, CIFAR10_CLASSES),
 }

@@ -4,7 +4,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -19,6 +19,21 @@ _MOST_SHOWN = 10  # sentences in one error
 ROWS = 1024  # read at a time
 _FLAT = 8  # of 255: a whole data set of so few levels shows nothing
 _DARK = 32  # of 255: if no value of a whole data set reaches this, its range is hardly meant
+
+
+class PictureReader(Protocol):
+    """Reads a picture file as an array of a fixed size: an `ImageReader`, or one that does so for digits."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the arrays."""
+
+    @property
+    def channels(self) -> int:
+        """Their channels."""
+
+    def __call__(self, path: str | os.PathLike[str]) -> np.ndarray:
+        """Return the picture, uint8 (H, W, C); raise FileFormatError or OSError if it cannot be read."""
 
 
 def load_image_folder(
@@ -104,6 +119,13 @@ def load_image_folder(
     if channels is None:
         channels = find_channels(listing, background)
     reader = ImageReader(check_size(size), channels, resize, check_colour(background), value_range)
+    return load_listing(listing, reader, skip_unreadable, progress), listing.names
+
+
+def load_listing(
+    listing: Listing, reader: PictureReader, skip_unreadable: bool, progress: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the pictures of a listing and their classes, see `load_image_folder`."""
     x = np.empty((len(listing.files), *reader.size, reader.channels), np.uint8)
     filled = 0
 
@@ -113,9 +135,9 @@ def load_image_folder(
         filled += len(rows)
 
     sentences = read_pictures(listing, reader, append, progress)
-    kept = report_refused(listing, sentences, skip_unreadable)
+    kept = report_refused(listing, sentences, skip_unreadable, stacklevel=4)
     check_brightness(x)
-    return (x[kept], listing.labels[kept]) if sentences else (x, listing.labels), listing.names
+    return (x[kept], listing.labels[kept]) if sentences else (x, listing.labels)
 
 
 def find_channels(listing: Listing, background: Any) -> int:
@@ -133,7 +155,7 @@ def find_channels(listing: Listing, background: Any) -> int:
 
 
 def read_pictures(
-    listing: Listing, reader: ImageReader, append: Callable[[np.ndarray], object], progress: bool
+    listing: Listing, reader: PictureReader, append: Callable[[np.ndarray], object], progress: bool
 ) -> dict[int, str]:
     """Read all pictures, and call `append` with some rows at a time; return by row why some are black.
 
@@ -169,7 +191,9 @@ def read_pictures(
     return sentences
 
 
-def report_refused(listing: Listing, sentences: dict[int, str], skip: bool) -> np.ndarray:
+def report_refused(
+    listing: Listing, sentences: dict[int, str], skip: bool, stacklevel: int = 3
+) -> np.ndarray:
     """Return which rows were read; raise FileFormatError with the sentences about all others, or warn."""
     kept = np.ones(len(listing.files), bool)
     kept[list(sentences)] = False
@@ -185,11 +209,11 @@ def report_refused(listing: Listing, sentences: dict[int, str], skip: bool) -> n
         )
     if not kept.any():
         raise FileFormatError(f"no picture in {shown(listing.folder)} can be read:\n{listed}")
-    warnings.warn(f"{counted(len(refused), 'file')} left out:\n{listed}", stacklevel=3)
+    warnings.warn(f"{counted(len(refused), 'file')} left out:\n{listed}", stacklevel=stacklevel)
     return kept
 
 
-def check_brightness(x: np.ndarray) -> None:
+def check_brightness(x: np.ndarray, stacklevel: int = 4) -> None:
     """Warn if all pictures are nearly black, or of one grey: their values use a small part of the range."""
     starts = range(0, len(x), ROWS)
     top = max(int(x[start : start + ROWS].max(initial=0)) for start in starts)
@@ -200,5 +224,5 @@ def check_brightness(x: np.ndarray) -> None:
         warnings.warn(
             f"all pictures are {what}: their values use {100 * used / 255:.1f} % of the range of their "
             f"files. Pass `value_range=(black, white)`, such as 0 and 4095 for 12 bits in files of 16.",
-            stacklevel=3,
+            stacklevel=stacklevel,
         )

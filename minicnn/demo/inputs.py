@@ -9,9 +9,9 @@ import numpy as np
 
 from minicnn.datasets import DATASETS, load_digit_image
 from minicnn.datasets.digits import digit_from_pixels
+from minicnn.datasets.folder import Split
 from minicnn.layers import Layer
-from minicnn.runs import TrainConfig, load_test_data
-from minicnn.runs.data import Data, in_memory, load_data
+from minicnn.runs import TrainConfig, load_parts, load_test_data
 from minicnn.runs.inputs import input_reader, pad_to
 from minicnn.safeguards.inputs import to_input
 from minicnn.saving.preprocessing import DIGIT
@@ -86,32 +86,44 @@ class Inputs:
         ------
         FileNotFoundError, FileFormatError
             If the data set no longer exists, or a model file does not name one.
+        ValueError
+            If its images or classes are not like those of the model.
         """
         config = self.config
-        if config.dataset in DATASETS:
+        if config.dataset in DATASETS and config.labels is None:  # without the training images
             images, labels = load_test_data(config.dataset, config.data, config.model)
-        else:
-            images, labels = self._data.evaluation[1]
-        return pad_to(images, self.shape[:2]), labels
+            return self._fitting(pad_to(images, self.shape[:2]), labels)
+        return self._fitting(*self._parts[1])
 
     @cached_property
     def training(self) -> tuple[np.ndarray, np.ndarray]:
         """The images and labels that the network was trained on; raises as `examples`."""
-        images, labels = in_memory(self._data.train, _MOST_TRAINED_ON)
-        return pad_to(images, self.shape[:2]), labels
+        return self._fitting(*self._parts[0])
+
+    def _fitting(self, images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return images and labels, if they are like those that the model takes and gives."""
+        outputs = self.model.output_shape[-1]
+        if images.shape[1:] != self.shape or labels.max(initial=0) >= outputs:
+            raise ValueError(
+                f"{self.config.dataset} has images {images.shape[1:]} and labels up to "
+                f"{labels.max(initial=0)}, but the model takes {self.shape} and has {outputs} classes"
+            )
+        return images, labels
 
     @cached_property
-    def _data(self) -> Data:
-        """The data set of the training, which may be many pictures: it is read once."""
+    def _parts(self) -> tuple[Split, Split]:
+        """The images to train and to test on, which may be many pictures: they are read once."""
         dataset = self.config.dataset
         if not dataset:
-            raise FileNotFoundError("a model file does not hold its data set: open its run folder instead")
+            raise FileNotFoundError(
+                "a model file does not hold its data set: start `minicnn demo` with its run folder, or with "
+                "--dataset PLACE"
+            )
         if dataset not in DATASETS and not Path(dataset).exists():
             raise FileNotFoundError(
-                f"the data set {dataset!r} is not on this machine: `minicnn train --resume RUN --dataset "
-                f"PLACE` records its present place"
+                f"the data set {dataset!r} is not on this machine: start `minicnn demo` with --dataset PLACE"
             )
-        return load_data(self.config)
+        return load_parts(self.config, self.model, _MOST_TRAINED_ON)
 
 
 def read_drawing(pixels: np.ndarray) -> np.ndarray | None:

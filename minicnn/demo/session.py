@@ -23,6 +23,7 @@ from minicnn.optimizers import SGD
 from minicnn.runs import TrainConfig, open_trained
 from minicnn.runs.data import class_names
 from minicnn.saving import load_weights
+from minicnn.saving.preprocessing import DIGIT
 
 WEIGHTS = Path(__file__).parent / "weights.safetensors"
 RATE = 3e-4  # learning rate: a few steps correct a wrong prediction; a rate 30 times as large overshoots
@@ -256,4 +257,5 @@ def open_session(folder: str | os.PathLike[str] | None = None) -> Session:
     config = TrainConfig(seed=0, augment=True)
     model = config.build_model((28, 28, 1), 10)
     load_weights(model, WEIGHTS)
+    model.preprocessing = DIGIT
     return Session(model, config)

@@ -3,7 +3,7 @@
 from minicnn.runs.config import TrainConfig
 from minicnn.runs.create import create_run, prolong, relocate
 from minicnn.runs.data import Data, load_data
-from minicnn.runs.evaluation_data import load_evaluation_data, load_test_data
+from minicnn.runs.evaluation_data import load_evaluation_data, load_parts, load_test_data, with_dataset
 from minicnn.runs.folder import Run, open_run, open_unfinished_run
 from minicnn.runs.pictures import draw, has_pictures, redraw
 from minicnn.runs.records import is_finished, read_history, read_result
@@ -24,6 +24,7 @@ __all__ = [
     "is_finished",
     "load_data",
     "load_evaluation_data",
+    "load_parts",
     "load_test_data",
     "open_run",
     "open_trained",
@@ -35,4 +36,5 @@ __all__ = [
     "relocate",
     "report",
     "train",
+    "with_dataset",
 ]

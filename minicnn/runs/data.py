@@ -9,6 +9,7 @@ import numpy as np
 
 from minicnn.datasets import DATASETS, FOLDER_FORMATS
 from minicnn.datasets.folder import Split
+from minicnn.datasets.image_folder import PictureReader
 from minicnn.models import MODELS
 from minicnn.runs.config import TrainConfig
 from minicnn.runs.dataset import (
@@ -87,11 +88,15 @@ class Data:
         raise ValueError("there are no images to evaluate on: hold some out by `val_split`, such as 0.1")
 
 
-def load_data(config: TrainConfig, cache: str | os.PathLike[str] | None = None) -> Data:
+def load_data(
+    config: TrainConfig,
+    cache: str | os.PathLike[str] | None = None,
+    reader: PictureReader | None = None,
+) -> Data:
     """Load the config's data set, hold out its `val_split`, and pad the images for the model.
 
     With `config.stream`, the training images are an `ExampleSource`; `cache` is the file for them, see
-    `ImageFolder`.
+    `ImageFolder`. A `reader` reads pictures in place of the config's settings.
 
     Raises
     ------
@@ -100,7 +105,7 @@ def load_data(config: TrainConfig, cache: str | os.PathLike[str] | None = None) 
     ValueError
         If no image is left to train on, or there is none to evaluate on.
     """
-    found = find_dataset(config, cache=cache)
+    found = find_dataset(config, reader, cache)
     images, labels = found.splits["train"]
     if not len(images):
         raise ValueError(f"{config.dataset} has no training images")

@@ -10,7 +10,7 @@ import numpy as np
 
 from minicnn.datasets import DATASETS, FOLDER_FORMATS, ImageFolder, ImageReader
 from minicnn.datasets.class_folders import SPLITS, Listing, find_splits, list_images
-from minicnn.datasets.image_folder import find_channels, load_image_folder
+from minicnn.datasets.image_folder import PictureReader, find_channels, load_listing
 from minicnn.datasets.image_reader import picture_sizes
 from minicnn.datasets.npz import read_npz
 from minicnn.errors import FileFormatError
@@ -52,7 +52,7 @@ class Dataset:
 
 
 def find_dataset(
-    config: TrainConfig, reader: ImageReader | None = None, cache: str | os.PathLike[str] | None = None
+    config: TrainConfig, reader: PictureReader | None = None, cache: str | os.PathLike[str] | None = None
 ) -> Dataset:
     """Load the data set that a config names; `reader` reads pictures in place of the config's settings.
 
@@ -118,7 +118,7 @@ def _listed(names: tuple[str, ...] | None) -> list[str] | None:
 
 
 def _class_folders(
-    path: Path, config: TrainConfig, reader: ImageReader | None, cache: str | os.PathLike[str] | None
+    path: Path, config: TrainConfig, reader: PictureReader | None, cache: str | os.PathLike[str] | None
 ) -> Dataset:
     """Load class folders, each part in the same way: that of the training pictures."""
     if config.stream and config.skip_unreadable:
@@ -127,29 +127,28 @@ def _class_folders(
     reader = reader or _reader(listing, config)
     found = {} if config.labels is not None else find_splits(path)
     parts: list[str | None] = [*(split for split in SPLITS if split in found)] or [None]
-    settings: dict[str, Any] = reader.to_dict()
+    settings: dict[str, Any] = reader.to_dict() if isinstance(reader, ImageReader) else {}
     labels = config.labels
-    skip = config.skip_unreadable
     splits: dict[str, Part] = {}
     for part in parts:
-        if config.stream and part in (None, "train"):
+        if config.stream and settings and part in (None, "train"):
             folder = ImageFolder(path, split=part, labels=labels, cache=cache, **settings)
             splits["train"] = folder, folder.y
         else:
             _check_memory(listing, reader)
-            loaded, _ = load_image_folder(path, split=part, labels=labels, skip_unreadable=skip, **settings)
-            splits[part or "train"] = loaded
+            pictures = list_images(path, part, labels)
+            splits[part or "train"] = load_listing(pictures, reader, config.skip_unreadable)
     low, high = picture_sizes(listing.paths)
     sizes = f"{low[0]}x{low[1]}" + (f" to {high[0]}x{high[1]}" if low != high else "")
-    how = {"crop": "cropped", "pad": "padded"}[reader.resize]
+    how = {"crop": "cropped to", "pad": "padded to", None: "digits of"}[settings.get("resize")]
     height, width = reader.size
     source = "class folders" if labels is None else f"classes of {Path(labels).name}"
-    kind = f"{source}; pictures of {sizes} pixels (width x height), {how} to {width}x{height}"
-    preprocessing = {name: value for name, value in settings.items() if value is not None}
+    kind = f"{source}; pictures of {sizes} pixels (width x height), {how} {width}x{height}"
+    preprocessing = {name: value for name, value in settings.items() if value is not None} or DIGIT
     return Dataset(splits, kind, listing.names, preprocessing, own=True)
 
 
-def _check_memory(listing: Listing, reader: ImageReader) -> None:
+def _check_memory(listing: Listing, reader: PictureReader) -> None:
     """Refuse pictures that do not fit into the machine's memory, before it is filled."""
     needed = len(listing.files) * math.prod(reader.size) * reader.channels
     if not hasattr(os, "sysconf"):
@@ -196,6 +195,9 @@ def rename(labels: np.ndarray, names: list[str], wanted: list[str], where: str) 
     """Return labels as indices of other names of the same classes."""
     unknown = [name for name in names if name not in wanted]
     if unknown:
-        listed = ", ".join(map(repr, unknown[:5]))
-        raise ValueError(f"{where} has classes that the model does not know: {listed}")
+        listed, known = (", ".join(map(repr, some[:5])) for some in (unknown, wanted))
+        more = "" if len(wanted) <= 5 else f" and {len(wanted) - 5} more"
+        raise ValueError(
+            f"{where} has classes that the model does not know: {listed}; it knows {known}{more}"
+        )
     return np.array([wanted.index(name) for name in names], np.intp)[labels]

@@ -2,16 +2,34 @@
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from minicnn.datasets import ImageReader, load_digit_image
+from minicnn.errors import FileFormatError
 from minicnn.layers import Layer
 from minicnn.saving.preprocessing import DIGIT
 
 Reader = Callable[[str | os.PathLike[str]], np.ndarray]
 _READER_KEYS = ("resize", "background", "value_range")
+
+
+@dataclass(frozen=True)
+class DigitReader:
+    """Reads a picture file as one of MNIST's digits, padded to a size: uint8 (H, W, 1)."""
+
+    size: tuple[int, int] = (28, 28)
+    channels: int = 1
+
+    def __call__(self, path: str | os.PathLike[str]) -> np.ndarray:
+        """Return the digit; raise FileFormatError if the file cannot be read, or there is none in it."""
+        try:
+            digit = load_digit_image(path)
+        except ValueError as error:
+            raise FileFormatError(str(error)) from error
+        return pad_to(digit[np.newaxis], self.size)[0]
 
 
 def input_reader(model: Layer) -> Reader:
@@ -33,11 +51,16 @@ def input_reader(model: Layer) -> Reader:
     >>> input_reader(Flatten().build((1, 2, 3)))(folder / "red.png").tolist()
     [[[255, 0, 0], [255, 0, 0]]]
     """
-    if model.preprocessing == DIGIT:
-        shape = model.input_shape or ()
-        return lambda path: pad_to(load_digit_image(path)[np.newaxis], shape[:2])[0]
-    reader = image_reader(model)
+    reader = picture_reader(model)
     return lambda path: scaled(reader(path), model)
+
+
+def picture_reader(model: Layer) -> ImageReader | DigitReader:
+    """Return what reads pictures as those that a model was trained on, before they are `scaled`."""
+    if model.preprocessing == DIGIT:
+        height, width, _ = model.input_shape or ()
+        return DigitReader((height, width))
+    return image_reader(model)
 
 
 def image_reader(model: Layer) -> ImageReader:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from minicnn.runs.evaluation import Evaluation
-from minicnn.runs.evaluation_data import load_evaluation_data
+from minicnn.runs.evaluation_data import load_evaluation_data, with_dataset
 from minicnn.runs.folder import Run
 from minicnn.runs.page import page
 from minicnn.runs.train import check_outputs, evaluate
@@ -38,8 +38,7 @@ def report(
     from minicnn.runs.sections import SECTIONS  # imported here, since it needs matplotlib
 
     part, (images, classes) = load_evaluation_data(run.config, run.model, dataset, data, labels)
-    if dataset is not None:
-        run = replace(run, config=replace(run.config, dataset=dataset, data=data, labels=labels))
+    run = replace(run, config=with_dataset(run.config, dataset, data, labels))
     if limit is not None:
         images, classes = images[: check_int(limit, "limit", low=1)], classes[:limit]
     scores, logits = evaluate(run.model, images, classes, run.config.threads)

@@ -9,7 +9,8 @@ import pytest
 from datasets.letters import write_letters
 from PIL import Image
 
-from minicnn.cli import main
+from minicnn.cli import _make_parser, main
+from minicnn.cli.demo import _session
 from minicnn.runs import (
     TrainConfig,
     create_run,
@@ -39,6 +40,11 @@ def command(name, dataset, run, *options):
     return main(
         [name, *map(str, there), *map(str, options), *(["--threads", "1"] if name == "train" else [])]
     )
+
+
+def demo_session(folder, *options):
+    """Return the session that `minicnn demo` would serve."""
+    return _session(_make_parser().parse_args(["demo", str(folder), *map(str, options)]))
 
 
 def test_train_says_what_it_found(place, capsys):
@@ -118,6 +124,10 @@ def test_a_table_names_the_classes_for_all_commands(place, tmp_path, capsys):
     moved = ["--labels", tmp_path / "moved.csv"]
     assert command("evaluate", None, tmp_path / "run", *moved) == 0
     assert "accuracy 100.00 % of 8 validation images of" in " ".join(capsys.readouterr().out.split())
+    assert command("report", None, tmp_path / "run", *moved) == 0
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert str(tmp_path / "moved.csv") in page
+    assert str(tmp_path / "names.csv") not in page
     assert main(["train", "--resume", str(tmp_path / "run"), "--epochs", "4", *map(str, moved)]) == 0
     assert open_run(tmp_path / "run").config.labels == str(tmp_path / "moved.csv")
 
@@ -143,6 +153,9 @@ def test_a_run_that_was_carried_elsewhere_predicts_and_evaluates(place, tmp_path
             assert command("evaluate", None, tmp_path / trained, "--dataset", place / "moved") == 0
             found = "accuracy 100.00 % of 8 validation images of"
             assert found in " ".join(capsys.readouterr().out.split())
+            shown = demo_session(tmp_path / trained, "--dataset", place / "moved")
+            assert [len(shown.inputs.training[0]), len(shown.inputs.examples[0])] == [72, 8]
+            assert [shown.names[label] for label in shown.inputs.examples[1]] == ["<b>"] * 4 + ["O"] * 4
         shutil.copytree(place / "moved" / "O", tmp_path / "new" / "O")
         assert command("evaluate", None, tmp_path / "run", "--dataset", tmp_path / "new") == 0
         assert "accuracy 100.00 % of 40 images of" in " ".join(capsys.readouterr().out.split())

@@ -235,10 +235,13 @@ def test_what_is_kept_of_the_last_image_is_not_seen(few):
 def test_a_data_set_that_is_not_there_is_told_in_words_of_the_page(tmp_path):
     model = Sequential([Flatten(), Dense(2)]).build((4, 4, 3), rng=0)
     for dataset, message in (
-        ("", "a model file does not hold its data set: open its run folder instead"),
+        (
+            "",
+            "does not hold its data set: start `minicnn demo` with its run folder, or with --dataset",
+        ),
         (
             str(tmp_path / "gone"),
-            "gone' is not on this machine: `minicnn train --resume RUN --dataset PLACE`",
+            "gone' is not on this machine: start `minicnn demo` with --dataset PLACE",
         ),
     ):
         with pytest.raises(FileNotFoundError, match=message):

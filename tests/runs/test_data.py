@@ -1,11 +1,23 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw
 from toy_data import write_folder
 
 from minicnn import Dense, Flatten, Sequential
-from minicnn.datasets import load_idx_folder, write_idx
-from minicnn.runs import TrainConfig, load_data, load_evaluation_data, load_test_data
+from minicnn.datasets import load_digit_image, load_idx_folder, write_idx
+from minicnn.errors import FileFormatError
+from minicnn.runs import (
+    TrainConfig,
+    load_data,
+    load_evaluation_data,
+    load_parts,
+    load_test_data,
+    with_dataset,
+)
 from minicnn.runs.data import class_names, digest, pad_images
+from minicnn.runs.inputs import input_reader
 
 
 @pytest.fixture(scope="module")
@@ -164,6 +176,69 @@ def test_evaluation_takes_all_of_the_same_data_if_nothing_was_held_out(archives)
     config = TrainConfig(dataset="", val_split=0.0)
     part, (images, _) = load_evaluation_data(config, model, str(archives / "whole.npz"))
     assert (part, len(images)) == ("", 120)
+
+
+@pytest.mark.parametrize("side", [28, 32])
+def test_pictures_of_digits_are_evaluated_as_predict_reads_them(side, tmp_path):
+    for name in ("3", "7"):
+        (tmp_path / name).mkdir()
+        picture = Image.new("L", (50, 60), "white")
+        ImageDraw.Draw(picture).text((20, 15), name, fill="black", font_size=30)
+        picture.save(tmp_path / name / "0.png")
+    model = Sequential([Flatten(), Dense(10)]).build((side, side, 1))
+    model.preprocessing = "mnist-digit"
+    _, (images, labels) = load_evaluation_data(TrainConfig(dataset=""), model, str(tmp_path))
+    read = input_reader(model)
+    np.testing.assert_array_equal(images, [read(tmp_path / name / "0.png") for name in ("3", "7")])
+    pad = (side - 28) // 2
+    digit = np.pad(load_digit_image(tmp_path / "3" / "0.png"), [(pad, pad), (pad, pad), (0, 0)])
+    np.testing.assert_array_equal(images[0], digit)
+    assert labels.tolist() == [3, 7]  # by the names of the folders, not by their order
+    picture.paste("white", (0, 0, 50, 60))
+    picture.save(tmp_path / "7" / "0.png")
+    with pytest.raises(FileFormatError, match=r"1 file in .* cannot be used.*\n.*0.png: no digit found"):
+        load_evaluation_data(TrainConfig(dataset=""), model, str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("names", "found", "labels"),
+    [
+        (None, ["0", "2"], [0, 2]),
+        (None, ["ant", "bee", "cat"], [0, 1]),
+        (["cat", "bee", "ant"], ["ant", "bee", "cat"], [2, 1]),
+        (None, ["ant", "bee"], "does not know: 'ant', 'bee'; it knows '0', '1', '2'"),
+        (None, ["1", "3"], "does not know: '3'; it knows"),
+        (
+            ["a", "b", "c"],
+            ["ant", "bee", "cat"],
+            "does not know: 'ant', 'bee', 'cat'; it knows 'a', 'b', 'c'",
+        ),
+    ],
+)
+def test_classes_are_found_by_name_or_by_number(names, found, labels, tmp_path):
+    x = np.zeros((2 * len(found), 2, 2, 1), np.uint8)
+    y = np.arange(len(x)) // 2
+    np.savez(tmp_path / "set.npz", x_train=x, y_train=y, class_names=found)
+    model = Sequential([Flatten(), Dense(3)]).build((2, 2, 1))
+    model.class_names = names
+    arguments = TrainConfig(dataset=""), model, str(tmp_path / "set.npz")
+    if isinstance(labels, str):
+        with pytest.raises(ValueError, match=labels):
+            load_evaluation_data(*arguments)
+        return
+    assert load_evaluation_data(*arguments)[1][1][[0, 2]].tolist() == labels
+    config = with_dataset(TrainConfig(dataset="", size="9"), str(tmp_path / "set.npz"))
+    (_, trained), (_, evaluated) = load_parts(config, model, 10)
+    assert (trained[:2].tolist(), evaluated[:2].tolist()) == (labels, labels)  # one of each held out
+
+
+def test_another_place_of_the_data_replaces_only_what_names_them(tmp_path):
+    config = TrainConfig(dataset=str(tmp_path), labels="old.csv", size="48", channels=1, stream=True)
+    assert with_dataset(config) == config
+    assert with_dataset(config, labels="new.csv") == replace(config, labels="new.csv")
+    assert with_dataset(config, data="there").data == "there"
+    archive = with_dataset(config, "set.npz")  # has no pictures to read
+    assert (archive.labels, archive.size, archive.channels, archive.stream) == (None, None, None, False)
 
 
 def test_class_names_are_numbers_or_the_authors_words():
