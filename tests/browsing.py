@@ -29,6 +29,18 @@ const top = document.elementFromPoint((box.left + box.right) / 2, (box.top + box
 return box.height > 0 && box.top >= 0 && box.left >= 0 && box.bottom <= innerHeight && box.right <= innerWidth
   && (arguments[0] === top || arguments[0].contains(top));"""
 
+# The widths of the last elements of some selectors, if page and cards are in the window without scrolling.
+WIDTHS_ON_ONE_SCREEN = """
+const fits = (part, height, width) => part.scrollHeight <= height && part.scrollWidth <= width;
+const cards = [...document.querySelectorAll("section")].filter((card) => card.offsetParent);
+const boxes = arguments[0].map((one) => [...document.querySelectorAll(one)].at(-1)?.getBoundingClientRect());
+const within = ({ top, left, bottom, right }) =>
+  top >= 0 && left >= 0 && bottom <= innerHeight && right <= innerWidth;
+return fits(document.documentElement, innerHeight, innerWidth)
+  && cards.every((card) => fits(card, card.clientHeight, card.clientWidth))
+  && boxes.every((box) => box?.width && within(box))
+  && boxes.map((box) => box.width);"""
+
 
 def find(browser, selector):
     """Return the first element."""
@@ -48,6 +60,29 @@ def text_of(browser, selector):
 def answer_is(browser, text):
     """Wait until the page answers this."""
     wait(browser, lambda: find(browser, "#answer").text == text)
+
+
+def press_l(browser):
+    """Press the key of lecture mode."""
+    browser.execute_script("document.activeElement?.blur()")
+    find(browser, "body").send_keys("l")
+
+
+def check_lecture_mode(browser, selectors):
+    """Check that all is in a projector's window, in large type, and these parts in proportion."""
+    press_l(browser)
+    least = [0] * len(selectors)
+    for width, height in ((1920, 1080), (3840, 2160)):
+        resize(browser, width, height)
+
+        def all_fit(least=least):
+            widths = browser.execute_script(WIDTHS_ON_ONE_SCREEN, selectors) or least
+            return all(width > one for width, one in zip(widths, least, strict=True)) and widths
+
+        least = [1.8 * width for width in wait(browser, all_fit)]
+        size = browser.execute_script("return parseFloat(getComputedStyle(document.body).fontSize)")
+        assert size > height / 60
+    press_l(browser)
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):

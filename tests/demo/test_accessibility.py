@@ -12,6 +12,7 @@ from browsing import (
     find_all,
     needs_browser,
     point_at,
+    press_l,
     resize,
     served,
     show,
@@ -139,7 +140,20 @@ def whatif(browser, address):
     wait(browser, lambda: "filter off" in text_of(browser, "#told"))
 
 
-VIEWS = [taught, inside, cell, on_a_phone, lecture, enlarged, animated, formed, keys, learn, race, whatif]
+def race_on_one_screen(browser, address):
+    race(browser, address)
+    resize(browser, 1920, 1080)
+    press_l(browser)
+
+
+def whatif_on_one_screen(browser, address):
+    whatif(browser, address)
+    resize(browser, 1920, 1080)
+    press_l(browser)
+
+
+VIEWS = [taught, inside, cell, on_a_phone, lecture, enlarged, animated, formed, keys]
+VIEWS += [learn, race, race_on_one_screen, whatif, whatif_on_one_screen]
 
 
 @pytest.mark.parametrize(

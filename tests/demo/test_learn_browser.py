@@ -3,7 +3,20 @@
 import re
 
 import pytest
-from browsing import IN_SIGHT, SIZES, draw, drive, find, find_all, needs_browser, resize, show, text_of, wait
+from browsing import (
+    IN_SIGHT,
+    SIZES,
+    check_lecture_mode,
+    draw,
+    drive,
+    find,
+    find_all,
+    needs_browser,
+    resize,
+    show,
+    text_of,
+    wait,
+)
 from selenium.webdriver.common.by import By
 
 pytestmark = needs_browser
@@ -98,6 +111,9 @@ def test_a_race_is_in_the_address_and_what_differs_is_marked(place):
     find(browser, "#epoch").click()
     step_is(browser, 1, 0)
     step_is(browser, 1, 1)
+    check_lecture_mode(browser, ["#play", "#accuracy", "#pad", ".side-A canvas", ".side-B canvas"])
+    if not find(browser, "#race").is_displayed():  # there was no room for all settings
+        find(browser, "#choices summary").click()
     find(browser, "#race").click()
     wait(browser, lambda: len(find_all(browser, ".status")) == 1)
     assert query_of(browser) == "seed=0&images=100"

@@ -2,7 +2,19 @@ import base64
 
 import numpy as np
 import pytest
-from browsing import IN_SIGHT, SIZES, draw, drive, find, find_all, needs_browser, resize, text_of, wait
+from browsing import (
+    IN_SIGHT,
+    SIZES,
+    check_lecture_mode,
+    draw,
+    drive,
+    find,
+    find_all,
+    needs_browser,
+    resize,
+    text_of,
+    wait,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from references import naive_conv2d
@@ -117,8 +129,11 @@ def test_draw_a_kernel_and_turn_filters_off(place, opened):
             browser.execute_script(
                 "arguments[0].scrollIntoView({block: 'center'})", find_all(browser, action)[-1]
             )
-            assert browser.execute_script(IN_SIGHT, find(browser, selector)), (width, height, selector)
+            # What the pointer is over after the change of size may be explained anew.
+            found = f"arguments[0] = document.querySelector(arguments[0]);{IN_SIGHT}"
+            assert browser.execute_script(found, selector), (width, height, selector)
         assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    check_lecture_mode(browser, ["#output canvas", "#filters canvas", "#arithmetic .grid", "#change figure"])
     assert browser.get_log("browser") == []
 
 

@@ -2,7 +2,7 @@
 
 import { largest, signed } from "./colours.js";
 import { amount, counted, element } from "./format.js";
-import { enlargement } from "./large.js";
+import { enlargement, fitCard, onOneScreen } from "./large.js";
 import { Picture } from "./picture.js";
 
 const SIDE = 56; // CSS pixels of a map, about, for type of the usual size
@@ -10,7 +10,7 @@ const SIDE = 56; // CSS pixels of a map, about, for type of the usual size
 export class Filters {
   // changed() is called when a filter goes on or off.
   constructor(place, changed) {
-    Object.assign(this, { place, changed, off: new Set(), rows: [], size: 1 });
+    Object.assign(this, { place, changed, off: new Set(), rows: [] });
   }
 
   // The filters that are off, as [stage, map].
@@ -25,7 +25,7 @@ export class Filters {
 
   // found: [{name, stage, values: {shape, values}}]
   show(found) {
-    if (this.rows.length !== found.length || this.size !== enlargement()) this.build(found);
+    if (this.rows.length !== found.length) this.build(found);
     found.forEach(({ stage, values: { shape, values } }, i) => {
       const { buttons, pictures, note } = this.rows[i];
       const most = largest(values);
@@ -39,10 +39,9 @@ export class Filters {
   }
 
   build(found) {
-    this.size = enlargement();
     this.rows = found.map(({ name, stage, values: { shape } }) => {
       const note = element("small");
-      const pictures = Array.from({ length: shape[2] }, () => new Picture([shape[0], shape[1], 1], "", null, Math.max(1, Math.round((SIDE * this.size) / shape[0]))));
+      const pictures = Array.from({ length: shape[2] }, () => new Picture([shape[0], shape[1], 1], ""));
       const buttons = pictures.map((picture, map) => {
         picture.canvas.setAttribute("aria-hidden", "true");
         picture.canvas.removeAttribute("aria-label");
@@ -55,7 +54,20 @@ export class Filters {
       return { row, note, pictures, buttons };
     });
     this.place.replaceChildren(...this.rows.map(({ row }) => row));
+    this.arrange();
     if (!found.length) this.place.textContent = "This network has no convolution.";
+  }
+
+  // In lecture mode, the maps are as large as there is room in the card.
+  arrange() {
+    const set = (factor) => {
+      for (const picture of this.rows.flatMap(({ pictures }) => pictures)) {
+        picture.scale = Math.max(1, Math.round((SIDE * factor) / picture.rows));
+        picture.arrange(picture.columns * picture.scale);
+      }
+    };
+    if (onOneScreen()) fitCard(this.place.parentElement, set, 0.3, 4 * enlargement());
+    else set(enlargement());
   }
 
   toggle(stage, map) {

@@ -4,16 +4,15 @@ import { unpack } from "./api.js";
 import { listClasses, showShares } from "./classes.js";
 import { largest, signed } from "./colours.js";
 import { amount, counted, element, percent, write } from "./format.js";
-import { enlargement } from "./large.js";
 import { Picture } from "./picture.js";
 
 const DECADES = [-7, 1]; // powers of ten that the bars of the gradients span
 const COLOURS = { "": "--ink", A: "--ink", B: "--second" };
 
 export class NetPanel {
-  // name: "", or A or B in a race; described: what the server says of the network once.
-  constructor(name, described, classes) {
-    Object.assign(this, { name, described, classes, pictures: new Map(), last: [] });
+  // name: "", or A or B in a race; described: what the server says of the network once; grown(): called where more is shown.
+  constructor(name, described, classes, grown) {
+    Object.assign(this, { name, described, classes, grown, pictures: new Map(), last: [] });
     this.status = element("p", { className: "status" }, this.title(""), element("span"));
     this.advice = element("p", {}, this.title(""), element("span"));
     this.answer = element("output", { textContent: "–" });
@@ -75,6 +74,7 @@ export class NetPanel {
     if (this.gradients.children.length !== layers.length) {
       this.gradients.replaceChildren(...layers.map(({ name }) => element("div", { className: "row" }, element("span", { textContent: `${name} ` }, element("small")),
         element("span", { className: "track" }, element("i", { className: "now" })), element("span", { className: "value" }))));
+      this.grown();
     }
     layers.forEach(({ name, size }, i) => {
       const [title, track, value] = this.gradients.children[i].children;
@@ -95,7 +95,7 @@ export class NetPanel {
       const item = element("div", { className: "layer" }, element("h3", { textContent: `${title} ` }, scale), picture.element);
       this.maps.append(item);
       this.pictures.set(name, (shown = { scale, picture, item, usual: picture.scale }));
-      this.arrange();
+      this.grown();
     }
     const most = largest(values);
     shown.picture.paint(values, (value) => signed(value, most));
@@ -103,9 +103,10 @@ export class NetPanel {
     write(shown.scale, `largest ${amount(most)}${dark ? `; ${dark} of ${shape[2]} maps are 0 everywhere for this image` : ""}`);
   }
 
-  arrange() {
+  // Lay the pictures out, larger than usual by a factor.
+  arrange(factor) {
     for (const { picture, usual } of this.pictures.values()) {
-      picture.scale = Math.round(usual * enlargement());
+      picture.scale = Math.max(1, Math.round(2 * usual * factor) / 2);
       picture.arrange(this.maps.clientWidth || 200);
     }
   }

@@ -5,7 +5,7 @@ import { listenToCamera } from "./camera.js";
 import { drawChart } from "./chart.js";
 import { onSchemeChange } from "./colours.js";
 import { counted, element, write } from "./format.js";
-import { offerLargeType } from "./large.js";
+import { enlargement, fitCard, offerLargeType, onOneScreen } from "./large.js";
 import { Collection } from "./learn-drawings.js";
 import { NetPanel } from "./learn-net.js";
 import { SettingsForm } from "./learn-settings.js";
@@ -16,7 +16,7 @@ import { streamed } from "./stream.js";
 const $ = (id) => document.getElementById(id);
 const PERIOD = 92; // milliseconds from one look to the next while somebody draws, and twice that while nothing learns
 const STROKES = 300; // milliseconds without a stroke, after which nobody draws
-const state = { image: null, version: 0, strokedAt: null, drawnAt: -Infinity, last: null, course: 0, panels: [], described: [] };
+const state = { image: null, version: 0, strokedAt: null, drawnAt: -Infinity, last: null, course: 0, panels: [], described: [], grown: false };
 let net, pad, form, collection, stream = null, rested = () => {};
 
 // --- starting -------------------------------------------------------------------------------------------------
@@ -39,13 +39,21 @@ function layOut(nets) {
   const race = nets.length > 1;
   const [{ images }] = nets;
   $("net").textContent = `${counted(images, "image")} of ${form.learnsOwn() ? "your own" : net.dataset}.`;
-  state.panels = nets.map((described, i) => new NetPanel(race ? "AB"[i] : "", described, net.classes));
+  state.panels = nets.map((described, i) => new NetPanel(race ? "AB"[i] : "", described, net.classes, () => { state.grown = true; }));
   $("nets").replaceChildren(...state.panels.map((panel) => panel.element));
   $("status").replaceChildren(...state.panels.map((panel) => panel.status));
   $("advice").replaceChildren(...state.panels.map((panel) => panel.advice));
   $("answers").replaceChildren(...(race ? [] : state.panels.map((panel) => panel.answers)));
   document.body.classList.toggle("race", race);
-  for (const panel of state.panels) panel.arrange();
+  arrange();
+}
+
+// Lay out what is inside the networks: in lecture mode, as large as there is room.
+function arrange() {
+  state.grown = false;
+  const set = (factor) => { for (const panel of state.panels) panel.arrange(factor); };
+  if (onOneScreen()) fitCard($("inside"), set, 0.3, 8);
+  else set(enlargement());
 }
 
 // --- watching -------------------------------------------------------------------------------------------------
@@ -85,12 +93,19 @@ function show({ playing, back, error, nets }) {
   write($("play"), playing ? "Pause" : "Play");
   $("back").disabled = !back;
   nets.forEach((seen, i) => state.panels[i].show(seen, playing));
+  if (state.grown) arrange();
   if (error) $("problem").textContent = error;
   for (const [id, column, most] of [["loss", 1, null], ["accuracy", 2, 1]]) {
     drawChart($(id), nets.flatMap((seen, i) => state.panels[i].curves(seen, column)), most);
     const values = state.panels.map((panel) => panel.said(column)).filter(Boolean);
     $(id).setAttribute("aria-label", [id === "loss" ? "Loss" : "Accuracy", ...values].join(", "));
   }
+}
+
+// In lecture mode, settings that have no room are closed: they are a click away.
+function tidy() {
+  const card = $("course");
+  if (onOneScreen() && card.scrollHeight > card.clientHeight) $("choices").open = false;
 }
 
 const trying = (work) => async (...args) => {
@@ -175,7 +190,7 @@ const command = (name) => trying(async () => {
 });
 
 const begin = trying(async () => {
-  offerLargeType();
+  offerLargeType(() => { arrange(); tidy(); });
   const [described, options] = await Promise.all([ask("net"), ask("learn/options")]);
   net = described;
   pad = new Pad($("pad"), net.draws, padChanged);
@@ -200,8 +215,9 @@ const begin = trying(async () => {
   listenToCamera($("camera"), showPicture, complain);
   onSchemeChange(() => { if (state.last) show(state.last); });
   document.addEventListener("visibilitychange", wake);
-  new ResizeObserver(() => { for (const panel of state.panels) panel.arrange(); }).observe($("nets"));
+  new ResizeObserver(arrange).observe($("inside"));
   const started = await restart();
+  tidy();
   watch();
   if (started && plays) await command(() => "play")();
   if (net.examples) await showExample(true);

@@ -5,7 +5,7 @@ import { listenToCamera } from "./camera.js";
 import { onSchemeChange } from "./colours.js";
 import { Filters } from "./filters.js";
 import { counted, percent } from "./format.js";
-import { offerLargeType } from "./large.js";
+import { enlargement, offerLargeType } from "./large.js";
 import { Pad } from "./pad.js";
 import { listenForPictures } from "./pictures.js";
 import { answerPicture } from "./result.js";
@@ -53,9 +53,9 @@ const answer = latest(trying(async () => {
   if (!found.image) return;
   const [was, now] = [unpack(found.was).values, unpack(found.now).values];
   const best = (shares) => shares.indexOf(Math.max(...shares));
-  filters.show(found.filters.map((one) => ({ ...one, values: unpack(one.values) })));
   $("answer").textContent = net.classes[best(now)];
   $("change").replaceChildren(answerPicture(was, now, net.classes, best(was)));
+  filters.show(found.filters.map((one) => ({ ...one, values: unpack(one.values) })));
   const off = filters.off.size;
   $("told").textContent = off ? `With ${counted(off, "filter")} off: ${net.classes[best(now)]}, ${percent(now[best(now)])}. With all on: ${net.classes[best(was)]}, ${percent(was[best(was)])}.`
     : `${net.classes[best(was)]}, ${percent(was[best(was)])}, with all filters on.`;
@@ -71,6 +71,11 @@ function load(found, given = false) {
 function refresh() {
   slide();
   answer();
+}
+
+function resized() {
+  filters.arrange();
+  refresh();
 }
 
 const getExample = async () => (await ask("example", { wrong: false })).image;
@@ -109,7 +114,8 @@ const begin = trying(async () => {
   listenToCamera($("camera"), showPicture, complain);
   document.addEventListener("keydown", (event) => { if (event.key === "Escape") view.letGo(); });
   onSchemeChange(() => form.kernel.colour());
-  offerLargeType(refresh);
+  offerLargeType(resized);
+  addEventListener("resize", () => { if (enlargement() !== 1) resized(); });
   if (example) load(example, true);
 });
 begin();

@@ -4,11 +4,24 @@ import { ask, latest, unpack } from "./api.js";
 import { card, inked, largest, signed } from "./colours.js";
 import { amount, counted, element, number as digits } from "./format.js";
 import { show } from "./inspector.js";
+import { enlargement, onOneScreen } from "./large.js";
 import { Picture } from "./picture.js";
 
 const $ = (id) => document.getElementById(id);
-// CSS pixels of a picture, about.
-const side = () => (document.documentElement.classList.contains("large") ? 0.38 * innerHeight : Math.max(160, Math.min(250, 0.3 * innerHeight)));
+// In letters: what is below the pictures beside the lines of a window, a line, and the most of all lines.
+const [BELOW, LINE, LINES] = [12, 1.6, 9];
+// CSS pixels of a picture, about, of one that is `maps` pictures wide. In lecture mode the arithmetic of a cell has
+// room below, also while there is none.
+function side(maps, kernel) {
+  if (!onOneScreen()) return enlargement() > 1 ? 0.38 * innerHeight : Math.max(160, Math.min(250, 0.3 * innerHeight));
+  const bench = document.querySelector(".bench");
+  const card = bench.parentElement;
+  const letter = parseFloat(getComputedStyle(document.documentElement).fontSize);
+  const top = bench.getBoundingClientRect().top - card.getBoundingClientRect().top + card.scrollTop;
+  const high = card.clientHeight - top - (BELOW + Math.min(LINE * kernel, LINES)) * letter;
+  const wide = (bench.clientWidth - $("editor").offsetWidth - 4 * letter) / maps;
+  return Math.max(80, Math.min(high, wide));
+}
 
 export class WindowView {
   // channels: of the image. trying(work): what shows the errors of work.
@@ -52,10 +65,10 @@ export class WindowView {
   }
 
   // Keep a picture, with the cell that the keys are at, as long as its shape is the same.
-  pictureOf(place, shape, label, chosen) {
-    const key = `${shape} ${side()}`;
+  pictureOf(place, shape, length, label, chosen) {
+    const key = `${shape} ${length}`;
     if (this.shown[place]?.key !== key) {
-      const room = Math.max(100, Math.min(side(), document.querySelector(".bench").clientWidth - 4));
+      const room = Math.max(100, Math.min(length, document.querySelector(".bench").clientWidth - 4));
       const picture = new Picture(shape, label, chosen, Math.max(1, Math.floor(room / Math.max(shape[0], shape[1]))));
       this.shown[place] = { key, picture };
       picture.arrange(shape.length === 3 && shape[2] > 1 ? shape[2] * (shape[1] + 2) * picture.scale : room * 1.2);
@@ -75,10 +88,11 @@ export class WindowView {
     }
     const most = largest(x.values);
     const shade = channels === 1 ? inked : signed;
-    const picture = this.pictureOf("image", [tall, wide, channels], "The image with its padding");
+    const length = side(channels + y.shape[2], this.body.size);
+    const picture = this.pictureOf("image", [tall, wide, channels], length, "The image with its padding");
     picture.paint(padded, (value) => (Number.isNaN(value) ? 0 : shade(value, most)), card); // padding is hatched, gaps are not
     picture.offset = [rows.before, columns.before];
-    const output = this.pictureOf("output", y.shape, "The output. Arrow keys move from cell to cell.", (where) => { this.cell = where; this.explain(); });
+    const output = this.pictureOf("output", y.shape, length, "The output. Arrow keys move from cell to cell.", (where) => { this.cell = where; this.explain(); });
     const strongest = largest(y.values);
     output.paint(y.values, (value) => signed(value, strongest));
     $("image-size").textContent = `${height}×${width}${tall !== height || wide !== width ? `, padded ${tall}×${wide}` : ""}`;
