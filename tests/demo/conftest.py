@@ -8,16 +8,21 @@ import pytest
 from minicnn.demo import Session, open_session
 from minicnn.runs import TrainConfig
 
-_browsers = []  # that are running
+_browsers, _learners = [], []  # that are running
 
 
 @pytest.fixture(scope="module", autouse=True)
 def no_page_stays_open():
-    """Leave the last page of a module: it would ask its server, which has ended, while other tests run."""
+    """Leave the last page of a module: it would ask its server, which has ended, while other tests run.
+
+    What learned on it ends, too: it would compute for half a minute, and limit BLAS for as long as it lives.
+    """
     yield
     for browser in _browsers:
         browser.get("about:blank")
         browser.get_log("browser")  # forgets what that page has written
+    for learners in _learners:
+        learners.close()
 
 
 @pytest.fixture(scope="session")
@@ -45,7 +50,9 @@ def place(opened):
     from minicnn.demo.server import listen
 
     server = listen(opened, 0)
-    server.app.extensions["learners"].threads = 1
+    learners = server.app.extensions["learners"]
+    learners.threads = 1
+    _learners.append(learners)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
@@ -57,4 +64,5 @@ def place(opened):
         server.shutdown()
         thread.join()
         server.server_close()
-        server.app.extensions["learners"].close()
+        learners.close()
+        _learners.remove(learners)
