@@ -22,7 +22,7 @@ def add_to(commands: Commands) -> None:
         "targets",
         metavar="TARGET",
         nargs="+",
-        help="for example my_layers.py:Scale or 'minicnn:Conv2D(16, 3)'",
+        help="for example my_layers.py:Scale or 'minicnn:Pool2D(2)'",
     )
     parser.add_argument(
         "--input",
