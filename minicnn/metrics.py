@@ -88,10 +88,7 @@ def macro_precision(predictions: np.ndarray, labels: Any) -> float:
     As scikit-learn's with `average="macro", zero_division=0` if every class occurs: a class that was never
     predicted counts as 0.
 
-    Parameters
-    ----------
-    predictions, labels
-        As for `accuracy`.
+    Arguments and errors are those of `accuracy`.
 
     Examples
     --------
@@ -107,10 +104,7 @@ def macro_recall(predictions: np.ndarray, labels: Any) -> float:
 
     A class without examples counts as 0.
 
-    Parameters
-    ----------
-    predictions, labels
-        As for `accuracy`.
+    Arguments and errors are those of `accuracy`.
 
     Examples
     --------
@@ -127,10 +121,7 @@ def macro_f1(predictions: np.ndarray, labels: Any) -> float:
     Keras's `F1Score(average="macro")`: a class that neither occurs nor was predicted counts as 0. Rare
     classes count as much as frequent ones.
 
-    Parameters
-    ----------
-    predictions, labels
-        As for `accuracy`.
+    Arguments and errors are those of `accuracy`.
 
     Examples
     --------

@@ -1,5 +1,7 @@
 """Parameters and layers are found in the attributes that hold them; nothing is registered."""
 
+from __future__ import annotations
+
 import contextlib
 import copy
 import inspect
@@ -29,6 +31,10 @@ class ParameterTree:
     def parameters(self) -> list[Parameter]:
         """Return all weights, trainable or not, in the order of `named_parameters`."""
         return [parameter for _, parameter in self.named_parameters()]
+
+    def generators(self) -> list[np.random.Generator]:
+        """Return the random generators that the object holds (those of Dropout), in assignment order."""
+        return [generator for _, generator in self._find(np.random.Generator)]
 
     def zero_grad(self) -> None:
         """Set all accumulated gradients to zero."""
@@ -82,7 +88,7 @@ class ParameterTree:
             names.add(name)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        # A replica shares the weights, so that it is of no moment.
+        # Of a replica it does not matter: it shares the weights.
         weights = self.parameters() if is_trained_elsewhere(self) else []
         waits = weights and not any(id(parameter) in memo for parameter in weights)
         with reading(self) if waits else contextlib.nullcontext():

@@ -52,7 +52,7 @@ class Learning:
 
     @property
     def idle(self) -> float:
-        """Seconds since somebody looked."""
+        """Seconds since the last look."""
         return time.monotonic() - self._seen_at
 
     def command(self, name: str) -> None:

@@ -201,7 +201,7 @@ def _last(points: list[Point]) -> tuple[float, float] | None:
 
 
 def _some(examples: Examples, count: int) -> Examples:
-    """Return so many examples at random, always the same: those of a folder are sorted by class."""
+    """Return `count` random examples, always the same: those of a folder are sorted by class."""
     x, y = examples
     rows = np.random.default_rng(0).permutation(len(x))[:count] if len(x) > count else slice(None)
     return x[rows], y[rows]

@@ -244,7 +244,3 @@ class Layer(Configurable, Exchangeable, Foldable, Freezable):
 
     def _copy(self, memo: dict[int, Any]) -> Self:
         return copy.deepcopy(self, {id(part): part.replica() for part in self.parameters()} | memo)
-
-    def generators(self) -> list[np.random.Generator]:
-        """Return the random generators of this layer and those it holds (Dropout's), in assignment order."""
-        return [generator for _, generator in self._find(np.random.Generator)]

@@ -10,7 +10,7 @@ import contextlib
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from typing import Any, Self, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from minicnn.ops.underflow import HARMLESS
 from minicnn.optimizers._checks import check_first_step, check_update, watched_attributes
 from minicnn.optimizers._clipping import clip_scale
 from minicnn.optimizers._denormals import FLUSH_EVERY, flush_denormals
-from minicnn.optimizers._groups import Settings
+from minicnn.optimizers._groups import Grouped
 from minicnn.optimizers._memory import BLOCK
 from minicnn.optimizers._state import OptimizerState
 from minicnn.parameter import Parameter
@@ -31,7 +31,7 @@ Rate: TypeAlias = float | Schedule
 State: TypeAlias = list[np.ndarray]  # an array per slot
 
 
-class Optimizer(ABC):
+class Optimizer(Grouped, ABC):
     """A rule that updates parameters from their gradients, with its state.
 
     To write an optimizer, subclass and implement:
@@ -74,7 +74,7 @@ class Optimizer(ABC):
         self.weight_decay = check_real(weight_decay, "weight_decay")
         self.clip_norm = None if clip_norm is None else check_real(clip_norm, "clip_norm", above_low=True)
         self.steps = 0
-        self.groups: dict[str, dict[str, float]] = {}
+        self.groups = {}
         self._optimizer_state = OptimizerState()
 
     @abstractmethod
@@ -114,40 +114,6 @@ class Optimizer(ABC):
     def settings(self) -> dict[str, Any]:
         """Return the constructor's arguments by name."""
         return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
-
-    def set_group(
-        self, pattern: str, lr_scale: float | None = None, weight_decay: float | None = None
-    ) -> Self:
-        """Give the parameters whose names match a pattern another rate or decay; return the optimizer.
-
-        Parameters
-        ----------
-        pattern : str
-            As of a shell: "*.bias" is every bias, "layers.0.*" all of the first layer. Of several patterns
-            that match a name, the last one that was given counts for each setting.
-        lr_scale : float, optional
-            Factor of the learning rate.
-        weight_decay : float, optional
-            In place of the optimizer's.
-
-        Examples
-        --------
-        No decay of biases and of BatchNorm, and a tenth of the rate in the trunk of a `Sequential`:
-
-        >>> from minicnn import AdamW
-        >>> optimizer = AdamW(1e-3, weight_decay=0.01)
-        >>> for name in ("bias", "gamma", "beta"):
-        ...     optimizer = optimizer.set_group(f"*.{name}", weight_decay=0.0)
-        >>> optimizer = optimizer.set_group("layers.0.*", lr_scale=0.1)
-        """
-        given = {"lr_scale": lr_scale, "weight_decay": weight_decay}
-        settings = {name: check_real(value, name) for name, value in given.items() if value is not None}
-        if not (isinstance(pattern, str) and settings):
-            raise TypeError(f"a group needs a pattern of names and a setting, got {pattern!r}, {settings}")
-        self.groups = {name: old for name, old in self.groups.items() if name != pattern} | {
-            pattern: settings
-        }
-        return self
 
     @HARMLESS
     def step(self, parameters: Iterable[Parameter | tuple[str, Parameter]]) -> None:
@@ -240,10 +206,6 @@ class Optimizer(ABC):
         self._optimizer_state.prepare(parameters, self.groups, self.slots)
         self._optimizer_state.load(state, self.slots, repr(self), is_new=not steps)
         self.steps = steps
-
-    def _rate_and_decay(self, rate: float, group: Settings) -> tuple[float, float]:
-        settings = dict(group)
-        return rate * settings.get("lr_scale", 1.0), settings.get("weight_decay", self.weight_decay)
 
     def __repr__(self) -> str:
         settings = ", ".join(f"{name}={value!r}" for name, value in self.settings().items())

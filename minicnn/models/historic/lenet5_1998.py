@@ -132,7 +132,7 @@ class PartialConv2D(Layer):
         channels = image_shape(self, input_shape)[2]
         connections = [channel for seen in self.table for channel in seen]
         if not all(type(channel) is int and 0 <= channel < channels for channel in connections):
-            raise ValueError(f"`table` must hold channels in [0, {channels})")
+            raise ValueError(f"`table` must hold channels in [0, {channels}), got {self.table!r:.80}")
         window, filters = pair(self.kernel_size, "kernel_size"), len(self.table)
         rows_columns, largest = size_of_windows(self, input_shape, window, (1, 1), "valid")
         weights = math.prod(window) * len(connections) + filters

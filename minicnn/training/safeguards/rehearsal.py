@@ -93,7 +93,7 @@ def _check_together(hooks: Sequence[Callback]) -> None:
     for i, hook in enumerate(hooks):
         name = type(hook).__name__
         if any(hook is other for other in hooks[:i]):
-            raise ValueError(f"the {name} object is given twice, so that it would count each epoch twice")
+            raise ValueError(f"the {name} object is given twice, and would count each epoch twice")
         if not is_own(hook.on_epoch_end) and isinstance(path := getattr(hook, "path", None), Path):
             other = files.setdefault(os.path.realpath(path), hook)
             if other is not hook:
