@@ -34,6 +34,8 @@ from minicnn import (
     sum_over_batch,
 )
 from minicnn.losses import mean_squared_error, softmax_cross_entropy
+from minicnn.training import History
+from minicnn.training.batches import ArrayBatches
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.integers(0, 200, (70, 4, 4, 1)).astype(np.uint8), RNG.integers(0, 3, 70)
@@ -158,6 +160,30 @@ def fine_tuned(comm, threads=1):
     trainer = Trainer(model, optimizer, loss, seed=2, comm=comm, threads=threads, callbacks=[average])
     weights = np.random.default_rng(5).uniform(0, 2, 57)
     return outcome(trainer, trainer.fit(X[:57], Y[:57], 2, batch_size=8, sample_weight=weights, verbose=0))
+
+
+class LeavesOut(Trainer):
+    """Leaves out the batches whose loss is low."""
+
+    def train_epoch(self, batches):
+        for batch in batches:
+            results = self.compute(batch)
+            if results["loss"] > 1.1:
+                self.apply_gradients()
+                self.state.record(results, batch.size)
+        return self.epoch_logs()
+
+
+def own_epochs(comm):
+    """An override of an epoch, and the same by hand."""
+    options = {"metrics": ["accuracy", "macro_f1"], "seed": 2, "comm": comm, "threads": 1}
+    trainer, by_hand = (LeavesOut(net(dtype=np.float64), SGD(0.1), **options) for _ in range(2))
+    history = trainer.fit(X[:57], Y[:57], 2, batch_size=8, verbose=0)
+    batches, logs = ArrayBatches(X[:57], Y[:57], 8, seed=2), History()
+    with by_hand.session():
+        for epoch in range(2):
+            logs.append(epoch, by_hand.train_epoch(batches.epoch(epoch, 0, by_hand.ranks)))
+    return outcome(trainer, history), outcome(by_hand, logs)
 
 
 def augmented(comm):

@@ -139,7 +139,7 @@ class TrainingLoop:
         if not isinstance(logs, Mapping) or "loss" not in logs:
             raise TypeError(
                 f"`train_epoch` must return the means of the epoch with its 'loss', such as "
-                f"`self.epoch_logs()` after `self.state.record(results, batch.size)`, got {logs!r:.50}"
+                f"`self.epoch_logs()`, got {logs!r:.50}"
             )
         # The last step may have been too large.
         if new := state.newly_nonfinite():

@@ -243,7 +243,7 @@ class Trainer(Predictor):
         low, high, steps
             The first and the last rate, and the number of steps; it is smaller if the loss diverges.
 
-        Returns a `RateSearch`: `rates`, smoothed `losses`, and a `suggestion`.
+        Returns a `RateSearch`: `rates`, smoothed `losses`, a `suggestion`. Steps of one's own are not used.
         """
         data = x, y, self.model, batch_size, None, 0.0, sample_weight, class_weight
         batches, _ = prepare_data(*data, seed=self.seed, augment=self.augment)

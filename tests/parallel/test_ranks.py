@@ -23,7 +23,7 @@ SCENARIOS = [
     *("plain", "double", "dropout", "empty_shards", "threads_in_ranks", "augmented", "memory_mapped"),
     *("given_batches", "regression", "which_callbacks", "stop_requests", "early_stopping", "interrupted"),
     *("refused", "logged", "stop_at_checkpoint", "batch_sums", "batch_sums_in_threads"),
-    *("weighted_loss_and_metrics", "fine_tuned"),
+    *("weighted_loss_and_metrics", "fine_tuned", "own_epochs"),
 ]
 
 
@@ -114,6 +114,14 @@ def test_what_fine_tuning_uses_does_not_depend_on_the_ranks_or_threads(two, thre
     alone = together.fine_tuned(None)
     for each in (*two["fine_tuned"], *three["fine_tuned"], together.fine_tuned(None, threads=2)):
         same(each, alone, rtol=1e-10, atol=1e-13)
+
+
+def test_epochs_of_ones_own_do_not_depend_on_the_ranks(two):
+    alone, _ = together.own_epochs(None)
+    assert 0 < alone[2] < 16  # steps: some batches were left out
+    for by_fit, by_hand in two["own_epochs"]:
+        same(by_fit, alone, rtol=1e-10, atol=1e-13)
+        same(by_hand, by_fit)
 
 
 @pytest.mark.parametrize("name", ["plain", "regression", "early_stopping"])

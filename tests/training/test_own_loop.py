@@ -1,5 +1,7 @@
 """Epochs of one's own: by hand as `fit` makes them, overridden, interrupted and resumed, and wrong."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -48,11 +50,11 @@ def test_epochs_by_hand_are_those_of_fit(options, parts, weighted):
 def test_an_epoch_by_hand_takes_any_iterable_and_an_empty_one_is_no_step():
     trainer, batch = make(), Batch.of(X, Y)
     with trainer.session():
-        assert trainer.train_epoch([]) == {}
+        np.testing.assert_equal(trainer.train_epoch([]), {"loss": math.nan, "accuracy": math.nan})
         first = trainer.train_epoch([batch])
         twice = trainer.train_epoch(batch for _ in range(2))
         last = trainer.compute(batch)
-        assert trainer.train_epoch([]) == {}
+        assert math.isnan(trainer.train_epoch([])["loss"])
     other = make()
     history = fit(other, epochs=3, size=30)
     assert first["loss"] == history["loss"][0]
@@ -173,6 +175,29 @@ def test_batches_are_left_out_and_steps_are_counted_as_by_hand():
     twice = make(Twice)
     fit(twice, epochs=2)
     assert (twice.optimizer.steps, twice.state.batches) == (16, 8)
+
+
+def test_an_epoch_without_a_step_has_no_loss_and_is_no_improvement(tmp_path):
+    class Waits(Trainer):
+        """Leaves out all batches of the second epoch."""
+
+        def train_epoch(self, batches):
+            if self.state.epoch == 1:
+                for batch in batches:
+                    assert self.compute(batch)["loss"] > 0
+                return self.epoch_logs()
+            return super().train_epoch(batches)
+
+    def run(folder, *callbacks):
+        trainer = make(Waits, metrics=["accuracy", "macro_f1"])
+        stopping = EarlyStopping("loss", patience=3)
+        history = fit(trainer, callbacks=[stopping, *callbacks], checkpoint=folder)
+        return weights(trainer), history
+
+    expected = run(tmp_path / "whole")
+    assert [np.isnan(values).tolist() for values in expected[1].values()] == [[False, True, False]] * 3
+    run(tmp_path / "a", Interrupt(6))
+    np.testing.assert_equal(run(tmp_path / "a"), expected)
 
 
 def test_results_of_ones_own_are_means_over_the_steps_that_have_them():
@@ -316,10 +341,9 @@ def returns_none(self, batches):
     Trainer.train_epoch(self, batches)
 
 
-def no_steps(self, batches):
-    for batch in batches:
-        self.compute(batch)
-    return self.epoch_logs()
+def returns_other(self, batches):
+    Trainer.train_epoch(self, batches)
+    return {"time": 1.0}
 
 
 def swallows(self, batches):
@@ -336,7 +360,7 @@ def swallows(self, batches):
         (half, RuntimeError, r"must take all batches that it is given, but ended in step 3 of epoch 0: use"),
         (unrecorded, RuntimeError, r"did not record it: call `self.state.record\(results, batch.size\)`"),
         (returns_none, TypeError, "must return the means of the epoch .* got None"),
-        (no_steps, TypeError, r"must return the means of the epoch .* got \{\}"),
+        (returns_other, TypeError, r"must return the means of the epoch .* got \{'time': 1.0\}"),
         (swallows, RuntimeError, "must take all batches that it is given, but ended in step 2 of epoch 0"),
     ],
 )
