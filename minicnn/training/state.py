@@ -132,7 +132,7 @@ class TrainingState:
             self.agree(*map(any, zip(*wishes, strict=True)))
 
     def begin_epoch(self) -> None:
-        """Forget the epoch before; without effect in a fit, which may resume in the middle of an epoch."""
+        """Forget the steps so far; without effect in a fit, which may resume in the middle of an epoch."""
         if self.by_hand:
             self._start_epoch()
 

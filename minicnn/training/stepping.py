@@ -53,14 +53,15 @@ class Stepper(Session):
         return self.epoch_logs()
 
     def epoch_logs(self) -> dict[str, float]:
-        """Return the means of what was recorded in the epoch so far, and the metrics that are no means.
+        """Return the means of what was recorded in the epoch, and the metrics that are no means.
 
-        They are NaN if nothing was.
+        They are NaN if nothing was recorded. Outside of `fit`, the next epoch begins.
         """
-        if not self.state.counts:
-            return dict.fromkeys(("loss", *self.metrics), math.nan)
         logs = self.state.means() | metrics_of_epoch(self.state, self.ranks)
         names = dict.fromkeys(("loss", *self.metrics, *logs))
+        if not self.state.counts:
+            logs = dict.fromkeys(names, math.nan)
+        self.state.begin_epoch()
         return {name: logs[name] for name in names if name in logs}
 
     def train_step(self, batch: Batch) -> Mapping[str, float]:

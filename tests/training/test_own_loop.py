@@ -200,6 +200,17 @@ def test_an_epoch_without_a_step_has_no_loss_and_is_no_improvement(tmp_path):
     np.testing.assert_equal(run(tmp_path / "a"), expected)
 
 
+@pytest.mark.parametrize("kind", [LeavesOut, Twice])
+def test_an_override_by_hand_has_the_logs_of_fit(kind):
+    by_fit, by_hand = make(kind), make(kind)
+    expected, batches = fit(by_fit), ArrayBatches(X, Y, 8)
+    with by_hand.session():
+        for epoch in range(3):
+            logs = by_hand.train_epoch(batches.epoch(epoch, 0, by_hand.ranks))
+            assert logs == {name: values[epoch] for name, values in expected.items()}
+    assert weights(by_hand) == weights(by_fit)
+
+
 def test_results_of_ones_own_are_means_over_the_steps_that_have_them():
     trainer = make(Alternates)
     trainer.second = SGD(0.1)
