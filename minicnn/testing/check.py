@@ -89,7 +89,11 @@ def check_layer(
     target = make_target(layer, input_shape, rng, batch_size, inputs, reference, layout)
     report = run_checks(target, chosen_checks(skip, only), explain)
     for remark in report.remarks:
-        warnings.warn(f"{report.layer}: {remark}", LayerCheckRemark, stacklevel=2)
+        try:
+            warnings.warn(f"{report.layer}: {remark}", LayerCheckRemark, stacklevel=2)
+        except LayerCheckRemark:  # where warnings are errors
+            if not report.failures:
+                raise
     if report.failures:
         raise error_of(target, report)
 

@@ -339,3 +339,95 @@ def test_weights_and_modes_of_objects_within_an_object_are_found():
 def test_a_returned_array_in_the_cache_is_a_remark_elsewhere():
     with pytest.warns(LayerCheckRemark, match="right where nobody else writes into it"):
         check_layer(from_object(Squash()), (6,))
+
+
+class Dropped:
+    """A dropout with a generator of its own, told the mode by an attribute."""
+
+    def __init__(self, scale=2.0):
+        self.rng, self.scale, self.train = np.random.default_rng(0), scale, True
+
+    def forward(self, x):
+        self.mask = self.scale * (self.rng.random(x.shape) < 0.5) if self.train else np.ones(x.shape)
+        self.mask = self.mask.astype(x.dtype)
+        return x * self.mask
+
+    def backward(self, dy):
+        return dy * self.mask
+
+
+class DroppedGlobally(Dropped):
+    """A dropout of the global stream, told the mode by an argument."""
+
+    def forward(self, x, train_flg=True):
+        self.mask = self.scale * (np.random.rand(*x.shape) < 0.5) if train_flg else 1.0  # noqa: NPY002
+        return x * self.mask
+
+
+class RedrawsInBackward(DroppedGlobally):
+    def backward(self, dy):
+        return dy * self.scale * (np.random.rand(*dy.shape) < 0.5)  # noqa: NPY002
+
+
+class Drops:
+    """A net that holds a dropout."""
+
+    def __init__(self):
+        self.layers = [Pairs(), Dropped()]
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = layer.forward(x)
+        return x
+
+    def backward(self, dy):
+        for layer in reversed(self.layers):
+            dy = layer.backward(dy)
+        return dy
+
+
+@pytest.mark.parametrize("made", [Dropped, Drops])
+def test_objects_may_hold_generators_and_a_flag_of_the_mode(made):
+    check_layer(from_object(made()), (5,))
+
+
+def test_an_object_that_drops_without_a_scale_is_found():
+    with pytest.raises(LayerCheckError) as caught:
+        check_layer(from_object(Dropped(scale=1.0)), (5,))
+    assert caught.value.checks == ["modes"]
+
+
+def test_draws_from_the_global_stream_are_a_remark_and_repeat():
+    before = np.random.get_state()[1:3]  # noqa: NPY002
+    with pytest.warns(LayerCheckRemark) as caught:
+        check_layer(from_object(DroppedGlobally()), (5,))
+    remarks = "".join(str(remark.message) for remark in caught)
+    assert "global random stream" in remarks
+    assert "y is float64 for an x of float32" in remarks
+    check_layer(from_object(DroppedGlobally()), (5,), only="gradients")
+    with pytest.raises(LayerCheckError, match="a second backward returns a different dx"):
+        check_layer(from_object(RedrawsInBackward()), (5,), only="accumulation")
+    after = np.random.get_state()[1:3]  # noqa: NPY002
+    assert np.array_equal(before[0], after[0])
+    assert before[1] == after[1]
+
+
+def test_views_of_the_arguments_are_a_remark():
+    flatten = from_functions(lambda x: (x.reshape(len(x), -1), x.shape), lambda dy, shape: dy.reshape(shape))
+    with pytest.warns(LayerCheckRemark) as caught:
+        check_layer(flatten, (4, 3, 2))
+    assert [str(remark.message).split("aliasing: ")[-1] for remark in caught] == [
+        "y is x, or a view of it: right where nobody else writes into it",
+        "dx is dy, or a view of it: right where nobody else writes into it",
+    ]
+
+
+def test_gradients_that_backward_returns_are_for_functions():
+    class Returns(Pairs):
+        def backward(self, dy):
+            return super().backward(dy), self.dw
+
+    layer = from_object(Returns(), {}).build((5,)).train()
+    dy = layer(np.ones((2, 5), np.float32))
+    with pytest.raises(TypeError, match="backward must return dx alone, got 2 results"):
+        layer.backward(dy)

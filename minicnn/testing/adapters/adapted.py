@@ -1,7 +1,9 @@
 """What all adapters share: the weights of somebody else's code, as parameters of a `Layer`."""
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from threading import RLock
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -54,9 +56,9 @@ def to_numpy(array: Any) -> np.ndarray:
 
 
 class Shared:
-    """A function that copies of a layer share: not each can be copied."""
+    """A function or an object that copies of a layer share: not each can be copied."""
 
-    def __init__(self, function: Callable) -> None:
+    def __init__(self, function: Any) -> None:
         self.function = function
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
@@ -64,6 +66,17 @@ class Shared:
         return self.function(*arguments, **options)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Shared":
+        return self
+
+
+class GlobalDraws:
+    """Whether adapted code draws from NumPy's global stream: None before its first step; copies share it."""
+
+    def __init__(self) -> None:
+        self.found: bool | None = None
+        self.lock = RLock()  # the stream is global
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "GlobalDraws":
         return self
 
 
@@ -85,6 +98,29 @@ class Adapted(Layer):
         self.adapted, self.batch_dependent = adapted, batch_dependent
         self.module = ArrayModule(asarray)
         self._names: list[str] = []
+        self.global_draws, self._stream = GlobalDraws(), np.random.RandomState(0)
+
+    @contextmanager
+    def own_stream(self) -> Iterator[None]:
+        """Let code that draws from NumPy's global stream draw from one of this layer, which copies repeat."""
+        draws = self.global_draws
+        if draws.found is False:
+            yield
+            return
+        with draws.lock:
+            outside: Any = np.random.get_state()  # noqa: NPY002
+            before: Any = self._stream.get_state()
+            np.random.set_state(before)  # noqa: NPY002
+            try:
+                yield
+            finally:
+                after: Any = np.random.get_state()  # noqa: NPY002
+                np.random.set_state(outside)  # noqa: NPY002
+                moved = before[2] != after[2] or not np.array_equal(before[1], after[1])
+                if self.training or moved:
+                    draws.found = bool(draws.found) or moved
+                if moved:
+                    self._stream.set_state(after)
 
     def hold(self, arrays: Arrays, names: Iterable[str] = (), trainable: bool = True) -> None:
         """Make a parameter of each array, named by the keys of a mapping, by `names`, or by numbers."""
@@ -135,6 +171,15 @@ class Adapted(Layer):
 def arrays_of(params: Params, input_shape: tuple[int, ...], rng: np.random.Generator) -> Arrays:
     """Return the weights that `params` gives."""
     return (params(input_shape, rng) if callable(params) else params) or {}
+
+
+def told_the_mode(training: bool) -> dict[str, bool]:
+    """Return the mode under the names that arguments and attributes usually have.
+
+    >>> [*told_the_mode(True)]
+    ['training', 'is_training', 'train', 'is_train', 'train_flg']
+    """
+    return dict.fromkeys(("training", "is_training", "train", "is_train", "train_flg"), training)
 
 
 def accepted(function: Callable, options: Mapping[str, Any]) -> dict[str, Any]:

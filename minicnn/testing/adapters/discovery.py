@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from minicnn.testing.adapters.adapted import ArrayModule
+from minicnn.testing.adapters.adapted import ArrayModule, accepted, told_the_mode
 from minicnn.testing.contents import reachable
 from minicnn.testing.report import LayerCheckRemark
 
@@ -122,18 +122,25 @@ def after_a_step(made: Any, input_shape: tuple[int, ...], module: ArrayModule) -
     used = copy.deepcopy(made)
     set_mode(used, True)
     x = np.random.default_rng(0).standard_normal((2, *input_shape))
-    y = module.take(getattr(used, "forward", used)(module.give(x)))
+    y = module.take(run_forward(used, module.give(x), training=True))
     used.backward(module.give(np.ones_like(y)))
     return used
 
 
+def run_forward(made: Any, x: Any, training: bool) -> Any:
+    """Run forward, which may have an argument for the mode."""
+    forward = getattr(made, "forward", made)
+    return forward(x, **accepted(forward, told_the_mode(training)))
+
+
 def set_mode(made: Any, training: bool) -> None:
-    """Tell an object, and those that it holds, the mode, by `train()` and `eval()` or by `training`."""
+    """Tell an object, and those that it holds, the mode: by `train()` and `eval()` or by attributes."""
     if callable(getattr(made, "train", None)) and callable(getattr(made, "eval", None)):
         made.train() if training else made.eval()
         return
-    if hasattr(made, "training"):
-        made.training = training
+    for name, mode in told_the_mode(training).items():
+        if isinstance(getattr(made, name, None), bool):
+            setattr(made, name, mode)
     for _, part in direct_parts(made):
         set_mode(part, training)
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from minicnn.layers.base import Layer
-from minicnn.testing.adapters.adapted import Adapted, Params, Shared, accepted, arrays_of
+from minicnn.testing.adapters.adapted import Adapted, Params, Shared, accepted, arrays_of, told_the_mode
 
 
 def from_functions(
@@ -23,8 +23,9 @@ def from_functions(
     Parameters
     ----------
     forward : callable
-        `forward(x, *params)` returns `y`, or `(y, saved)`. If it has an argument `training`, it gets whether
-        the layer is in training mode; if it has an argument `rng`, it gets a NumPy generator.
+        `forward(x, *params)` returns `y`, or `(y, saved)`. An argument `training` (or `is_training`, `train`,
+        `is_train`, `train_flg`) gets whether the layer is in training mode, an argument `rng` a NumPy
+        generator.
     backward : callable
         `backward(dy, saved)`, or `backward(dy, x, *params)` if forward returns `y` alone. It returns `dx`, or
         `(dx, *dparams)`; in place of the gradients of the weights, one dict by their names.
@@ -78,12 +79,15 @@ class FromFunctions(Adapted):
         ]
         self.hold(arrays_of(self.params, input_shape, rng), arguments[1:])
         self.stream = rng.spawn(1)[0]
+        self._stream.seed(int(self.stream.spawn(1)[0].integers(2**31)))
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Call the forward function."""
-        options = accepted(self.adapted.function, {"training": self.training, "rng": self.stream})
+        told = {**told_the_mode(self.training), "rng": self.stream}
+        options = accepted(self.adapted.function, told)
         arguments = [self.module.give(array) for array in (x, *self.values())]
-        result = self.adapted(*arguments, **options)
+        with self.own_stream():
+            result = self.adapted(*arguments, **options)
         if not isinstance(result, tuple):
             result = result, None
         if len(result) != 2:
@@ -94,7 +98,8 @@ class FromFunctions(Adapted):
 
     def backward(self, dy: np.ndarray) -> Any:
         """Call the backward function."""
-        result = self.backward_function(self.module.give(dy), *self.cache)
+        with self.own_stream():
+            result = self.backward_function(self.module.give(dy), *self.cache)
         dx, *dparams = result if isinstance(result, tuple | list) else (result,)
         self.add_grads(dparams[0] if len(dparams) == 1 and isinstance(dparams[0], dict) else dparams)
         return self.module.take(dx)

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 
 from minicnn.layers.base import Layer
-from minicnn.testing.adapters.adapted import Adapted, to_numpy
+from minicnn.testing.adapters.adapted import Adapted, Shared, to_numpy
 from minicnn.testing.adapters.discovery import (
     Path,
     after_a_step,
     find_statistics,
     find_weights,
     follow,
+    run_forward,
     set_mode,
     warn_of_arrays,
 )
@@ -38,8 +39,8 @@ def from_object(
       backward that it holds, in attributes, lists or dicts.
 
     Gradients are set to zero before each backward, so it may store or add them. Arrays named `running_...`
-    or `moving_...` are running statistics. If the object has `train()` and `eval()`, or `training`, it is
-    told the mode.
+    or `moving_...` are running statistics. The object is told the mode by `train()` and `eval()`, or by an
+    attribute or argument of forward named `training`, `is_training`, `train`, `is_train` or `train_flg`.
 
     Parameters
     ----------
@@ -87,7 +88,7 @@ class FromObject(Adapted):
         batch_dependent: bool,
         asarray: Callable | None,
     ) -> None:
-        super().__init__(made, batch_dependent, asarray)
+        super().__init__(Shared(made), batch_dependent, asarray)
         self.grads = grads
         self.object: Any = None
         self.bound: list[Any] = []  # the arrays that the object holds
@@ -96,9 +97,11 @@ class FromObject(Adapted):
 
     def init_params(self, input_shape: tuple[int, ...], rng: np.random.Generator) -> None:
         """Make the object or copy it, and hold its weights and running statistics."""
-        made = self.adapted
+        made = self.adapted.function
         self.object = copy.deepcopy(made) if hasattr(made, "backward") else made(input_shape, rng)
-        used = after_a_step(self.object, input_shape, self.module)
+        self._stream.seed(int(rng.integers(2**31)))
+        with self.own_stream():
+            used = after_a_step(self.object, input_shape, self.module)
         if self.grads is not None:
             weights = [(w, (w,), (g,)) for w, g in self.grads.items()]
         else:
@@ -117,7 +120,8 @@ class FromObject(Adapted):
         """Call the object, and keep its new running statistics."""
         self._bind()
         set_mode(self.object, self.training)
-        y = getattr(self.object, "forward", self.object)(self.module.give(x))
+        with self.own_stream():
+            y = run_forward(self.object, self.module.give(x), self.training)
         first = len(self.gradients)
         for i, (path, parameter) in enumerate(zip(self.state, self.held()[first:], strict=True), start=first):
             new = follow(self.object, path)
@@ -136,7 +140,13 @@ class FromObject(Adapted):
             old = follow(self.object, path)
             if self.module.is_float(old) and hasattr(old, "fill"):
                 old.fill(0.0)
-        dx = self.object.backward(self.module.give(dy))
+        with self.own_stream():
+            dx = self.object.backward(self.module.give(dy))
+        if isinstance(dx, tuple | list):
+            raise TypeError(
+                f"backward must return dx alone, got {len(dx)} results: store the gradients of weights in "
+                "attributes, or use from_functions, whose backward returns them after dx"
+            )
         self._read_back()
         for name, parameter, path in zip(self._names, self.held(), self.gradients, strict=False):
             grad = follow(self.object, path)
