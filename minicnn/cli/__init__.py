@@ -26,6 +26,7 @@ from minicnn.cli import (
 )
 from minicnn.cli.errors import EXPECTED, is_thread_limit, one_line, plain_warnings, with_options
 from minicnn.cli.parser import CommandParser
+from minicnn.runs.user_code import place_of
 from minicnn.startup import fill_descriptors, restore_interrupt
 from minicnn.version import __version__
 
@@ -69,7 +70,9 @@ def _main(argv: Sequence[str] | None) -> int:
         if not isinstance(error, EXPECTED) and not is_thread_limit(error):
             raise
         _flush(quiet=True)
-        print(f"minicnn {args.command}: {with_options(one_line(error), vars(args))}", file=sys.stderr)
+        place = place_of(error)
+        message = with_options(one_line(error), vars(args)) + (f" ({place})" if place else "")
+        print(f"minicnn {args.command}: {message}", file=sys.stderr)
         return 2
     return status
 

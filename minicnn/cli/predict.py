@@ -13,6 +13,7 @@ import numpy as np
 from minicnn.cli.errors import escaped, one_line
 from minicnn.cli.parser import Commands, add_command
 from minicnn.cli.trained import add_trained, opened
+from minicnn.datasets.class_folders import is_litter
 from minicnn.datasets.picture_files import SUFFIXES, quiet, shown
 from minicnn.ops.activations import softmax
 from minicnn.runs import Run, check_outputs
@@ -80,12 +81,12 @@ def list_pictures(names: Sequence[str]) -> tuple[list[str], int]:
         if not Path(name).is_dir():
             paths.append(name)
             continue
-        inside = sorted(
-            os.path.join(folder, file)
-            for folder, _, files in os.walk(name)
-            for file in files
-            if not file.startswith(".") and Path(file).suffix.lower() in SUFFIXES
-        )
+        inside = []
+        for folder, folders, files in os.walk(name):
+            folders[:] = [inner for inner in folders if not is_litter(inner)]
+            pictures = [file for file in files if Path(file).suffix.lower() in SUFFIXES]
+            inside += [os.path.join(folder, file) for file in pictures if not is_litter(file)]
+        inside.sort()
         paths += inside
         if not inside:
             _warn(f"{name} has no pictures")

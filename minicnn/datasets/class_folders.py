@@ -60,7 +60,7 @@ def find_splits(folder: Path) -> dict[str, Path]:
     """
     if not (folder / "train").is_dir():
         return {}
-    inside = [entry for entry in folder.iterdir() if entry.is_dir() and not _is_litter(entry.name)]
+    inside = [entry for entry in folder.iterdir() if entry.is_dir() and not is_litter(entry.name)]
     if any(entry.name not in _FOLDERS for entry in inside):
         return {}
     splits: dict[str, Path] = {}
@@ -136,13 +136,14 @@ def _normal(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def _is_litter(name: str) -> bool:
+def is_litter(name: str) -> bool:
+    """Return whether a file or folder is hidden, or one that desktops leave behind."""
     return name.startswith(".") or name.lower() in _LITTER
 
 
 def _class_folders(place: Path) -> list[str]:
     with os.scandir(place) as entries:
-        return [entry.name for entry in entries if entry.is_dir() and not _is_litter(entry.name)]
+        return [entry.name for entry in entries if entry.is_dir() and not is_litter(entry.name)]
 
 
 def _without_class(folder: Path) -> list[str]:
@@ -151,7 +152,7 @@ def _without_class(folder: Path) -> list[str]:
     return [
         f"{shown(folder / name)} is in no class folder"
         for name in sorted(lost)
-        if not _is_litter(name) and not (folder / name).is_dir()
+        if not is_litter(name) and not (folder / name).is_dir()
     ]
 
 
@@ -163,7 +164,7 @@ def _files(root: Path, place: str, refused: list[str]) -> Iterator[str]:
     with os.scandir(root / place) as entries:
         for entry in entries:
             path = f"{place}/{entry.name}"
-            if _is_litter(entry.name):
+            if is_litter(entry.name):
                 continue
             if entry.is_dir():
                 yield from _files(root, path, refused)

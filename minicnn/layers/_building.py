@@ -95,6 +95,14 @@ def build_layer(
     return layer
 
 
+def not_built(layer: Layer) -> RuntimeError:
+    """Return the error of a layer that is run before it is built."""
+    return RuntimeError(
+        f"{type(layer).__name__} is not built yet: call build(input_shape) first; a layer made of layers "
+        f"does so in init_params"
+    )
+
+
 def _create_weights(layer: Layer, shape: tuple[int, ...], rng: np.random.Generator, dtype: np.dtype) -> None:
     """Create the weights of a layer that is not built, in `dtype`; frozen ones if the layer is frozen."""
     held = {id(part) for _, part in layer.named_layers()}

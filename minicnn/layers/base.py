@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike
 
 from minicnn.batch_sums import sum_over_batch
 from minicnn.config.configurable import Configurable
-from minicnn.layers._building import build_layer, outer_dtype
+from minicnn.layers._building import build_layer, not_built, outer_dtype
 from minicnn.layers._exchange import Exchangeable, Exchanged
 from minicnn.layers._folding import Foldable
 from minicnn.layers._freezing import Freezable
@@ -188,7 +188,7 @@ class Layer(Configurable, Exchangeable, Foldable, Freezable):
 
     def _require_built(self) -> tuple[int, ...]:
         if self.input_shape is None:
-            raise RuntimeError(f"{type(self).__name__} is not built yet: call build(input_shape) first")
+            raise not_built(self)
         return self.input_shape
 
     @property

@@ -1,6 +1,8 @@
 """Models and layers in a file of the user's own, which is executed because the command line names it."""
 
 import functools
+import os
+import traceback
 from collections.abc import Iterable
 from types import ModuleType
 from typing import Any
@@ -9,6 +11,8 @@ from minicnn.config.registry import is_registered
 from minicnn.layers import Layer, Sequential
 from minicnn.models import MODELS
 from minicnn.suggestions import did_you_mean
+
+_FILES: dict[str, str] = {}  # that were executed, by their paths, with their names for messages
 
 
 def custom_layers(files: Iterable[str]) -> list[type[Layer]]:
@@ -50,7 +54,7 @@ def make_model(name: str, num_classes: int) -> Layer:
     module = _module(path)
     found: Any = getattr(module, attribute, None)
     if found is None:
-        suggestion = did_you_mean(attribute, vars(module))
+        suggestion = did_you_mean(attribute, [known for known in vars(module) if not known.startswith("_")])
         raise ValueError(f"{path!r} has no {attribute!r}{suggestion}")
     if isinstance(found, Layer):
         return found
@@ -79,7 +83,13 @@ def own_model(config: Any, input_shape: tuple[int, ...], num_classes: int) -> Se
     model = make_model(config.model, num_classes)
     net = model if isinstance(model, Sequential) else Sequential([model])
     if model.input_shape is None:
-        net.build(input_shape, rng=config.seed)
+        try:
+            net.build(input_shape, rng=config.seed)
+        except Exception as error:  # in the user's code
+            reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+            raise ValueError(
+                f"{config.model!r} cannot be built for images {input_shape}: {reason}"
+            ) from error
     elif net is not model:
         raise ValueError(f"{config.model!r} is built, so it must be a Sequential, got {type(model).__name__}")
     if (net.input_shape, net.output_shape) != (input_shape, (num_classes,)):
@@ -90,11 +100,26 @@ def own_model(config: Any, input_shape: tuple[int, ...], num_classes: int) -> Se
     return net
 
 
+def place_of(error: BaseException | None) -> str | None:
+    """Return the line of the user's files in which an error arose, as "FILE.py, line 3"; None if in none."""
+    found = None
+    while error is not None:  # the first of a chain is where it arose
+        lines = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+        found = next((f"{_FILES[file]}, line {line}" for file, line in lines[::-1] if file in _FILES), found)
+        error = error.__cause__
+    return found
+
+
 @functools.cache  # executed twice, a file would have two classes of each name
 def _module(path: str) -> ModuleType:
     from minicnn.testing.command import import_target  # imported here, since only some commands need it
 
-    return import_target(path)
+    if path.endswith(".py"):
+        _FILES[os.path.abspath(path)] = path
+    module = import_target(path)
+    if file := getattr(module, "__file__", None):
+        _FILES.setdefault(file, os.path.basename(file))
+    return module
 
 
 def _layers(module: ModuleType) -> list[type[Layer]]:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import shutil
 
 import numpy as np
@@ -30,6 +31,8 @@ def place(tmp_path_factory):
         Image.fromarray(image[..., 0]).save(place / "pictures" / f"{i}.png")
     shutil.move(place / "pictures" / "2.png", place / "pictures" / "deep" / "2.PNG")
     (place / "pictures" / "notes.txt").write_text("no picture")
+    for hidden in (".thumbnails", "__MACOSX"):
+        shutil.copytree(place / "pictures" / "deep", place / "pictures" / hidden)
     assert main(train(place, "run")) == 0
     model = load_model(place / "run" / "model.safetensors", custom_layers([str(place / "nets.py")]))
     names = [f"class {letter}" for letter in "abcdefghij"]
@@ -199,21 +202,30 @@ def test_a_net_of_an_own_class_trains_and_is_opened_again(place, capsys):
             "nothing",
             "failed for 10 classes: TypeError: nothing() takes 0 positional arguments but 1 was given",
         ),
-        ("broken", "failed for 10 classes: ZeroDivisionError: division by zero"),
+        ("broken", "failed for 10 classes: ZeroDivisionError: division by zero ("),
+        (
+            "unbuilt",
+            "cannot be built for images (28, 28, 1): RuntimeError: layer 1 (Unbuilt), given (784,): ",
+        ),
+        ("unbuilt", "a layer made of layers does so in init_params ("),
     ],
 )
 def test_a_name_that_is_no_model_is_refused(place, capsys, net, message):
     assert main(train(place, "refused", net=net)) == 2
-    assert message in " ".join(capsys.readouterr().err.split())
+    error = " ".join(capsys.readouterr().err.split())
+    assert message in error
+    if message.endswith("("):  # in code of the user's
+        assert re.search(r"nets\.py, line \d+\)$", error)
     assert not (place / "refused").exists()
 
 
 def test_a_file_without_layers_or_that_fails_is_refused(tmp_path, capsys):
     (tmp_path / "empty.py").write_text("import minicnn\n")
-    (tmp_path / "fails.py").write_text("1 / 0\n")
+    (tmp_path / "fails.py").write_text("\n1 / 0\n")
     for name, message in (
         ("empty.py", "defines no layer class"),
         ("fails.py", "cannot be imported: ZeroDivisionError: division by zero"),
+        ("fails.py", f"({tmp_path / 'fails.py'}, line 2)"),
         ("none.py", "no such file"),
     ):
         assert main(["summary", "run", "--custom", str(tmp_path / name)]) == 2
