@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minicnn.insight.evaluation_gradients import differentiate_in_evaluation
 from minicnn.layers import Layer, Sequential
 from minicnn.ops.underflow import HARMLESS
-from minicnn.parameter_tree import find_objects
-from minicnn.safeguards.claims import all_layers, reading
+from minicnn.safeguards.claims import reading
 from minicnn.safeguards.inputs import to_input
 from minicnn.safeguards.nonfinite import Explained
 
@@ -66,15 +66,14 @@ class Trace:
             model = copy.deepcopy(model)  # a replica would share BatchNorm's running averages
         model.needs_dx = True
         self.layers = unnested(model)
-        without: list[str] = []  # gradients
         for layer in self.layers:
             layer.train().zero_grad()
-            without += [] if training else _to_evaluation(layer)
+            if not training:
+                differentiate_in_evaluation(layer)
         self.x = x = to_input(model, x)
         with Explained("Trace", model):
             self.outputs = [x := layer(x) for layer in self.layers]
         self.dx = np.zeros_like(self.x)
-        self._without = without
 
     @HARMLESS
     def backward(self, dy: np.ndarray) -> list[np.ndarray]:
@@ -88,14 +87,9 @@ class Trace:
         Raises
         ------
         ValueError
-            In evaluation mode, if a layer that is made of others draws random numbers or needs the whole
-            batch itself, rather than a layer inside it, such as Dropout or BatchNorm.
+            In evaluation mode, if a layer of your own that draws random numbers or needs the whole batch
+            does not give the gradients of that mode, which finite differences show.
         """
-        if self._without:
-            raise ValueError(
-                f"{self._without[0]} draws random numbers or needs the whole batch, and holds other layers: "
-                f"it has no gradients in evaluation mode. Let a layer inside it do that, such as Dropout"
-            )
         gradients: list[Any] = [dy]
         with Explained("Trace.backward"):
             for layer in reversed(self.layers):
@@ -150,37 +144,3 @@ def _has_kernel(layer: Layer) -> bool:
 def unnested(layer: Layer) -> list[Layer]:
     """Return the layers of a Sequential, with those of nested ones in their place; another layer alone."""
     return [part for one in layer for part in unnested(one)] if isinstance(layer, Sequential) else [layer]
-
-
-def _to_evaluation(layer: Layer) -> list[str]:
-    """Let a layer in training mode compute as in evaluation mode, with gradients of that.
-
-    Return the names of those layers in it for which there are none.
-    """
-    without = []
-    for part in all_layers(layer):
-        draws = any(find_objects(part.__getstate__(), np.random.Generator))
-        if not (draws or part.batch_dependent):
-            continue
-        if any(part.named_layers()):  # what it computes itself may be anything
-            part.eval()
-            without.append(type(part).__name__)
-        else:
-            _differentiate_in_evaluation(part)
-    return without
-
-
-def _differentiate_in_evaluation(layer: Layer) -> None:
-    """Switch a layer that is affine in each value to evaluation mode, with a backward for that mode."""
-    forward = layer.eval().forward
-    inputs: list[np.ndarray] = []
-
-    def recorded_forward(x: np.ndarray) -> np.ndarray:
-        inputs[:] = [x]
-        return forward(x)
-
-    def backward(dy: np.ndarray) -> np.ndarray:
-        (x,) = inputs
-        return dy * (forward(np.ones_like(x)) - forward(np.zeros_like(x)))
-
-    layer.forward, layer.backward = recorded_forward, backward  # type: ignore[method-assign]

@@ -9,6 +9,7 @@ from minicnn import (
     Dropout,
     Flatten,
     Layer,
+    Parameter,
     Pool2D,
     PReLU,
     ReLU,
@@ -135,21 +136,66 @@ class Block(Layer):
         return dx + dy
 
 
-class SometimesSkipped(Layer):
+class DropPath(Layer):
     """A layer that holds another one, and draws random numbers itself."""
 
+    def __init__(self, form):
+        self.form = form
+
     def init_params(self, input_shape, rng):
-        self.rng, self.inner = rng.spawn(1)[0], Dense(3).build(input_shape, rng)
+        self.rng, self.inner = rng.spawn(1)[0], Block().build(input_shape, rng)
 
     def forward(self, x):
-        return x + self.inner(x) * (self.rng.integers(0, 2, (len(x), 1)) * 2 if self.training else 1)
+        kept = self.rng.integers(0, 2, (len(x), 1)) * 2.0 if self.training else np.ones((len(x), 1))
+        if self.form == "cache":
+            self.cache = kept
+        elif self.training or self.form == "attribute":
+            self.kept = kept
+        return x + self.inner(x) * kept
+
+    def backward(self, dy):
+        return dy + self.inner.backward(dy * (self.cache if self.form == "cache" else self.kept))
 
 
-def test_trace_gradients_of_own_layers_made_of_layers_are_those_of_an_answer():
-    model, rng = (
-        Sequential([Block(), Dense(2)]).build((3,), rng=0, dtype=np.float64),
-        np.random.default_rng(1),
-    )
+class RReLU(Layer):
+    """Random slopes for negative values, in evaluation their mean; no layers in it, and not affine."""
+
+    def init_params(self, input_shape, rng):
+        self.rng = rng.spawn(1)[0]
+
+    def forward(self, x):
+        negative = self.rng.uniform(0.1, 0.3, x.shape) if self.training else np.full(x.shape, 0.2)
+        self.cache = slopes = np.where(x < 0, negative, 1)
+        return x * slopes
+
+    def backward(self, dy):
+        return dy * self.cache
+
+
+class OwnNorm(Layer):
+    """A normalization whose backward is that of training mode."""
+
+    batch_dependent = True
+
+    def init_params(self, input_shape, rng):
+        self.mean = Parameter(rng.standard_normal(input_shape), trainable=False)
+
+    def forward(self, x):
+        self.cache = len(x)
+        return 3 * (x - (self.sum_over_batch(x) / len(x) if self.training else self.mean.value))
+
+    def backward(self, dy):
+        return 3 * (dy - self.sum_over_batch(dy) / self.cache)
+
+
+@pytest.mark.parametrize(
+    "own",
+    [Block(), DropPath("cache"), DropPath("attribute"), RReLU(), Residual([OwnNorm(), RReLU()])],
+    ids=repr,
+)
+def test_trace_gradients_of_own_layers_are_those_of_an_answer(own):
+    model = Sequential([Dense(3), own, Dense(2)]).build((3,), rng=0, dtype=np.float64)
+    rng = np.random.default_rng(1)
     for parameter in model.parameters():
         parameter.value = parameter.value + rng.uniform(0.1, 0.5, parameter.shape)
     x, dy, direction = (rng.standard_normal(shape) for shape in ((4, 3), (4, 2), (4, 3)))
@@ -160,12 +206,13 @@ def test_trace_gradients_of_own_layers_made_of_layers_are_those_of_an_answer():
     assert (trace.dx * direction).sum() == pytest.approx((moved[0] - moved[1]) / 2e-6, rel=1e-7)
 
 
-def test_trace_has_outputs_but_no_gradients_of_a_layer_of_layers_that_is_random_itself():
-    model = Sequential([SometimesSkipped(), ReLU()]).build((3,), rng=0)
+def test_trace_has_outputs_but_no_gradients_of_a_layer_whose_backward_is_of_training_only():
+    model = Sequential([DropPath("training"), ReLU()]).build((3,), rng=0)
     x = np.random.default_rng(1).standard_normal((5, 3)).astype(np.float32)
-    trace = Trace(model, x)
+    model.train()(x)  # leaves an attribute that backward would use
+    trace = Trace(model.eval(), x)
     np.testing.assert_allclose(trace.outputs[-1], model.predict(x), rtol=1e-6)
-    with pytest.raises(ValueError, match=r"SometimesSkipped draws random .* no gradients in"):
+    with pytest.raises(ValueError, match=r"DropPath draws random .* in self.cache what it needs"):
         trace.backward(np.ones((5, 3), np.float32))
 
 
