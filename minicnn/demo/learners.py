@@ -8,6 +8,7 @@ from typing import Any, cast
 import numpy as np
 
 from minicnn.demo.checks import MAX_PICTURE, check_fields, read_image, read_integer
+from minicnn.demo.courtesy import Courtesy
 from minicnn.demo.handlers import Body, shown_image
 from minicnn.demo.learning import Learning
 from minicnn.demo.options import Pick
@@ -32,10 +33,15 @@ class Learners:
     threads : int, optional
         Cores that compute a step. By default all for the first network, and one for each that is started
         while others learn.
+    courtesy : Courtesy, optional
+        Of the server; by default of these networks alone.
     """
 
-    def __init__(self, session: Session, threads: int | None = None) -> None:
+    def __init__(
+        self, session: Session, threads: int | None = None, courtesy: Courtesy | None = None
+    ) -> None:
         self.session, self.threads = session, threads
+        self.courtesy = courtesy or Courtesy()
         self._learning: dict[str, Learning] = {}
         self._lock = threading.Lock()
         self.handlers: dict[str, Callable[[str, Body], dict[str, Any] | Iterator[dict[str, Any]]]] = {
@@ -89,7 +95,7 @@ class Learners:
                     "the networks of others take the memory of this server: choose a smaller one"
                 )
             former = self._learning.pop(browser, None)
-            self._learning[browser] = Learning(trainings)
+            self._learning[browser] = Learning(trainings, self.courtesy)
         if former is not None:
             former.close()
         return {"nets": [training.describe() for training in trainings]}

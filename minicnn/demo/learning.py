@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from minicnn.demo.courtesy import Courtesy
 from minicnn.demo.training import State, Training
 
 COMMANDS = ("play", "pause", "step", "epoch", "back")
@@ -30,10 +31,13 @@ class Learning:
     ----------
     trainings : sequence of Training
         One, or the two of a race.
+    courtesy : Courtesy, optional
+        To give way to between two steps.
     """
 
-    def __init__(self, trainings: Sequence[Training]) -> None:
+    def __init__(self, trainings: Sequence[Training], courtesy: Courtesy | None = None) -> None:
         self.trainings = list(trainings)
+        self._courtesy = courtesy or Courtesy()
         self.error = ""
         size = sum(training.size for training in self.trainings)
         self._past: deque[list[State]] = deque(maxlen=max(1, min(_MOST_BACK, _BACK_BYTES // max(size, 1))))
@@ -76,11 +80,19 @@ class Learning:
         image : ndarray, optional
             What the networks are asked about.
         """
+        self._refresh()
+        with self._courtesy.answering():
+            return self._shown(image)
+
+    def _refresh(self) -> None:
+        """Wait until the step that runs is published."""
         with self._change:
             self._seen_at = time.monotonic()
             if self.busy:
                 self._wanted = True
                 self._change.wait_for(lambda: not self._wanted, _FRESH if self.playing else _LAST)
+
+    def _shown(self, image: np.ndarray | None) -> dict[str, Any]:
         return {
             "playing": self.playing,
             "error": self.error,
@@ -100,7 +112,8 @@ class Learning:
         due = time.monotonic()
         while number > self._watchers - _WATCHERS and not self._closed:
             playing = self.playing  # before the look, so that the last one shows the pause
-            yield self.look(image)
+            self._refresh()
+            yield self._shown(image)
             if not playing:
                 return
             due = max(due + _PERIOD, time.monotonic())
@@ -119,6 +132,7 @@ class Learning:
                 for training in self.trainings:
                     sessions.enter_context(training.trainer.session())
                 while self._wait():
+                    self._courtesy.give_way()
                     self._restore() if self._takes_back else self._advance()
         except Exception as error:  # of the user's own layers, of workers, of a full memory
             self.error = f"the training ended: {error}"

@@ -22,6 +22,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 from minicnn.demo.checks import MAX_BODY, MAX_PICTURE, parse_body
 from minicnn.demo.classroom import Classroom
+from minicnn.demo.courtesy import Courtesy
 from minicnn.demo.encoding import to_response
 from minicnn.demo.handlers import HANDLERS, Handler
 from minicnn.demo.learners import Learners
@@ -53,12 +54,15 @@ def make_app(session: Session, port: int, host: str = HOST) -> Flask:
 
     for path, file in (("/", "index.html"), ("/learn", "learn.html"), ("/whatif", "whatif.html")):
         app.add_url_rule(path, file, functools.partial(app.send_static_file, file))
-    classroom, learners = Classroom(session), Learners(session)
+    courtesy = Courtesy()
+    classroom, learners = Classroom(session), Learners(session, courtesy=courtesy)
     app.extensions["learners"] = learners
     most = MAX_BODY + 6 * math.prod(session.inputs.shape)
     views = {
-        name: _view(
-            functools.partial(_answer, classroom, handler), MAX_PICTURE if handler.takes_files else most
+        name: courtesy.first(
+            _view(
+                functools.partial(_answer, classroom, handler), MAX_PICTURE if handler.takes_files else most
+            )
         )
         for name, handler in HANDLERS.items()
     } | {
