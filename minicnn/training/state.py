@@ -113,6 +113,7 @@ class TrainingState:
         """Start a fit at the next epoch, with an empty history."""
         self.first_epoch, self.history = self.epoch, History()
         self._start_epoch()
+        self.by_hand = self.has_batch = False  # a copy that was made in a session has them
         self.output, self.stop, self.interrupted, self.agreed_to_stop = None, False, False, False
 
     def newly_nonfinite(self) -> list[str]:

@@ -1,5 +1,6 @@
 """Epochs of one's own: by hand as `fit` makes them, overridden, interrupted and resumed, and wrong."""
 
+import copy
 import math
 
 import numpy as np
@@ -63,6 +64,14 @@ def test_an_epoch_by_hand_takes_any_iterable_and_an_empty_one_is_no_step():
         assert last == other.compute(batch)
     with pytest.raises(RuntimeError, match=r"only during `fit` or inside .*trainer.session"):
         trainer.train_epoch([batch])
+
+
+def test_a_copy_that_is_made_in_a_session_can_be_fitted():
+    trainer, other = make(), make()
+    with trainer.session():
+        copied = copy.deepcopy(trainer)
+    assert fit(copied) == fit(other)
+    assert weights(copied) == weights(other)
 
 
 def test_the_error_of_a_step_by_hand_has_its_number_and_leaves_whole_steps():
