@@ -48,6 +48,11 @@ def add_to(commands: Commands) -> None:
         help="function (rng, shape) that draws inputs, beside the layer or as FILE.py:NAME",
     )
     parser.add_argument("--layout", choices=("NHWC", "NCHW"), help="axes of images (default: detected)")
+    parser.add_argument(
+        "--batch-dependent",
+        action="store_true",
+        help="of a class that is no Layer: the examples of a batch influence each other, as in BatchNorm",
+    )
     parser.add_argument("--json", action="store_true", help="print a JSON list instead of the reports")
 
 
@@ -57,9 +62,8 @@ def run(args: argparse.Namespace) -> int:
 
     results: list[CheckedLayer] = []
     for target in args.targets:
-        for result in check_command(
-            target, args.input, args.seed, args.skip, args.only, args.inputs, args.layout
-        ):
+        options = args.seed, args.skip, args.only, args.inputs, args.layout, args.batch_dependent
+        for result in check_command(target, args.input, *options):
             if not args.json:
                 blank = "\n" if results else ""
                 print(blank + "\n".join(_wrapped(line) for line in str(result).splitlines()))

@@ -80,6 +80,7 @@ def check_command(
     only: str | Collection[str] | None = None,
     inputs: str | None = None,
     layout: str | None = None,
+    batch_dependent: bool = False,
 ) -> list[CheckedLayer]:
     """Check the layer that `target` names, with each input shape.
 
@@ -98,6 +99,8 @@ def check_command(
         As for `check_layer`.
     inputs : str, optional
         The argument of `check_layer`, named as a target or by the name of a function beside the layer.
+    batch_dependent : bool
+        The argument of `from_object` and `from_torch`, for a target that they adapt.
 
     Raises
     ------
@@ -105,7 +108,7 @@ def check_command(
         If the layer cannot be imported or created, or the shape is not valid.
     """
     names = [name for name in chosen_checks(skip, only) if name != "reference"]
-    layer = load_layer(target)
+    layer = load_layer(target, batch_dependent)
     if input_shape is not None and (not input_shape or min(input_shape) < 1):
         raise ValueError(f"`input_shape` must be positive sizes, without the batch axis, got {input_shape}")
     draw = None
@@ -119,7 +122,8 @@ def check_command(
         report = run_checks(under_test, names)
         error = None
         if report.failures:
-            options = {"inputs": inputs, "layout": layout, "seed": seed or None}
+            options: dict[str, str | int | None] = {"inputs": inputs, "layout": layout, "seed": seed or None}
+            options["batch-dependent"] = "" if batch_dependent else None
             error = error_of(under_test, report, _command(target, shape, report, options))
         results.append(CheckedLayer(target, shape, report, error))
     return results
@@ -130,7 +134,11 @@ def _command(
 ) -> str:
     """Return the command that repeats the first failure."""
     given = {"input": ",".join(map(str, shape)), **options, "only": report.failures[0].check}
-    words = [f"--{name} {shlex.quote(str(value))}" for name, value in given.items() if value is not None]
+    words = [
+        f"--{name} {shlex.quote(str(value))}" if value != "" else f"--{name}"  # a flag
+        for name, value in given.items()
+        if value is not None
+    ]
     command = f"minicnn check {shlex.quote(target)}"
     whole = " ".join([command, *words])
     return "    " + (whole if len(whole) < LINE else " \\\n        ".join([command, " ".join(words)]))
@@ -152,10 +160,10 @@ def _buildable_shapes(layer: Layer) -> list[tuple[int, ...]]:
     return shapes
 
 
-def load_layer(target: str) -> Layer:
+def load_layer(target: str, batch_dependent: bool = False) -> Layer:
     """Return the layer that "package.module:LayerClass" names; raise ValueError if there is none."""
     found, (_, arguments, options) = _load(target)
-    layer = None if isinstance(found, type) else _as_layer(found)
+    layer = None if isinstance(found, type) else _as_layer(found, batch_dependent)
     if layer is None and not callable(found):
         raise ValueError(f"{target!r} must be a Layer class, got {found!r}")
     if layer is None:
@@ -164,20 +172,22 @@ def load_layer(target: str) -> Layer:
         except (Exception, SystemExit) as error:
             expression = target.partition(":")[2]
             raise ValueError(f"{expression!r} cannot be created: {type(error).__name__}: {error}") from error
-        layer = _as_layer(made)
+        layer = _as_layer(made, batch_dependent)
         if layer is None:
             raise ValueError(f"{target!r} must return a Layer, got {type(made).__name__}")
     return layer
 
 
-def _as_layer(made: Any) -> Layer | None:
+def _as_layer(made: Any, batch_dependent: bool) -> Layer | None:
     """Return a layer, or an adapter of an object that is one in another sense, or None."""
     if isinstance(made, Layer):
         return made
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(made, torch.nn.Module):
-        return from_torch(made)
-    return from_object(made) if callable(getattr(made, "backward", None)) else None
+        return from_torch(made, batch_dependent=batch_dependent)
+    if callable(getattr(made, "backward", None)):
+        return from_object(made, batch_dependent=batch_dependent)
+    return None
 
 
 def _load(target: str) -> tuple[Any, tuple[str, list[Any], dict[str, Any]]]:

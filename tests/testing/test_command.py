@@ -165,6 +165,19 @@ class Affine:
         self.dw, self.db = double(self.x.T @ dy), self.scale * double(dy.sum(0))
         return double(dy @ self.w.T)
 
+class Centre:
+    def __init__(self):
+        self.running_mean, self.training = np.zeros(5), True
+
+    def forward(self, x):
+        mean = x.mean(axis=0) if self.training else self.running_mean
+        if self.training:
+            self.running_mean = 0.9 * self.running_mean + 0.1 * mean
+        return x - mean
+
+    def backward(self, dy):
+        return dy - dy.mean(axis=0)
+
 class Log:
     def forward(self, x):
         self.x = x
@@ -197,6 +210,16 @@ def test_siblings_of_a_file_can_be_imported_and_objects_are_adapted(foreign):
     text, passed = check_command(f"{foreign}:Affine(2.0)", (12,), only="gradients")
     assert not passed
     assert "gradient of the weight 'b'" in text
+
+
+def test_the_command_that_repeats_a_failure_has_all_options(foreign):
+    assert check_command(f"{foreign}:Centre", (5,), batch_dependent=True)[1]
+    text, passed = check_command(f"{foreign}:Centre", (5,), 3, only="examples")
+    assert not passed
+    assert "--input 5 --seed 3 --only examples" in text
+    text, passed = check_command(f"{foreign}:Log", (5,), layout="NHWC", batch_dependent=True)
+    assert not passed
+    assert "--input 5 --layout NHWC --batch-dependent --only gradients" in text
 
 
 def test_a_file_of_a_package_may_import_relatively(tmp_path, monkeypatch):

@@ -216,6 +216,7 @@ class Keeps(OwnAdam):
         (OwnAdam, DECAYING, "reference", "no weight decay"),
         (lambda: OwnAdam(decoupled=10.0), DECAYING, "reference", "weight decay without the learning rate"),
         (OwnAdam, AdamSteps(0.01, eps=1e-3), "reference", "differs from that of the reference"),
+        (lambda: OwnAdam(shared=True), REFERENCE, "reference", "state that parameters share"),
         (lambda: OwnAdam(shared=True), None, "independent", "state that parameters share"),
         (lambda: OwnAdam(rebinds=True), None, "state", "new arrays"),
         (lambda: OwnAdam(freeze=False), None, "frozen", "not trainable"),

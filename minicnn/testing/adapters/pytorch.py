@@ -79,7 +79,8 @@ class FromTensors(Adapted):
             if not torch.equal(start, torch.get_rng_state()):
                 self.stream.integers(2**62)  # only the stream of a layer that draws numbers moves
         if not isinstance(y, torch.Tensor):
-            raise TypeError(f"the output must be one tensor, got {type(y).__name__}")
+            what = f"the output must be one tensor, got {type(y).__name__}"
+            raise TypeError(f"{what}: wrap the module in one that returns the tensor to check")
         self.cache = tensor, weights, y
         return y.detach().numpy().copy()
 
