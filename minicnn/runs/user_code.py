@@ -112,7 +112,7 @@ def place_of(error: BaseException | None) -> str | None:
 
 @functools.cache  # executed twice, a file would have two classes of each name
 def _module(path: str) -> ModuleType:
-    from minicnn.testing.command import import_target  # imported here, since only some commands need it
+    from minicnn.testing.targets import import_target  # imported here, since only some commands need it
 
     if path.endswith(".py"):
         _FILES[os.path.abspath(path)] = path

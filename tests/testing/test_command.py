@@ -5,7 +5,7 @@ import pytest
 
 from minicnn import Layer
 from minicnn.testing import command
-from minicnn.testing.command import load_layer
+from minicnn.testing.targets import load_layer
 
 
 def check_command(*arguments, **options):

@@ -9,7 +9,8 @@ try:
 except ImportError as error:
     raise ImportError("strategies need hypothesis: pip install 'minicnn-numpy[testing]'") from error
 
-from minicnn.testing.strategies.layers import LayerCase, layer_cases, nets
+from minicnn.testing.strategies.layers import LayerCase, layer_cases
+from minicnn.testing.strategies.nets import nets
 from minicnn.testing.strategies.values import (
     dtypes,
     image_shapes,
