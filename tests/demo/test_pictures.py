@@ -1,12 +1,13 @@
 """Pictures that are dropped, pasted, chosen or taken, for a net in colour that knows no digits."""
 
 import base64
+import contextlib
 import io
 import threading
 
 import numpy as np
 import pytest
-from browsing import answer_is, find, find_all, needs_browser, point_at, resize, text_of, wait
+from browsing import IN_SIGHT, answer_is, find, find_all, needs_browser, point_at, resize, text_of, wait
 from PIL import Image
 from selenium.webdriver.common.keys import Keys
 
@@ -18,6 +19,22 @@ from minicnn.runs import TrainConfig
 pytestmark = needs_browser
 
 NAMES = ["red disc", "blue square", "green triangle"]
+
+
+@contextlib.contextmanager
+def page_of(model):
+    """Yield the address of a page, and its session."""
+    session = Session(model, TrainConfig(dataset=""))
+    server = listen(session, 0)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.port}/", session
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+        server.app.extensions["learners"].close()
 
 
 @pytest.fixture(scope="module")
@@ -32,15 +49,8 @@ def coloured(place):
     ]
     model = Sequential([*layers, Dense(3)]).build((16, 12, 3), rng=4)
     model.class_names = NAMES
-    session = Session(model, TrainConfig(dataset=""))
-    server = listen(session, 0)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield place[0], f"http://127.0.0.1:{server.port}/", session
-    server.shutdown()
-    thread.join()
-    server.server_close()
-    server.app.extensions["learners"].close()
+    with page_of(model) as (address, session):
+        yield place[0], address, session
 
 
 def picture(seed):
@@ -138,3 +148,40 @@ def test_ones_own_pictures_are_learned(coloured):
     assert browser.get_log("browser") == []
     browser.execute_script("localStorage.clear()")
     browser.get("about:blank")  # it would go on asking the server, which ends
+
+
+LISTED = """
+const list = document.getElementById("classes"), row = list.children[arguments[0]].getBoundingClientRect();
+const { top, bottom } = list.getBoundingClientRect();
+return [...document.querySelectorAll("section")].every((card) => card.scrollWidth <= card.clientWidth)
+  && row.top >= top && row.bottom <= bottom;"""
+
+
+@pytest.mark.ci
+def test_of_many_classes_with_long_names_the_answer_is_in_sight(place):
+    names = [f"plate {number} of the atlas of the northern sky" for number in range(100)]
+    model = Sequential([Flatten(), Dense(100)]).build((16, 12, 3), rng=0)
+    model[1].kernel.value = 5 * model[1].kernel.value
+    model.class_names = names
+    browser = place[0]
+    with page_of(model) as (address, session):
+        resize(browser, 1440, 900)
+        browser.get(address)
+        wait(browser, lambda: find_all(browser, ".layer canvas"))
+        for seed in (0, 1):
+            data, pixels = picture(seed)
+            browser.execute_script(GIVE, "drop", base64.b64encode(data).decode())
+            probabilities = session.look(pixels)["probabilities"]
+            best = int(probabilities.argmax())
+            answer_is(browser, names[best])
+            share = find(browser, "#answer").get_attribute("data-share")
+            assert share == f" {100 * probabilities[best]:.1f} %"
+            wait(browser, lambda n=best: browser.execute_script(LISTED, n))
+            find(browser, "#step").click()
+            wait(browser, lambda: "the loss went" in text_of(browser, "#lesson"))
+            for selector in ("#step", "#answer", "#change figure:last-child"):
+                assert browser.execute_script(IN_SIGHT, find(browser, selector)), selector
+            find(browser, "#unstep").click()
+            wait(browser, lambda: not find(browser, "#taught").is_displayed())
+        assert browser.get_log("browser") == []
+        browser.get("about:blank")

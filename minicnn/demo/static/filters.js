@@ -66,7 +66,7 @@ export class Filters {
         picture.arrange(picture.columns * picture.scale);
       }
     };
-    if (onOneScreen()) fitCard(this.place.parentElement, set, 0.3, 4 * enlargement());
+    if (onOneScreen()) fitCard(this.place.parentElement, set, 0.15, 4 * enlargement());
     else set(enlargement());
   }
 

@@ -1,7 +1,7 @@
 // What one sees of a network that learns: status, answer, gradients, kernels and maps.
 
 import { unpack } from "./api.js";
-import { listClasses, showShares } from "./classes.js";
+import { listClasses, showAnswer, showShares } from "./classes.js";
 import { largest, signed } from "./colours.js";
 import { amount, counted, element, percent, write } from "./format.js";
 import { Picture } from "./picture.js";
@@ -50,7 +50,7 @@ export class NetPanel {
     write(this.advice.lastChild, advice);
     this.showGradients(seen.gradients, seen.dead);
     const shares = seen.probabilities ? unpack(seen.probabilities).values : null;
-    write(this.answer, shares ? this.classes[shares.indexOf(Math.max(...shares))] ?? "not a number" : "–");
+    showAnswer(this.answer, this.classes, shares);
     showShares(this.list, shares?.every(Number.isFinite) ? shares : null);
     const maps = (seen.maps ?? []).map(({ name, values }) => [name, `Output of ${name}`, values]);
     const all = seen.kernels ? [["kernels", "Kernels of the first layer", seen.kernels], ...maps] : maps;

@@ -2,7 +2,7 @@
 
 import { ask, complaint, latest, offersOf, toBase64, unpack } from "./api.js";
 import { listenToCamera } from "./camera.js";
-import { listClasses, showShares } from "./classes.js";
+import { listClasses, showAnswer as writeAnswer, showShares } from "./classes.js";
 import { onSchemeChange } from "./colours.js";
 import { element } from "./format.js";
 import { hide, show } from "./inspector.js";
@@ -46,7 +46,7 @@ const paint = () => stages.paint(state.seen, state.view === "backward" ? state.g
 
 function showAnswer() {
   const { seen, chosen } = state;
-  $("answer").textContent = seen ? net.classes[seen.answer] : "–";
+  writeAnswer($("answer"), net.classes, seen && seen.probabilities.values);
   showShares($("classes"), seen && seen.probabilities.values);
   [...$("classes").children].forEach(({ firstChild: button }, number) => {
     if (button.tagName === "BUTTON") button.setAttribute("aria-pressed", chosen === number);

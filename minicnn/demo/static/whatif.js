@@ -2,6 +2,7 @@
 
 import { ask, complaint, latest, offersOf, toBase64, unpack } from "./api.js";
 import { listenToCamera } from "./camera.js";
+import { showAnswer } from "./classes.js";
 import { onSchemeChange } from "./colours.js";
 import { Filters } from "./filters.js";
 import { counted, percent } from "./format.js";
@@ -44,7 +45,7 @@ const answer = latest(trying(async () => {
   if (!offered("without")) return;
   $("all").disabled = !filters.off.size;
   if (!hasImage()) {
-    $("answer").textContent = "–";
+    showAnswer($("answer"), net.classes, null);
     $("change").replaceChildren();
     $("told").textContent = "";
     return;
@@ -53,7 +54,7 @@ const answer = latest(trying(async () => {
   if (!found.image) return;
   const [was, now] = [unpack(found.was).values, unpack(found.now).values];
   const best = (shares) => shares.indexOf(Math.max(...shares));
-  $("answer").textContent = net.classes[best(now)];
+  showAnswer($("answer"), net.classes, now);
   $("change").replaceChildren(answerPicture(was, now, net.classes, best(was)));
   filters.show(found.filters.map((one) => ({ ...one, values: unpack(one.values) })));
   const off = filters.off.size;
