@@ -115,6 +115,8 @@ def list_images(
     if empty:
         listed = ", ".join(map(repr, empty))
         raise FileFormatError(f"no pictures in these class folders of {shown(folder)}: {listed}; remove them")
+    if splits and not pairs and not refused:
+        raise FileFormatError(f"{shown(where)} has no pictures")
     return _listing(folder, pairs, classes, refused)
 
 
@@ -143,7 +145,9 @@ def is_litter(name: str) -> bool:
 
 def _class_folders(place: Path) -> list[str]:
     with os.scandir(place) as entries:
-        return [entry.name for entry in entries if entry.is_dir() and not is_litter(entry.name)]
+        return [
+            entry.name for entry in entries if not is_litter(entry.name) and (place / entry.name).is_dir()
+        ]
 
 
 def _without_class(folder: Path) -> list[str]:
@@ -161,26 +165,31 @@ def _files(root: Path, place: str, refused: list[str]) -> Iterator[str]:
     if (root / place).is_symlink():
         refused.append(f"{shown(root / place)} is a link to a folder: copy the folder itself")
         return
-    with os.scandir(root / place) as entries:
-        for entry in entries:
-            path = f"{place}/{entry.name}"
-            if is_litter(entry.name):
-                continue
-            if entry.is_dir():
-                yield from _files(root, path, refused)
-            elif problem := _problem(root, entry):
-                refused.append(f"{shown(root / path)} {problem}")
-            else:
-                yield path
+    try:
+        with os.scandir(root / place) as entries:
+            inside = [entry for entry in entries if not is_litter(entry.name)]
+    except OSError as error:  # it must not be read
+        refused.append(f"{shown(root / place)}: {error.strerror}")
+        return
+    for entry in inside:
+        path = f"{place}/{entry.name}"
+        if entry.is_file(follow_symlinks=False):  # asks for nothing, of thousands
+            yield path
+        elif (root / path).is_dir():
+            yield from _files(root, path, refused)
+        elif problem := _problem(root, root / path):
+            refused.append(f"{shown(root / path)} {problem}")
+        else:
+            yield path
 
 
-def _problem(root: Path, entry: os.DirEntry[str] | Path) -> str | None:
-    """Return why an entry is no file of this folder; None if it is one."""
-    if entry.is_symlink() and not Path(entry).resolve().is_relative_to(root.resolve()):
+def _problem(root: Path, path: Path) -> str | None:
+    """Return why a path is no file of this folder; None if it is one."""
+    if not path.exists():  # or leads back to itself
+        return "is a broken link"
+    if path.is_symlink() and not path.resolve().is_relative_to(root.resolve()):
         return "is a link to a file outside the folder: copy the file itself"
-    if entry.is_file():
-        return None
-    return "is a pipe or a device, not a picture" if os.path.exists(entry) else "is a broken link"
+    return None if path.is_file() else "is a pipe or a device, not a picture"
 
 
 def _table(folder: Path, path: str | os.PathLike[str]) -> list[tuple[str, str]]:
@@ -215,13 +224,14 @@ def _row(folder: Path, row: list[str]) -> tuple[str, str]:
         hint = f"; it must be divided by a comma, not by {other[0]!r}" if other else ""
         raise ValueError(f"a line must be FILE,CLASS, got {','.join(row)!a:.100}{hint}")
     name, label = row[0].strip(), _normal(row[1].strip())
-    place = PurePosixPath(name.replace("\\", "/") if os.sep == "\\" else name)
+    written_elsewhere = "\\" in name and not os.path.lexists(folder / name)  # a name may have a backslash
+    place = PurePosixPath(name.replace("\\", "/") if os.sep == "\\" or written_elsewhere else name)
     if place.is_absolute() or ".." in place.parts or "\0" in name:
         raise ValueError(f"{name!a:.100} is outside the picture folder")
     if not os.path.lexists(folder / place):
         raise ValueError(f"no such file in {shown(folder)}: {name!a:.100}")
-    if not (folder / place).resolve().is_relative_to(folder.resolve()):
-        raise ValueError(f"{name!a:.100} leads out of the picture folder by a link")
     if problem := _problem(folder, folder / place):
         raise ValueError(f"{name!a:.100} {problem}")
+    if not (folder / place).resolve().is_relative_to(folder.resolve()):
+        raise ValueError(f"{name!a:.100} leads out of the picture folder by a link")
     return place.as_posix(), label

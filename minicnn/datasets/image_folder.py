@@ -170,7 +170,9 @@ def read_pictures(
     def read(row: int) -> tuple[np.ndarray, str | None]:
         try:
             return reader(listing.folder / listing.files[row]), None
-        except (FileFormatError, OSError) as error:
+        except OSError as error:
+            return black, f"{shown(listing.folder / listing.files[row])}: {error.strerror or error}"
+        except FileFormatError as error:
             return black, str(error)
 
     count = len(listing.files)

@@ -50,7 +50,10 @@ def create_run(
     input_shape, num_classes = data.train[0].shape[1:], data.num_classes
     builtin = config.model in MODELS
     if builtin:
-        model = config.build_model(input_shape, num_classes)
+        try:
+            model = config.build_model(input_shape, num_classes)
+        except ValueError as error:
+            raise ValueError(f"{config.model} cannot be built for images {input_shape}: {error}") from error
     else:
         model = own_model(config, input_shape, num_classes)
     if data.own and (unseen := data.unseen_classes):

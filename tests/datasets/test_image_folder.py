@@ -324,6 +324,9 @@ def test_links_that_leave_the_folder_are_refused(tmp_path):
     (folder / "a" / "4.png").symlink_to("nothing.png")
     assert refused(folder, r"a/4\.png is a broken link") == [110, 110, 120]
     (folder / "a" / "4.png").unlink()
+    (folder / "a" / "5.png").symlink_to("5.png")
+    assert refused(folder, r"a/5\.png is a broken link") == [110, 110, 120]
+    (folder / "a" / "5.png").unlink()
     (folder / "c").symlink_to(folder / "a")
     assert refused(folder, "c is a link to a folder") == [110, 110, 120]
     parts = tmp_path / "parts"
@@ -331,6 +334,18 @@ def test_links_that_leave_the_folder_are_refused(tmp_path):
     (parts / "train").symlink_to(folder)
     with pytest.raises(FileFormatError, match="parts/train is a link to a folder"):
         load_image_folder(parts)
+
+
+@pytest.mark.skipif(getattr(os, "geteuid", lambda: 0)() == 0, reason="everybody may read everything here")
+def test_what_must_not_be_read_is_named(tmp_path):
+    folder = classes(tmp_path, a_1=110, a_2=115, b_1=120)
+    (folder / "a" / "1.png").chmod(0)
+    assert refused(folder, r"a/1\.png: Permission denied$") == [115, 120]
+    (folder / "a").chmod(0)
+    try:
+        assert refused(folder, "/a: Permission denied$") == [120]
+    finally:
+        (folder / "a").chmod(0o700)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names on this system")
@@ -405,8 +420,11 @@ def test_a_table_names_the_classes(tmp_path):
     folder = classes(tmp_path / "all", x_1=110, x_2=120, y_3=130)
     table = tmp_path / "labels.csv"
     table.write_bytes(b'\xef\xbb\xbffile,label\r\ny/3.png,cat\r\nx/1.png,"dog, big"\r\n\r\n')
-    (x, y), names = load_image_folder(folder, labels=table)
-    assert (x[:, 0, 0, 0].tolist(), y.tolist(), names) == ([130, 110], [0, 1], ["cat", "dog, big"])
+    (folder / "x" / "loop.png").symlink_to("loop.png")
+    for _ in range(2):
+        (x, y), names = load_image_folder(folder, labels=table)
+        assert (x[:, 0, 0, 0].tolist(), y.tolist(), names) == ([130, 110], [0, 1], ["cat", "dog, big"])
+        table.write_bytes(table.read_bytes().replace(b"/", b"\\"))  # as written by Windows
     for row, message in {
         "../all/x/1.png,a": "is outside the picture folder",
         "/etc/passwd,a": "is outside the picture folder",
@@ -418,6 +436,8 @@ def test_a_table_names_the_classes(tmp_path):
         "": "names no pictures",
         "x,a": "names no pictures",
         "x/1.png,a\nx,a": "is a pipe or a device, not a picture",
+        "x/loop.png,a": "is a broken link",
+        "x\\..\\..\\1.png,a": "is outside the picture folder",
     }.items():
         table.write_text(row)
         with pytest.raises(FileFormatError, match=message):
