@@ -204,7 +204,7 @@ def _check_version(content: dict[str, Any]) -> None:
         raise ValueError("it holds no model; only `save_model` writes model files")
     if version != VERSION:
         raise ValueError(
-            f"its version is {version:.0f}, this minicnn reads version {VERSION}: update minicnn"
+            f"its version is {version!s:.20}, this minicnn reads version {VERSION}: update minicnn"
         )
 
 
