@@ -19,7 +19,7 @@ from minicnn.safeguards.nonfinite import advice, is_finite, tell, watched
 from minicnn.safeguards.own_functions import call_with_copies
 from minicnn.safeguards.returned_loss import call_loss, require_number
 from minicnn.safeguards.user_code import is_own, name_of, plain_function
-from minicnn.training.sources import Examples, ExampleSource, labels_of, parts_of, predict_part
+from minicnn.training.sources import Examples, ExampleSource, labels_of, parts_of, predict_part, weights_of
 from minicnn.training.state import Loss, TrainingState
 from minicnn.training.weighting import WeightedLoss, pack
 from minicnn.validation import check_name
@@ -175,7 +175,7 @@ class Validation:
         if self.data is None:
             return {}
         data, state, ranks = self.data, self.state, self.ranks
-        y, weights = labels_of(data), data[2] if isinstance(data, tuple) and len(data) == 3 else None
+        y, weights = labels_of(data), weights_of(data)
         own = slice(len(y) * ranks.rank // ranks.size, len(y) * (ranks.rank + 1) // ranks.size)
         when = f"in the validation after epoch {state.epoch}, "
         compute = functools.partial(predict_part, data, self.predict, own)

@@ -1,6 +1,5 @@
 """The data of a fit: batches to train on, and what is set aside for validation."""
 
-from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,36 +10,9 @@ from minicnn.safeguards.inputs import check_classes, class_names, note_classes
 from minicnn.training.batch import Batches
 from minicnn.training.batches import make_batches
 from minicnn.training.inputs import check_data, check_validation
-from minicnn.training.sources import Examples, ExampleSource, is_source, labels_of
+from minicnn.training.sources import Examples, ExampleSource, SourceRows, is_source, labels_of
 from minicnn.training.weighting import check_class_weight, check_use
 from minicnn.validation import check_real, check_sample_weight
-
-
-class SourceRows:
-    """Some examples of a source, as a source of their own.
-
-    Parameters
-    ----------
-    source : ExampleSource
-        All examples.
-    rows : ndarray of int
-        The numbers of these.
-    """
-
-    def __init__(self, source: ExampleSource, rows: np.ndarray) -> None:
-        self.source, self.rows = source, rows
-        self.shape, self.y = (len(rows), *source.shape[1:]), source.y[rows]
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def batches(self, indices: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield examples and labels for each array of indices."""
-        return self.source.batches(self.rows[own] for own in indices)
-
-    def digest(self) -> str:
-        """Return a text that differs for other data."""
-        return f"{self.source.digest()} {len(self.rows)}"
 
 
 def prepare_data(
@@ -81,15 +53,10 @@ def split_data(
     data = check_data(x, y, model)
     labels = labels_of(data)
     rows, others = split_validation(labels, fraction, seed)
+    weights = None if sample_weight is None else check_sample_weight(sample_weight, len(labels))[others]
     if not isinstance(data, tuple):
-        if sample_weight is not None:
-            raise ValueError(
-                f"`validation_split` of a {type(x).__name__} cannot be used with `sample_weight`: give "
-                f"`validation_data`"
-            )
-        return rows, SourceRows(data, others)
-    weights = [] if sample_weight is None else [check_sample_weight(sample_weight, len(labels))[others]]
-    return rows, (data[0][others], labels[others], *weights)
+        return rows, SourceRows(data, others, weights)
+    return rows, (data[0][others], labels[others], *([] if weights is None else [weights]))
 
 
 def split_validation(y: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

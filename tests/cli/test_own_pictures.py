@@ -21,7 +21,7 @@ from minicnn.runs import (
     read_result,
     train,
 )
-from minicnn.training.splitting import SourceRows
+from minicnn.training.sources import SourceRows
 
 
 @pytest.fixture(scope="module")

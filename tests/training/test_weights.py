@@ -225,8 +225,9 @@ class Rows:
         return "rows"
 
 
-def test_a_source_is_split_and_weighted_by_classes_as_arrays_are():
-    options = {"validation_split": 0.2, "class_weight": {1: 3.0}}
+@pytest.mark.parametrize("sample_weight", [None, W], ids=["unweighted", "weighted"])
+def test_a_source_is_split_and_weighted_as_arrays_are(sample_weight):
+    options = {"validation_split": 0.2, "class_weight": {1: 3.0}, "sample_weight": sample_weight}
     expected = fit(**options)
     trainer = Trainer(net(), SGD(0.1), threads=1)
     trainer.fit(Rows(), epochs=2, batch_size=8, verbose=0, **options)
@@ -234,8 +235,6 @@ def test_a_source_is_split_and_weighted_by_classes_as_arrays_are():
     assert trainer.history.history == expected.history.history
     found = trainer.lr_find(Rows(), batch_size=8, steps=5, class_weight={1: 3.0})
     assert found == trainer.lr_find(X, Y, 8, steps=5, class_weight={1: 3.0})
-    with pytest.raises(ValueError, match="`validation_split` of a Rows cannot be used with `sample_weight`"):
-        trainer.fit(Rows(), validation_split=0.2, sample_weight=W)
     with pytest.raises(ValueError, match=r"needs arrays `x` and `y`; for batches, give `validation_data`"):
         trainer.fit([(X, Y, W)], validation_split=0.2)
 
