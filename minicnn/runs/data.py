@@ -21,7 +21,8 @@ from minicnn.runs.dataset import (
 )
 from minicnn.runs.inputs import pad_to
 from minicnn.saving.fingerprint import data_digest
-from minicnn.training.sources import SourceRows, is_source
+from minicnn.training.sources import is_source
+from minicnn.training.splitting import SourceRows
 
 _BLOCK = 1024  # pictures that are decoded at a time
 

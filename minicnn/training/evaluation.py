@@ -19,7 +19,8 @@ from minicnn.safeguards.nonfinite import advice, is_finite, tell, watched
 from minicnn.safeguards.own_functions import call_with_copies
 from minicnn.safeguards.returned_loss import call_loss, require_number
 from minicnn.safeguards.user_code import is_own, name_of, plain_function
-from minicnn.training.sources import Examples, ExampleSource, labels_of, parts_of, predict_part, weights_of
+from minicnn.training.sources import Examples, ExampleSource, labels_of, parts_of, predict_part
+from minicnn.training.splitting import weights_of
 from minicnn.training.state import Loss, TrainingState
 from minicnn.training.weighting import WeightedLoss, pack
 from minicnn.validation import check_name

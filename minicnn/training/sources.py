@@ -34,37 +34,6 @@ class ExampleSource(Protocol):
         ...
 
 
-class SourceRows:
-    """Some examples of a source, as a source of their own.
-
-    Parameters
-    ----------
-    source : ExampleSource
-        All examples.
-    rows : ndarray of int
-        The numbers of these.
-    sample_weight : ndarray, optional
-        Their weights in the loss of a validation.
-    """
-
-    def __init__(
-        self, source: ExampleSource, rows: np.ndarray, sample_weight: np.ndarray | None = None
-    ) -> None:
-        self.source, self.rows, self.sample_weight = source, rows, sample_weight
-        self.shape, self.y = (len(rows), *source.shape[1:]), source.y[rows]
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def batches(self, indices: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield examples and labels for each array of indices."""
-        return self.source.batches(self.rows[own] for own in indices)
-
-    def digest(self) -> str:
-        """Return a text that differs for other data."""
-        return f"{self.source.digest()} {len(self.rows)}"
-
-
 def is_source(data: Any) -> bool:
     """Return whether this is an `ExampleSource`."""
     return all(hasattr(data, name) for name in ("batches", "digest", "shape", "y"))
@@ -73,13 +42,6 @@ def is_source(data: Any) -> bool:
 def labels_of(data: ExampleSource | Examples) -> np.ndarray:
     """Return all labels."""
     return data[1] if isinstance(data, tuple) else data.y
-
-
-def weights_of(data: ExampleSource | Examples) -> np.ndarray | None:
-    """Return the weights of the examples to validate with; None if all count the same."""
-    if isinstance(data, SourceRows):
-        return data.sample_weight
-    return data[2] if isinstance(data, tuple) and len(data) == 3 else None
 
 
 def parts_of(data: ExampleSource | Examples, rows: slice) -> Iterator[np.ndarray]:

@@ -1,5 +1,6 @@
 """The data of a fit: batches to train on, and what is set aside for validation."""
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,47 @@ from minicnn.safeguards.inputs import check_classes, class_names, note_classes
 from minicnn.training.batch import Batches
 from minicnn.training.batches import make_batches
 from minicnn.training.inputs import check_data, check_validation
-from minicnn.training.sources import Examples, ExampleSource, SourceRows, is_source, labels_of
+from minicnn.training.sources import Examples, ExampleSource, is_source, labels_of
 from minicnn.training.weighting import check_class_weight, check_use
 from minicnn.validation import check_real, check_sample_weight
+
+
+class SourceRows:
+    """Some examples of a source, as a source of their own.
+
+    Parameters
+    ----------
+    source : ExampleSource
+        All examples.
+    rows : ndarray of int
+        The numbers of these.
+    sample_weight : ndarray, optional
+        Their weights in the loss of a validation.
+    """
+
+    def __init__(
+        self, source: ExampleSource, rows: np.ndarray, sample_weight: np.ndarray | None = None
+    ) -> None:
+        self.source, self.rows, self.sample_weight = source, rows, sample_weight
+        self.shape, self.y = (len(rows), *source.shape[1:]), source.y[rows]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def batches(self, indices: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield examples and labels for each array of indices."""
+        return self.source.batches(self.rows[own] for own in indices)
+
+    def digest(self) -> str:
+        """Return a text that differs for other data."""
+        return f"{self.source.digest()} {len(self.rows)}"
+
+
+def weights_of(data: ExampleSource | Examples) -> np.ndarray | None:
+    """Return the weights of the examples to validate with; None if all count the same."""
+    if isinstance(data, SourceRows):
+        return data.sample_weight
+    return data[2] if isinstance(data, tuple) and len(data) == 3 else None
 
 
 def prepare_data(

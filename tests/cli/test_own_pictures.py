@@ -21,7 +21,7 @@ from minicnn.runs import (
     read_result,
     train,
 )
-from minicnn.training.sources import SourceRows
+from minicnn.training.splitting import SourceRows
 
 
 @pytest.fixture(scope="module")
