@@ -10,9 +10,9 @@ from typing import Any
 # wider than a phone: on it, most pictures are replaced by a narrow one; the others, and tables, scroll.
 _NARROW = "(max-width: 40rem)"
 _STYLE = """\
-:root { color-scheme: light dark; --ink: #222; --ground: #fff; --faint: #ddd; --link: #00578a; }
+:root { color-scheme: light dark; --ink: #222; --ground: #fff; --faint: #ddd; --link: #00735c; }
 @media screen and (prefers-color-scheme: dark) {
-  :root { --ink: #e8e8e8; --ground: #16181b; --faint: #3a3e44; --link: #56b4e9; }
+  :root { --ink: #e8e8e8; --ground: #16181b; --faint: #3a3e44; --link: #35d0a5; }
 }
 * { box-sizing: border-box; }
 body { margin: 0 auto; padding: 1rem; max-width: 64rem; color: var(--ink); background: var(--ground);

@@ -68,8 +68,20 @@ def test_hues_are_those_of_the_specification():
     assert all(map(is_like_a_sign, ("tab:blue", "C1", "#E69F00")))
 
 
+def test_colours_of_signs_are_found(tmp_path):
+    file = tmp_path / "plot.py"
+    file.write_text(
+        "import matplotlib\n"
+        "ax.plot(x, color='#0072B2'); ax.bar(x, color='tab:orange'); ax.imshow(x, cmap='RdBu')\n"
+        "ax.plot(x, color='C0'); ax.plot(x, color='#009E73', label='blues'); ax.imshow(x, cmap='gray')\n"
+    )
+    assert hex_colours(file) == {"#0072B2"}
+    assert named_colours(file) == {"tab:orange", "RdBu", "C0"}
+
+
 def test_nothing_but_signs_has_the_colours_of_signs():
-    found = {path: hex_colours(path) for path in (*PYTHON, *PAGES)} | {p: named_colours(p) for p in PYTHON}
+    found = {path: hex_colours(path) for path in PAGES}
+    found |= {path: hex_colours(path) | named_colours(path) for path in PYTHON}
     assert {path: colours for path, colours in found.items() if colours} == {}
 
 
