@@ -21,6 +21,7 @@ def check_oblong(target: LayerUnderTest) -> None:
             target.layer, shape, target.seed, target.given_batch_size, layout=target.layout
         )
         other.start(target.check)
+        other.of_shape = f" of shape {shape}"
         try:
             if [p.shape for p in other.built.parameters()] != [p.shape for p in target.built.parameters()]:
                 continue

@@ -123,7 +123,7 @@ FOLLOWS: dict[str, tuple[str, ...]] = {
     ),
     "dtypes": ("float32", "finite"),
     "borrowed": ("aliasing", "modes", "cache", "examples", "accumulation", "linearity", "gradients"),
-    "accumulation": ("cache", "replicas", "steps", "gradients", "aliasing", "linearity"),
+    "accumulation": ("cache", "replicas", "steps", "gradients", "aliasing", "linearity", "modes"),
     "aliasing": ("modes", "replicas"),
     "cache": ("replicas", "steps", "examples", "batches", "gradients"),
     "replicas": ("steps", "batches", "examples"),

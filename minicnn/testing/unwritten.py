@@ -10,7 +10,7 @@ import numpy as np
 
 from minicnn.testing.layer_under_test import LayerUnderTest
 from minicnn.testing.passes import run
-from minicnn.testing.report import SAME, require_all_equal
+from minicnn.testing.report import SAME, note, require_all_equal
 
 FILLS = (3, 77)  # two contents of memory that was not written
 ALLOCATORS = ("empty", "empty_like")
@@ -37,6 +37,8 @@ def require_all_written(target: LayerUnderTest) -> None:
     x, dy = target.draw(), target.draw_dy()
     x[0] = 0.0
     x.reshape(len(x), -1)[1:, :: max(x[0].size // 2, 2)] = 0.0
+    target.drawn = f"normal and zeros, batch of {len(x)}{target.of_shape}"
+    note("the same with zeros, where memory is full of {} and of {} before", *FILLS)
     results = []
     for fill in FILLS:
         layer = target.fresh()
