@@ -6,6 +6,7 @@ from typing import overload
 from minicnn.layers._chain import Chain, repr_lists
 from minicnn.layers.base import Layer
 from minicnn.layers.summary import summary_table
+from minicnn.safeguards.claims import check_thread
 
 
 class Sequential(Chain):
@@ -31,6 +32,12 @@ class Sequential(Chain):
     >>> other = Sequential([*features, Dense(5)]).build((4,), rng=1)
     >>> other[0] is model[0], other.output_shape, features.predict(np.zeros((1, 4))).shape
     (True, (5,), (1, 8))
+
+    A layer can be replaced in place; `build` then makes the weights of the new one:
+
+    >>> model[-1] = Dense(5)
+    >>> model.build((4,), rng=1).output_shape
+    (5,)
     """
 
     def __init__(self, layers: Iterable[Layer] = ()) -> None:
@@ -62,6 +69,12 @@ class Sequential(Chain):
                 part.input_shape = None
         part.training = self.training
         return part
+
+    def __setitem__(self, index: int, layer: Layer) -> None:
+        if isinstance(index, slice):
+            raise TypeError("layers are replaced one by one; make a new Sequential of others")
+        check_thread(self)
+        self.layers[index] = Sequential([layer]).layers[0]  # which checks that it is a layer
 
     def __repr__(self) -> str:
         return f"Sequential({repr_lists(self.layers)})"

@@ -25,7 +25,8 @@ def layer_costs(model: Layer, layers: Sequence[Layer]) -> list[LayerCost]:
     """Return the cost of each of a built model's layers.
 
     Cached bytes are measured: a copy of the model runs forward on one example in training mode. An array
-    cached by two layers is counted for the first.
+    cached by two layers is counted for the first. If layers are frozen, it runs as in a fit, where what is
+    below the lowest trainable weight caches nothing.
 
     Examples
     --------
@@ -40,6 +41,8 @@ def layer_costs(model: Layer, layers: Sequence[Layer]) -> list[LayerCost]:
     # A copy, to leave BatchNorm's running statistics unchanged; both are copied at once, to stay one model.
     with reading(model):
         model, layers = copy.deepcopy((model, layers))
+    if any(parameter.frozen for parameter in model.parameters()):
+        model.needs_dx = False
     with np.errstate(all="ignore"):
         model.train()(np.zeros((1, *shape), model.dtype))
     seen: set[int] = set()

@@ -131,6 +131,23 @@ def test_an_exchanged_layer_is_noticed():
     assert model.build((2,)).predict(x).shape == (1, 6)
 
 
+def test_a_layer_is_replaced_in_place():
+    model = Sequential([Dense(4), ReLU(), Dense(3)]).build((2,), rng=0)
+    x, kernel = np.ones((1, 2), np.float32), model[0].kernel
+    model[-1] = Dense(5)
+    with pytest.raises(RuntimeError, match=r"layer 2 \(Dense\) was replaced.*call build\(\(2,\)\) again"):
+        model.predict(x)
+    model.build((2,), rng=1)
+    expected = np.maximum(x @ kernel.value + model[0].bias.value, 0) @ model[2].kernel.value
+    np.testing.assert_allclose(model.predict(x), expected, rtol=1e-6)
+    with pytest.raises(TypeError, match="must be a Layer object, got the class Dense"):
+        model[0] = Dense
+    with pytest.raises(TypeError, match="replaced one by one"):
+        model[:1] = [Dense(4)]
+    with pytest.raises(IndexError):
+        model[3] = Dense(4)
+
+
 def test_slices_are_models():
     model = net().build((6, 6, 2), rng=0, dtype=np.float64)
     x = np.random.default_rng(0).standard_normal((2, 6, 6, 2))

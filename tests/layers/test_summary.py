@@ -30,6 +30,14 @@ def test_summary_is_this_table():
     ]
 
 
+def test_frozen_layers_below_the_lowest_weight_cache_nothing():
+    model = Sequential([Dense(5), Dense(4), Dense(3)]).build((8,), rng=0)
+    model[:2].trainable = False
+    cached = [line.split()[-1] for line in model.summary().splitlines()[2:5]]
+    assert cached == ["0", "0", "16"]  # the input of the head, 4 floats of 4 bytes
+    assert all(layer.needs_dx for layer in model)
+
+
 def test_summary_of_no_layers_is_zeros():
     lines = Sequential().build((3,)).summary().splitlines()
     assert lines[0].startswith("layer  output shape")
