@@ -72,3 +72,15 @@ def test_readme_has_the_two_commands():
     train, test = (line for line in lines if line.startswith("python3 -m venv .venv && "))
     assert train.endswith(" .venv/bin/minicnn train")
     assert test.endswith(" .venv/bin/pytest")
+
+
+def test_additions_touch_few_files_which_are_where_contributing_says():
+    text = (ROOT / "CONTRIBUTING.md").read_text().split("## Additions\n")[1].split("\n## ")[0]
+    found = {}
+    for title, steps in re.findall(r"^\*\*(.*)\*\*\n\n((?:\d\. .*\n(?:   .*\n)*)+)", text, re.MULTILINE):
+        paths = re.findall(r"^\d\. `([^`]+)`", steps, re.MULTILINE)
+        found[title] = len(paths)
+        for path in map(Path, paths):
+            there = path.parent if path.stem in ("NAME", "FAMILY", "test_NAME") else path
+            assert (ROOT / there).exists(), path
+    assert found == {"An optimizer": 4, "A callback": 4, "A reader of data sets": 4, "A layer": 5}
