@@ -13,6 +13,7 @@ from minicnn.safeguards.claims import changing
 from minicnn.safeguards.global_random import no_global_random
 from minicnn.safeguards.nonfinite import is_finite
 from minicnn.safeguards.own_functions import check_first_batch
+from minicnn.safeguards.user_code import is_own
 from minicnn.training.accumulation import Accumulation
 from minicnn.training.batch import Batch
 from minicnn.training.evaluation import is_mean, metrics_of_batch, metrics_of_epoch
@@ -63,6 +64,12 @@ class Stepper(Session):
             logs = dict.fromkeys(names, math.nan)
         self.state.begin_epoch()
         return {name: logs[name] for name in names if name in logs}
+
+    def _own_steps(self) -> str:
+        """Return the names of those of these methods that are overridden."""
+        kind = type(self)
+        methods = kind.train_epoch, kind.train_step, kind.compute, kind.apply_gradients
+        return ", ".join(method.__qualname__ for method in methods if is_own(method))
 
     def train_step(self, batch: Batch) -> Mapping[str, float]:
         """Make one step of `fit`, and return its loss and metrics: override it to make it in another way.

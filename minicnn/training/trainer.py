@@ -13,7 +13,6 @@ from minicnn.layers.base import Layer
 from minicnn.losses import softmax_cross_entropy
 from minicnn.optimizers import Optimizer
 from minicnn.parallel.ranks import TIMEOUT, Ranks
-from minicnn.safeguards.user_code import is_own
 from minicnn.saving.checkpoints import CheckpointFolder
 from minicnn.training.batch import Augmentation
 from minicnn.training.batches import BatchSource
@@ -212,12 +211,12 @@ class Trainer(Predictor):
             called = [
                 callback for callback in [*called, shown] if self.ranks.rank == 0 or callback.every_rank
             ]
-            own = is_own(type(self).train_epoch) or is_own(type(self).train_step)
-            rehearse(self.state, batches.labels, validation_data, called, own_results=own)
+            own = self._own_steps()
+            rehearse(self.state, batches.labels, validation_data, called, own_results=bool(own))
             warn_of_rates(self.optimizer, epochs, batches.steps)
             self.state.begin_fit()
             fit = self.state, data_parallel, batches
-            checkpointer = Checkpointer(*fit, validation_data, folder, called) if folder else None
+            checkpointer = Checkpointer(*fit, validation_data, folder, called, own) if folder else None
             called = [*called, checkpointer] if checkpointer else called
             validation = Validation(validation_data, self.predict, self.state, self.ranks)
             return TrainingLoop(*fit, validation, called, checkpointer, self.train_epoch).run(epochs)

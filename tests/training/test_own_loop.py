@@ -209,6 +209,13 @@ def test_an_epoch_without_a_step_has_no_loss_and_is_no_improvement(tmp_path):
     np.testing.assert_equal(run(tmp_path / "a"), expected)
 
 
+def test_a_fit_that_resumes_without_the_override_is_told(tmp_path):
+    own(Twice, tmp_path, Interrupt(3))
+    message = r"not be bit-identical, because steps changed from Twice.train_epoch to none"
+    with pytest.warns(UserWarning, match=message):
+        own(Trainer, tmp_path)
+
+
 @pytest.mark.parametrize("kind", [LeavesOut, Twice])
 def test_an_override_by_hand_has_the_logs_of_fit(kind):
     by_fit, by_hand = make(kind), make(kind)

@@ -52,6 +52,8 @@ class Checkpointer(Callback):
         Entered by the caller in the first rank.
     callbacks : list of Callback
         Those whose state is saved.
+    own_steps : str
+        The methods of an epoch or a step that are the user's.
     """
 
     state: TrainingState
@@ -60,6 +62,7 @@ class Checkpointer(Callback):
     validation_data: ExampleSource | Examples | None
     folder: CheckpointFolder
     callbacks: list[Callback]
+    own_steps: str = ""
     every_rank: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -69,7 +72,7 @@ class Checkpointer(Callback):
         self.named_callbacks = dict(zip(names, self.callbacks, strict=True))
         size, batch_size, seed = self.batches.size, self.batches.batch_size, self.batches.seed
         self.fixed = {"examples": size, "batch_size": batch_size, "seed": seed}
-        fit = self.state, self.data_parallel, self.batches, self.validation_data
+        fit = self.state, self.data_parallel, self.batches, self.validation_data, self.own_steps
         self.fingerprint = self.ranks.broadcast(lambda: settings_of_fit(*fit))
         self.changed = ""  # how the settings differ from those of the checkpoint
 

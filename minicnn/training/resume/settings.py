@@ -14,15 +14,16 @@ def settings_of_fit(
     data_parallel: DataParallel,
     batches: Batches,
     validation_data: ExampleSource | Examples | None,
+    own_steps: str = "",
 ) -> dict[str, str]:
     """Return versions, machine, data and settings by name, each as a short text."""
-    model, optimizer = state.model, state.optimizer
-    rows = batches.rows
+    model, optimizer, rows = state.model, state.optimizer, batches.rows
     unusual = {
         "class_weight": batches.class_weight,
         "accumulate_steps": batches.accumulate_steps if batches.accumulate_steps > 1 else None,
         "validation_split": None if rows is None else data_digest(rows),
         "groups": optimizer.groups or None,
+        "steps": own_steps or None,
     }
     return fingerprint(
         threads=len(data_parallel.models),
