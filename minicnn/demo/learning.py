@@ -32,7 +32,7 @@ class Learning:
     trainings : sequence of Training
         One, or the two of a race.
     courtesy : Courtesy, optional
-        To give way to between two steps.
+        Whose answers go before steps, and before the pictures of those that watch.
     """
 
     def __init__(self, trainings: Sequence[Training], courtesy: Courtesy | None = None) -> None:
@@ -113,6 +113,7 @@ class Learning:
         while number > self._watchers - _WATCHERS and not self._closed:
             playing = self.playing  # before the look, so that the last one shows the pause
             self._refresh()
+            self._courtesy.give_way()
             yield self._shown(image)
             if not playing:
                 return

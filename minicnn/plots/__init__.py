@@ -3,7 +3,8 @@
 Each function draws on the given axes, or on a new figure, and returns the figure. None calls `show` or uses
 pyplot's global state, so they work without a display and in threads:
 `learning_curves(history).savefig("curves.png")`. The colors, text sizes and axes that all of them
-share are in `minicnn.plots.style`.
+share are in `minicnn.plots.style`. Blue and orange are signs there, positive and negative, and nothing else
+has them.
 """
 
 try:

@@ -11,6 +11,7 @@ from minicnn.plots.style import DPI, FAINT, INK, ORCHID, SMALL, TEAL, TEXT, WINE
 
 _NAMES = {"minicnn": "minicnn", "tensorflow": "TensorFlow", "keras": "Keras"}
 _COLOURS = {"minicnn": TEAL, "tensorflow": ORCHID, "keras": WINE}
+_MARKERS = {"minicnn": "o", "tensorflow": "s", "keras": "^"}
 # Each curve is thinner than the one below it, so that coinciding curves are all visible.
 _WIDTHS = {"minicnn": 6.0, "tensorflow": 3.2, "keras": 1.2}
 _COSTS = {
@@ -69,7 +70,8 @@ def _draw_differences(
     ]
     for name, style, label, values in [*lines, ("minicnn", "-", "own float64, in float32", rounding)]:
         x, y = range(1, len(values) + 1), [max(value, 1e-17) for value in values]
-        axes.plot(x, y, style, color=_COLOURS[name], linewidth=1.6, marker=lone_mark(values), label=label)
+        marks: dict[str, Any] = {"marker": _MARKERS[name], "markersize": 4, "markevery": max(len(y) // 8, 1)}
+        axes.plot(x, y, color=_COLOURS[name], linestyle=style, linewidth=1.6, label=label, **marks)
     axes.set_yscale("log")
     dress(axes, "Relative difference of minicnn's loss to ...", "step")
     # The free space is between the float32 and the float64 lines.

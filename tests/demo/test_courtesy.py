@@ -35,10 +35,8 @@ def test_a_training_goes_on_beside_answers_without_end(opened):
     learning = Learning([training], courtesy)
     with courtesy.answering():
         learning.command("epoch")
-        seen = learning.look(None)
-        while seen["playing"]:
-            seen = learning.look(None)
-    assert seen["nets"][0]["step"] == 4
+        *_, seen = learning.watch(None)
+    assert seen["nets"][0]["step"] == learning.look(None)["nets"][0]["step"] == 4
     learning.close()
 
 

@@ -24,7 +24,8 @@ function boxOf(canvas) {
   return boxes.get(canvas);
 }
 
-// curves: [{points: [[epoch, value], ...], colour, dashed}], the colour a CSS variable; most: the end of the scale,
+// curves: [{points: [[epoch, value], ...], colour, dashed, name}], the colour a CSS variable, the name, if there is one, at
+// the end of the curve; most: the end of the scale,
 // by default by the values.
 export function drawChart(canvas, curves, most = null) {
   const box = boxOf(canvas);
@@ -55,13 +56,18 @@ export function drawChart(canvas, curves, most = null) {
   Object.assign(context, { textAlign: "center", textBaseline: "alphabetic" });
   const every = roundUp(last / Math.max(2, Math.floor((wide - PAD.left) / TICK)));
   for (let tick = 1; tick * every <= last; tick++) context.fillText(`${+(tick * every).toPrecision(3)}`, x(tick * every), high - 5);
-  for (const { points: curve, colour, dashed } of curves) {
+  for (const { points: curve, colour, dashed, name } of curves) {
     const ink = style.getPropertyValue(colour);
     Object.assign(context, { strokeStyle: ink, fillStyle: ink, lineWidth: 1.8 });
     context.setLineDash(dashed ? [5, 4] : []);
     context.beginPath();
     curve.forEach(([epoch, value], i) => context[i ? "lineTo" : "moveTo"](x(epoch), y(value)));
     context.stroke();
+    if (name && curve.length) {
+      const [epoch, value] = curve.at(-1);
+      context.font = "bold 13px system-ui, sans-serif";
+      context.fillText(name, Math.max(PAD.left + 8, x(epoch) - 6), Math.max(14, y(value) - 6));
+    }
     if (dashed || curve.length === 1) {
       for (const [epoch, value] of curve) {
         context.beginPath();

@@ -67,7 +67,7 @@ export class NetPanel {
   curves({ train, test }, column) {
     const colour = COLOURS[this.name];
     const points = (curve) => curve.map((point) => [point[0] / this.described.steps_per_epoch, point[column]]);
-    return [{ points: points(train), colour }, { points: points(test), colour, dashed: true }];
+    return [{ points: points(train), colour, name: this.name }, { points: points(test), colour, dashed: true }];
   }
 
   showGradients(layers, dead) {
