@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from minicnn.validation import check_numbers
+
 
 class ForeignSwitch:
     """An attribute of another framework: setting it warns that it does nothing here, and says what does."""
@@ -63,7 +65,7 @@ class Parameter:
     stop_gradient = ForeignSwitch()
 
     def __init__(self, value: Any, trainable: bool = True) -> None:
-        value = np.array(value, order="C")
+        value = np.array(check_numbers(value, "value"), order="C")
         self._value = value if np.issubdtype(value.dtype, np.floating) else value.astype(np.float64)
         self._grad: np.ndarray | None = None
         self._trainable, self.frozen = trainable, False
@@ -85,7 +87,7 @@ class Parameter:
 
     @value.setter
     def value(self, new: Any) -> None:
-        new = np.asarray(new)
+        new = np.asarray(check_numbers(new, "value"))
         if new.shape != self.shape:
             raise ValueError(f"`value` must have the parameter's shape {self.shape}, got {new.shape}")
         self._value[...] = new

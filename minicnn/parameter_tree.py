@@ -12,6 +12,7 @@ import numpy as np
 
 from minicnn.parameter import Parameter
 from minicnn.safeguards.claims import changing, check_thread, is_trained_elsewhere, reading
+from minicnn.validation import check_numbers
 
 _CONTAINERS = (dict, list, tuple)
 
@@ -59,6 +60,7 @@ class ParameterTree:
         if len(weights) != len(named):
             raise ValueError(f"`weights` must have {len(named)} arrays, got {len(weights)}")
         for (name, parameter), value in zip(named, weights, strict=True):
+            check_numbers(value, name)
             if np.shape(value) != parameter.shape:
                 raise ValueError(f"{name!r} must have shape {parameter.shape}, got {np.shape(value)}")
         with changing(self):
@@ -73,7 +75,8 @@ class ParameterTree:
             if isinstance(found, ParameterTree):
                 yield from found._find(*kinds, prefix=f"{prefix}{name}.")
 
-    def _refuse_tied_weights(self) -> None:
+    def refuse_tied_weights(self) -> None:
+        """Raise ValueError if a weight or layer is held in two places, or two have the same name."""
         seen: dict[int, str] = {}
         names: set[str] = set()
         for name, part in self._find(Parameter, ParameterTree):

@@ -71,7 +71,14 @@ def check_numbers(array: Any, name: str) -> np.ndarray:
     Traceback (most recent call last):
     TypeError: `x` must be an array of numbers, got a masked array
     """
-    array = np.asanyarray(array)
+    try:
+        array = np.asanyarray(array)
+    except ValueError:  # a ragged list
+        raise ValueError(
+            f"`{name}` must be an array of numbers, got a {type(array).__name__} of parts of different shapes"
+        ) from None
+    if type(array) is np.matrix:
+        array = array.A
     ma = sys.modules.get("numpy.ma")  # without it there are no masked arrays
     masked = ma is not None and isinstance(array, ma.MaskedArray)
     if masked or array.dtype.kind not in "biuf":

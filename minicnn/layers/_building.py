@@ -89,7 +89,7 @@ def build_layer(
                 known = rules.output_shape(layer, shape)
                 layer.output_shape = known or layer.eval().forward(np.zeros((1, *shape), dtype)).shape[1:]
             if outermost:
-                layer._refuse_tied_weights()
+                layer.refuse_tied_weights()
     finally:
         layer.train(mode)
     return layer

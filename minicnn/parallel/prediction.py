@@ -10,8 +10,9 @@ from minicnn.layers._prediction import prediction_batch
 from minicnn.layers.base import Layer
 from minicnn.parallel.threads import blas_threads, resolve_threads
 from minicnn.safeguards.claims import reading
-from minicnn.safeguards.inputs import input_batches, share_notes
+from minicnn.safeguards.inputs import input_batches
 from minicnn.safeguards.nonfinite import watched
+from minicnn.safeguards.notes import share_notes
 from minicnn.safeguards.threads import current_thread, serve
 from minicnn.validation import check_examples, check_numbers
 

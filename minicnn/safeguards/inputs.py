@@ -6,15 +6,13 @@ is only cast, so numbers from 0 to 255 in another type train badly, without an e
 
 import itertools
 import math
-import warnings
-import weakref
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from minicnn.ops.scaling import to_float
+from minicnn.safeguards.notes import notes_of
 from minicnn.safeguards.user_code import is_own
 from minicnn.validation import check_numbers
 
@@ -22,30 +20,22 @@ _FEWEST = 64  # values of an example that may be an image
 _UNSCALED = 32  # images whose values are at least 0 and reach this have not been scaled
 _UNSCALED_SIGNED = 128  # the same, if some are negative
 _TINY = 1 / 64  # floats from 0 to less than this have been scaled twice
+_DARK = 16  # uint8 images of values below this use a small part of their range
+_CONTRAST = 0.01  # of the largest value: images whose values differ by less
+_HARDLY_DIFFER = "hardly differ"  # the kind of a warning, after which another of the scale would mislead
 _RATIO = 8  # of the largest value in the training to another: another scale, not another sample
 _FEW_CHANNELS = 4  # of images
 _SAMPLE = 32  # examples that are looked at
 _SEVERAL = 8  # examples, of which not all are blank or dark by chance
 
 
-@dataclass
-class _Noted:
-    """What is known of a model's inputs."""
-
-    trained_on: tuple[float, float] | None = None
-    classes: list[str] | None = None  # of the folder of pictures that it was trained on
-    warned: set[str] = field(default_factory=set)
-
-
-_noted: dict[int, _Noted] = {}  # by the id of a model, which need not be hashable
-
-
 def takes_bytes(model: Any) -> bool:
     """Return whether a model begins with a `Rescaling` of values from 0 to 255."""
-    return bool(getattr(_first_layer(model), "takes_bytes", False))
+    return bool(getattr(first_layer(model), "takes_bytes", False))
 
 
-def _first_layer(model: Any) -> Any:
+def first_layer(model: Any) -> Any:
+    """Return the innermost first layer of a model."""
     while isinstance(getattr(model, "layers", None), list) and model.layers:
         model = model.layers[0]
     return model
@@ -65,12 +55,6 @@ def input_batches(model: Any, x: np.ndarray, batch_size: int) -> Iterator[np.nda
         yield to_input(model, x[start : start + batch_size])
 
 
-def share_notes(model: Any, replicas: Iterable[Any]) -> None:
-    """Let replicas warn as one with their model."""
-    for replica in replicas:
-        _keep(replica, _notes(model))
-
-
 def class_names(source: Any) -> list[str] | None:
     """Return the names of the classes of a folder of pictures; None for other examples."""
     return getattr(source, "names", None)
@@ -78,7 +62,7 @@ def class_names(source: Any) -> list[str] | None:
 
 def note_classes(model: Any, names: list[str] | None) -> None:
     """Remember the classes that a model is trained on."""
-    _notes(model).classes = names
+    notes_of(model).classes = names
 
 
 def check_classes(source: Any, name: str, trained: list[str] | None) -> None:
@@ -96,7 +80,7 @@ def check_classes(source: Any, name: str, trained: list[str] | None) -> None:
 
 def trained_classes(model: Any) -> list[str] | None:
     """Return the classes that a model was trained on, if they are known."""
-    return _notes(model).classes
+    return notes_of(model).classes
 
 
 def _listed(names: list[str]) -> str:
@@ -108,24 +92,23 @@ def check_scale(model: Any, x: np.ndarray, name: str, training: bool = False) ->
     x = np.asarray(x)
     if x.size < _FEWEST * len(x) or not x.size or x.dtype.kind not in "iuf":
         return
-    notes, wants_bytes = _notes(model), takes_bytes(model)
+    notes, wants_bytes = notes_of(model), takes_bytes(model)
     # A layer of the user's may move the channels to the end.
-    if training and _looks_channels_first(x.shape) and not is_own(type(_first_layer(model))):
-        _warn(
-            notes,
+    if training and _looks_channels_first(x.shape) and not is_own(type(first_layer(model))):
+        notes.warn(
             "channels first",
             f"{name} has the shape {x.shape}, which looks like (N, C, H, W), but images are (N, H, W, C): "
             f"transpose them by `x.transpose(0, 2, 3, 1)`",
         )
     values = _range(x, wants_bytes)
-    trained_on = None if training else notes.trained_on
     # Features of a table may have outliers.
     ratios = (_RATIO, _RATIO if len(x) >= _SAMPLE else math.inf) if x.ndim == 4 else (math.inf, math.inf)
-    problem = _problem(name, x.dtype, values, wants_bytes, trained_on, ratios)
-    if problem:
-        _warn(notes, *problem)
-    if training:
-        notes.trained_on = values
+    problem = _problem(name, x.dtype, values, wants_bytes, notes.trained_range, ratios)
+    if problem and not (problem[0] == "unscaled" and _HARDLY_DIFFER in notes.warned):
+        notes.warn(*problem)
+    known = notes.trained_range
+    if training and math.isfinite(sum(values)) and (known is None or _differs(known, values, *ratios)):
+        notes.trained_range = values
 
 
 def _looks_channels_first(shape: tuple[int, ...]) -> bool:
@@ -175,10 +158,15 @@ def _problem(
 def check_content(model: Any, x: np.ndarray, name: str) -> None:
     """Warn if examples to train on hold hardly anything: one value, or hardly a part of their range."""
     x = np.asarray(x)
-    if x.size < _FEWEST * len(x) or len(x) < _SEVERAL or x.dtype.kind not in "iuf":
+    if len(x) < _SEVERAL or x.dtype.kind not in "iuf":
+        return
+    few = some_of(x)
+    if (few == few[0]).all() and not (few == few.flat[0]).all():
+        notes_of(model).warn("equal", f"all examples in {name} are the same")
+    if x.size < _FEWEST * len(x):
         return
     if problem := _faint(name, x, takes_bytes(model)):
-        _warn(_notes(model), *problem)
+        notes_of(model).warn(*problem)
 
 
 def some_of(x: np.ndarray) -> np.ndarray:
@@ -196,6 +184,16 @@ def _faint(name: str, x: np.ndarray, wants_bytes: bool) -> tuple[str, str] | Non
         return "bits", (
             f"{name} has uint8 values of 0 and 1 only, which are scaled as pixels are, to 0 and 1/255: pass "
             f"floats, `x.astype(np.float32)`, or multiply by 255"
+        )
+    if x.dtype == np.uint8 and high < _DARK:
+        return "bits", (
+            f"{name} has uint8 values from {low:g} to {high:g} only, a small part of 0 to 255, by which they "
+            f"are scaled: multiply by {255 // int(high)}"
+        )
+    if high - low < _CONTRAST * max(abs(low), abs(high)):
+        return _HARDLY_DIFFER, (
+            f"{name} has {x.dtype} values from {low:g} to {high:g}, which hardly differ: bring them to a "
+            f"scale of about 1, such as `(x - x.mean()) / x.std()`"
         )
     if x.dtype.kind == "f" and low >= 0 and high < _TINY:
         return "scaled twice", (
@@ -222,20 +220,3 @@ def _differs(trained: tuple[float, float], now: tuple[float, float], larger: flo
             return True  # standardized, and 0 to 1
     before, after = (max(-low, high) for low, high in (trained, now))
     return 0 < larger * before < after or 0 < smaller * after < before
-
-
-def _notes(model: Any) -> _Noted:
-    return _noted.get(id(model)) or _keep(model, _Noted())
-
-
-def _keep(model: Any, notes: _Noted) -> _Noted:
-    if id(model) not in _noted:
-        weakref.finalize(model, _noted.pop, id(model), None)
-    _noted[id(model)] = notes
-    return notes
-
-
-def _warn(notes: _Noted, kind: str, message: str) -> None:
-    if kind not in notes.warned:
-        notes.warned.add(kind)
-        warnings.warn(message, stacklevel=4)

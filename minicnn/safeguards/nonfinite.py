@@ -154,10 +154,11 @@ def _cause(model: Any, inputs: Callable[[], Iterable[np.ndarray]], harmless: boo
         _watch(layer, name)  # inner layers come first
     found = "a number overflowed"
     try:
-        for x in inputs():
-            if not is_finite(x):
-                return "predictions are not finite, since some inputs are not"
-            model(x)
+        with np.errstate(all="ignore"):  # a cast to float32 may overflow; layers are watched
+            for x in inputs():
+                if not is_finite(x):
+                    return "predictions are not finite, since some inputs are not"
+                model(x)
     except FoundError as error:
         found = str(error)
     if harmless:

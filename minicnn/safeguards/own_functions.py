@@ -78,7 +78,10 @@ def warn_of_gradient(loss: Callable[..., Any], predictions: np.ndarray, labels: 
 
 def _gradient_problem(loss: Callable[..., Any], predictions: np.ndarray, labels: np.ndarray) -> str:
     """Return what the gradient is instead of the derivative, along two random directions; nothing if none."""
-    if not np.any(call_loss(loss, predictions.copy(), labels.copy())[1]):
+    first, second = (call_loss(loss, predictions.copy(), labels.copy())[1] for _ in range(2))
+    if np.shares_memory(first, second):
+        return "an array that its next call overwrites, also one in another thread: return a new one"
+    if not np.any(second):
         return "zero for the whole first batch: nothing is learned from it"
     found = list(_slopes(loss, predictions, labels))
     sizes = [max(abs(own), abs(right)) for own, right in found]

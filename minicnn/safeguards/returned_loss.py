@@ -6,6 +6,7 @@ import numpy as np
 
 from minicnn.plural import counted
 from minicnn.safeguards.user_code import name_of
+from minicnn.validation import check_numbers
 
 
 def call_loss(loss: Any, predictions: np.ndarray, labels: Any) -> tuple[float, np.ndarray]:
@@ -21,6 +22,8 @@ def call_loss(loss: Any, predictions: np.ndarray, labels: Any) -> tuple[float, n
         raise TypeError(f"the loss {name} must return a pair (mean value, dpredictions), got {got}")
     value, dpredictions = result
     require_number(value, f"the loss {name} must return its mean as one number")
+    if isinstance(dpredictions, np.ndarray):
+        check_numbers(dpredictions, "dpredictions")  # none that are masked
     if not isinstance(dpredictions, np.ndarray) or dpredictions.dtype.kind != "f":
         got = getattr(dpredictions, "dtype", type(dpredictions).__name__)
         raise TypeError(f"the loss {name} must return dpredictions as an array of floats, got {got}")

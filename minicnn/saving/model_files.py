@@ -15,6 +15,7 @@ from minicnn.config.decoder import classes_by_name
 from minicnn.config.registry import custom_classes
 from minicnn.errors import FileFormatError
 from minicnn.layers import Layer
+from minicnn.safeguards.notes import check_range, notes_of
 from minicnn.saving.files import check_schema, parse_json, to_json
 from minicnn.saving.preprocessing import check_preprocessing
 from minicnn.saving.tensors import read_tensors
@@ -31,6 +32,7 @@ _SCHEMA = {
     "class_names": object,
     "preprocessing": object,
     "made_by": {str: object},
+    "input_range": object,
 }
 
 
@@ -45,6 +47,7 @@ def save_model(
 
     A layer of your own is saved by its class's name and its constructor's arguments, which `__init__` keeps
     under their own names; nothing else is asked of it. Its code is not saved: `load_model` needs the class.
+    The range of the inputs of the training is saved, too, so that the loaded model warns of another scale.
 
     Parameters
     ----------
@@ -96,6 +99,7 @@ def save_model(
             model.preprocessing if preprocessing is None else preprocessing, model.input_shape or ()
         ),
         "made_by": {**(model.made_by if made_by is None else made_by), **_versions()},
+        "input_range": notes_of(model).trained_range,
     }
     write_weights(model, path, to_json(content))
 
@@ -148,6 +152,7 @@ def read_model(path: str | os.PathLike[str], custom_layers: Iterable[type[Layer]
     try:
         content = parse_json(text)
         _check_version(content)
+        content.setdefault("input_range", None)  # files of earlier versions have none
         check_schema(content, _SCHEMA)
         model = Layer.from_config(content["architecture"], classes)
         build_by_rules(model, content["input_shape"], content["dtype"], tensors, seed)
@@ -155,6 +160,7 @@ def read_model(path: str | os.PathLike[str], custom_layers: Iterable[type[Layer]
         model.preprocessing = check_preprocessing(content["preprocessing"], model.input_shape or ())
         model.made_by = content["made_by"]
         _freeze(model, **content["frozen"])
+        notes_of(model).trained_range = check_range(content["input_range"])
     except (ValueError, TypeError, OverflowError, MemoryError, RecursionError) as error:
         raise FileFormatError(f"{path} cannot be loaded as a model: {error}") from error
     except Exception as error:

@@ -13,12 +13,14 @@ import numpy as np
 from minicnn.errors import noted
 from minicnn.parallel.ranks import Ranks
 from minicnn.safeguards.global_random import no_global_random
+from minicnn.safeguards.user_code import is_own
 from minicnn.training.sources import ExampleSource
 from minicnn.training.weighting import class_weights
 from minicnn.validation import check_int, check_numbers, check_sample_weight
 
 # As a string, since NumPy imports `np.random` when it is first used.
 Augmentation: TypeAlias = "Callable[[np.ndarray, np.random.Generator], np.ndarray]"
+_EARLY = 8  # steps in which the order of augmented images is looked at
 Part = tuple[np.ndarray, np.ndarray, np.ndarray | None]  # this rank's x, y and sample_weight
 
 
@@ -145,8 +147,12 @@ class Batches:
         x, y, weights = part
         if self.augment is not None and len(x):
             is_first = seeds[1:] == [0, 1, 0]  # of a training
+            is_early = seeds[1] == 0 and seeds[2] <= _EARLY and is_own(self.augment)
+            before = _digests(x) if is_early else []
             with no_global_random("`augment`") if is_first else contextlib.nullcontext():
                 x = _augmented(self.augment, x, np.random.default_rng(seeds))
+            if is_early:
+                _require_order(before, _digests(x))
         if self.class_weight is not None:
             by_class = class_weights(y, self.class_weight)
             weights = by_class if weights is None else weights * by_class
@@ -173,6 +179,19 @@ def _augmented(augment: Augmentation, x: np.ndarray, rng: np.random.Generator) -
             f"what `augment` returns must have the shape {x.shape} of what it was given, got {images.shape}"
         )
     return images
+
+
+def _digests(images: np.ndarray) -> list[int]:
+    return [hash(image.tobytes()) for image in images]
+
+
+def _require_order(before: list[int], after: list[int]) -> None:
+    """Raise ValueError if these are the same images in another order, which have other labels then."""
+    if before != after and sorted(before) == sorted(after):
+        raise ValueError(
+            "what `augment` returns must have the order of what it was given, since labels are not "
+            "reordered; the first axis counts the images, so `images[:, :, ::-1]` mirrors each"
+        )
 
 
 def _join_few(parts: list[tuple], count: int) -> list[tuple]:

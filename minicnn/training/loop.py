@@ -17,6 +17,7 @@ from minicnn.training.callbacks import Callback
 from minicnn.training.evaluation import Validation
 from minicnn.training.history import History
 from minicnn.training.resume.checkpointer import Checkpointer
+from minicnn.training.safeguards.finite import require_finite
 from minicnn.training.safeguards.single import warn_of_single_values
 from minicnn.training.state import TrainingState
 
@@ -52,7 +53,7 @@ class TrainingLoop:
     train_epoch: Callable[[Iterable[Batch]], Mapping[str, float]]
 
     def __post_init__(self) -> None:
-        self.ranks = self.data_parallel.ranks
+        self.ranks, self.checked = self.data_parallel.ranks, False
         self.is_whole = False  # whether all batches of the epoch were given
 
     def run(self, epochs: int) -> History:
@@ -88,7 +89,7 @@ class TrainingLoop:
                 return
             self.ranks.stage = f"epoch {state.epoch}, step {state.step}"
             self._notify("on_batch_begin", state.step)
-            if not state.optimizer.steps:
+            if not self.checked:
                 self._check_inputs(batch)
             with changing(state.model), state.giving(batch.size):
                 yield batch
@@ -120,10 +121,12 @@ class TrainingLoop:
             digest = data_digest(*batches.arrays), None if source is None else source.digest()
             ranks.assert_equal(digest, "all ranks must be given the same examples")
         state.model.set_weights(ranks.broadcast(state.model.get_weights))
+        require_finite(state, batches, self.validate.data)
         self.data_parallel.compares_next = True
 
     def _check_inputs(self, batch: Batch) -> None:
         """Warn if examples, or those to validate with, have hardly the values that they should have."""
+        self.checked = True
         model, arrays, augmented = self.state.model, self.batches.arrays, self.batches.augment is not None
         name, sample = "what `augment` returned" if augmented else "`x`", batch.x
         if arrays and not augmented and not isinstance(arrays[0], np.memmap):
@@ -131,7 +134,8 @@ class TrainingLoop:
         check_content(model, sample, name)
         check_scale(model, batch.x, name, training=True)
         self.validate.check_scale()
-        warn_of_single_values(model, batch.size)
+        if not self.state.optimizer.steps:
+            warn_of_single_values(model, batch.size)
 
     def _end_epoch(self, logs: Mapping[str, float]) -> None:
         """Check the weights, validate, and close the epoch."""

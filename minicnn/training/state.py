@@ -14,6 +14,7 @@ from minicnn.optimizers import Optimizer
 from minicnn.parallel.ranks import Ranks
 from minicnn.parameter import ForeignSwitch
 from minicnn.safeguards.nonfinite import nonfinite_weights
+from minicnn.safeguards.notes import check_range, notes_of
 from minicnn.safeguards.returned_loss import require_number
 from minicnn.training.history import History
 
@@ -84,6 +85,7 @@ class TrainingState:
     by_hand: bool = False
     has_batch: bool = False  # whether the loop has given a batch whose step may be recorded
     agreed_to_stop: bool = False  # of several ranks, none may stop alone
+    update_checked: bool = False  # whether the first step of this trainer was looked at
 
     stop_training = ForeignSwitch("set `stop = True` to end the fit after this step")
 
@@ -92,6 +94,7 @@ class TrainingState:
             raise TypeError(f"`model` must be a Layer object such as a Sequential, got {self.model!r}")
         if self.model.input_shape is None:
             raise RuntimeError("the model is not built: call build(input_shape) before training it")
+        self.model.refuse_tied_weights()
         for name, layer in (("the model", self.model), *self.model.named_layers()):
             if unfit := layer.unbuilt_part():
                 raise RuntimeError(
@@ -206,7 +209,13 @@ class TrainingState:
         """Return everything else, as JSON can hold it."""
         plain = {name: getattr(self, name) for name in _PLAIN}
         optimizer = {"steps": self.optimizer.steps, "lr_scale": self.optimizer.lr_scale}
-        return plain | {"history": asdict(self.history), "optimizer": optimizer}
+        known = notes_of(self.model).trained_range
+        input_range = None if known is None else list(known)
+        return plain | {
+            "history": asdict(self.history),
+            "optimizer": optimizer,
+            "input_range": input_range,
+        }
 
     def load(self, arrays: Mapping[str, np.ndarray], values: Mapping[str, Any]) -> None:
         """Take over what `arrays` and `values` returned; on an error nothing has changed.
@@ -222,3 +231,4 @@ class TrainingState:
         self.model.set_weights([arrays[f"model.{name}"] for name, _ in self.model.named_parameters()])
         vars(self).update({name: copy.copy(values[name]) for name in _PLAIN})
         self.history = History(**values["history"])
+        notes_of(self.model).trained_range = check_range(values["input_range"])

@@ -12,14 +12,13 @@ from minicnn.plural import counted
 from minicnn.safeguards.claims import changing
 from minicnn.safeguards.global_random import no_global_random
 from minicnn.safeguards.nonfinite import is_finite
-from minicnn.safeguards.own_functions import check_first_batch
 from minicnn.safeguards.user_code import is_own
 from minicnn.training.accumulation import Accumulation
 from minicnn.training.batch import Batch
 from minicnn.training.evaluation import is_mean, metrics_of_batch, metrics_of_epoch
 from minicnn.training.safeguards.diagnosis import nonfinite_error
+from minicnn.training.safeguards.first_step import check_first_results, watched_update
 from minicnn.training.session import Session
-from minicnn.training.state import Loss
 from minicnn.training.weighting import labels_for_loss
 
 
@@ -111,7 +110,7 @@ class Stepper(Session):
                     sums.add(*data_parallel.forward_backward(x, labels, batch.size))
             loss, predictions = sums.total()
             if before is not None and math.isfinite(loss):
-                self._check_first(data_parallel.loss, predictions, before, batch.sample_weight)
+                check_first_results(self.state, data_parallel.loss, batch, predictions, before)
             loss, results = self._reduce(parameters, loss, predictions, y, batch.size)
         finally:
             if not results:  # the step is not made, but forward has changed the statistics already
@@ -123,12 +122,6 @@ class Stepper(Session):
         if not all(map(is_mean, self.metrics.values())):
             self.state.output = predictions, y
         return results
-
-    def _check_first(
-        self, loss: Loss, predictions: np.ndarray, y: np.ndarray, weights: np.ndarray | None
-    ) -> None:
-        means = {name: metric for name, metric in self.metrics.items() if is_mean(metric)}
-        check_first_batch(loss, means, predictions, labels_for_loss(y, weights), y)
 
     def _reduce(
         self, parameters: list[Parameter], loss: float, predictions: np.ndarray, y: np.ndarray, size: int
@@ -152,6 +145,7 @@ class Stepper(Session):
         """Update the weights by their gradients, with the trainer's optimizer or another one."""
         data_parallel, optimizer = self._running(), optimizer or self.optimizer
         parameters = data_parallel.named_parameters if optimizer.groups else data_parallel.parameters[0]
-        with changing(self.model), np.errstate(all="ignore"):
+        watched = watched_update(self.state, optimizer, data_parallel.named_parameters)
+        with changing(self.model), watched, np.errstate(all="ignore"):
             # Weights that overflow are found in the next step or after the epoch.
             optimizer.step(parameters)

@@ -286,7 +286,7 @@ class Counts(Layer):
 
 
 def test_forward_may_change_weights_on_several_threads_only_in_a_batch_dependent_layer():
-    x, y = np.ones((8, 6), np.float32), np.zeros(8, int)
+    x, y = np.ones((8, 6), np.float32), np.arange(8) % 3
     for threads, declared in ((1, False), (2, False), (None, True)):
         layer = Counts()
         layer.batch_dependent = declared
@@ -327,7 +327,7 @@ class HoldsALock(Times):
 def test_a_model_that_cannot_be_copied_keeps_its_replicas(monkeypatch):
     monkeypatch.setattr(data_parallel, "SMALLEST_SHARD", 1)
     model = Sequential([HoldsALock(1.0), Dense(3)]).build((6,), rng=0)
-    Trainer(model, SGD(0.1), threads=2).fit(np.ones((8, 6), np.float32), np.zeros(8, int), epochs=3)
+    Trainer(model, SGD(0.1), threads=2).fit(np.ones((8, 6), np.float32), np.arange(8) % 3, epochs=3)
 
 
 def test_a_fit_that_raises_restores_the_blas_threads():

@@ -1,13 +1,28 @@
 """Which scale of examples a model takes, and what it says about others."""
 
 import gc
+import json
 import warnings
 
 import numpy as np
 import pytest
 
-from minicnn import SGD, Conv2D, Dense, Flatten, GlobalAveragePool2D, Layer, Rescaling, Sequential, Trainer
-from minicnn.safeguards import inputs
+from minicnn import (
+    SGD,
+    Conv2D,
+    Dense,
+    Flatten,
+    GlobalAveragePool2D,
+    Layer,
+    Rescaling,
+    Sequential,
+    Trainer,
+    load_model,
+    save_model,
+)
+from minicnn.errors import FileFormatError
+from minicnn.safeguards import notes
+from minicnn.saving.tensors import read_tensors, write_tensors
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.integers(0, 256, (12, 8, 8, 1), dtype=np.uint8), RNG.integers(0, 3, 12)
@@ -132,13 +147,13 @@ def test_a_model_that_standardizes_floats_gets_floats():
 
 def test_nothing_is_kept_of_models_that_are_gone():
     gc.collect()
-    before = len(inputs._noted)
+    before = len(notes._noted)
     model = Sequential([GlobalAveragePool2D()]).build((8, 8, 1), rng=0)
     model.predict(X)
-    assert len(inputs._noted) > before
+    assert len(notes._noted) > before
     del model
     gc.collect()
-    assert len(inputs._noted) <= before
+    assert len(notes._noted) <= before
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -188,7 +203,7 @@ def test_examples_that_hold_hardly_anything_are_warned_of(name):
     x, message = CONTENTS[name]
     model = Sequential([Flatten(), Dense(3)]).build(x.shape[1:], rng=0)
     with pytest.warns(UserWarning, match=message):
-        fit(Trainer(model, SGD(1e-9), threads=1), x)
+        fit(Trainer(model, SGD(1e-6), threads=1), x)
 
 
 @pytest.mark.filterwarnings("error")
@@ -233,3 +248,58 @@ def test_another_scale_is_warned_of_once_in_validation_and_prediction(trained, o
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         own.predict(other)
+
+
+@pytest.mark.parametrize(
+    ("then", "now"), [("standardized", "uint8"), ("floats", "unscaled"), ("uint8", "sixteenths")]
+)
+def test_a_loaded_model_knows_the_scale_of_its_training(tmp_path, then, now):
+    data = USUAL | {"unscaled": X.astype(np.float32), "sixteenths": UNIT * 16}
+    own = trainer()
+    fit(own, data[then])
+    save_model(own.model, tmp_path / "net.safetensors")
+    loaded = load_model(tmp_path / "net.safetensors")
+    save_model(loaded, tmp_path / "again.safetensors")
+    for model in (loaded, load_model(tmp_path / "again.safetensors")):
+        model.predict(data[then])
+        with pytest.warns(UserWarning, match="but the model was trained on|divide them by 255"):
+            model.predict(np.repeat(data[now], 3, axis=0))
+
+
+def test_a_fit_with_another_scale_than_the_first_is_told_also_after_loading(tmp_path):
+    own = trainer()
+    fit(own, USUAL["standardized"])
+    save_model(own.model, tmp_path / "net.safetensors")
+    fit(own, USUAL["standardized"] * 1.5)
+    for model in (own.model, load_model(tmp_path / "net.safetensors")):
+        with pytest.warns(UserWarning, match="`x` gives inputs from 0 to 1, but the model was trained on -1"):
+            fit(Trainer(model, SGD(1e-4), threads=1), X)
+
+
+def test_a_file_without_a_range_loads_and_a_wrong_range_is_refused(tmp_path):
+    own, path = trainer(), tmp_path / "net.safetensors"
+    fit(own, UNIT)
+    save_model(own.model, path)
+    tensors, text = read_tensors(path)
+    content = json.loads(text)
+    assert content["input_range"] == [float(UNIT.min()), float(UNIT.max())]
+    del content["input_range"]
+    write_tensors(path, tensors, json.dumps(content))
+    load_model(path).predict(USUAL["standardized"])
+    for wrong in ([1, 0], [0], "0 to 1", [0, True], [0, 1e999]):
+        write_tensors(path, tensors, json.dumps(content | {"input_range": wrong}))
+        with pytest.raises(FileFormatError, match="`input_range` must"):
+            load_model(path)
+
+
+def test_a_resumed_fit_knows_the_range_of_the_first_step(tmp_path):
+    dark = UNIT * np.linspace(0.5, 1, len(UNIT), dtype=np.float32).reshape(-1, 1, 1, 1)
+    files = []
+    for parts in ([4], [2, 4]):
+        folder = tmp_path / str(len(parts))
+        for epochs in parts:
+            own = trainer()
+            own.fit(dark, Y, epochs, 4, checkpoint=folder, verbose=0)
+        save_model(own.model, folder / "net.safetensors")
+        files.append((folder / "net.safetensors").read_bytes())
+    assert files[0] == files[1]

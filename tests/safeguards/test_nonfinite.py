@@ -76,7 +76,7 @@ CASES = {
         "^predictions are not finite, since some inputs are not$",
     ),
     "validation inputs": (
-        lambda: fit(validation=(np.full_like(X, np.nan), Y), rate=0.1),
+        lambda: fit(validation=(np.full(X.shape, 1e300), Y), rate=0.1),  # infinite in float32
         "in the validation after epoch 0, predictions are not finite, since some inputs are not$",
     ),
     "loss": (loss_only, "^the loss is inf, although all predictions are finite. If the model"),

@@ -27,6 +27,7 @@ from minicnn import (
     Parameter,
     ReduceLROnPlateau,
     ReLU,
+    Rescaling,
     SaveBest,
     Sequential,
     Sigmoid,
@@ -40,7 +41,7 @@ from minicnn.metrics import top_k_accuracy
 from minicnn.schedules import cosine, step_decay
 
 REFUSED = TypeError, ValueError, RuntimeError, OSError, FloatingPointError
-SMALL, MANY = 68, 306
+SMALL, MANY = 68, 344
 
 
 class Count(Callback):
@@ -389,6 +390,107 @@ def global_stream(p):
     p.augment = lambda x, rng: (x + np.random.normal(size=x.shape)).astype(np.float32)  # noqa: NPY002
 
 
+class OwnSoftmax(Layer):
+    def forward(self, x):
+        e = np.exp(x - x.max(axis=1, keepdims=True))
+        self.cache = y = e / e.sum(axis=1, keepdims=True)
+        return y * 1
+
+    def backward(self, dy):
+        y = self.cache
+        return y * (dy - (dy * y).sum(axis=1, keepdims=True))
+
+
+class OwnHead(Layer):
+    """A last layer with weights that ends with a softmax."""
+
+    def init_params(self, input_shape, rng):
+        self.dense, self.softmax = Dense(3).build(input_shape, rng), OwnSoftmax()
+        self.softmax.build((3,))
+
+    def forward(self, x):
+        return self.softmax(self.dense(x))
+
+    def backward(self, dy):
+        return self.dense.backward(self.softmax.backward(dy))
+
+
+def softmax_in_other_words(p):
+    p.loss, p.metrics, p.validation = softmax_cross_entropy, None, None
+    if p.y.ndim == 2:
+        p.y = p.y.argmax(axis=1)
+    ends = [[OwnSoftmax()], [Softmax(), Rescaling(2.0)], [Softmax(), Dropout(0.0)]]
+    end = p.rng.integers(4)
+    p.layers = [*p.layers[:-1], OwnHead()] if end == 3 else [*p.layers, *ends[end]]
+
+
+def not_finite(p):
+    wrong, row = p.rng.choice([np.nan, np.inf]), p.rng.integers(len(p.x))
+    if p.loss is mean_squared_error and p.rng.random() < 0.5:
+        p.y = np.array(p.y)
+        p.y[row, 1] = wrong
+        return
+    p.x = np.divide(p.x, 255) if p.x.dtype == np.uint8 else np.array(p.x)
+    p.x[row].flat[0] = wrong
+
+
+def equal_labels(p):
+    p.y = np.repeat(p.y[:1], len(p.y), axis=0)
+
+
+def equal_examples(p):
+    p.x = np.repeat(p.x[:1], len(p.x), axis=0)
+
+
+def hardly_different(p):
+    images = np.random.default_rng(0).random((len(p.x), 8, 8, 1))
+    levels = [(100, 0.1, "f4"), (0.5, 0.001, "f8"), (40_000, 300, "u2")]
+    low, width, kind = levels[p.rng.integers(3)]
+    use_images(p, (low + images * width).astype(kind))
+
+
+def another_order(p):
+    p.augment = [lambda x, rng: x[::-1], lambda x, rng: rng.permutation(x)][p.rng.integers(2)]
+
+
+class SkipsBiases(SGD):
+    def step(self, parameters):
+        super().step([p for p in parameters if p.value.ndim > 1])
+
+
+class CountsNothing(SGD):
+    def step(self, parameters):
+        for p in parameters:
+            p.value[...] -= 0.01 * p.grad
+
+
+def updates_too_little(p):
+    kinds = [SkipsBiases(0.01), CountsNothing(0.01), SGD(1e-12), Adam(1e-12), SGD(0.01, clip_norm=1e-12)]
+    p.optimizer = kinds[p.rng.integers(5)]
+
+
+def tied_later(p):
+    p.layers = [*p.layers, Dense(3), Dense(3)]
+
+    def prepare(trainer):
+        trainer.model[-1].kernel = trainer.model[-2].kernel
+
+    p.prepare = prepare
+
+
+def one_buffer(p):
+    loss, buffers = p.loss, {}
+    p.metrics, p.validation = None, None
+
+    def own(predictions, labels):
+        value, gradient = loss(predictions, labels)
+        buffer = buffers.setdefault((gradient.shape, gradient.dtype), np.empty_like(gradient))
+        buffer[...] = gradient
+        return value, buffer
+
+    p.loss = own
+
+
 MISTAKES = [
     change_labels,
     float_labels,
@@ -424,6 +526,15 @@ MISTAKES = [
     wrong_gradient,
     writes_into_arguments,
     global_stream,
+    softmax_in_other_words,
+    not_finite,
+    equal_labels,
+    equal_examples,
+    hardly_different,
+    another_order,
+    updates_too_little,
+    tied_later,
+    one_buffer,
 ]
 
 

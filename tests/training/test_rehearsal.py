@@ -141,7 +141,7 @@ def test_errors_of_the_users_functions_say_which_and_of_what_batch():
         fit(metrics={"own": broken})
     assert caught.value.__notes__ == ["in the metric 'own', given (40, 3) and (40,)"]
     model = Dense(3).build((4,), rng=0)
-    x, y = np.ones((20_000, 4), np.float32), np.zeros(20_000, int)
+    x, y = np.ones((20_000, 4), np.float32), np.arange(20_000) % 3
     with pytest.raises(KeyError) as caught:
         Trainer(model, SGD(), broken, threads=2, workers="threads").fit(x, y, 1, 20_000, verbose=0)
     assert caught.value.__notes__ == [

@@ -218,14 +218,15 @@ def test_divergence_is_named_and_no_warning_escapes():
 def test_a_batch_that_is_not_finite_is_named():
     x = np.full((4, 2), np.inf)
     with pytest.raises(FloatingPointError, match="the batch itself has non-finite values"):
-        Trainer(Dense(2).build((2,)), SGD()).fit(x, np.zeros(4, int))
+        Trainer(Dense(2).build((2,)), SGD()).fit([(x, np.arange(4) % 2)])
 
 
 @pytest.mark.parametrize("weight", [None, np.ones(4)])
 def test_labels_that_are_not_finite_are_named(weight):
     trainer = Trainer(Dense(2).build((2,)), SGD(), mean_squared_error)
+    batch = (np.ones((4, 2)), np.full((4, 2), np.nan), *([] if weight is None else [weight]))
     with pytest.raises(FloatingPointError, match=r"the labels of the batch have non-finite values$"):
-        trainer.fit(np.ones((4, 2)), np.full((4, 2), np.nan), sample_weight=weight, verbose=0)
+        trainer.fit([batch], verbose=0)
 
 
 @pytest.mark.parametrize(
@@ -514,6 +515,6 @@ def test_the_history_survives_an_interrupt():
 
     trainer = Trainer(Dense(2).build((3,), rng=0), SGD(), threads=1)
     with pytest.raises(KeyboardInterrupt):
-        trainer.fit(np.zeros((8, 3)), np.zeros(8, int), 5, callbacks=[Interrupt()], verbose=0)
+        trainer.fit(np.zeros((8, 3)), np.arange(8) % 2, 5, callbacks=[Interrupt()], verbose=0)
     assert trainer.history.epoch == [0, 1]
     assert len(trainer.history.history["loss"]) == 2

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from minicnn.errors import FileFormatError
+from minicnn.safeguards.notes import check_range
 from minicnn.saving.files import check_schema
 from minicnn.training.batch import Batches
 from minicnn.validation import check_int, check_real
@@ -24,6 +25,7 @@ _SCHEMA = {
     "optimizer": {"steps": int, "lr_scale": float},
     "generators": [[dict]],
     "callbacks": {str: dict},
+    "input_range": object,
 }
 
 
@@ -37,7 +39,9 @@ def file_format_error(message: str) -> Iterator[None]:
 
 
 def check_values(values: dict[str, Any]) -> None:
-    """Raise unless these are the values that a checkpoint has."""
+    """Raise unless these are the values that a checkpoint has; an older one has no range of inputs."""
+    values.setdefault("input_range", None)
+    check_range(values["input_range"])
     check_schema(values, _SCHEMA)
     if not all(map(str.isidentifier, values["fingerprint"])):
         raise ValueError("the fingerprint must have names")

@@ -16,7 +16,7 @@ from minicnn.safeguards.user_code import is_own
 from minicnn.suggestions import did_you_mean
 from minicnn.training.callbacks.base import Callback
 from minicnn.training.evaluation import Metric, is_mean, score
-from minicnn.training.safeguards.last_layer import warn_of_labels
+from minicnn.training.safeguards.last_layer import warn_of_constant_labels, warn_of_labels
 from minicnn.training.sources import Examples, ExampleSource, labels_of
 from minicnn.training.state import Loss, TrainingState
 
@@ -68,6 +68,7 @@ def rehearse(
     functions = state.loss, metrics
     if labels is not None:
         warn_of_labels(state.model, state.loss, labels)
+        warn_of_constant_labels(labels)
         _try_labels("y", state, labels, *_builtin(*functions))
         _try_metrics(state, labels, {name: m for name, m in metrics.items() if not is_mean(m)})
     if validation_data is not None:
