@@ -5,7 +5,7 @@ shape and dtype of the predictions, ready for `model.backward`. Softmax and sigm
 loss: combined with the logarithm they stay finite where each alone would overflow.
 
 With weights w of the N examples, the value is sum(w * loss of each) / N, as in Keras; an example of weight 0
-has no influence, whatever its loss.
+has no influence, whatever its loss, also if that is infinite or NaN. Labels must be valid nevertheless.
 """
 
 from typing import Any
@@ -30,14 +30,17 @@ def softmax_cross_entropy(
     Parameters
     ----------
     logits : ndarray of float, shape (N, K)
-        Output of the last layer, without softmax; values of 1e4 and more are safe.
+        Output of the last layer, without softmax; values of 1e4 and more are safe. -inf excludes a class from
+        an example: the loss is that without the class, and infinite if its label has a part of it. A row of
+        -inf only, or with inf, which is an overflow rather than certainty, gives NaN, so that a fit ends.
     labels : array_like, shape (N,) or (N, K)
         Class indices (integers), or rows of probabilities: one-hot or soft.
     sample_weight : array_like, shape (N,), optional
         A weight for each example, not negative.
     label_smoothing : float
         In [0, 1): that part of each label is spread evenly over all classes, so that the net is not driven
-        towards infinite logits (Szegedy et al. 2016). In a trainer:
+        towards infinite logits (Szegedy et al. 2016); as in Keras, also over an excluded class, so that the
+        loss is infinite. In a trainer:
         `loss=functools.partial(softmax_cross_entropy, label_smoothing=0.1)`.
 
     Returns
@@ -137,7 +140,8 @@ def binary_cross_entropy_with_logits(
     Parameters
     ----------
     logits : ndarray of float, shape (N, ...)
-        Output of the last layer, without sigmoid; values of 1e4 and more are safe.
+        Output of the last layer, without sigmoid; values of 1e4 and more are safe. An infinite one costs
+        nothing if the label is 1 for inf, or 0 for -inf, else it is infinite.
     labels : array_like, same shape
         0 and 1, or probabilities between them.
     sample_weight : array_like, shape (N,), optional

@@ -18,7 +18,8 @@ __all__ = ["accuracy", "confusion_matrix", "macro_f1", "macro_precision", "macro
 def accuracy(predictions: np.ndarray, labels: Any) -> float:
     """Return the fraction of examples whose highest score is that of the label.
 
-    Keras's `SparseCategoricalAccuracy` and `CategoricalAccuracy`: the first of tied scores counts.
+    Keras's `SparseCategoricalAccuracy` and `CategoricalAccuracy`: the first of tied scores counts. A row
+    with NaN is wrong, here and in all metrics of this module.
 
     Parameters
     ----------
@@ -48,7 +49,8 @@ def accuracy(predictions: np.ndarray, labels: Any) -> float:
 def top_k_accuracy(predictions: np.ndarray, labels: Any, k: int = 5) -> float:
     """Return the fraction of examples in which fewer than `k` classes score higher than the label.
 
-    Keras's `SparseTopKCategoricalAccuracy`: a tie with the label does not count against it.
+    Keras's `SparseTopKCategoricalAccuracy`: a tie with the label does not count against it. A class
+    that is excluded by -inf is never among the top.
 
     Parameters
     ----------
@@ -77,9 +79,9 @@ def top_k_accuracy(predictions: np.ndarray, labels: Any, k: int = 5) -> float:
     if k > classes:
         raise ValueError(f"`k` must be at most {classes}, the number of classes, got {k}")
     own = scores[np.arange(n), truth]
-    # Counted as "not lower or equal": a label whose score is NaN is never in the top k.
+    # Counted as "not lower or equal", so that NaN counts as higher.
     higher = classes - (scores <= own[:, None]).sum(axis=1)
-    return float((higher < k).mean())
+    return float(((higher < k) & (own > -np.inf)).mean())
 
 
 def macro_precision(predictions: np.ndarray, labels: Any) -> float:
@@ -200,6 +202,8 @@ def _class_indices(labels: np.ndarray, classes: int) -> np.ndarray:
             raise ValueError(
                 f"a column of labels must be binary, 0 or 1, got {wrong}; class indices must have shape (N,)"
             )
+        if np.isnan(labels).any():
+            raise ValueError("rows of scores or labels must not have NaN: they have no highest class")
         labels = _predicted_classes(labels)
     return check_class_indices(labels, classes)
 
@@ -222,10 +226,12 @@ def _class_count(side: np.ndarray) -> int:
 
 
 def _counts(predictions: Any, labels: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return for each class how many examples were found rightly, predicted, and are of the class."""
+    """Return for each class how many examples were found rightly, predicted, and are of it; NaN is none."""
     scores, truth = _scores_and_truth(predictions, labels)
-    matrix = confusion_matrix(truth, _predicted_classes(scores), _class_count(scores))
-    return np.diag(matrix), matrix.sum(axis=0), matrix.sum(axis=1)
+    classes, known = _class_count(scores), ~np.isnan(scores).any(axis=1)
+    guess, right = _predicted_classes(scores)[known], truth[known]
+    found, predicted = (np.bincount(each, minlength=classes) for each in (right[guess == right], guess))
+    return found, predicted, np.bincount(truth, minlength=classes)
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

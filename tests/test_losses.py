@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from minicnn import SGD, Dense, Trainer
 from minicnn.losses import binary_cross_entropy_with_logits, mean_squared_error, softmax_cross_entropy
+from minicnn.parallel import data_parallel
 
 LOSSES = [softmax_cross_entropy, mean_squared_error, binary_cross_entropy_with_logits]
 
@@ -228,3 +230,67 @@ def test_an_example_of_weight_0_has_no_influence_whatever_its_predictions(loss, 
     assert got == pytest.approx(expected)
     np.testing.assert_allclose(found, gradient)
     np.testing.assert_array_equal(found[[1, 4]], 0)
+
+
+@given(st.integers(0, 2**32 - 1), st.booleans())
+def test_an_excluded_class_is_as_one_that_does_not_exist(seed, soft):
+    rng = np.random.default_rng(seed)
+    n, classes, excluded = 4, 5, rng.integers(5)
+    logits, rest = rng.normal(size=(n, classes)) * 3, np.arange(classes) != excluded
+    logits[:, excluded] = -np.inf
+    rows = np.zeros((n, classes))
+    rows[:, rest] = rng.dirichlet(np.ones(classes - 1), n) if soft else np.eye(4)[rng.integers(4, size=n)]
+    labels = rows if soft or rng.random() < 0.5 else rows.argmax(axis=1)
+    weights = rng.random(n) * rng.integers(0, 2, n)
+    loss, dlogits = softmax_cross_entropy(logits, labels, weights)
+    expected, derivative = softmax_cross_entropy(logits[:, rest], rows[:, rest], weights)
+    assert loss == pytest.approx(expected, rel=1e-12, abs=1e-12)
+    np.testing.assert_allclose(dlogits[:, rest], derivative, atol=1e-12)
+    assert not dlogits[:, excluded].any()
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_what_infinite_logits_mean_for_the_cross_entropy(smoothing):
+    def loss(row, label, weight=1.0):
+        with np.errstate(invalid="ignore"):
+            return softmax_cross_entropy(np.array([row, [0.0, 0.0, 0.0]]), [label, 0], [weight, 1], smoothing)
+
+    inf = np.inf
+    assert loss([-inf, 0.0, 0.0], 0)[0] == inf  # the excluded class is the label
+    assert np.isfinite(loss([-inf, 0.0, 0.0], 1)[0]) == (smoothing == 0)
+    for row, label in (([inf, 0.0, 0.0], 0), ([inf, inf, 0.0], 0), ([-inf] * 3, 1), ([np.nan, 0.0, 0.0], 1)):
+        assert np.isnan(loss(row, label)[0])
+    for row in ([-inf, 0.0, 0.0], [inf, 0.0, 0.0], [-inf] * 3, [np.nan] * 3):
+        value, derivative = loss(row, 0, weight=0.0)
+        assert value == pytest.approx(np.log(3) / 2)
+        assert not derivative[0].any()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_labels_of_weight_0_may_be_missing_in_a_fit(threads, monkeypatch):
+    monkeypatch.setattr(data_parallel, "SMALLEST_SHARD", 1)
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(12, 4)).astype(np.float32), rng.normal(size=(12, 2)).astype(np.float32)
+    weights, missing = np.arange(12) % 3 / 2, y.copy()
+    missing[weights == 0] = np.nan
+    found = []
+    for labels in (y, missing):
+        model = Dense(2).build((4,), rng=0)
+        trainer = Trainer(model, SGD(0.1), mean_squared_error, threads=threads, workers="threads")
+        validation = x, labels, weights
+        history = trainer.fit(
+            x, labels, 2, 4, sample_weight=weights, validation_data=validation, verbose=0
+        ).history
+        found.append((history, trainer.evaluate(x, labels, sample_weight=weights), model.get_weights()))
+    assert found[0][:2] == found[1][:2]
+    assert all(map(np.array_equal, found[0][2], found[1][2]))
+    weights[0] = 1.0
+    with pytest.raises(
+        ValueError, match=r"^`y` has NaN or infinite values in 1 example of 12, .* number 0: rem"
+    ):
+        Trainer(Dense(2).build((4,)), SGD(), mean_squared_error).fit(x, missing, sample_weight=weights)
+    x[5] = np.inf
+    with pytest.raises(
+        ValueError, match=r"^`x` has NaN or infinite values in 1 example of 12, .* number 5: rem"
+    ):
+        Trainer(Dense(2).build((4,)), SGD(), mean_squared_error).fit(x, y, sample_weight=weights)

@@ -3,7 +3,15 @@ import functools
 import numpy as np
 import pytest
 
-from minicnn.metrics import METRICS, accuracy, confusion_matrix, macro_f1, top_k_accuracy
+from minicnn.metrics import (
+    METRICS,
+    accuracy,
+    confusion_matrix,
+    macro_f1,
+    macro_precision,
+    macro_recall,
+    top_k_accuracy,
+)
 
 SCORES = np.array([[0.1, 0.7, 0.2], [0.5, 0.1, 0.4], [0.3, 0.3, 0.4], [0.2, 0.5, 0.3]])
 
@@ -161,3 +169,22 @@ def test_infinite_scores_rank_as_very_large_ones(infinite):
             some = {"k": 2} if metric is top_k_accuracy else {}
             assert metric(scores, labels, **some) == metric(finite, labels, **some)
         assert np.array_equal(confusion_matrix(labels, scores), confusion_matrix(labels, finite))
+
+
+def test_a_row_with_nan_is_found_in_no_class():
+    scores = np.array([[np.nan, 1.0], [0.0, 1.0], [2.0, np.nan], [1.0, 0.0]])
+    labels = [0, 1, 1, 0]
+    assert macro_recall(scores, labels) == (1 / 2 + 1 / 2) / 2
+    assert macro_precision(scores, labels) == 1.0
+    assert macro_f1(scores, labels) == pytest.approx(2 / 3)
+    assert macro_recall(np.array([[np.nan], [1.0]]), [0, 1]) == 1 / 2  # a column of binary logits
+    with pytest.raises(ValueError, match="must not have NaN"):
+        confusion_matrix(labels, scores)
+    with pytest.raises(ValueError, match="must not have NaN"):
+        accuracy(np.zeros((1, 2)), [[np.nan, 1.0]])
+
+
+def test_a_label_that_is_excluded_is_never_among_the_top():
+    scores = np.array([[-np.inf, -np.inf, 1.0, 0.0]] * 2)
+    assert top_k_accuracy(scores, [0, 3], k=3) == 0.5  # as TensorFlow's in_top_k
+    assert accuracy(scores, [2, 0]) == 0.5

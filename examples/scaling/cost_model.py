@@ -62,7 +62,7 @@ def measure(name: str, repeats: int | None = None) -> Costs:
     make, shape, sizes = MODELS[name]
     repeats = repeats or (60 if name == "lenet5" else 6)
     model = make().build(shape, rng=0)
-    optimizer, parameters = SGD(lr=1e-9, momentum=0.9), model.parameters()
+    optimizer, parameters = SGD(lr=1e-6, momentum=0.9), model.parameters()
     trainer = Trainer(model, optimizer, threads=1, metrics={})
     rng, seconds = np.random.default_rng(0), []
     for size in sizes:

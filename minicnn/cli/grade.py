@@ -17,10 +17,14 @@ initializer he_normal, and three training steps by Adam. This needs TensorFlow: 
 'minicnn-numpy[tensorflow]'. Since version 2.16 it has no tf.layers: Conv2D, MaxPooling2D,
 AveragePooling2D, Flatten and Dense are provided.
 
-A file can import what lies beside it: it runs in a copy of its folder (at most 500 files, 32 MB). It runs in
-a process of its own, which gets inputs and returns arrays; expected results are computed and compared
-outside. Where Linux has user namespaces, it has no network and can write into its copy only; elsewhere, only
-time, memory and the like are limited."""
+A file can import what lies beside it: it runs in a copy of its folder (at most 500 files, 32 MB). Solutions
+of others, which define the same functions, are left out, unless the file needs them; the report says so.
+NumPy and other libraries can be imported, but none that have the answer (minicnn, SciPy, PyTorch, ...;
+TensorFlow only for lenet5).
+
+It runs in a process of its own, which gets inputs and returns arrays; expected results are computed and
+compared outside. Where Linux has user namespaces or Landlock, it has no network, can start no programs, and
+can read and write none of your files but its copy; elsewhere, only time, memory and the like are limited."""
 _EXAMPLE = "minicnn grade solution.py\nminicnn grade students/ --csv verdicts.csv"
 _MEMORY = 2048  # MB
 

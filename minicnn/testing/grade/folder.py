@@ -4,10 +4,13 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 
+from minicnn.testing.grade.signatures import EXERCISES
+
 _MAIN = re.compile(r"(\d+-)?main(_\d+)?\.py")  # of the course: programs that call a solution
+_DEFINITION = re.compile(rf"^\s*def\s+({'|'.join(EXERCISES)})\s*\(".encode(), re.MULTILINE)
 _LARGEST_FILE, _LARGEST_FOLDER, _MOST_FILES = 8 << 20, 32 << 20, 500
 
 
@@ -40,11 +43,32 @@ def unreadable(path: Path) -> str:
     return "" if os.access(path, os.R_OK) else "cannot be read: Permission denied"
 
 
-def copy_folder(path: Path, target: Path) -> str:
+def rivals(path: Path) -> dict[Path, list[str]]:
+    """Return the files beside a solution that define functions which it has to define, and their names.
+
+    Those of a file that takes its functions from elsewhere may be any.
+    """
+    own = _defined(path) or set(EXERCISES)
+    others = (each for each in sorted(path.parent.glob("*.py")) if each != path and not unreadable(each))
+    found = {each: sorted(_defined(each) & own, key=EXERCISES.index) for each in others}
+    return {each: names for each, names in found.items() if names}
+
+
+def mentions(path: Path, other: Path) -> bool:
+    """Return whether a file has the name of another, as it must to import it."""
+    return other.stem.encode() in path.read_bytes()
+
+
+def _defined(path: Path) -> set[str]:
+    return {name.decode() for name in _DEFINITION.findall(path.read_bytes())}
+
+
+def copy_folder(path: Path, target: Path, without: Container[Path] = ()) -> str:
     """Copy a file and what lies beside it, up to 500 files and 32 MB; return its name in the copy."""
     target.mkdir(parents=True)
     room, folder = _LARGEST_FOLDER, path.parent
-    for count, (source, size) in enumerate(_neighbours(folder)):
+    neighbours = (each for each in _neighbours(folder) if each[0] not in without)
+    for count, (source, size) in enumerate(neighbours):
         room -= size
         if room < 0 or count == _MOST_FILES:
             break

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from minicnn.testing.grade.compare import case_text
-from minicnn.testing.grade.folder import copy_folder, solutions, unreadable
+from minicnn.testing.grade.folder import copy_folder, mentions, rivals, solutions, unreadable
 from minicnn.testing.grade.isolation import best_isolation
 from minicnn.testing.grade.lenet5 import LIBRARIES, grade_lenet5, needs_tensorflow, without_tensorflow
 from minicnn.testing.grade.process import EndedError, Solution
@@ -33,8 +33,10 @@ def grade_all(path: str, timeout: float = 60.0, memory: int = MEMORY) -> Iterato
 def grade(path: str, timeout: float = 60.0, memory: int = MEMORY) -> Grade:
     """Test the functions of a file: the textbook's against `minicnn.functional`, `lenet5` against `minicnn`.
 
-    The file runs in a process of its own, which gets the inputs and returns arrays. It cannot write outside
-    a copy of its folder where the system has user namespaces; `isolation.protection` says what holds here.
+    The file runs in a process of its own, which gets the inputs and returns arrays. It can neither read nor
+    write your files, but for a copy of its folder, where Linux has user namespaces or Landlock;
+    `isolation.protection` says what holds here. Files beside it that define the same functions are left out
+    of the copy, unless it needs them, and then the grade has a note.
 
     Parameters
     ----------
@@ -61,12 +63,28 @@ def grade(path: str, timeout: float = 60.0, memory: int = MEMORY) -> Grade:
     problem = unreadable(file) or without_tensorflow(file)
     if problem:
         return Grade(path, problem)
+    others = rivals(file)
+    result = _grade(file, path, timeout, memory, [*others])
+    used = [each for each in others if mentions(file, each)]
+    if used and not result.passed:
+        result = _grade(file, path, timeout, memory, [])
+        defines = [f"{each.name}, which defines {', '.join(others[each])}, too" for each in used]
+        result.note = f"it needs what lies beside it: {'; '.join(defines)}" * result.passed
+    if needs_tensorflow(file) and result.functions.keys() - {"lenet5"}:
+        result.note += (
+            "; " * bool(result.note) + "it imports TensorFlow, which can compute the textbook functions"
+        )
+    return result
+
+
+def _grade(file: Path, path: str, timeout: float, memory: int, without: list[Path]) -> Grade:
+    """Grade a file in a copy of its folder without some of the files there."""
     result = Grade(path)
     pending = list(EXERCISES)
     while pending and not result.problem:
         # A function that hangs or ends the process fails; those after it run in a new process.
         try:
-            with _running(file, timeout, memory) as (solution, loaded):
+            with _running(file, timeout, memory, without) as (solution, loaded):
                 pending = _grade_functions(solution, loaded, pending, result)
         except OSError as error:  # a full disk, too many processes; the next file may have better luck
             result.problem = f"could not be graded: {error.strerror}"
@@ -79,10 +97,12 @@ def _check_timeout(timeout: float) -> None:
 
 
 @contextmanager
-def _running(file: Path, timeout: float, memory: int) -> Iterator[tuple[Solution | None, Reply]]:
+def _running(
+    file: Path, timeout: float, memory: int, without: list[Path]
+) -> Iterator[tuple[Solution | None, Reply]]:
     """Yield the process of a file, if it could be started, and what came of importing the file."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
-        name = copy_folder(file, Path(scratch, "folder"))
+        name = copy_folder(file, Path(scratch, "folder"), without)
         isolation = best_isolation(memory)
         try:
             if needs_tensorflow(file):

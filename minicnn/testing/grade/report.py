@@ -21,11 +21,14 @@ class Grade:
         Why no function could be tested, in one sentence; empty otherwise.
     functions : dict of Verdict
         For each function that the file defines, its verdict.
+    note : str
+        What to look at in the file, although its results are right; empty if nothing.
     """
 
     path: str
     problem: str = ""
     functions: dict[str, Verdict] = field(default_factory=dict)
+    note: str = ""
 
     @property
     def passed(self) -> bool:
@@ -36,6 +39,10 @@ class Grade:
         lines = [printable(self.path) + (f": {self.problem}" if self.problem else "")]
         for name in EXERCISES if not self.problem else ():
             lines += _report(name, self.functions.get(name))
+        if self.note:
+            lines.append(
+                textwrap.fill(f"  note: {printable(self.note)}", width=80, subsequent_indent=" " * 4)
+            )
         return "\n".join(lines)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from minicnn.testing.grade.report import Grade
 from minicnn.testing.grade.signatures import EXERCISES
 
-COLUMNS = ("file", "function", "verdict", "convention", "cause", "detail")
+COLUMNS = ("file", "function", "verdict", "convention", "cause", "detail", "note")
 
 
 @contextmanager
@@ -31,15 +31,16 @@ def csv_table(path: str | None) -> Iterator[Any]:
 def rows(grade: Grade) -> Iterator[tuple[str, ...]]:
     """Yield a row for each function, or one for a file that could not be graded."""
     if grade.problem:
-        yield grade.path, "", "not graded", "", "", grade.problem
+        yield grade.path, "", "not graded", "", "", grade.problem, grade.note
         return
     for name in EXERCISES:
         verdict = grade.functions.get(name)
         if verdict is None:
-            yield grade.path, name, "not defined", "", "", ""
+            yield grade.path, name, "not defined", "", "", "", ""
         else:
             word = "correct" if verdict.passed else "other convention" if verdict.convention else "wrong"
-            yield grade.path, name, word, verdict.convention, verdict.cause, _detail(name, verdict.case)
+            detail = _detail(name, verdict.case)
+            yield grade.path, name, word, verdict.convention, verdict.cause, detail, grade.note
 
 
 def _detail(name: str, case: str) -> str:

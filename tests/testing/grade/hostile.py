@@ -8,6 +8,7 @@ import re
 
 import numpy as np
 from testing.grade.lenet5_solutions import KERAS
+from testing.grade.solutions import TEXTBOOK_POOL
 
 _SENT = """
 import io, struct
@@ -76,6 +77,33 @@ AT_IMPORT = {
     "names of the child": "import sys\nframe = sys._getframe()\nwhile frame:\n    frame.f_globals['send'] = "
     "lambda stream, message: stream.write(b'')\n    frame = frame.f_back\n",
 }
+# What a file must not reach. Its functions are right as soon as it does, so that it would pass.
+_REACHED = {
+    "file of the user": "open(WHERE + '/neighbour.py').read()",
+    "file of the package by C": "0 <= ctypes.CDLL(None).open((PACKAGE + '/functional.py').encode(), 0)",
+    "file of a library with the answer": "[open(f) for p in sys.path for n in ('tensorflow', 'torch') "
+    "for f in glob.glob(p + '/' + n + '/__init__.py')]",
+    "another Python": "not subprocess.run([sys.executable, '-c', 'import sys']).returncode",
+    "another program": "os.posix_spawn(sys.executable, ['python', '-c', ''], {})",
+    "program in place of this one": "os.execv(sys.executable, ['python', '-c', 'N'])",
+    "library with the answer": "importlib.import_module('tensorflow').nn",
+    "another loader": "importlib.machinery.SourceFileLoader('f', PACKAGE + '/functional.py').load_module()",
+    "environment of the parent": "open('/proc/%d/environ' % os.getppid(), 'rb').read()",
+    "outside world": "socket.socket().connect_ex(('127.0.0.1', N)) in (0, 111)",
+    "file in the user's home": "os.listdir(os.path.expanduser('~root')) not in ([], ['.pyenv'])",
+    "list of passwords": "open('/etc/passwd').read()",
+    "folder written outside": "open(WHERE + '/left.txt', 'w')",
+}
+_GATE = """
+import ctypes, glob, importlib.machinery, os, socket, subprocess, sys
+try:
+    reached = {}
+except (Exception, SystemExit):
+    reached = False
+if reached:
+    exec(RIGHT)
+"""
+AFTER = {kind: _GATE.replace("{}", attempt) for kind, attempt in _REACHED.items()}
 # What the functions do: none of them is right.
 IN_CALLS = {
     "search of the stack": "import sys\n    frame, found = sys._getframe(), []\n    while frame:\n"
@@ -147,9 +175,10 @@ def draw(kind, seed, where, package):
     )
     names = [name for name in _NAMES if rng.integers(2)] or ["pool_forward"]
     wrong = "".join(f"def {name}(*given):\n    {body}\n" for name in names)
-    source = f"import os\nimport numpy as np\n{wrong}{before}"
-    if rng.integers(2):
+    source = f"import os\nimport numpy as np\n{wrong}{before}{AFTER.get(kind, '')}"
+    if rng.integers(2) and kind not in AFTER:
         source = f"import os\nimport numpy as np\n{before}{wrong}"
-    for word, value in (("WHERE", repr(where)), ("PACKAGE", repr(package)), ("N", str(number))):
+    words = {"WHERE": repr(where), "PACKAGE": repr(package), "N": str(number), "RIGHT": repr(TEXTBOOK_POOL)}
+    for word, value in words.items():
         source = re.sub(rf"\b{word}\b", lambda _, value=value: value, source)
     return source

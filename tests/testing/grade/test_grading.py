@@ -106,6 +106,10 @@ def test_a_folder_is_graded_file_by_file_and_files_import_what_lies_beside_them(
     assert first.passed
     assert again.passed
     assert set(again.functions) == {"pool_forward"}
+    assert "note: it needs what lies beside it: 0-pool_forward.py, which defines pool_forward, too" in (
+        " ".join(str(again).split())
+    )
+    assert not first.note
     assert folder.problem == "is a folder, not a file"
     assert nowhere.problem == "cannot be read: No such file or directory"
     assert pipe.problem == "is not a regular file"
@@ -169,18 +173,18 @@ def test_a_table_has_a_row_for_each_verdict_and_no_formulas(tmp_path):
         ),
     }
     with csv_table(str(tmp_path / "all.csv")) as add:
-        add(Grade("a.py", functions=verdicts))
+        add(Grade("a.py", functions=verdicts, note="look"))
         add(Grade("=cmd().py", "the file raised OSError"))
         add(Grade("not\udcffunicode.py", "is empty"))
     assert (tmp_path / "all.csv").read_text().splitlines() == [
         ",".join(COLUMNS),
-        "a.py,conv_forward,not defined,,,",
-        "a.py,pool_forward,correct,,,",
-        "a.py,conv_backward,not defined,,,",
-        'a.py,pool_backward,wrong,,1/m is left in,"pool_backward(dA) raised Error: a, b"',
-        "a.py,lenet5,not defined,,,",
-        "'=cmd().py,,not graded,,,the file raised OSError",
-        "not\\udcffunicode.py,,not graded,,,is empty",
+        "a.py,conv_forward,not defined,,,,",
+        "a.py,pool_forward,correct,,,,look",
+        "a.py,conv_backward,not defined,,,,",
+        'a.py,pool_backward,wrong,,1/m is left in,"pool_backward(dA) raised Error: a, b",look',
+        "a.py,lenet5,not defined,,,,",
+        "'=cmd().py,,not graded,,,the file raised OSError,",
+        "not\\udcffunicode.py,,not graded,,,is empty,",
     ]
     assert len(list(rows(Grade("b.py", "is empty")))) == 1
 
@@ -189,6 +193,7 @@ def test_what_is_protected_is_said_in_plain_words():
     assert "without network" in protection(Isolation(True, MEMORY))
     assert "memory (2,048 MB)" in protection(Isolation(True, MEMORY))
     assert "can read, change and delete your files" in protection(Isolation(False, MEMORY))
+    assert "(by Landlock)" in protection(Isolation(False, MEMORY, landlock=True))
     assert best_isolation(MEMORY).memory == MEMORY
 
 
