@@ -82,14 +82,6 @@ def _check_together(hooks: Sequence[Callback]) -> None:
 
     Warn if two of them set the weights at the end.
     """
-    setters = [type(hook).__name__ for hook in hooks if hook.sets_final_weights]
-    if len(setters) > 1:
-        remedy = "; `EarlyStopping(restore_best=False)` sets none" if "EarlyStopping" in setters else ""
-        warnings.warn(
-            f"{' and '.join(setters)} set the weights when the fit ends, so that those of {setters[-1]}, the "
-            f"last, remain{remedy}",
-            stacklevel=4,
-        )
     files: dict[str, Callback] = {}
     for i, hook in enumerate(hooks):
         name = type(hook).__name__
@@ -99,6 +91,14 @@ def _check_together(hooks: Sequence[Callback]) -> None:
             other = files.setdefault(os.path.realpath(path), hook)
             if other is not hook:
                 raise ValueError(f"{type(other).__name__} and {name} write the same file, {path}")
+    setters = [type(hook).__name__ for hook in hooks if hook.sets_final_weights]
+    if len(setters) > 1:
+        remedy = "; `EarlyStopping(restore_best=False)` sets none" if "EarlyStopping" in setters else ""
+        warnings.warn(
+            f"{' and '.join(setters)} set the weights when the fit ends, so that those of {setters[-1]}, the "
+            f"last, remain{remedy}",
+            stacklevel=4,
+        )
 
 
 def _check_hooks(hook: Callback) -> None:
