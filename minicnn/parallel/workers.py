@@ -12,12 +12,10 @@ This is the side of the process that trains. The worker's side is `minicnn.paral
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 import pickle
 import select
-import sys
 import time
 import weakref
 from collections.abc import Sequence
@@ -30,20 +28,14 @@ from minicnn.parallel.pickling import PickledModel
 from minicnn.parallel.shard import ONE_PLACE, Place, ShardResult
 from minicnn.parallel.shared_memory import attach, shared_file, shared_size
 from minicnn.parallel.sums import spins
+from minicnn.parallel.worker_process import close, start
 from minicnn.parameter import Parameter
 
 if TYPE_CHECKING:
-    import subprocess
     from multiprocessing.connection import Connection
 
 DISCONNECTED = (OSError, EOFError)  # raised by a pipe whose other end was closed
 PACKAGE_FILE = os.path.abspath(__file__)  # sent by a worker, to show that it has imported this same package
-# The worker must find this same package, even if the working directory has changed since the import.
-_IMPORT_PATH = [os.path.abspath(path) for path in sys.path if isinstance(path, str)]
-_ENVIRONMENT = {
-    "MINICNN_WORKER": "1",
-    **dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
-}
 
 
 class Worker:
@@ -97,10 +89,10 @@ class Worker:
         with shared_file(shared_size(parameters, capacity)) as file:
             memory = file.fileno()
             self.shared_values, self.arena = attach(parameters, memory, values=False)
-            self.pipe, self.process = _start(pickled, memory, sums)
+            self.pipe, self.process = start(pickled, memory, sums)
         self.owner = os.getpid()
         # Runs when called, when this object is garbage, or when the interpreter exits.
-        self.close = weakref.finalize(self, _close, self.pipe, self.process, self.owner)
+        self.close = weakref.finalize(self, close, self.pipe, self.process, self.owner)
         self.ready, self.closed, self.pending = False, False, False
         self.verified = pickled.is_builtin
         self.pickled: PickledModel | None = pickled if self.verified else None
@@ -202,36 +194,6 @@ class Failure(NamedTuple):
     text: str
 
 
-def _start(pickled: PickledModel, memory: int, sums: int) -> tuple[Connection, subprocess.Popen]:
-    """Start a process that computes shards; return the pipe to it, and the process."""
-    # Imported here to keep `import minicnn` fast.
-    import subprocess
-    import tempfile
-    from multiprocessing.connection import Pipe
-
-    pipe, worker_pipe = Pipe()
-    with worker_pipe, tempfile.TemporaryFile() as stdin:
-        stdin.write(pickled.model + pickled.loss)
-        stdin.seek(0)
-        descriptors = worker_pipe.fileno(), memory, sums
-        program = f"from minicnn.parallel.worker_main import main; main{descriptors}"
-        process = subprocess.Popen(
-            [sys.executable, "-Pc", program],
-            stdin=stdin,
-            stdout=subprocess.DEVNULL,
-            pass_fds=descriptors,
-            process_group=0,  # Ctrl-C must reach only the process that trains
-            env=os.environ | _ENVIRONMENT | {"PYTHONPATH": os.pathsep.join(_import_path())},
-        )
-    return pipe, process
-
-
-def _import_path() -> list[str]:
-    """Return where a worker looks for modules: where this process does."""
-    now = [path for path in sys.path if isinstance(path, str)]
-    return [*dict.fromkeys([*filter(os.path.isabs, now), *_IMPORT_PATH, *map(os.path.abspath, now)])]
-
-
 def wait_for_message(pipe: Connection, seconds: float) -> bool:
     """Return whether a message arrives within `seconds`, polling without sleep at first."""
     poll = select.poll()  # ten times as fast as the pipe's own `poll`
@@ -240,11 +202,3 @@ def wait_for_message(pipe: Connection, seconds: float) -> bool:
         if poll.poll(0):
             return True
     return bool(poll.poll(1000 * seconds))
-
-
-def _close(pipe: Connection, process: subprocess.Popen, owner: int) -> None:
-    with contextlib.suppress(OSError):
-        pipe.close()
-    if os.getpid() == owner:  # a fork of it closes only its copy of the pipe
-        process.kill()
-        process.wait()
