@@ -22,6 +22,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from minicnn.ops.memory import aligned_contiguous, aligned_empty, aligned_zeros
 from minicnn.ops.sums import channel_sums, sum_products
 from minicnn.ops.windows import WindowPlan, crop, pad, rotated_kernel, strided_view
 
@@ -44,7 +45,7 @@ FEW_CHANNELS = 16  # up to which col2im runs over pixels
 def forward(plan: WindowPlan, x: np.ndarray, kernel: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
     """Return y (N, OH, OW, F)."""
     matrix = _matrix(plan, kernel)
-    y = np.empty(plan.y_shape, x.dtype)
+    y = aligned_empty(plan.y_shape, x.dtype)
     for block, cols in _im2col_blocks(plan, x):
         np.matmul(cols, matrix, out=_pixels(plan, y[block]))
         if bias is not None:
@@ -82,9 +83,9 @@ def _col2im(plan: WindowPlan, dy: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     # Not for 1x1 kernels, whose windows do not overlap, nor where the groups would have to be copied.
     over_pixels = channels <= FEW_CHANNELS and kh * kw > 1 and 1 in (plan.groups, c)
     if over_pixels:
-        dpadded = np.zeros((channels, n, *plan.padded_size), dy.dtype).transpose(1, 2, 3, 0)
+        dpadded = aligned_zeros((channels, n, *plan.padded_size), dy.dtype).transpose(1, 2, 3, 0)
     else:
-        dpadded = np.zeros((n, *plan.padded_size, channels), dy.dtype)
+        dpadded = aligned_zeros((n, *plan.padded_size, channels), dy.dtype)
     for images, rows in _blocks(plan, dy.itemsize, COL2IM_BYTES if over_pixels else BLOCK_BYTES):
         block = dy[images, rows]
         pixels = _pixels(plan, block)
@@ -98,7 +99,7 @@ def _col2im(plan: WindowPlan, dy: np.ndarray, kernel: np.ndarray) -> np.ndarray:
             for j in range(kw):
                 cells = dpadded[images, plan.input_rows(i, rows), plan.input_columns(j)]
                 cells += dcols[..., i, j, :].transpose(1, 2, 3, 0, 4).reshape(cells.shape)
-    return np.ascontiguousarray(crop(dpadded, plan.pads))  # batch-first, as x
+    return aligned_contiguous(crop(dpadded, plan.pads))  # batch-first, as x
 
 
 def _blocks(plan: WindowPlan, itemsize: int, block_bytes: int) -> Iterator[tuple[slice, slice]]:
@@ -119,7 +120,7 @@ def _im2col_blocks(plan: WindowPlan, x: np.ndarray) -> Iterator[tuple[tuple[slic
     """Yield each block and its windows as rows of a matrix, (G, pixels, kh * kw * C / G)."""
     kh, kw, c, _ = plan.kernel_shape
     (sh, sw), (dh, dw) = plan.strides, plan.dilation
-    padded = pad(np.ascontiguousarray(x), plan.pads)
+    padded = pad(aligned_contiguous(x), plan.pads)
     image, row, column, channel = padded.strides
     windows = strided_view(
         padded,

@@ -19,6 +19,7 @@ import math
 import numpy as np
 
 from minicnn.ops.conv_windows import padded_batch_last
+from minicnn.ops.memory import aligned_contiguous, aligned_empty
 from minicnn.ops.windows import WindowPlan, batch_first, rotated_kernel, strided_view
 
 BLOCK_BYTES = 800_000  # bytes of products before they are added: they are still in a core's cache then
@@ -41,10 +42,10 @@ def forward(plan: WindowPlan, x: np.ndarray, kernel: np.ndarray, bias: np.ndarra
         padded, (len(padded), ow, 1, kw * c, n), (row, plan.strides[1] * pixel, 0, value, image)
     )
     parts = small_parts(filters, kw * c * n)
-    y = np.empty((oh, ow, parts, filters // parts, n), x.dtype)
-    matrices = np.ascontiguousarray(kernel.transpose(0, 3, 1, 2)).reshape(kh, *y.shape[2:4], kw * c)
+    y = aligned_empty((oh, ow, parts, filters // parts, n), x.dtype)
+    matrices = aligned_contiguous(kernel.transpose(0, 3, 1, 2)).reshape(kh, *y.shape[2:4], kw * c)
     count = min(ow, max(1, BLOCK_BYTES // (2 * y[0, 0].nbytes)))  # columns of pixels at a time
-    products = np.empty((count, *y.shape[2:]), x.dtype)
+    products = aligned_empty((count, *y.shape[2:]), x.dtype)
     if bias is not None:
         bias = np.tile(np.repeat(bias, n), count).reshape(products.shape)
     for r in range(oh):

@@ -29,6 +29,7 @@ import math
 
 import numpy as np
 
+from minicnn.ops.memory import aligned_contiguous, aligned_empty, aligned_zeros
 from minicnn.ops.padding import Pads
 from minicnn.ops.sums import channel_sums, sum_stacked_products
 from minicnn.ops.windows import WindowPlan, batch_first, batch_last, crop, pad, rotated_kernel, strided_view
@@ -41,7 +42,7 @@ def forward(plan: WindowPlan, x: np.ndarray, kernel: np.ndarray, bias: np.ndarra
     matrix = kernel.transpose(3, 1, 0, 2).reshape(g, 1, filters // g, kw * kh * c)
     padded = padded_batch_last(x, plan.pads)
     width, (row, column, value, image) = padded.shape[1], padded.strides
-    y = np.empty((plan.oh, plan.ow, g, filters // g, n), x.dtype)
+    y = aligned_empty((plan.oh, plan.ow, g, filters // g, n), x.dtype)
     if bias is not None:  # repeated for a whole row of pixels: sums over long runs of memory are faster
         bias = np.tile(np.repeat(bias, n), plan.ow).reshape(y.shape[1:])
     for rows in plan.blocks(g * width * kh * c * n * x.itemsize):
@@ -51,7 +52,7 @@ def forward(plan: WindowPlan, x: np.ndarray, kernel: np.ndarray, bias: np.ndarra
             (row * plan.strides[0], c * value, column, row * plan.dilation[0], value, image),
             rows.start * plan.strides[0] * row,
         )
-        windows = _window_matrices(np.ascontiguousarray(lowered), plan.ow, plan.strides[1], kw)
+        windows = _window_matrices(aligned_contiguous(lowered), plan.ow, plan.strides[1], kw)
         np.matmul(matrix, windows, out=y[rows].transpose(0, 2, 1, 3, 4))
         if bias is not None:
             y[rows] += bias
@@ -76,10 +77,10 @@ def backward_x(plan: WindowPlan, dy: np.ndarray, kernel: np.ndarray) -> np.ndarr
     # Zeros before and after each row of dy stand for the windows that the columns at the edges do not have.
     wide = padded_batch_last(dy, ((0, 0), (reach - 1, steps - plan.ow)))
     wide = wide.reshape(plan.oh, -1, g, filters // g, n).transpose(0, 2, 1, 3, 4)
-    wide = np.ascontiguousarray(wide)  # (OH, G, W, F / G, N)
-    dpadded = np.zeros((height, stride * steps, g, c, n), dy.dtype)
+    wide = aligned_contiguous(wide)  # (OH, G, W, F / G, N)
+    dpadded = aligned_zeros((height, stride * steps, g, c, n), dy.dtype)
     for rows in plan.blocks(g * stride * steps * kh * c * n * dy.itemsize):
-        drows = np.empty((rows.stop - rows.start, g, steps, stride, kh * c, n), dy.dtype)
+        drows = aligned_empty((rows.stop - rows.start, g, steps, stride, kh * c, n), dy.dtype)
         for phase in range(stride):
             columns = kernel[:, phase::stride][:, ::-1]  # (kh, columns, C / G, F)
             count = columns.shape[1]
@@ -144,7 +145,7 @@ def _split_by_stride_phase(plan: WindowPlan, x: np.ndarray, phases: int, steps: 
     g, c, stride = plan.groups, plan.kernel_shape[2], plan.strides[1]
     (top, bottom), (left, _) = plan.pads
     height = plan.padded_size[0]
-    image = np.zeros((g, phases, height, c, steps, n), x.dtype)
+    image = aligned_zeros((g, phases, height, c, steps, n), x.dtype)
     x = x.transpose(1, 2, 3, 0).reshape(-1, width, g, c, n).transpose(2, 0, 3, 1, 4)  # (G, H, C / G, W, N)
     for phase in range(phases):
         first = (phase - left) % stride  # the first column of x in this phase

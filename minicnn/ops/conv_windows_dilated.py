@@ -15,6 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from minicnn.ops import conv_windows
+from minicnn.ops.memory import aligned_empty, aligned_zeros
 from minicnn.ops.padding import Pads
 from minicnn.ops.windows import WindowPlan, batch_first, crop, pad
 
@@ -22,7 +23,7 @@ from minicnn.ops.windows import WindowPlan, batch_first, crop, pad
 def forward(plan: WindowPlan, x: np.ndarray, kernel: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
     """Return y (N, OH, OW, F), batch-last in memory."""
     n, oh, ow, filters = plan.y_shape
-    y = batch_first(np.empty((oh, ow, filters, n), x.dtype))
+    y = batch_first(aligned_empty((oh, ow, filters, n), x.dtype))
     wide = pad(x, _sides(plan))
     for part, inputs, outputs in _undilated_plans(plan):
         y[:, :, outputs] = conv_windows.forward(part, wide[:, :, inputs], kernel, bias)
@@ -32,7 +33,7 @@ def forward(plan: WindowPlan, x: np.ndarray, kernel: np.ndarray, bias: np.ndarra
 def backward_x(plan: WindowPlan, dy: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     """Return dx (N, H, W, C), batch-last in memory."""
     n, h, _, channels = plan.x_shape
-    dwide = batch_first(np.zeros((h, plan.padded_size[1], channels, n), dy.dtype))
+    dwide = batch_first(aligned_zeros((h, plan.padded_size[1], channels, n), dy.dtype))
     for part, inputs, outputs in _undilated_plans(plan):
         dwide[:, :, inputs] = conv_windows.backward_x(part, dy[:, :, outputs], kernel)
     return crop(dwide, _sides(plan))

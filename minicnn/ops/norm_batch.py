@@ -10,6 +10,7 @@ dx = input_gradient(dy, x, gamma, mean, var, dgamma / count, dbeta / count, eps)
 import numpy as np
 
 from minicnn.ops import norm_kernels, norm_rows
+from minicnn.ops.memory import aligned_empty_like
 from minicnn.ops.norm_plan import batch_plan
 from minicnn.ops.sums import MAX_PRODUCT_ROWS, images_innermost
 
@@ -86,7 +87,7 @@ def normalize(
         return norm_rows.normalize(x, mean, var, gamma, beta, eps)
     plan = batch_plan(x)
     values = plan.memory(x)
-    y = np.empty_like(values)
+    y = aligned_empty_like(values)
     statistics = plan.per_channel(mean), plan.per_channel(var)
     norm_kernels.normalize(values, plan, statistics, gamma, beta, eps, y)
     return plan.restore(y, x.shape)
@@ -119,7 +120,7 @@ def input_gradient(
         return norm_rows.input_gradient(dy, x, gamma, mean, var, mean_dgamma, mean_dbeta, eps)
     plan = batch_plan(x)
     values = plan.memory(x)
-    dx = np.empty_like(values)
+    dx = aligned_empty_like(values)
     statistics = plan.per_channel(mean), plan.per_channel(var)
     means = plan.per_channel(gamma * mean_dbeta), plan.per_channel(gamma * mean_dgamma)
     norm_kernels.input_gradient(values, plan.memory(dy), plan, statistics, gamma, means, eps, dx)

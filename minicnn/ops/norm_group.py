@@ -3,6 +3,7 @@
 import numpy as np
 
 from minicnn.ops import norm_kernels
+from minicnn.ops.memory import aligned_empty_like
 from minicnn.ops.norm_kernels import Statistics
 from minicnn.ops.norm_plan import group_plan
 
@@ -38,7 +39,7 @@ def group_norm(
     """
     plan = group_plan(x, groups)
     values = plan.memory(x)
-    y = np.empty_like(values)
+    y = aligned_empty_like(values)
     mean, var = np.empty((2, *plan.statistics_shape))
     for sets in plan.chunks(x.itemsize):  # normalized while they are in the cache
         mean[sets], var[sets] = statistics = norm_kernels.moments(values[sets], plan)
@@ -52,7 +53,7 @@ def group_norm_backward(
     """Return dx, dgamma, dbeta of `group_norm`."""
     plan = group_plan(x, groups)
     values, dvalues = plan.memory(x), plan.memory(dy)
-    dx = np.empty_like(values)
+    dx = aligned_empty_like(values)
     dgamma, dbeta = np.zeros((2, x.shape[-1]))
     for sets in plan.chunks(x.itemsize):
         part, dpart = values[sets], dvalues[sets]

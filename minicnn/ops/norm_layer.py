@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from minicnn.ops.memory import aligned_empty_like
 from minicnn.ops.norm_plan import BLOCK_BYTES
 from minicnn.ops.sums import MAX_PRODUCT_ROWS, images_innermost, sum_rows
 from minicnn.ops.windows import batch_first, batch_last
@@ -46,7 +47,7 @@ def layer_norm(
     """
     values = _memory(x)
     gamma, beta = (_per_channel(weight, values) for weight in (gamma, beta))
-    y = np.empty_like(values)
+    y = aligned_empty_like(values)
     mean, error, inverse = np.empty((3, *values.shape[:1], 1, *values.shape[2:]), x.dtype)
     for block in _blocks(values):
         mean[block] = _means(values[block])
@@ -70,7 +71,7 @@ def layer_norm_backward(
     """
     values, dvalues = _memory(x), _memory(dy, images_innermost(x))
     gamma = _per_channel(gamma, values)
-    dx = np.empty_like(values)
+    dx = aligned_empty_like(values)
     dgamma, dbeta = np.zeros((2, *values.shape[1:]))
     for block in _blocks(values):
         dy_block = dvalues[block]

@@ -19,6 +19,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from minicnn.ops.memory import aligned_contiguous, aligned_zeros
 from minicnn.ops.sums import images_innermost, sum_rows
 from minicnn.ops.windows import batch_first, batch_last
 
@@ -61,7 +62,7 @@ class NormPlan:
 
     def memory(self, values: np.ndarray) -> np.ndarray:
         """Return an array (..., C) as (S, R, L): a view if it has the plan's layout."""
-        values = batch_last(values) if self.batch_last else np.ascontiguousarray(values)
+        values = batch_last(values) if self.batch_last else aligned_contiguous(values)
         return values.reshape(self.sets, self.rows, math.prod(self.inner))
 
     def restore(self, values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -82,7 +83,7 @@ class NormPlan:
         """Return statistics or weights, (S or 1, axes of a row or 1), repeated to combine with (S, R, L)."""
         if values.size == len(values):  # one for each set: nothing to repeat
             return values.astype(dtype, copy=False).reshape(-1, 1, 1)
-        row = np.empty((len(values), *self.inner), dtype)
+        row = aligned_zeros((len(values), *self.inner), dtype)  # also small ones: all operations read it
         row[...] = values
         return row.reshape(len(values), 1, -1)
 

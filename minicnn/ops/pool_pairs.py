@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from minicnn.ops.memory import aligned_empty_like
 from minicnn.ops.padding import Pads, Pair, check_images, pair
 from minicnn.validation import check_dy_shape
 
@@ -41,9 +42,10 @@ def pools_pairs(
 def max_pool_pairs(x: np.ndarray) -> tuple[np.ndarray, Comparisons]:
     """Return the largest value in each window, (N, H / 2, W / 2, C), and the comparisons."""
     left, right = x[:, :, 0::2], x[:, :, 1::2]
-    larger = np.maximum(left, right)
+    larger = np.maximum(left, right, out=aligned_empty_like(left))
     upper, lower = larger[:, 0::2], larger[:, 1::2]
-    return np.maximum(upper, lower), Comparisons(left >= right, upper >= lower, x.dtype)
+    y = np.maximum(upper, lower, out=aligned_empty_like(upper))
+    return y, Comparisons(left >= right, upper >= lower, x.dtype)
 
 
 def max_pool_pairs_backward(dy: np.ndarray, comparisons: Comparisons) -> np.ndarray:
@@ -51,15 +53,15 @@ def max_pool_pairs_backward(dy: np.ndarray, comparisons: Comparisons) -> np.ndar
     left, upper, dtype = comparisons
     check_dy_shape(dy, upper.shape)
     if dy.strides != tuple(dtype.itemsize * stride for stride in upper.strides):  # another layout, or dtype
-        dy, given = np.empty_like(upper, dtype), dy
+        dy, given = aligned_empty_like(upper, dtype), dy
         dy[...] = given
     # A product with a mask is vectorised; selecting by the mask is ten times slower. What the mask leaves is
     # exact: dy - dy or dy - 0.
     n, h, half, c = left.shape
-    dlarger = np.empty_like(left, dtype)
+    dlarger = aligned_empty_like(left, dtype)
     np.multiply(dy, upper, out=dlarger[:, 0::2])
     np.subtract(dy, dlarger[:, 0::2], out=dlarger[:, 1::2])
-    dx = np.empty_like(left, dtype, shape=(n, h, 2 * half, c))
+    dx = aligned_empty_like(left, dtype, shape=(n, h, 2 * half, c))
     np.multiply(dlarger, left, out=dx[:, :, 0::2])
     np.subtract(dlarger, dx[:, :, 0::2], out=dx[:, :, 1::2])
     return dx

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from minicnn.ops.memory import aligned_contiguous, aligned_empty_like
 from minicnn.ops.padding import Pads, Pair, check_images, check_padding, output_size, pair, resolve_padding
 from minicnn.plural import counted
 from minicnn.validation import check_int
@@ -105,7 +106,7 @@ def is_batch_last(values: np.ndarray) -> bool:
 
 def batch_last(images: np.ndarray) -> np.ndarray:
     """Return images (N, H, W, C) as (H, W, C, N), contiguous: a view if they are batch-last in memory."""
-    return np.ascontiguousarray(images.transpose(1, 2, 3, 0))
+    return aligned_contiguous(images.transpose(1, 2, 3, 0))
 
 
 def batch_first(images: np.ndarray) -> np.ndarray:
@@ -121,7 +122,7 @@ def pad(images: np.ndarray, pads: Pads, value: float = 0.0) -> np.ndarray:
     if pads == ((0, 0), (0, 0)):
         return images
     n, h, w, c = images.shape
-    padded = np.empty_like(images, shape=(n, h + sum(pads[0]), w + sum(pads[1]), c))
+    padded = aligned_empty_like(images, shape=(n, h + sum(pads[0]), w + sum(pads[1]), c))
     (top, _), (left, _) = pads
     inner = padded[:, top : top + h]
     for border in (padded[:, :top], padded[:, top + h :], inner[:, :, :left], inner[:, :, left + w :]):

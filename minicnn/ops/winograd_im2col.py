@@ -19,6 +19,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from minicnn.ops.conv_im2col import BLOCK_BYTES, MIN_BLOCK_PIXELS
+from minicnn.ops.memory import aligned_contiguous, aligned_empty, aligned_zeros
 from minicnn.ops.windows import WindowPlan, strided_view
 from minicnn.ops.winograd import ROWS, tiles, transforms
 
@@ -32,7 +33,7 @@ def backward_x(plan: WindowPlan, dy: np.ndarray, kernel: np.ndarray) -> np.ndarr
     # The rotated kernel, (kh, C, kw * F): a product reads it transposed as fast, and long runs are copied.
     rotated = kernel[::-1, ::-1].transpose(0, 2, 1, 3).reshape(kh, -1)
     gk = (g @ rotated).reshape(-1, c, kw * filters).swapaxes(1, 2)
-    dx = np.empty(plan.x_shape, dy.dtype)
+    dx = aligned_empty(plan.x_shape, dy.dtype)
     for images, blocks, cols in _blocks(dx_plan, dy, b):
         products = (cols @ gk).reshape(len(g), len(blocks), -1, dx[0, 0].size)
         for t, rows in enumerate(blocks):
@@ -49,7 +50,7 @@ def backward_kernel(plan: WindowPlan, dy: np.ndarray, x: np.ndarray) -> np.ndarr
     a, b, g = transforms(ROWS, kh, x.dtype)
     dgk: np.ndarray | None = None
     for images, blocks, cols in _blocks(plan, x, b):
-        ady = np.empty((len(g), len(blocks), cols.shape[1] // len(blocks) * filters), x.dtype)
+        ady = aligned_empty((len(g), len(blocks), cols.shape[1] // len(blocks) * filters), x.dtype)
         for t, rows in enumerate(blocks):
             tile = dy[images, rows].swapaxes(0, 1)
             np.matmul(a[:, : len(tile)], tile.reshape(len(tile), -1), out=ady[:, t])
@@ -68,17 +69,17 @@ def _blocks(
     """
     n, _, w, c = x.shape
     (kh, kw), left = plan.kernel_shape[:2], plan.pads[1][0]
-    x = np.ascontiguousarray(x)
+    x = aligned_contiguous(x)
     all_tiles = list(tiles(plan, b))
     # As many values as in a block of im2col: there are `points` matrices of kw columns, not one of kh * kw.
     pixels = max(MIN_BLOCK_PIXELS * kh // len(b), BLOCK_BYTES // (len(b) * kw * c * x.itemsize))
     count = min(n, max(1, pixels // plan.ow))
     together = min(len(all_tiles), max(1, pixels // (count * plan.ow)))
-    bx = np.zeros(
+    bx = aligned_zeros(
         (len(b), together, count, w + sum(plan.pads[1]), c), x.dtype
     )  # columns of padding stay zero
     windows = strided_view(bx, (*bx.shape[:3], plan.ow, kw, c), (*bx.strides[:4], *bx.strides[3:]))
-    cols = np.empty(len(b) * together * count * plan.ow * kw * c, x.dtype)
+    cols = aligned_empty((len(b) * together * count * plan.ow * kw * c,), x.dtype)
     for start in range(0, n, count):
         images = slice(start, min(start + count, n))
         size = images.stop - start

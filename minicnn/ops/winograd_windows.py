@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from minicnn.ops.conv_rows import SMALL_PRODUCT, small_parts
+from minicnn.ops.memory import aligned_contiguous, aligned_empty, aligned_zeros
 from minicnn.ops.windows import WindowPlan, batch_first, batch_last, rotated_kernel, strided_view
 from minicnn.ops.winograd import ROWS, tiles, transforms
 
@@ -30,10 +31,10 @@ def backward_x(plan: WindowPlan, dy: np.ndarray, kernel: np.ndarray) -> np.ndarr
     a, b, g = transforms(ROWS, kh, dy.dtype)
     gk = (g @ rotated_kernel(plan, kernel).reshape(kh, -1)).reshape(-1, kw * filters, c)
     parts = small_parts(c, kw * filters * n)
-    gk = np.ascontiguousarray(gk.swapaxes(1, 2)).reshape(-1, 1, parts, c // parts, kw * filters)
-    dx = np.empty((h, w, c * n), dy.dtype)
+    gk = aligned_contiguous(gk.swapaxes(1, 2)).reshape(-1, 1, parts, c // parts, kw * filters)
+    dx = aligned_empty((h, w, c * n), dy.dtype)
     count = min(w, max(1, BLOCK_BYTES // (len(g) * dx[0, 0].nbytes)))  # columns of pixels at a time
-    products = np.empty((len(g), count, parts, c // parts, n), dy.dtype)
+    products = aligned_empty((len(g), count, parts, c // parts, n), dy.dtype)
     for rows, bdy in _transformed(dx_plan, batch_last(dy), b, w + kw - 1):
         point, pixel, value, image = bdy.strides
         windows = strided_view(bdy, (len(g), w, 1, kw * filters, n), (point, pixel, 0, value, image))
@@ -56,12 +57,12 @@ def backward_kernel(plan: WindowPlan, dy: np.ndarray, x: np.ndarray) -> np.ndarr
     parts = -(-ow // count)
     count = -(-ow // parts)
     # Zeros make up for the columns that the last part lacks.
-    tile = np.zeros((ROWS, parts * count, n, filters), x.dtype)
-    ady = np.empty((len(g), parts, 1, count * n, filters), x.dtype)
-    dgk = np.zeros((len(g), kw, filters, c), x.dtype)
+    tile = aligned_zeros((ROWS, parts * count, n, filters), x.dtype)
+    ady = aligned_empty((len(g), parts, 1, count * n, filters), x.dtype)
+    dgk = aligned_zeros((len(g), kw, filters, c), x.dtype)
     block = min(parts, max(1, BLOCK_BYTES // dgk.nbytes))
     # The products sum over images and pixels, so these are rows of the matrices: (H, W, N, C).
-    pixels = np.ascontiguousarray(x.transpose(1, 2, 0, 3))
+    pixels = aligned_contiguous(x.transpose(1, 2, 0, 3))
     for rows, bx in _transformed(plan, pixels, b, parts * count + kw - 1):
         size = rows.stop - rows.start
         tile[:size, :ow] = dy[:, rows].transpose(1, 2, 0, 3)
@@ -84,7 +85,7 @@ def _transformed(
     """
     h, w, *values = pixels.shape
     left = plan.pads[1][0]
-    bx = np.zeros((len(b), width, math.prod(values)), pixels.dtype)
+    bx = aligned_zeros((len(b), width, math.prod(values)), pixels.dtype)
     image = pixels.reshape(h, w, -1).transpose(1, 0, 2)
     for rows, inputs, columns in tiles(plan, b):
         np.matmul(columns, image[:, inputs], out=bx[:, left : left + w].transpose(1, 0, 2))
