@@ -9,7 +9,6 @@ import numpy as np
 
 from minicnn.layers.base import Layer
 from minicnn.ops.activations import sigmoid, softmax
-from minicnn.ops.memory import aligned_empty_like
 from minicnn.ops.normal import normal_distribution
 from minicnn.validation import check_dy, check_real
 
@@ -31,7 +30,7 @@ class ReLU(_Elementwise):
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return max(x, 0)."""
         self.cache = x > 0 if self.training else None  # True multiplies as 1, False as 0
-        return np.maximum(x, 0, out=aligned_empty_like(x))
+        return np.maximum(x, 0)
 
 
 class LeakyReLU(_Elementwise):

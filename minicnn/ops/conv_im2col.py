@@ -83,9 +83,9 @@ def _col2im(plan: WindowPlan, dy: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     # Not for 1x1 kernels, whose windows do not overlap, nor where the groups would have to be copied.
     over_pixels = channels <= FEW_CHANNELS and kh * kw > 1 and 1 in (plan.groups, c)
     if over_pixels:
-        dpadded = aligned_zeros((channels, n, *plan.padded_size), dy.dtype).transpose(1, 2, 3, 0)
+        dpadded = aligned_zeros((channels, n, *plan.padded_size), dy.dtype, small=False).transpose(1, 2, 3, 0)
     else:
-        dpadded = aligned_zeros((n, *plan.padded_size, channels), dy.dtype)
+        dpadded = aligned_zeros((n, *plan.padded_size, channels), dy.dtype, small=False)
     for images, rows in _blocks(plan, dy.itemsize, COL2IM_BYTES if over_pixels else BLOCK_BYTES):
         block = dy[images, rows]
         pixels = _pixels(plan, block)

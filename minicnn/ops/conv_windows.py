@@ -78,7 +78,7 @@ def backward_x(plan: WindowPlan, dy: np.ndarray, kernel: np.ndarray) -> np.ndarr
     wide = padded_batch_last(dy, ((0, 0), (reach - 1, steps - plan.ow)))
     wide = wide.reshape(plan.oh, -1, g, filters // g, n).transpose(0, 2, 1, 3, 4)
     wide = aligned_contiguous(wide)  # (OH, G, W, F / G, N)
-    dpadded = aligned_zeros((height, stride * steps, g, c, n), dy.dtype)
+    dpadded = aligned_zeros((height, stride * steps, g, c, n), dy.dtype, small=False)
     for rows in plan.blocks(g * stride * steps * kh * c * n * dy.itemsize):
         drows = aligned_empty((rows.stop - rows.start, g, steps, stride, kh * c, n), dy.dtype)
         for phase in range(stride):
@@ -145,7 +145,7 @@ def _split_by_stride_phase(plan: WindowPlan, x: np.ndarray, phases: int, steps: 
     g, c, stride = plan.groups, plan.kernel_shape[2], plan.strides[1]
     (top, bottom), (left, _) = plan.pads
     height = plan.padded_size[0]
-    image = aligned_zeros((g, phases, height, c, steps, n), x.dtype)
+    image = aligned_zeros((g, phases, height, c, steps, n), x.dtype, small=False)
     x = x.transpose(1, 2, 3, 0).reshape(-1, width, g, c, n).transpose(2, 0, 3, 1, 4)  # (G, H, C / G, W, N)
     for phase in range(phases):
         first = (phase - left) % stride  # the first column of x in this phase

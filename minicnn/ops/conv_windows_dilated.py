@@ -33,7 +33,7 @@ def forward(plan: WindowPlan, x: np.ndarray, kernel: np.ndarray, bias: np.ndarra
 def backward_x(plan: WindowPlan, dy: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     """Return dx (N, H, W, C), batch-last in memory."""
     n, h, _, channels = plan.x_shape
-    dwide = batch_first(aligned_zeros((h, plan.padded_size[1], channels, n), dy.dtype))
+    dwide = batch_first(aligned_zeros((h, plan.padded_size[1], channels, n), dy.dtype, small=False))
     for part, inputs, outputs in _undilated_plans(plan):
         dwide[:, :, inputs] = conv_windows.backward_x(part, dy[:, :, outputs], kernel)
     return crop(dwide, _sides(plan))

@@ -2,9 +2,9 @@
 
 A core reads and writes its cache in lines of 64 bytes, and vector registers of AVX-512 are as long. NumPy's
 arrays begin at a multiple of 16 bytes, wherever there is room. Then most of them straddle lines: each vector
-takes two accesses, and an operation on arrays in the cache twice the time. So the arrays that a training step
-computes on are allocated here, and begin with a line. If the images of a batch are a multiple of 16, so does
-each pixel of a channel, batch-last.
+takes two accesses, and an operation on arrays in the cache twice the time. So the large arrays of a training
+step are allocated here, and begin with a line. If the images of a batch are a multiple of 16, so does each
+pixel of a channel, batch-last.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 ALIGNMENT = 64  # bytes
-SMALLEST = 1 << 16  # bytes of an array, below which aligning takes as long as it saves
+SMALLEST = 1 << 19  # bytes of an array, below which aligning takes as long as it saves
 
 # Bytes: about the largest size for which 64-bit glibc raises its mmap threshold.
 LARGEST = (32 << 20) - (1 << 16)
@@ -36,9 +36,12 @@ def retain_freed_memory() -> None:
         np.empty(LARGEST, np.uint8)
 
 
-def aligned_zeros(shape: int | Sequence[int], dtype: DTypeLike) -> np.ndarray:
-    """Return an array of zeros that begins at a multiple of 64 bytes."""
-    return _aligned(np.zeros, shape, np.dtype(dtype))
+def aligned_zeros(shape: int | Sequence[int], dtype: DTypeLike, *, small: bool = True) -> np.ndarray:
+    """Return an array of zeros that begins at a multiple of 64 bytes; unless `small`, only if it is large."""
+    dtype = np.dtype(dtype)
+    if not small and _size(shape) * dtype.itemsize < SMALLEST:
+        return np.zeros(shape, dtype)
+    return _aligned(np.zeros, shape, dtype)
 
 
 def aligned_empty(shape: Sequence[int], dtype: DTypeLike) -> np.ndarray:
@@ -53,6 +56,8 @@ def aligned_empty_like(
     array: np.ndarray, dtype: DTypeLike | None = None, shape: tuple[int, ...] | None = None
 ) -> np.ndarray:
     """Return an array of any values in the memory layout of `array`, aligned if it is not small."""
+    if dtype is None and shape is None and array.nbytes < SMALLEST:  # most often
+        return np.empty_like(array, subok=False)
     dtype, shape = np.dtype(array.dtype if dtype is None else dtype), array.shape if shape is None else shape
     if math.prod(shape) * dtype.itemsize < SMALLEST:
         return np.empty_like(array, dtype, subok=False, shape=shape)
@@ -79,9 +84,12 @@ def _axes_in_memory(strides: tuple[int, ...], fortran: bool) -> tuple[list[int],
     return order, sorted(order, key=order.__getitem__)
 
 
+def _size(shape: int | Sequence[int]) -> int:
+    return shape if isinstance(shape, int) else math.prod(shape)
+
+
 def _aligned(allocate: Callable[..., np.ndarray], shape: int | Sequence[int], dtype: np.dtype) -> np.ndarray:
-    size = shape if isinstance(shape, int) else math.prod(shape)
-    room = allocate(size * dtype.itemsize + ALIGNMENT, np.uint8)
+    room = allocate(_size(shape) * dtype.itemsize + ALIGNMENT, np.uint8)
     # A quarter of the time of `room.ctypes.data`.
     address = ctypes.addressof(ctypes.c_char.from_buffer(room.data))
     # On a memoryview, not on `room`: so no `base` of its views is larger than the array.

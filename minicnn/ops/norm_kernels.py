@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from minicnn.ops.memory import aligned_empty_like
+from minicnn.ops.memory import aligned_zeros
 from minicnn.ops.norm_plan import BLOCK_BYTES, NormPlan
 from minicnn.ops.sums import MAX_PRODUCT_ROWS, sum_rows
 
@@ -137,7 +137,7 @@ def _blocks(values: np.ndarray) -> list[slice]:
 def _scratch(values: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
     """Yield the blocks, each with an array of its shape to be overwritten, the same memory for all."""
     blocks = _blocks(values)
-    scratch = aligned_empty_like(values[:, blocks[0]])
+    scratch = aligned_zeros(values[:, blocks[0]].shape, values.dtype)
     for rows in blocks:
         yield rows, scratch[:, : rows.stop - rows.start]
 

@@ -75,9 +75,8 @@ def _blocks(
     pixels = max(MIN_BLOCK_PIXELS * kh // len(b), BLOCK_BYTES // (len(b) * kw * c * x.itemsize))
     count = min(n, max(1, pixels // plan.ow))
     together = min(len(all_tiles), max(1, pixels // (count * plan.ow)))
-    bx = aligned_zeros(
-        (len(b), together, count, w + sum(plan.pads[1]), c), x.dtype
-    )  # columns of padding stay zero
+    padded = len(b), together, count, w + sum(plan.pads[1]), c
+    bx = aligned_zeros(padded, x.dtype, small=False)  # columns of padding stay zero
     windows = strided_view(bx, (*bx.shape[:3], plan.ow, kw, c), (*bx.strides[:4], *bx.strides[3:]))
     cols = aligned_empty((len(b) * together * count * plan.ow * kw * c,), x.dtype)
     for start in range(0, n, count):

@@ -17,8 +17,8 @@ from minicnn.ops.winograd import ROWS, tiles, transforms
 
 BLOCK_BYTES = 800_000  # bytes of products before they are added: they are still in a core's cache then
 
-# Images times pixels that one small product of dkernel sums over: with more of them, OpenBLAS is slower.
-# Large products sum over a whole row of pixels.
+# Images times pixels that a small product of dkernel sums over, or twice as many if it is small even then.
+# With more, OpenBLAS is slower. Large products sum over a whole row of pixels.
 TERMS = 128
 
 
@@ -51,29 +51,38 @@ def backward_kernel(plan: WindowPlan, dy: np.ndarray, x: np.ndarray) -> np.ndarr
     n, _, ow, filters = plan.y_shape
     kh, kw, c, _ = plan.kernel_shape
     a, b, g = transforms(ROWS, kh, x.dtype)
-    count = ow  # columns of pixels in a product
-    if c * filters * TERMS <= SMALL_PRODUCT:
-        count = min(ow, max(1, TERMS // n))
+    small = (terms for terms in (2 * TERMS, TERMS) if c * filters * terms <= SMALL_PRODUCT)
+    count = next((min(ow, max(1, terms // n)) for terms in small), ow)  # columns of pixels in a product
     parts = -(-ow // count)
     count = -(-ow // parts)
     # Zeros make up for the columns that the last part lacks.
-    tile = aligned_zeros((ROWS, parts * count, n, filters), x.dtype)
-    ady = aligned_empty((len(g), parts, 1, count * n, filters), x.dtype)
-    dgk = aligned_zeros((len(g), kw, filters, c), x.dtype)
+    tile = aligned_zeros((ROWS, parts, filters, count, n), x.dtype, small=False)
+    ady = aligned_empty((len(g), parts, 1, filters, count * n), x.dtype)
+    dgk = aligned_zeros((len(g), kw, filters, c), x.dtype, small=False)
     block = min(parts, max(1, BLOCK_BYTES // dgk.nbytes))
-    # The products sum over images and pixels, so these are rows of the matrices: (H, W, N, C).
-    pixels = aligned_contiguous(x.transpose(1, 2, 0, 3))
+    # The products sum over pixels and images, so these must be neighbours in memory. For dy it is (F, W, N),
+    # which moves runs of images. For x it is (W, N, C), which takes longer; but of (C, W, N) BLAS is slower.
+    dy, pixels = batch_last(dy), aligned_contiguous(x.transpose(1, 2, 0, 3))
     for rows, bx in _transformed(plan, pixels, b, parts * count + kw - 1):
         size = rows.stop - rows.start
-        tile[:size, :ow] = dy[:, rows].transpose(1, 2, 0, 3)
+        _divide(dy[rows], tile[:size])
         np.matmul(a[:, :size], tile[:size].reshape(size, -1), out=ady.reshape(len(g), -1))
         point, pixel, image, channel = bx.strides
         windows = strided_view(
             bx, (len(g), parts, kw, count * n, c), (point, count * pixel, pixel, image, channel)
         )
         for p in range(0, parts, block):
-            dgk += (ady[:, p : p + block].swapaxes(3, 4) @ windows[:, p : p + block]).sum(axis=1)
+            dgk += (ady[:, p : p + block] @ windows[:, p : p + block]).sum(axis=1)
     return (g.T @ dgk.reshape(len(g), -1)).reshape(kh, kw, filters, c).swapaxes(2, 3)
+
+
+def _divide(dy: np.ndarray, tile: np.ndarray) -> None:
+    """Copy dy (rows, OW, F, N) to `tile` (rows, parts, F, columns, N); the last part may be shorter."""
+    size, _, filters, count, n = tile.shape
+    full, rest = divmod(dy.shape[1], count)
+    tile[:, :full] = dy[:, : full * count].reshape(size, full, count, filters, n).swapaxes(2, 3)
+    if rest:
+        tile[:, full, :, :rest] = dy[:, full * count :].swapaxes(1, 2)
 
 
 def _transformed(
@@ -85,7 +94,7 @@ def _transformed(
     """
     h, w, *values = pixels.shape
     left = plan.pads[1][0]
-    bx = aligned_zeros((len(b), width, math.prod(values)), pixels.dtype)
+    bx = aligned_zeros((len(b), width, math.prod(values)), pixels.dtype, small=False)
     image = pixels.reshape(h, w, -1).transpose(1, 0, 2)
     for rows, inputs, columns in tiles(plan, b):
         np.matmul(columns, image[:, inputs], out=bx[:, left : left + w].transpose(1, 0, 2))
