@@ -129,6 +129,9 @@ def test_ones_own_pictures_are_learned(coloured):
     browser, address, _ = coloured
     browser.get(f"{address}learn?data=own")
     wait(browser, lambda: "no images of your own yet" in text_of(browser, "#problem"))
+    browser.execute_script("document.getElementById('problem').textContent = ''")
+    find(browser, "#play").click()
+    wait(browser, lambda: "no images of your own yet" in text_of(browser, "#problem"))
     find(browser, "#collection summary").click()
     find(browser, "#add").click()
     wait(browser, lambda: text_of(browser, "#collected") == "Choose a picture first.")

@@ -184,6 +184,7 @@ const showExample = async (given = false) => load((await ask("example", { wrong:
 // --- start ----------------------------------------------------------------------------------------------------
 
 const command = (name) => trying(async () => {
+  if (!state.panels.length) await start(); // which says why there is no network, if there is still none
   if (!state.panels.length) return;
   await ask("learn/command", { command: name() });
   wake();
