@@ -85,18 +85,19 @@ def _passes_gradients_of_weight_steps(target: LayerUnderTest, name: str) -> bool
     if np.mean([a == point.y for a in near]) < 0.98:
         return False
     slopes, found = [], []
+    # So far that each element crosses the edges of a sign, and the slopes of its steps are equal.
+    far_step = max(2 * step_size(value), 1.1 * float(np.abs(value).max()))
     for index in rng.permutation(value.size)[:ELEMENTS]:
         d = np.zeros(value.shape)
-        d.flat[index] = 2 * step_size(value)
+        d.flat[index] = far_step
         far = point.shifted_output({name: d}, 1.0) - point.shifted_output({name: d}, -1.0)
         slopes.append(float((far * dy).sum()) / (2 * d.flat[index]))
         found.append(float(gradient.flat[index]))
-    # The slope of a sign, whose ends are at -1 and 1, is that of a line through them times some factor.
+    # The slope of a sign depends on how far one goes: it is that of the gradient but for a factor.
     size = float(np.vdot(slopes, slopes))
     factor = float(np.vdot(slopes, found)) / size if size else 0.0
-    if not 0.2 < factor < 5 or np.linalg.norm(found - factor * np.array(slopes)) > 0.5 * np.linalg.norm(
-        found
-    ):
+    rest = np.linalg.norm(found - factor * np.array(slopes))
+    if factor <= 0 or rest > 0.5 * np.linalg.norm(found):
         return False
     target.remark(
         f"the gradient of {name!r} is that of a straight-through estimator: outputs are steps of it"

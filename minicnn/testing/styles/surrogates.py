@@ -45,10 +45,10 @@ class BernoulliUnits(Layer):
 class QuantizedDense(Layer):
     """Base class: a dense layer of weights that `quantized` rounds, and a straight gradient."""
 
-    units = 4
+    units, scale = 4, 0.5
 
     def init_params(self, input_shape, rng):
-        self.kernel = Parameter(rng.normal(0, 0.5, (input_shape[-1], self.units)))
+        self.kernel = Parameter(rng.normal(0, self.scale, (input_shape[-1], self.units)))
 
     def quantized(self, kernel):
         raise NotImplementedError
@@ -66,7 +66,9 @@ class QuantizedDense(Layer):
 
 @right((6,), remark="straight-through")
 class BinaryDense(QuantizedDense):
-    """The signs of the weights (BinaryConnect, Courbariaux et al. 2015)."""
+    """The signs of small weights (BinaryConnect, Courbariaux et al. 2015)."""
+
+    scale = 0.05
 
     def quantized(self, kernel):
         return np.where(kernel >= 0, 1.0, -1.0)
