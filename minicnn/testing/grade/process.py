@@ -10,10 +10,11 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from minicnn.testing.grade.isolation import Isolation
+from minicnn.testing.grade.isolation import DISK, Isolation
 from minicnn.testing.grade.stopwatch import Stopwatch
 from minicnn.testing.grade.wire import NoArrayError, Reply, read_reply, request
 
+_POLL = 0.1  # seconds between two looks at the disk, where its use has no other limit
 STARTUP_SECONDS = 60.0  # that starting Python may take on a busy machine
 
 _SETTINGS = {  # few threads, since their number is limited; no GPU, whose driver needs much address space
@@ -68,6 +69,7 @@ class Solution:
             env=_environment(),
         )
         self.file = file
+        self.watched = None if isolation.namespaces else scratch  # which have a disk of limited size
         self.ended = False
         self.confined: list[int] = []  # process ids; empty where the process above is the learner's
         self.stopwatch = Stopwatch(self._processes)
@@ -109,10 +111,13 @@ class Solution:
     def _reply(self, seconds: float, late: str) -> Reply:
         self.ended = True  # unless a reply comes
         reply: Reply | BaseException | None = None
+        poll = _POLL if self.watched else seconds
         while reply is None:
             try:
-                reply = self.replies.get(timeout=max(seconds - self.stopwatch.elapsed(), 0.001))
+                reply = self.replies.get(timeout=min(max(seconds - self.stopwatch.elapsed(), 0.001), poll))
             except queue.Empty:
+                if self.watched and _disk_usage(self.watched) > DISK:
+                    raise EndedError(f"wrote more than {DISK >> 20} MB of files") from None
                 if self.stopwatch.elapsed() >= seconds:
                     raise EndedError(late) from None
         if isinstance(reply, Reply):
@@ -150,6 +155,16 @@ class Solution:
                 self.replies.put(error)
                 with contextlib.suppress(OSError):
                     requests.close()
+
+
+def _disk_usage(folder: Path) -> int:
+    """Return the bytes of all files in a folder, which may change meanwhile."""
+    total = 0
+    for where, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += os.lstat(os.path.join(where, name)).st_size
+    return total
 
 
 def _environment() -> dict[str, str]:

@@ -53,6 +53,12 @@ def test_a_hostile_file_is_wrong_and_its_neighbour_is_graded(tmp_path, kind, mon
 
 
 @pytest.mark.ci
+def test_a_file_that_fills_the_disk_is_stopped(tmp_path, isolation):
+    problem = attack(tmp_path, "disk", seed=11, timeout=30).problem  # files of a few MB
+    assert problem == "the file wrote more than 64 MB of files" or "No space left on device" in problem
+
+
+@pytest.mark.ci
 @pytest.mark.parametrize("kind", AFTER)
 def test_a_file_reaches_nothing_but_python(tmp_path, kind, isolation):
     attack(tmp_path, kind, seed=0, timeout=5)
