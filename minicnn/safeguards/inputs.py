@@ -105,7 +105,8 @@ def check_scale(model: Any, x: np.ndarray, name: str, training: bool = False) ->
     ratios = (_RATIO, _RATIO if len(x) >= _SAMPLE else math.inf) if x.ndim == 4 else (math.inf, math.inf)
     problem = _problem(name, x.dtype, values, wants_bytes, notes.trained_range, ratios)
     if problem and not (problem[0] == "unscaled" and _HARDLY_DIFFER in notes.warned):
-        notes.warn(*problem)
+        how = " (`model.preprocessing` says how)" if getattr(model, "preprocessing", None) else ""
+        notes.warn(problem[0], problem[1] + how * (problem[0] == "another scale"))
     known = notes.trained_range
     if training and math.isfinite(sum(values)) and (known is None or _differs(known, values, *ratios)):
         notes.trained_range = values

@@ -134,7 +134,7 @@ class TrainingLoop:
         if arrays and not augmented and not isinstance(arrays[0], np.memmap):
             sample = some_of(arrays[0])  # of a memory-mapped array, only the rows of a step are read
         check_content(model, sample, name)
-        check_scale(model, batch.x, name, training=True)
+        check_scale(model, sample, name, training=True)
         self.validate.check_scale()
         if not self.state.optimizer.steps:
             warn_of_single_values(model, batch.size)

@@ -303,3 +303,21 @@ def test_a_resumed_fit_knows_the_range_of_the_first_step(tmp_path):
         save_model(own.model, folder / "net.safetensors")
         files.append((folder / "net.safetensors").read_bytes())
     assert files[0] == files[1]
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_range_of_a_training_is_that_of_all_examples_not_of_the_first_batch():
+    x = np.tile(UNIT, (6, 1, 1, 1))
+    own, first = trainer(), np.random.default_rng([0, 0]).permutation(len(x))[:6]
+    x[first] /= 20
+    own.fit(x, np.tile(Y, 6), 1, 6, verbose=0)
+    own.predict(x)
+    own.predict(np.tile(UNIT, (3, 1, 1, 1)))
+
+
+def test_a_model_with_preprocessing_says_where_it_is(tmp_path):
+    own = trainer()
+    fit(own, USUAL["standardized"])
+    save_model(own.model, tmp_path / "net.safetensors", preprocessing={"scale": 1 / 73, "offset": -1.7})
+    with pytest.warns(UserWarning, match=r"in the same way \(`model.preprocessing` says how\)$"):
+        load_model(tmp_path / "net.safetensors").predict(X)
