@@ -95,9 +95,9 @@ def report(result: TrainResult, data: Data) -> str:
 
 def next_steps(run: Run, interrupted: bool = False, ranks: int = 1) -> str:
     """Return the files of the run, and the commands that use or resume it."""
-    folder = shlex.quote(str(run.folder))
+    folder = _quoted(str(run.folder))
     start = f"mpiexec -n {ranks} " if ranks > 1 else ""
-    file = shlex.quote(run.config.model.rpartition(":")[0])
+    file = _quoted(run.config.model.rpartition(":")[0])
     custom = f" --custom {file}" if custom_classes(run.model) else ""
     commands = [f"{start}minicnn train --resume {folder}{custom}"] if interrupted else []
     commands += [f"minicnn {name} {folder}{custom}" for name in ("evaluate", "report")]
@@ -106,6 +106,15 @@ def next_steps(run: Run, interrupted: bool = False, ranks: int = 1) -> str:
     files = ", ".join(sorted(path.name for path in run.folder.iterdir() if not path.name.startswith(".")))
     indent = "\n" + " " * _NAMES
     return f"{_row('written to', f'{run.folder}: {files}')}\n{'next':<{_NAMES}}{indent.join(commands)}"
+
+
+def _quoted(path: str) -> str:
+    """Return a path as a shell takes it, and a command, which would take one with a hyphen for an option.
+
+    >>> _quoted("-my runs/1")
+    "'./-my runs/1'"
+    """
+    return shlex.quote(f"./{path}" if path.startswith("-") else path)
 
 
 def _row(name: str, text: str) -> str:

@@ -186,6 +186,8 @@ def _prepare(args: argparse.Namespace, layers: list[type[Layer]]) -> tuple[Run, 
     names = [field.name for field in dataclasses.fields(TrainConfig)]
     choices = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     for name in ("dataset", "data", "labels"):  # absolute, so that the run can be evaluated from elsewhere
+        if choices.get(name) == "":  # else the present folder
+            raise ValueError(f"`{name}` must not be empty")
         if choices.get(name) not in (None, *DATASETS) and Path(choices[name]).exists():
             choices[name] = str(Path(choices[name]).absolute())
     if args.resume is not None:

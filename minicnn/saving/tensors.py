@@ -82,6 +82,11 @@ def read_tensors(
 
 def _read_metadata(content: bytes) -> dict[str, str]:
     """Return the metadata in a file's header, whose entries and size are checked here."""
+    if content.startswith(b"PK\x03\x04"):
+        raise ValueError(
+            "it is a zip archive, as torch.save writes; `minicnn.interop.torch.load_state` takes what "
+            "torch.load returns"
+        )
     try:
         header = content[8 : 8 + int.from_bytes(content[:8], "little")].decode()
     except UnicodeDecodeError:

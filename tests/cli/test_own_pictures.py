@@ -178,6 +178,7 @@ def test_a_run_whose_data_were_moved_resumes_from_their_new_place(place, tmp_pat
     for wrong, message in {
         "mnist": f"--dataset must be {place / 'letters'}, as in the resumed run, or omitted, got mnist",
         str(tmp_path / "nowhere"): f"the data set '{tmp_path / 'nowhere'}' is not on this machine",
+        "": "--dataset must not be empty",
     }.items():
         assert main([*there, wrong]) == 2
         assert message in " ".join(capsys.readouterr().err.split())

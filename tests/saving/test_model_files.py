@@ -301,6 +301,11 @@ def test_a_file_of_weights_is_no_model_file(tmp_path):
     (tmp_path / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n\xff" + bytes(99))
     with pytest.raises(FileFormatError, match=r"png is not a valid safetensors file: its header is not text"):
         load_model(tmp_path / "picture.png")
+    np.savez(tmp_path / "state.pth", np.zeros(3))
+    with pytest.raises(
+        FileFormatError, match=r"zip archive, as torch.save writes; `minicnn.interop.torch.load_"
+    ):
+        load_weights(net(), tmp_path / "state.pth.npz")
     write_tensors(tmp_path / "x.safetensors", {}, '{"epochs": 3}')
     with pytest.raises(FileFormatError, match="it holds no model"):
         load_model(tmp_path / "x.safetensors")
