@@ -112,7 +112,7 @@ def _found_limits(last: Layer) -> tuple[float, float] | None:
             x = np.random.default_rng(0).normal(size=shape).astype(last.dtype) * last.dtype.type(_PROBE)
             y = last.eval_replica()(x)
             if np.ptp(y) < 0.1 * _PROBE:  # not NaN
-                limits = float(y.min()), float(y.max())
+                limits = round(float(y.min()), 6), round(float(y.max()), 6)
     return limits
 
 
