@@ -159,15 +159,24 @@ def _problem(
 def check_content(model: Any, x: np.ndarray, name: str) -> None:
     """Warn if examples to train on hold hardly anything: one value, or hardly a part of their range."""
     x = np.asarray(x)
-    if len(x) < _SEVERAL or x.dtype.kind not in "iuf":
-        return
-    few = some_of(x)
-    if (few == few[0]).all() and not (few == few.flat[0]).all():
-        notes_of(model).warn("equal", f"all examples in {name} are the same")
-    if x.size < _FEWEST * len(x):
+    check_equal(model, x, name)
+    if x.size < _FEWEST * len(x) or len(x) < _SEVERAL or x.dtype.kind not in "iuf":
         return
     if problem := _faint(name, x, takes_bytes(model)):
         notes_of(model).warn(*problem)
+
+
+def check_equal(model: Any, x: np.ndarray, name: str) -> None:
+    """Warn if all examples to train on are the same; tables of one value may stand for others."""
+    if len(x) < _SEVERAL or x.dtype.kind not in "iuf":
+        return
+    few = some_of(x)
+    is_constant = bool((few == few.flat[0]).all())
+    if is_constant and x.size >= _FEWEST * len(x):
+        message = f"all values of {name} are {float(few.flat[0]):g}, so that there is nothing to learn from"
+        notes_of(model).warn("constant", message)
+    elif not is_constant and (few == few[0]).all():
+        notes_of(model).warn("equal", f"all examples in {name} are the same")
 
 
 def some_of(x: np.ndarray) -> np.ndarray:
@@ -180,7 +189,7 @@ def _faint(name: str, x: np.ndarray, wants_bytes: bool) -> tuple[str, str] | Non
     some = some_of(x)
     low, high = float(some.min()), float(some.max())
     if low == high:
-        return "constant", f"all values of {name} are {low:g}, so that there is nothing to learn from"
+        return None  # which was told
     if x.dtype == np.uint8 and high <= 1 and not wants_bytes:
         return "bits", (
             f"{name} has uint8 values of 0 and 1 only, which are scaled as pixels are, to 0 and 1/255: pass "

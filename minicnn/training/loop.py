@@ -9,7 +9,7 @@ import numpy as np
 
 from minicnn.parallel.data_parallel import DataParallel
 from minicnn.safeguards.claims import changing
-from minicnn.safeguards.inputs import check_content, check_scale, some_of
+from minicnn.safeguards.inputs import check_content, check_equal, check_scale, some_of
 from minicnn.safeguards.nonfinite import nonfinite_weights
 from minicnn.safeguards.user_code import is_own
 from minicnn.saving.fingerprint import data_digest
@@ -131,8 +131,10 @@ class TrainingLoop:
         self.checked = True
         model, arrays, augmented = self.state.model, self.batches.arrays, self.batches.augment is not None
         name, sample = "what `augment` returned" if augmented else "`x`", batch.x
-        if arrays and not augmented and not isinstance(arrays[0], np.memmap):
-            sample = some_of(arrays[0])  # of a memory-mapped array, only the rows of a step are read
+        is_held = arrays and self.batches.source is None
+        if is_held and not isinstance(arrays[0], np.memmap):  # of which only the rows of a step are read
+            check_equal(model, some_of(arrays[0]), "`x`")
+            sample = sample if augmented else some_of(arrays[0])
         check_content(model, sample, name)
         check_scale(model, sample, name, training=True)
         self.validate.check_scale()
