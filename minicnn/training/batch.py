@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,17 +9,14 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from minicnn.errors import noted
 from minicnn.parallel.ranks import Ranks
-from minicnn.safeguards.global_random import no_global_random
-from minicnn.safeguards.user_code import is_own
+from minicnn.safeguards.augmented import augmented
 from minicnn.training.sources import ExampleSource
 from minicnn.training.weighting import class_weights
 from minicnn.validation import check_int, check_numbers, check_sample_weight
 
 # As a string, since NumPy imports `np.random` when it is first used.
 Augmentation: TypeAlias = "Callable[[np.ndarray, np.random.Generator], np.ndarray]"
-_EARLY = 8  # steps in which the order of augmented images is looked at
 Part = tuple[np.ndarray, np.ndarray, np.ndarray | None]  # this rank's x, y and sample_weight
 
 
@@ -146,13 +142,7 @@ class Batches:
         """Return a part with augmented examples, and with the weights of their classes."""
         x, y, weights = part
         if self.augment is not None and len(x):
-            is_first = seeds[1:] == [0, 1, 0]  # of a training
-            is_early = seeds[1] == 0 and seeds[2] <= _EARLY and is_own(self.augment)
-            before = _digests(x) if is_early else []
-            with no_global_random("`augment`") if is_first else contextlib.nullcontext():
-                x = _augmented(self.augment, x, np.random.default_rng(seeds))
-            if is_early:
-                _require_order(before, _digests(x))
+            x = augmented(self.augment, x, seeds)
         if self.class_weight is not None:
             by_class = class_weights(y, self.class_weight)
             weights = by_class if weights is None else weights * by_class
@@ -165,33 +155,6 @@ class Batches:
     def is_possible(self, step: int, seen: int) -> bool:
         """Return whether the first `step` batches of an epoch can have `seen` examples."""
         return step <= seen
-
-
-def _augmented(augment: Augmentation, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return what `augment` makes of images, if these are as many of the same shape."""
-    with noted("in `augment`"):
-        images = augment(x, rng)
-    if not isinstance(images, np.ndarray) or images.dtype.kind not in "biuf":
-        got = getattr(images, "dtype", type(images).__name__)
-        raise TypeError(f"what `augment` returns must be an array of numbers, got {got}")
-    if images.shape != x.shape:
-        raise ValueError(
-            f"what `augment` returns must have the shape {x.shape} of what it was given, got {images.shape}"
-        )
-    return images
-
-
-def _digests(images: np.ndarray) -> list[int]:
-    return [hash(image.tobytes()) for image in images]
-
-
-def _require_order(before: list[int], after: list[int]) -> None:
-    """Raise ValueError if these are the same images in another order, which have other labels then."""
-    if before != after and sorted(before) == sorted(after):
-        raise ValueError(
-            "what `augment` returns must have the order of what it was given, since labels are not "
-            "reordered; the first axis counts the images, so `images[:, :, ::-1]` mirrors each"
-        )
 
 
 def _join_few(parts: list[tuple], count: int) -> list[tuple]:
