@@ -8,9 +8,10 @@ from minicnn.layers.conv import Conv2D
 from minicnn.layers.dense import Dense
 from minicnn.layers.dropout import Dropout
 from minicnn.layers.flatten import Flatten
+from minicnn.layers.global_pool import GlobalAveragePool2D, GlobalMaxPool2D
 from minicnn.layers.local_response_norm import LocalResponseNorm
 from minicnn.layers.normalization import BatchNorm, GroupNorm, LayerNorm
-from minicnn.layers.pool import GlobalAveragePool2D, GlobalMaxPool2D, Pool2D
+from minicnn.layers.pool import Pool2D
 from minicnn.layers.prelu import PReLU
 from minicnn.layers.rescaling import Rescaling
 from minicnn.layers.residual import Residual
