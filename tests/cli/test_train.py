@@ -2,11 +2,11 @@ import csv
 import errno
 import json
 import os
-import resource
 import subprocess
 import sys
 
 import pytest
+from full_disk import full_disk
 from toy_data import write_folder
 
 import minicnn
@@ -143,14 +143,10 @@ def test_images_too_small_for_the_net_are_refused(tmp_path, capsys):
 
 
 def test_a_full_disk_is_reported_in_one_line(dataset, tmp_path):
-    def small_files():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
-
     command = [sys.executable, "-m", "minicnn", "train", "--dataset", str(dataset)]
     command += ["--epochs", "1", "--batch-size", "128"]
-    result = subprocess.run(
-        [*command, "--out", str(tmp_path / "run")], capture_output=True, text=True, preexec_fn=small_files
-    )
+    with full_disk(2000):
+        result = subprocess.run([*command, "--out", str(tmp_path / "run")], capture_output=True, text=True)
     assert result.returncode == 2
     checkpoint = tmp_path / "run" / "checkpoints" / "step-00000002.safetensors"
     assert result.stderr.splitlines()[-1] == (

@@ -24,6 +24,7 @@ import safetensors.numpy  # noqa: F401  (here, that the children need not)
 import threadpoolctl  # noqa: F401
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from full_disk import fill_disk
 from toy_data import write_folder
 
 from minicnn.cli import main as minicnn
@@ -44,10 +45,9 @@ def commands(folder, data):
     return [*begin, "--threads", "2", "--checkpoint-every", "1", "--out", str(folder)]
 
 
-def fill_disk(size, seconds):
+def fill_disk_later(size, seconds):
     """Let no file grow beyond a size, from a moment on."""
-    limits = size, resource.RLIM_INFINITY
-    timer = threading.Timer(seconds, resource.setrlimit, (resource.RLIMIT_FSIZE, limits))
+    timer = threading.Timer(seconds, fill_disk, (size,))
     timer.daemon = True
     timer.start()
 
@@ -67,7 +67,7 @@ def live(arguments, closed=(), size=None, full_after=0.0, number=0, patience=SEC
                 else:
                     os.dup2(os.open(os.devnull, os.O_RDWR), descriptor)
             if size is not None:
-                fill_disk(size, full_after)
+                fill_disk_later(size, full_after)
             status = minicnn(arguments)
         finally:
             os._exit(status)

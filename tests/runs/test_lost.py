@@ -5,7 +5,6 @@ import ctypes
 import errno
 import json
 import os
-import resource
 import shutil
 import signal
 import stat
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from full_disk import full_disk
 from toy_data import write_folder
 
 from minicnn import (
@@ -137,17 +137,6 @@ def test_a_configuration_cannot_ask_for_hundreds_of_threads(run, threads):
 
 
 # --- a full disk ------------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def full_disk(size=0):
-    """Let no file of this process grow beyond `size` bytes."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_run_that_cannot_begin_leaves_no_folder(data, tmp_path):
