@@ -8,6 +8,7 @@ import numpy as np
 from minicnn.errors import noted
 from minicnn.safeguards.global_random import no_global_random
 from minicnn.safeguards.user_code import is_own
+from minicnn.validation import check_numbers
 
 _EARLY = 8  # steps in which the order of augmented images is looked at
 
@@ -28,9 +29,9 @@ def _checked(augment: Callable, x: np.ndarray, rng: np.random.Generator) -> np.n
     """Return what `augment` makes of images, if these are as many of the same shape."""
     with noted("in `augment`"):
         images = augment(x, rng)
-    if not isinstance(images, np.ndarray) or images.dtype.kind not in "biuf":
-        got = getattr(images, "dtype", type(images).__name__)
-        raise TypeError(f"what `augment` returns must be an array of numbers, got {got}")
+    if not isinstance(images, np.ndarray):
+        raise TypeError(f"`augment(images, rng)` must be an array of numbers, got {type(images).__name__}")
+    images = check_numbers(images, "augment(images, rng)")
     if images.shape != x.shape:
         raise ValueError(
             f"what `augment` returns must have the shape {x.shape} of what it was given, got {images.shape}"

@@ -234,16 +234,20 @@ def test_labels_that_are_not_finite_are_named(weight):
     [
         (lambda x, rng: x[1:], ValueError, r"the shape \(32, 6, 6, 1\) of what it was given, got \(31, "),
         (lambda x, rng: x[:, :1], ValueError, r"must have the shape \(32, 6, 6, 1\)"),
-        (lambda x, rng: None, TypeError, "what `augment` returns must be an array of numbers, got NoneType"),
+        (
+            lambda x, rng: None,
+            TypeError,
+            r"`augment\(images, rng\)` must be an array of numbers, got NoneType",
+        ),
         (
             lambda x, rng: x.tolist(),
             TypeError,
-            "what `augment` returns must be an array of numbers, got list",
+            r"`augment\(images, rng\)` must be an array of numbers, got list",
         ),
         (
             lambda x, rng: x.astype(str),
             TypeError,
-            "what `augment` returns must be an array of numbers, got <U",
+            r"`augment\(images, rng\)` must be an array of numbers, got <U",
         ),
     ],
 )
