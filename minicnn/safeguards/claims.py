@@ -21,6 +21,7 @@ T = TypeVar("T")
 _condition = threading.Condition()  # guards all that follows
 _claims: dict[int, Claim] = {}  # by the ids of the objects that a fit has claimed
 _readers: dict[Reader, None] = {}  # in the order of their arrival
+_NO_CHANGE = contextlib.nullcontext()
 
 
 class Reader:
@@ -82,9 +83,6 @@ class Claim:
     @contextlib.contextmanager
     def change(self) -> Iterator[None]:
         """Change weights and layers in the block, while no other thread reads them."""
-        if self.changing or self.thread != current_thread():  # an outer block, or a shard of the step
-            yield
-            return
         with _condition:
             self._wanted = True
             try:
@@ -169,8 +167,7 @@ def reading(model: T, copied: bool = False) -> contextlib.AbstractContextManager
     return Reader(model, copied)
 
 
-@contextlib.contextmanager
-def changing(model: Any) -> Iterator[None]:
+def changing(model: Any) -> contextlib.AbstractContextManager[None]:
     """Change the weights of a model in the block; other threads read them before or after it.
 
     Raises
@@ -180,13 +177,10 @@ def changing(model: Any) -> Iterator[None]:
     """
     own = _claims.get(id(model)) if _claims else None
     if own is None:
-        check_thread(model)
-        yield
-        return
+        return _NO_CHANGE
     if own.thread != current_thread():
         raise RuntimeError(FOREIGN)
-    with own.change():
-        yield
+    return _NO_CHANGE if own.changing else own.change()  # in an outer block
 
 
 def check_thread(model: Any) -> None:

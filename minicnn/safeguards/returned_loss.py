@@ -37,6 +37,8 @@ def call_loss(loss: Any, predictions: np.ndarray, labels: Any) -> tuple[float, n
 
 def require_number(value: Any, requirement: str) -> None:
     """Raise TypeError, with this message, unless a value is one real number."""
+    if isinstance(value, float):
+        return
     if isinstance(value, tuple | list | dict):
         raise TypeError(f"{requirement}, got a {type(value).__name__}")
     if np.ndim(value) or np.asarray(value).dtype.kind not in "biuf":

@@ -2,7 +2,12 @@
 
 import threading
 
-_local = threading.local()
+
+class _Local(threading.local):
+    serves = 0  # the ident of the thread of a fit
+
+
+_local = _Local()
 
 
 def serve(thread: int) -> None:
@@ -12,4 +17,4 @@ def serve(thread: int) -> None:
 
 def current_thread() -> int:
     """Return the ident of this thread, or of that for which it computes."""
-    return getattr(_local, "serves", None) or threading.get_ident()
+    return _local.serves or threading.get_ident()
