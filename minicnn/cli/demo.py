@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from minicnn.cli.output import fill
 from minicnn.cli.parser import Commands, add_command, add_dataset
-from minicnn.cli.trained import add_trained, opened
+from minicnn.cli.trained import add_trained, opened, skipping
 from minicnn.plural import counted
 from minicnn.runs import with_dataset
 
@@ -77,7 +77,7 @@ def _session(args: argparse.Namespace) -> Session:
     run = opened(args) if args.folder else None
     session = open_session() if run is None else Session(run.model, run.config)
     if any(place):
-        session = Session(session.model, with_dataset(session.config, *place))
+        session = Session(session.model, with_dataset(skipping(session.config, args), *place))
         _ = session.inputs.examples  # what was named now is refused now, not when a browser asks for it
     return session
 

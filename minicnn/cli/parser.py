@@ -107,7 +107,7 @@ def add_model(parser: argparse.ArgumentParser, default: str, *others: str) -> No
 
 
 def add_dataset(parser: argparse.ArgumentParser, default: str | None, shown: str) -> None:
-    """Add --dataset, --data and --labels."""
+    """Add --dataset, --data, --labels and --skip-unreadable."""
     parser.add_argument(
         "--dataset",
         metavar="NAME|DIR|FILE",
@@ -121,3 +121,5 @@ def add_dataset(parser: argparse.ArgumentParser, default: str | None, shown: str
     table = "table of the pictures in the folder --dataset and their classes, in place of class folders: a "
     table += "line FILE,CLASS for each"
     parser.add_argument("--labels", metavar="FILE.csv", help=table)
+    skip = "leave out pictures that cannot be read, with a warning"
+    parser.add_argument("--skip-unreadable", action="store_true", default=None, help=skip)

@@ -102,8 +102,6 @@ def add_to(commands: Commands) -> None:
     ends = "values that become black and white in grey pictures, such as those of microscopes (default: the "
     ends += "range of their files)"
     add("value-range", "BLACK,WHITE", ends, str)
-    skip = "leave out pictures that cannot be read, with a warning"
-    parser.add_argument("--skip-unreadable", action="store_true", default=None, help=skip)
     larger = "decode the training pictures batch by batch, for folders that are larger than memory"
     parser.add_argument("--stream", action="store_true", default=None, help=larger)
     once = "with --stream: decode all pictures once into this file, such as pictures.npy, and read it instead"

@@ -2,6 +2,7 @@
 
 import argparse
 import re
+from dataclasses import replace
 
 from minicnn.cli.check import shape
 from minicnn.cli.parser import add_model
@@ -36,9 +37,15 @@ def opened(args: argparse.Namespace) -> Run:
     """Return the trained network that the arguments name."""
     with_layers = custom_layers(args.custom)
     try:
-        return open_trained(args.folder, with_layers)
+        found = open_trained(args.folder, with_layers)
     except FileFormatError as error:
         raise for_command_line(error) from error
+    return replace(found, config=skipping(found.config, args))
+
+
+def skipping(config: TrainConfig, args: argparse.Namespace) -> TrainConfig:
+    """Return the config of a trained network with --skip-unreadable, where that is given."""
+    return replace(config, skip_unreadable=True) if getattr(args, "skip_unreadable", None) else config
 
 
 def for_command_line(error: FileFormatError) -> FileFormatError:

@@ -69,6 +69,22 @@ def test_the_next_commands_work(place, capsys):
     assert "003.png: O (" in capsys.readouterr().out
 
 
+@pytest.mark.filterwarnings("default")
+def test_each_command_that_reads_pictures_can_leave_out_those_that_cannot_be_read(place, tmp_path, capsys):
+    shutil.copytree(place / "letters", tmp_path / "letters")
+    (tmp_path / "letters" / "O" / "100.png").write_bytes(b"no picture")
+    others = ["--dataset", tmp_path / "letters"]
+    for name in ("evaluate", "report"):
+        out = ["--out", tmp_path / "report.html"] if name == "report" else []
+        assert command(name, None, place / "run", *others, *out) == 2
+        assert "pass --skip-unreadable" in capsys.readouterr().err
+        assert command(name, None, place / "run", *others, *out, "--skip-unreadable") == 0
+        assert "100.png" in capsys.readouterr().err
+    with pytest.warns(UserWarning, match=r"100\.png"):
+        images, _ = demo_session(place / "run", *others, "--skip-unreadable").inputs.examples
+    assert len(images) == 8  # those held out, since the others are what the net was trained on
+
+
 @pytest.mark.parametrize("cached", [pytest.param(False, marks=pytest.mark.ci), True])
 def test_pictures_that_are_streamed_train_the_same_net(place, tmp_path, capsys, cached):
     cache = ["--cache", tmp_path / "pictures.npy"] if cached else []
