@@ -5,6 +5,7 @@ Names come from strangers: no file outside the folder is read, and the order is 
 
 import csv
 import os
+import sys
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -106,11 +107,12 @@ def list_images(
         raise FileFormatError(f"{shown(where)} has no class folders: {hint}")
     prefix = f"{where.name}/" if splits else ""
     refused = [] if splits else _without_class(folder)
-    pairs = [
+    found = (
         (file, _normal(name))
         for name in _class_folders(where)
         for file in _files(folder, f"{prefix}{name}", refused)
-    ]
+    )
+    pairs = [*_counted_aloud(found, folder)]
     empty = [] if splits or refused else sorted(classes - {name for _, name in pairs})
     if empty:
         listed = ", ".join(map(repr, empty))
@@ -181,6 +183,15 @@ def _files(root: Path, place: str, refused: list[str]) -> Iterator[str]:
             refused.append(f"{shown(root / path)} {problem}")
         else:
             yield path
+
+
+def _counted_aloud(files: Iterator[tuple[str, str]], folder: Path) -> Iterator[tuple[str, str]]:
+    """Count files on the terminal, if they are so many that it takes time: perhaps it is the wrong folder."""
+    from tqdm import tqdm  # here, since most folders need none
+
+    hidden = None if sys.stderr is not None else True
+    name = f"looking through {shown(folder)}"
+    return iter(tqdm(files, name, unit=" files", disable=hidden, delay=1, leave=False, dynamic_ncols=True))
 
 
 def _problem(root: Path, path: Path) -> str | None:
