@@ -1,5 +1,7 @@
 """Layers of one's own in Keras and ONNX: those that say what they are there, or of which they consist."""
 
+import functools
+
 import keras
 import numpy as np
 import onnxruntime
@@ -90,6 +92,13 @@ class Silent(Layer):
         return x * 2
 
 
+class Other(Silent):
+    """Says by hooks that are given what it is not."""
+
+    def __init__(self, name, hook):
+        setattr(self, name, functools.partial(hook, self))
+
+
 @pytest.fixture(scope="module")
 def net():
     return Sequential([Block(4), Gate(), GlobalAveragePool2D(), Scores()]).build((6, 5, 4), rng=0)
@@ -119,3 +128,68 @@ def test_a_layer_that_says_nothing_is_refused_with_what_it_could_say():
         to_onnx(net)
     with pytest.raises(ValueError, match=r"layer 1 \(Silent\) .* in Keras: .* to_keras or to_layers"):
         to_keras(net)
+
+
+def relu(layer, graph):
+    graph.node("Relu")
+
+
+@pytest.mark.parametrize(
+    ("name", "hook", "message"),
+    [
+        (
+            "to_onnx",
+            relu,
+            r"`to_onnx` of layer 1.* for normal inputs, 0.* in place of 0.25",
+        ),
+        ("to_onnx", lambda layer, graph: None, r"`to_onnx` of layer 1 \(Other\) makes something else"),
+        ("to_onnx", lambda layer, graph: graph.node("Nothing"), "of layer 1.*: the nodes are no valid ONNX"),
+        ("to_onnx", lambda layer, graph: graph.node("Flatten"), "of layer 1.*: the nodes are no valid ONNX"),
+        (
+            "to_keras",
+            lambda layer: keras.layers.ReLU(),
+            r"`to_keras` of layer 1 .* than `forward`",
+        ),
+        ("to_keras", lambda layer: keras.layers.Flatten(), r"shape \(2, 2, 2, 1\), \(2, 4\) in place of"),
+        ("to_keras", lambda layer: None, r"layer 1 .*: `to_keras` must return a Keras layer .* got None"),
+        (
+            "to_keras",
+            lambda layer: "relu",
+            r"`to_keras` must return a Keras layer .* got 'relu'",
+        ),
+        ("to_layers", lambda layer: [ReLU().build((2, 2, 1))], "`to_layers` of Other makes something else"),
+    ],
+)
+def test_a_layer_that_says_something_wrong_is_refused(name, hook, message):
+    net = Sequential([ReLU(), Other(name, hook), Flatten()]).build((2, 2, 1))
+    exports = [export for export in (to_onnx, to_keras) if export.__name__ == name] or [to_onnx, to_keras]
+    for export in exports:
+        with pytest.raises(ValueError, match=message):
+            export(net)
+
+
+def test_an_error_in_a_hook_says_where_it_was():
+    def fail(layer, *graph):
+        raise ZeroDivisionError
+
+    for name, export in {"to_onnx": to_onnx, "to_keras": to_keras}.items():
+        with pytest.raises(ZeroDivisionError) as caught:
+            export(Sequential([Other(name, fail)]).build((2, 2, 1)))
+        assert caught.value.__notes__ == [f"in `{name}` of layer 0 (Other)"]
+
+
+def test_layers_that_draw_or_take_indices_only_are_not_compared():
+    class Noise(Silent):
+        def forward(self, x):
+            return x + np.random.default_rng().normal(size=x.shape).astype(x.dtype)
+
+        to_onnx = relu
+
+    class Look(Noise):
+        def forward(self, x):
+            if (x < 0).any():
+                raise IndexError("no row has a negative index")
+            return x
+
+    for layer in (Noise(), Look()):
+        assert to_onnx(layer.build((2, 2, 1)))

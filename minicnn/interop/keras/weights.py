@@ -59,7 +59,9 @@ def copy_weights(source: Layer | keras.Model, target: Layer | keras.Model) -> No
 
 def set_weights(layer: Layer | keras.Layer, weights: list[np.ndarray]) -> None:
     """Copy arrays into a layer; their shapes may differ by leading axes of length 1, as PReLU's slopes do."""
-    shapes = [np.shape(weight) for weight in layer.get_weights()]
+    shapes, given = ([np.shape(weight) for weight in each] for each in (layer.get_weights(), weights))
+    if [*map(_without_ones, shapes)] != [*map(_without_ones, given)]:
+        raise ValueError(f"weights of shapes {given} do not fit {type(layer).__name__}, which has {shapes}")
     layer.set_weights([w.reshape(shape) for w, shape in zip(weights, shapes, strict=True)])
 
 

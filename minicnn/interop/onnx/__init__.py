@@ -8,18 +8,15 @@ from minicnn.saving.files import write_atomically
 
 try:
     import onnx
-    from onnx import helper
 except ImportError as error:
     raise ImportError(f"ONNX files need onnx: pip install 'minicnn-numpy[onnx]' ({error})") from error
 
+from minicnn.interop.layer_map.own import check_chains
 from minicnn.interop.onnx.graph import Graph
 from minicnn.interop.onnx.nodes import append_nodes
 from minicnn.safeguards.nonfinite import is_finite
-from minicnn.version import __version__
 
 __all__ = ["save_onnx", "to_onnx"]
-
-_OPSET, _IR = 17, 8  # of 2022: every current runtime reads these
 
 
 def save_onnx(model: Layer, path: str | os.PathLike[str], layer_outputs: bool = False) -> None:
@@ -47,7 +44,8 @@ def to_onnx(model: Layer, layer_outputs: bool = False) -> onnx.ModelProto:
         If the model is not built.
     ValueError
         If a layer has no counterpart in ONNX, such as a custom layer without a method `to_onnx` or
-        `to_layers`; the message names the first.
+        `to_layers`, or if such a method makes something else of it than its `forward`; the message names the
+        first.
 
     Examples
     --------
@@ -63,19 +61,6 @@ def to_onnx(model: Layer, layer_outputs: bool = False) -> onnx.ModelProto:
             raise ValueError(f"the weights {name!r} are not finite, so the model is not exported")
     graph = Graph()
     with reading(model, copied=True) as (source, _):
+        check_chains(source)
         taps = append_nodes(graph, source, layer_outputs)
-    graph.channels_last(len(model.output_shape) + 1)
-    graph.node("Identity", output="y")
-    ends = [
-        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["N", *shape])
-        for name, shape in (("x", model.input_shape), ("y", model.output_shape), *taps.items())
-    ]
-    proto = helper.make_model(
-        helper.make_graph(graph.nodes, "minicnn", ends[:1], ends[1:], graph.weights),
-        producer_name="minicnn",
-        producer_version=__version__,
-        ir_version=_IR,
-        opset_imports=[helper.make_opsetid("", _OPSET)],
-    )
-    onnx.checker.check_model(proto, full_check=True)
-    return proto
+    return graph.model(model.input_shape, {"y": model.output_shape, **taps})

@@ -1,10 +1,15 @@
 """An ONNX graph, built node by node."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
+
+from minicnn.version import __version__
+
+_OPSET, _IR = 17, 8  # of 2022: every current runtime reads these
 
 
 class Graph:
@@ -54,3 +59,32 @@ class Graph:
         if self.first and ndim > 2:
             self.node("Transpose", perm=[0, *range(2, ndim), 1])
         self.first = False
+
+    def model(self, input_shape: tuple[int, ...], outputs: Mapping[str, tuple[int, ...]]) -> onnx.ModelProto:
+        """Return the checked model from "x" to "y", the current value, and to other outputs.
+
+        Shapes are those of an example.
+
+        Raises
+        ------
+        ValueError
+            If the nodes are no valid graph.
+        """
+        self.channels_last(len(outputs["y"]) + 1)
+        self.node("Identity", output="y")
+        ends = [
+            helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["N", *shape])
+            for name, shape in (("x", input_shape), *outputs.items())
+        ]
+        proto = helper.make_model(
+            helper.make_graph(self.nodes, "minicnn", ends[:1], ends[1:], self.weights),
+            producer_name="minicnn",
+            producer_version=__version__,
+            ir_version=_IR,
+            opset_imports=[helper.make_opsetid("", _OPSET)],
+        )
+        try:
+            onnx.checker.check_model(proto, full_check=True)
+        except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+            raise ValueError(f"the nodes are no valid ONNX graph: {error}") from error
+        return proto

@@ -1,6 +1,13 @@
 """The nodes of a model's layers, in order."""
 
-from minicnn.interop.layer_map import counterpart, flat_layers
+import contextlib
+from typing import Any
+
+import numpy as np
+
+from minicnn.errors import noted
+from minicnn.interop.layer_map import Counterpart, counterpart, flat_layers
+from minicnn.interop.layer_map.own import check_counterpart
 from minicnn.interop.onnx.graph import Graph
 from minicnn.layers import Layer
 
@@ -30,12 +37,41 @@ def _append(graph: Graph, name: str, layer: Layer) -> None:
     ndim = len(layer.input_shape or ()) + 1
     if row.branches:
         _append_branches(graph, name, row.branches(layer), len(layer.output_shape) + 1)
-    elif row.onnx_channels == "first":
+    else:
+        _place_channels(graph, row, ndim)
+    graph.scope = f"{name}_{kind}"
+    if hasattr(layer, "to_onnx"):  # one of the user's own
+        _check_own(name, layer, row)
+    row.to_onnx(graph, layer)
+
+
+def _place_channels(graph: Graph, row: Counterpart, ndim: int) -> None:
+    if row.onnx_channels == "first":
         graph.channels_first(ndim)
     elif row.onnx_channels == "last":
         graph.channels_last(ndim)
-    graph.scope = f"{name}_{kind}"
-    row.to_onnx(graph, layer)
+
+
+def _check_own(name: str, layer: Any, row: Counterpart) -> None:
+    """Raise ValueError unless the nodes of a layer of the user's own compute what it does."""
+    from onnx.reference import ReferenceEvaluator  # here, since it takes long to import
+
+    graph, called = Graph(), f"layer {name} ({type(layer).__name__})"
+    _place_channels(graph, row, len(layer.input_shape) + 1)
+    with noted(f"in `to_onnx` of {called}"):
+        layer.to_onnx(graph)
+    try:
+        proto = graph.model(layer.input_shape, {"y": layer.output_shape})
+    except ValueError as error:
+        raise ValueError(f"`to_onnx` of {called}: {error}") from error
+    reference = ReferenceEvaluator(proto)
+
+    def compute(x: np.ndarray) -> Any:
+        outputs: Any = reference.run(["y"], {"x": x.astype(np.float32)})
+        return outputs[0]
+
+    with contextlib.suppress(NotImplementedError):  # an operator that onnx itself cannot compute
+        check_counterpart(called, layer, "to_onnx", compute)
 
 
 def _append_branches(graph: Graph, name: str, branches: list[list[Layer]], ndim: int) -> None:
