@@ -15,6 +15,7 @@ from minicnn.batch_sums import sum_over_batch as sum_over_batch
 from minicnn.errors import FileFormatError as FileFormatError
 from minicnn.layers import *
 from minicnn.layers import __all__ as _layers
+from minicnn.models import __all__ as _models  # noqa: F401 (configurations can name their layers)
 from minicnn.optimizers import *
 from minicnn.optimizers import __all__ as _optimizers
 from minicnn.parameter import Parameter as Parameter

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-import minicnn.models  # noqa: F401, it registers the layers of historic models
 from minicnn.config.registry import is_registered
 from minicnn.initializers import zeros
 from minicnn.layers import Layer

@@ -29,7 +29,7 @@ from minicnn import (
     save_weights,
 )
 from minicnn.layers import __all__ as layer_names
-from minicnn.models import lenet5
+from minicnn.models import lenet5, lenet5_1998
 from minicnn.saving import read_tensors, write_tensors
 from minicnn.saving.files import to_json
 from minicnn.saving.output_shapes import FileRules, size_of
@@ -416,5 +416,7 @@ def test_a_config_makes_the_same_layer_and_is_json():
     config = json.loads(json.dumps(lenet5(3).to_config()))
     assert repr(Sequential.from_config(config)) == repr(lenet5(3))
     assert repr(Layer.from_config(config)) == repr(lenet5(3))
+    code = f"from minicnn import Sequential; Sequential.from_config({lenet5_1998().to_config()})"
+    subprocess.run([sys.executable, "-c", code], check=True)  # which has imported nothing else
     with pytest.raises(ValueError, match="must be of a Dense, got a Sequential"):
         Dense.from_config(config)
