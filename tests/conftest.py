@@ -5,6 +5,7 @@ import functools
 import gc
 import logging
 import os
+import signal
 import sys
 
 # Read by NumPy when it is imported. On products as small as a test's, BLAS threads only get in each other's
@@ -18,6 +19,9 @@ from hypothesis import HealthCheck, Phase, settings
 # whole package: a tenth of the tests' time.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# A shell that runs the tests in the background lets them ignore SIGINT, which some of them send.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Read by TensorFlow when it is imported, later: no log, and its own kernels, since with oneDNN's a float32
 # convolution that pads a single column to the right returns NaN (2.21, stride 2, kernel 1x2, width 1).
