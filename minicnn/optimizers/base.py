@@ -111,6 +111,10 @@ class Optimizer(Grouped, ABC):
             return check_real(self.lr(self.steps), f"lr({self.steps})") * scale
         return check_real(self._lr, "lr") * scale
 
+    @learning_rate.setter
+    def learning_rate(self, rate: Any) -> None:
+        raise AttributeError("`learning_rate` is what the next step uses: assign to `lr`, or to `lr_scale`")
+
     def settings(self) -> dict[str, Any]:
         """Return the constructor's arguments by name."""
         return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}

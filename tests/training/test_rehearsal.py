@@ -7,7 +7,17 @@ import warnings
 import numpy as np
 import pytest
 
-from minicnn import SGD, Callback, CSVLogger, Dense, EarlyStopping, ReduceLROnPlateau, SaveBest, Trainer
+from minicnn import (
+    SGD,
+    Callback,
+    CSVLogger,
+    Dense,
+    EarlyStopping,
+    ReduceLROnPlateau,
+    SaveBest,
+    Sequential,
+    Trainer,
+)
 from minicnn.losses import binary_cross_entropy_with_logits, mean_squared_error, softmax_cross_entropy
 from minicnn.metrics import top_k_accuracy
 
@@ -258,3 +268,34 @@ def test_a_finished_fit_with_other_settings_says_that_nothing_is_trained(tmp_pat
         with pytest.warns(UserWarning, match="nothing to train: .* it has 2 epochs, but `epochs` is 1"):
             run(0.1, 1)
         assert len(run(0.1, 3).epoch) == 3
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "meant"),
+    [
+        (lambda trainer: trainer.model[0], "trainabel", "trainable"),
+        (lambda trainer: trainer.model[0].kernel, "trainible", "trainable"),
+        (lambda trainer: trainer.optimizer, "lerning_rate", "learning_rate"),
+        (lambda trainer: trainer.optimizer, "weight_deacy", "weight_decay"),
+        (lambda trainer: trainer.callbacks[0], "patince", "patience"),
+        (lambda trainer: trainer.model[0], "name", None),  # a note of the user's
+        (lambda trainer: trainer.model[1], "trainabel", None),  # of the user's own class
+    ],
+)
+def test_a_misspelt_attribute_is_told_before_the_first_step(part, name, meant):
+    class Own(Dense):
+        pass
+
+    model = Sequential([Dense(2), Own(2)]).build((2,), rng=0)
+    trainer = Trainer(model, SGD(), mean_squared_error, callbacks=[EarlyStopping("loss")], threads=1)
+    setattr(part(trainer), name, 1)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        trainer.fit(np.eye(2), np.ones((2, 2)), verbose=0)
+    expected = [f"has an attribute {name!r}, which nothing reads: did you mean {meant!r}?"] if meant else []
+    assert [str(each.message).partition(" ")[2] for each in caught] == expected
+
+
+def test_the_rate_of_a_step_cannot_be_set():
+    with pytest.raises(AttributeError, match="assign to `lr`, or to `lr_scale`"):
+        SGD().learning_rate = 1e-3

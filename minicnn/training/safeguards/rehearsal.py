@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from minicnn.errors import located
+from minicnn.safeguards.attributes import warn_of_misspelt
+from minicnn.safeguards.claims import all_layers
 from minicnn.safeguards.user_code import is_own
 from minicnn.suggestions import did_you_mean
 from minicnn.training.callbacks.base import Callback
@@ -56,7 +58,7 @@ def rehearse(
     names = ["loss", *metrics]
     names += [f"val_{name}" for name in names] if validation_data is not None else []
     known: list[str] | None = None if own_results else names
-    _check_together(hooks)
+    _check_objects(state, hooks)
     for hook in hooks:
         _check_hooks(hook)
         if not isinstance(getattr(hook, "state", state), TrainingState):
@@ -75,6 +77,12 @@ def rehearse(
         others = labels_of(validation_data)
         own = functions if _differs(others, labels) else _builtin(*functions)
         _try_labels("validation_data", state, others, *copy.deepcopy(own))
+
+
+def _check_objects(state: TrainingState, hooks: Sequence[Callback]) -> None:
+    """Check the callbacks together, and look for misspelt attributes of all objects."""
+    _check_together(hooks)
+    warn_of_misspelt([*all_layers(state.model), *state.model.parameters(), state.optimizer, *hooks])
 
 
 def _check_together(hooks: Sequence[Callback]) -> None:
@@ -97,7 +105,7 @@ def _check_together(hooks: Sequence[Callback]) -> None:
         warnings.warn(
             f"{' and '.join(setters)} set the weights when the fit ends, so that those of {setters[-1]}, the "
             f"last, remain{remedy}",
-            stacklevel=4,
+            stacklevel=5,
         )
 
 
