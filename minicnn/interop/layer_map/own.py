@@ -12,6 +12,7 @@ from minicnn.safeguards.claims import all_layers
 
 _EXAMPLES = 2
 _TOLERANCE = 1e-3  # of the largest output: other runtimes round otherwise, and compute in float32
+_JUMPS = 1e-4  # of the outputs may differ: those beside a jump, such as that of a quantizer
 
 
 def check_counterpart(
@@ -47,7 +48,7 @@ def check_counterpart(
     sizes = np.abs(expected[np.isfinite(expected)])
     scale = _TOLERANCE * float(sizes.max(initial=0))
     wrong = ~np.isclose(found, expected, rtol=_TOLERANCE, atol=scale, equal_nan=True)
-    if wrong.any():
+    if wrong.sum() > _JUMPS * wrong.size:
         index = tuple(map(int, np.argwhere(wrong)[0]))
         raise ValueError(f"{differs}, {found[index]:.4g} in place of {expected[index]:.4g} at {index}")
 
