@@ -14,7 +14,9 @@ from minicnn import (
     Flatten,
     Sequential,
     Sigmoid,
+    SiLU,
     Softmax,
+    Tanh,
     Trainer,
 )
 from minicnn.insight import class_gradient
@@ -95,5 +97,17 @@ def test_underflow_is_no_error_where_the_user_makes_all_others_errors(activation
             optimizer.step(model.parameters())
             found = model.eval().predict(x), class_gradient(model, x[0], 1)
             results.append([loss, *model.get_weights(), *found])
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("activation", [ELU, GELU, Sigmoid, SiLU, Softmax, Tanh, lambda: GELU(True)])
+def test_underflow_is_no_error_in_a_layer_that_is_called_alone(activation):
+    layer = activation().build((20,)).train()
+    x = np.linspace(-200, 200, 60, dtype=np.float32).reshape(3, 20)
+    results = []
+    for settings in ({"all": "raise"}, {"all": "ignore"}):
+        with np.errstate(**settings):
+            results.append((layer(x), layer.backward(np.full_like(x, 1e-10))))
     for a, b in zip(*results, strict=True):
         np.testing.assert_array_equal(a, b)

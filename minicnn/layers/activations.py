@@ -10,12 +10,14 @@ import numpy as np
 from minicnn.layers.base import Layer
 from minicnn.ops.activations import sigmoid, softmax
 from minicnn.ops.normal import normal_distribution
+from minicnn.ops.underflow import HARMLESS
 from minicnn.validation import check_dy, check_real
 
 
 class _Elementwise(Layer):
     """A function of each value alone, whose derivative `forward` caches and `backward` multiplies by."""
 
+    @HARMLESS
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """Return dy times the derivative."""
         derivative = self.cache
@@ -66,6 +68,7 @@ class Tanh(_Elementwise):
         self.amplitude = check_real(amplitude, "amplitude", low=-math.inf)
         self.steepness = check_real(steepness, "steepness", low=-math.inf)
 
+    @HARMLESS
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return the scaled tanh."""
         tanh = np.tanh(x * self.steepness)
@@ -77,6 +80,7 @@ class Tanh(_Elementwise):
 class Sigmoid(_Elementwise):
     """1 / (1 + exp(-x)), without overflow."""
 
+    @HARMLESS
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return the logistic function of x."""
         y = sigmoid(x)
@@ -96,6 +100,7 @@ class ELU(_Elementwise):
     def __init__(self, alpha: float = 1.0) -> None:
         self.alpha = check_real(alpha, "alpha")
 
+    @HARMLESS
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return x where it is positive, else alpha * (exp(x) - 1)."""
         negative = np.expm1(np.minimum(x, 0))
@@ -114,6 +119,7 @@ class SiLU(_Elementwise):
     array([[-0.2689,  0.    ,  0.7311]])
     """
 
+    @HARMLESS
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return x * sigmoid(x)."""
         gate = sigmoid(x)
@@ -141,6 +147,7 @@ class GELU(_Elementwise):
     def __init__(self, approximate: bool = False) -> None:
         self.approximate = bool(approximate)
 
+    @HARMLESS
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return x times the probability."""
         probability, density = _tanh_formula(x) if self.approximate else normal_distribution(x)
@@ -155,12 +162,14 @@ class Softmax(Layer):
     A net trained with `softmax_cross_entropy` does not need this layer: that loss takes logits.
     """
 
+    @HARMLESS
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return the probabilities."""
         y = softmax(x)
         self.cache = y.copy() if self.training else None
         return y
 
+    @HARMLESS
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """Return y * (dy - sum(dy * y))."""
         y = self.cache
