@@ -23,6 +23,7 @@ from minicnn.testing.report import note
 
 STEP = 2.0**-17  # near the cube root of the rounding error, where a central difference is most accurate
 RTOL = 1e-9  # relative to the size of the gradient along the direction
+LARGEST = 1e300  # whose products with steps, and sums of these, are still finite
 MAX_STEP = 8.0  # of large inputs, where functions are no smoother than elsewhere
 EPS = float(np.finfo(np.float64).eps)
 LEVELS = (
@@ -76,8 +77,8 @@ class EvaluationPoint:
 
     @property
     def finite(self) -> bool:
-        """Whether the output and all gradients are finite."""
-        return all(np.isfinite(array).all() for array in (self.y, *self.gradients.values()))
+        """Whether the output and all gradients are finite, and far enough from infinity to be compared."""
+        return all(bool((np.abs(array) < LARGEST).all()) for array in (self.y, *self.gradients.values()))
 
     def of_example(self, i: int) -> "EvaluationPoint":
         """Return the point of one example alone, for steps in the input; examples must be independent."""
