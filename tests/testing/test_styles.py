@@ -25,6 +25,11 @@ def test_a_right_layer_is_accepted(name):
     accept(name, seed=0)
 
 
+@pytest.mark.parametrize(("name", "seed"), [("Exponential(6)", 81), ("Exponential(6)", 97)])
+def test_a_right_layer_is_accepted_with_a_seed_that_refused_it_once(name, seed):
+    accept(name, seed)
+
+
 @pytest.mark.campaign
 @pytest.mark.parametrize("name", STYLES)
 def test_a_right_layer_is_accepted_with_two_hundred_seeds(name):

@@ -26,6 +26,11 @@ def test_the_first_check_that_fails_is_the_one_that_names_the_bug(name):
     assert re.search(ZOO[name].cause, failure.hint)
 
 
+@pytest.mark.parametrize(("name", "seed"), [("InstanceDeviation", 183)])
+def test_the_kit_rejects_it_with_a_seed_that_missed_it_once(name, seed):
+    assert rejected_by(ZOO[name], seed).failures[0].check == ZOO[name].check
+
+
 @pytest.mark.campaign
 @pytest.mark.filterwarnings("ignore::minicnn.testing.LayerCheckRemark")
 @pytest.mark.parametrize("name", ZOO)
