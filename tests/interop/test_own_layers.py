@@ -168,6 +168,22 @@ def test_a_layer_that_says_something_wrong_is_refused(name, hook, message):
             export(net)
 
 
+@pytest.mark.parametrize("width", [3, 5])  # of the images after the convolution, which has 3 channels
+def test_a_hook_that_needs_the_channels_last_must_say_so(width):
+    class Scale(Layer):
+        def forward(self, x):
+            return x * np.array([2.0, 3.0, 4.0], x.dtype)
+
+        def to_onnx(self, graph):
+            graph.node("Mul", np.array([2.0, 3.0, 4.0]))
+
+    net = Sequential([Conv2D(3, 1), Scale()]).build((4, width, 1), rng=0)
+    with pytest.raises(ValueError, match=r"`to_onnx` of layer 1 \(Scale\).*`onnx_channels = 'last'` in the"):
+        to_onnx(net)
+    Scale.onnx_channels = "last"
+    assert to_onnx(net)
+
+
 def test_an_error_in_a_hook_says_where_it_was():
     def fail(layer, *graph):
         raise ZeroDivisionError

@@ -86,5 +86,6 @@ class Graph:
         try:
             onnx.checker.check_model(proto, full_check=True)
         except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-            raise ValueError(f"the nodes are no valid ONNX graph: {error}") from error
+            first = str(error).partition("\n")[0]  # the others follow from it
+            raise ValueError(f"the nodes are no valid ONNX graph: {first}") from error
         return proto

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from minicnn.errors import noted
-from minicnn.interop.layer_map import Counterpart, counterpart, flat_layers
+from minicnn.interop.layer_map import counterpart, flat_layers
 from minicnn.interop.layer_map.own import check_counterpart
 from minicnn.interop.onnx.graph import Graph
 from minicnn.layers import Layer
@@ -37,27 +37,30 @@ def _append(graph: Graph, name: str, layer: Layer) -> None:
     ndim = len(layer.input_shape or ()) + 1
     if row.branches:
         _append_branches(graph, name, row.branches(layer), len(layer.output_shape) + 1)
-    else:
-        _place_channels(graph, row, ndim)
-    graph.scope = f"{name}_{kind}"
-    if hasattr(layer, "to_onnx"):  # one of the user's own
-        _check_own(name, layer, row)
-    row.to_onnx(graph, layer)
-
-
-def _place_channels(graph: Graph, row: Counterpart, ndim: int) -> None:
-    if row.onnx_channels == "first":
+    elif row.onnx_channels == "first":
         graph.channels_first(ndim)
     elif row.onnx_channels == "last":
         graph.channels_last(ndim)
+    graph.scope = f"{name}_{kind}"
+    if hasattr(layer, "to_onnx"):  # one of the user's own
+        try:
+            _check_own(f"layer {name} ({kind})", layer, graph.first)
+        except ValueError as error:
+            hint = "; here the channels are first: `onnx_channels = 'last'` in the class moves them"
+            raise ValueError(f"{error}{hint if graph.first and not row.onnx_channels else ''}") from error
+    row.to_onnx(graph, layer)
 
 
-def _check_own(name: str, layer: Any, row: Counterpart) -> None:
-    """Raise ValueError unless the nodes of a layer of the user's own compute what it does."""
+def _check_own(called: str, layer: Any, first: bool) -> None:
+    """Raise ValueError unless the nodes of a layer of the user's own compute what it does.
+
+    Its input has the channels first or last, as the layers before it have left them.
+    """
     from onnx.reference import ReferenceEvaluator  # here, since it takes long to import
 
-    graph, called = Graph(), f"layer {name} ({type(layer).__name__})"
-    _place_channels(graph, row, len(layer.input_shape) + 1)
+    graph = Graph()
+    if first:
+        graph.channels_first(len(layer.input_shape) + 1)
     with noted(f"in `to_onnx` of {called}"):
         layer.to_onnx(graph)
     try:
