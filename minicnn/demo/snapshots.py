@@ -9,7 +9,7 @@ import numpy as np
 
 from minicnn.demo.inputs import Inputs
 from minicnn.insight import blocks
-from minicnn.insight.trace import unnested
+from minicnn.insight.trace import Block, unnested
 from minicnn.layers import Conv2D, Dense, ReLU, Sequential
 from minicnn.ops.activations import softmax
 
@@ -77,11 +77,16 @@ class Viewer:
                 outputs = self._run(self._inputs.to_batch(image))
                 found["probabilities"] = softmax(outputs[-1])[0]
                 found["maps"] = [
-                    {"name": block.name, "values": outputs[block.last][0]}
+                    {"name": self._called(block), "values": outputs[block.last][0]}
                     for block in self._blocks
                     if outputs[block.last].size <= _MOST_VALUES
                 ]
         return found
+
+    def _called(self, block: Block) -> str:
+        """Return the layer whose output a block has: the activation after a convolution, if there is one."""
+        last = f"{block.last} {type(self._layers[block.last]).__name__}"
+        return last if last == block.name else f"{last}, after {block.name}"
 
     def _run(self, x: np.ndarray) -> list[np.ndarray]:
         return [x := layer(x) for layer in self._layers]

@@ -92,7 +92,7 @@ def test_an_epoch_is_that_of_the_trainer(learning, session):
     squares = [np.r_[layer.kernel.grad.ravel(), layer.bias.grad] ** 2 for layer in (model[0], model[3])]
     sizes = [entry["size"] for entry in seen["gradients"]]
     np.testing.assert_allclose(sizes, [np.sqrt(square.mean()) for square in squares], rtol=1e-5)
-    assert [entry["name"] for entry in seen["maps"]] == ["0 Conv2D"]
+    assert [entry["name"] for entry in seen["maps"]] == ["1 ReLU, after 0 Conv2D"]
 
 
 def test_back_returns_to_where_the_last_command_began(learning):
